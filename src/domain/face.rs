@@ -1,0 +1,146 @@
+//! What is known of a face: where it is, how good it is, and the vector that stands for it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ids::{FaceId, PersonId};
+
+/// Five points in pixels of the upright photo: the eye on the viewer's left, the other eye, the nose,
+/// the mouth corner on the viewer's left, the other.
+pub type Landmarks = [[f32; 2]; 5];
+
+/// A rectangle in pixels of the upright photo; `x2`, `y2` lie just outside. It may reach beyond the photo.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FaceBox {
+    /// Left edge.
+    pub x1: f32,
+    /// Top edge.
+    pub y1: f32,
+    /// Right edge.
+    pub x2: f32,
+    /// Bottom edge.
+    pub y2: f32,
+}
+
+impl FaceBox {
+    /// Width in pixels.
+    pub fn width(&self) -> f32 {
+        self.x2 - self.x1
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> f32 {
+        self.y2 - self.y1
+    }
+
+    /// Area in square pixels; 0 for an empty box.
+    pub fn area(&self) -> f32 {
+        self.width().max(0.0) * self.height().max(0.0)
+    }
+
+    /// Intersection over union with `other`, 0..=1.
+    pub fn iou(&self, other: &Self) -> f32 {
+        let width = (self.x2.min(other.x2) - self.x1.max(other.x1)).max(0.0);
+        let height = (self.y2.min(other.y2) - self.y1.max(other.y1)).max(0.0);
+        let shared = width * height;
+        shared / (self.area() + other.area() - shared + 1e-9)
+    }
+}
+
+/// A face as the detector sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detection {
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// Where it is.
+    pub bbox: FaceBox,
+    /// Its five points.
+    pub landmarks: Landmarks,
+}
+
+/// Degrees; 0, 0, 0 looks into the camera.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HeadPose {
+    /// Turned to the viewer's right is positive.
+    pub yaw: f32,
+    /// Looking up is positive. Reads about 10 degrees low on upright faces.
+    pub pitch: f32,
+    /// Tilted clockwise, as the viewer sees it, is positive.
+    pub roll: f32,
+}
+
+/// What the passive liveness check says of a face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LivenessVerdict {
+    /// A person before the camera.
+    Live,
+    /// A photograph or a screen.
+    Spoof,
+    /// Too small to judge.
+    NotAssessable,
+}
+
+/// How good a face is for recognition.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quality {
+    /// Width of the box in pixels of the photo.
+    pub width_px: f32,
+    /// Variance of the Laplacian over the aligned grey crop; higher is sharper.
+    pub sharpness: f32,
+    /// Mean grey level of the aligned crop, 0..=255.
+    pub brightness: f32,
+    /// Norm of the raw embedding: 3.9 on sharp portraits, 2.9 at 16 px.
+    pub norm: f32,
+    /// Turn of the head in degrees.
+    pub yaw: f32,
+    /// Nod of the head in degrees.
+    pub pitch: f32,
+    /// Tilt of the head in degrees.
+    pub roll: f32,
+}
+
+/// Which network and post-processing made a vector. Samples of different models are never compared.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ModelId {
+    /// Name and version of the network.
+    pub name: Arc<str>,
+    /// Numbers in a vector.
+    pub dimension: u32,
+    /// Version of what is done to the raw output.
+    pub postprocessing: u32,
+}
+
+/// One enrolled embedding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FaceSample {
+    /// Its identity.
+    pub id: FaceId,
+    /// Whose it is.
+    pub person: PersonId,
+    /// What made the vector.
+    pub model: ModelId,
+    /// Unit length, finite.
+    pub vector: Vec<f32>,
+    /// The detector's confidence in the face.
+    pub score: f32,
+    /// How good the face was.
+    pub quality: Quality,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iou_of_equal_half_and_apart() {
+        let a = FaceBox { x1: 0.0, y1: 0.0, x2: 10.0, y2: 10.0 };
+        let half = FaceBox { x1: 0.0, y1: 0.0, x2: 10.0, y2: 5.0 };
+        let apart = FaceBox { x1: 20.0, y1: 0.0, x2: 30.0, y2: 10.0 };
+        assert!((a.iou(&a) - 1.0).abs() < 1e-6);
+        assert!((a.iou(&half) - 0.5).abs() < 1e-6);
+        assert_eq!(a.iou(&apart), 0.0);
+    }
+}

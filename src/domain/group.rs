@@ -1,0 +1,67 @@
+//! A class or an event, and the local day that its implicit session covers.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::ids::GroupId;
+use crate::error::{Error, Result};
+
+/// A group of a tenant. Its roster is kept beside it, one entry a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Unique in the tenant.
+    pub id: GroupId,
+    /// Any Unicode, 1–200 characters.
+    pub name: String,
+    /// IANA name, checked by [`checked_time_zone`].
+    pub time_zone: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Checks an IANA time zone name against the compiled-in database; returns its canonical spelling.
+pub fn checked_time_zone(name: &str) -> Result<String> {
+    TimeZone::get(name).ok().and_then(|zone| zone.iana_name().map(str::to_owned)).ok_or_else(|| {
+        Error::invalid("time_zone is an IANA name such as Europe/Vienna or UTC").with_code("invalid_time_zone")
+    })
+}
+
+impl Group {
+    /// The local date of `at` where the group is: the date of its implicit session.
+    pub fn local_date(&self, at: Timestamp) -> Result<Date> {
+        let zone = TimeZone::get(&self.time_zone).map_err(|error| {
+            Error::internal("the group's time zone is no longer in the time zone database").with_source(error)
+        })?;
+        Ok(at.to_zoned(zone).date())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(time_zone: &str) -> Group {
+        Group {
+            id: "g".parse().unwrap(),
+            name: "g".into(),
+            time_zone: checked_time_zone(time_zone).unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn one_instant_is_three_dates() {
+        let at: Timestamp = "2026-03-29T10:30:00Z".parse().unwrap();
+        for (zone, date) in
+            [("Pacific/Kiritimati", "2026-03-30"), ("Pacific/Pago_Pago", "2026-03-28"), ("Europe/Vienna", "2026-03-29")]
+        {
+            assert_eq!(group(zone).local_date(at).unwrap().to_string(), date, "{zone}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_zone_is_refused() {
+        assert_eq!(checked_time_zone("Mars/Olympus").unwrap_err().code(), "invalid_time_zone");
+        assert_eq!(checked_time_zone("utc").unwrap(), "UTC");
+    }
+}

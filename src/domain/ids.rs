@@ -1,0 +1,179 @@
+//! Identifiers: checked once at the door, plain strings or time-ordered UUIDs afterwards.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// The longest identifier a client may give, in bytes.
+pub const MAX_ID_BYTES: usize = 128;
+/// The longest name, in Unicode scalar values.
+pub const MAX_NAME_CHARS: usize = 200;
+
+/// Checks an identifier given by a client: 1–128 of letters, digits and `._-@:/+ `, not blank at either end.
+fn check_id(text: &str) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@:/+ ".contains(c);
+    if text.is_empty() || text.len() > MAX_ID_BYTES || !text.chars().all(allowed) || text.trim() != text {
+        return Err(Error::invalid(format!(
+            "an id is 1 to {MAX_ID_BYTES} of letters, digits and ._-@:/+ or inner spaces"
+        ))
+        .with_code("invalid_id"));
+    }
+    Ok(())
+}
+
+/// Checks a name: any Unicode but control characters, 1–200 characters after trimming. Returns it trimmed.
+pub fn checked_name(text: &str) -> Result<String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+        return Err(Error::invalid(format!("a name is 1 to {MAX_NAME_CHARS} characters without control characters"))
+            .with_code("invalid_name"));
+    }
+    Ok(name.to_owned())
+}
+
+macro_rules! client_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, min_length = 1, max_length = 128)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// A fresh, time-ordered identifier, for clients that give none.
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7().to_string().into())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                check_id(text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            fn try_from(text: String) -> Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().to_owned()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+client_id!(
+    /// An institution or an account.
+    TenantId
+);
+client_id!(
+    /// A class or an event.
+    GroupId
+);
+client_id!(
+    /// A student or a user.
+    PersonId
+);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh, time-ordered identifier (UUID version 7).
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// The sixteen bytes, in time order.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
+            /// From the sixteen bytes of [`Self::as_bytes`].
+            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|_| Error::invalid("this id is a UUID").with_code("invalid_id"))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// One enrolled face sample.
+    FaceId
+);
+uuid_id!(
+    /// One attendance record.
+    RecordId
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_take_the_documented_characters_and_nothing_else() {
+        for good in ["a", "2024/cs-101", "jane.doe+x@uni:1", "room 12", &"x".repeat(128)] {
+            assert!(good.parse::<PersonId>().is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a\0", "é", "a?b", "a\n", &"x".repeat(129)] {
+            assert!(bad.parse::<PersonId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_any_unicode_trimmed() {
+        assert_eq!(checked_name("  Zoë 李  ").unwrap(), "Zoë 李");
+        assert!(checked_name("   ").is_err());
+        assert!(checked_name("a\u{0}b").is_err());
+        assert!(checked_name(&"é".repeat(200)).is_ok());
+        assert!(checked_name(&"é".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn generated_ids_grow_with_time() {
+        assert!(FaceId::generate() < FaceId::generate());
+    }
+}

@@ -1,0 +1,15 @@
+//! Plain types and the attendance rules: no I/O, no clock, no locks.
+
+pub mod attendance;
+pub mod face;
+pub mod group;
+pub mod ids;
+pub mod person;
+pub mod tenant;
+
+pub use attendance::{AttendanceRecord, Mark};
+pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
+pub use group::Group;
+pub use ids::{FaceId, GroupId, PersonId, RecordId, TenantId};
+pub use person::Person;
+pub use tenant::{Tenant, TenantScope};

@@ -1,0 +1,183 @@
+//! The crate's one error: a kind that callers act on, a message for people, and the cause.
+//!
+//! Kinds are few; `http::error` maps each to one status, and a more precise `code` (a reason such as
+//! `no_face` or `too_many_pixels`) may travel with it for machines.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The input is wrong; sending it again will not help.
+    Invalid,
+    /// The bytes are well formed but their content cannot be used (no face, every image refused).
+    Unprocessable,
+    /// No key, or a wrong one.
+    Unauthenticated,
+    /// A good key that may not do this.
+    Forbidden,
+    /// There is no such thing, or it is another tenant's.
+    NotFound,
+    /// The method does not exist on this route.
+    MethodNotAllowed,
+    /// The write collides with what is stored.
+    Conflict,
+    /// The body or a part of it is over a limit.
+    TooLarge,
+    /// The format is not one that we read.
+    Unsupported,
+    /// No room now; try again later.
+    Overloaded,
+    /// The service is stopping, starting or has lost a stage.
+    Unavailable,
+    /// The caller hung up; nobody will read the answer.
+    Cancelled,
+    /// The store is damaged, locked or cannot be written.
+    Storage,
+    /// Our fault.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The default machine-readable code of the kind.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Unprocessable => "unprocessable",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::Unsupported => "unsupported",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::Storage => "storage",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error value; see the module.
+pub struct Error {
+    kind: ErrorKind,
+    code: &'static str,
+    message: Cow<'static, str>,
+    details: Option<serde_json::Value>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// `Result` with the crate's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind` whose code is the kind's own.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, code: kind.code(), message: message.into(), details: None, source: None }
+    }
+
+    /// Bad input.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// No such thing in the caller's tenant.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
+    /// Our fault.
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// A store that cannot be read or written.
+    pub fn storage(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Storage, message)
+    }
+
+    /// Replaces the kind's code by a more precise one in `snake_case`.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Attaches structured details for the answer's envelope; they are shown to the client.
+    #[must_use]
+    pub fn with_details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// Attaches the cause, for the log only.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The machine-readable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Structured details for the client.
+    pub fn details(&self) -> Option<&serde_json::Value> {
+        self.details.as_ref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {self}", self.code)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_shows_the_message_and_its_causes() {
+        let error = Error::storage("cannot open the store").with_source(std::io::Error::other("disk gone"));
+        assert_eq!(error.to_string(), "cannot open the store: disk gone");
+        assert_eq!(error.code(), "storage");
+    }
+
+    #[test]
+    fn a_precise_code_keeps_its_kind() {
+        let error = Error::invalid("too many pixels").with_code("too_many_pixels");
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Invalid, "too_many_pixels"));
+    }
+}

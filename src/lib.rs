@@ -1,0 +1,6 @@
+//! rollcall: self-hosted attendance. One classroom photo in, the whole class out.
+
+pub mod domain;
+pub mod error;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,3 @@
+//! Arguments to commands; nothing else.
+
+fn main() {}
