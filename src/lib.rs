@@ -1,5 +1,6 @@
 //! rollcall: self-hosted attendance. One classroom photo in, the whole class out.
 
+pub mod config;
 pub mod domain;
 pub mod error;
 

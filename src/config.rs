@@ -1,0 +1,238 @@
+//! Settings: defaults < file < environment < flags. Unknown keys are refused; everything is checked once, here.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+
+/// The defaults, with every key commented; also the documentation of the keys.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// All settings; the keys are documented in `config/default.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each key beside its default")]
+pub struct Settings {
+    pub server: Server,
+    pub limits: Limits,
+    pub pipeline: Pipeline,
+    pub detect: Detect,
+    pub matching: Matching,
+    pub liveness: Liveness,
+    pub store: Store,
+    pub models: Models,
+    pub log: Log,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(missing_docs, reason = "config/default.toml documents each key beside its default")]
+        pub struct $name { $(pub $field: $kind,)* }
+    };
+}
+
+section!(
+    /// The listening side.
+    Server { address: SocketAddr, data: PathBuf, http_threads: NonZeroUsize, drain_seconds: u64, }
+);
+section!(
+    /// What a client may send.
+    Limits {
+        image_bytes: usize,
+        body_bytes: usize,
+        photo_pixels: u64,
+        photo_side_px: u32,
+        photo_faces: usize,
+        request_images: usize,
+    }
+);
+section!(
+    /// The flow of photos.
+    Pipeline {
+        compute_threads: usize,
+        budget_bytes: usize,
+        tenant_share: f64,
+        admission_wait_ms: u64,
+        max_restarts: u32,
+        restart_window_seconds: u64,
+    }
+);
+section!(
+    /// The detector.
+    Detect { long_side_px: u32, tile_above_px: u32, min_score: f32, nms_iou: f32, }
+);
+section!(
+    /// Overrides of the model's own naming rules.
+    Matching {
+        roster_threshold: Option<f32>,
+        gallery_threshold: Option<f32>,
+        margin: Option<f32>,
+        min_width_px: Option<f32>,
+        min_score: Option<f32>,
+    }
+);
+section!(
+    /// The passive liveness check.
+    Liveness { min_live: f32, min_width_px: f32, }
+);
+section!(
+    /// The embedded store.
+    Store { cache_bytes: u64, }
+);
+section!(
+    /// Where the weights come from.
+    Models { dir: PathBuf, }
+);
+section!(
+    /// Logging.
+    Log { filter: String, format: LogFormat, }
+);
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Pipeline {
+    /// The compute threads to start: as set, or one a core.
+    pub fn threads(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.compute_threads)
+            .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// How long a request may wait at a full door.
+    pub fn admission_wait(&self) -> Duration {
+        Duration::from_millis(self.admission_wait_ms)
+    }
+
+    /// The most bytes that one tenant may hold.
+    pub fn tenant_bytes(&self) -> usize {
+        (self.budget_bytes as f64 * self.tenant_share) as usize
+    }
+}
+
+impl Settings {
+    /// Reads the defaults, then `file`, then the environment, then `flags` (`("server.address", "0.0.0.0:80")`).
+    ///
+    /// # Errors
+    /// `Invalid`, naming the key, for an unknown key, a wrong type or a value out of range.
+    pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Self> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = file {
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        }
+        builder = builder
+            .add_source(Environment::with_prefix("ROLLCALL").prefix_separator("__").separator("__").try_parsing(true));
+        for (key, value) in flags {
+            builder = builder.set_override(*key, value.as_str()).map_err(|error| invalid(&error))?;
+        }
+        let settings: Self =
+            builder.build().and_then(Config::try_deserialize).map_err(|error| invalid(&error))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        let in_unit = |value: f32| (0.0..=1.0).contains(&value);
+        let cosine = |value: Option<f32>| value.is_none_or(|value| (-1.0..=1.0).contains(&value));
+        // A door that cannot hold the largest body beside one decoded photo would refuse it for ever.
+        let largest_request = self.limits.body_bytes as u64 + 3 * self.limits.photo_pixels;
+        let rules = [
+            (in_unit(self.detect.min_score), "detect.min_score is between 0 and 1"),
+            (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
+            (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
+            (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
+            (self.limits.request_images >= 1, "limits.request_images is at least 1"),
+            (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
+            (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
+            (
+                self.pipeline.tenant_share > 0.0 && self.pipeline.tenant_share <= 1.0,
+                "pipeline.tenant_share is over 0 and at most 1",
+            ),
+            (
+                self.pipeline.tenant_bytes() as u64 >= largest_request,
+                "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels",
+            ),
+            (
+                [
+                    self.matching.roster_threshold,
+                    self.matching.gallery_threshold,
+                    self.matching.margin,
+                    self.matching.min_score,
+                ]
+                .into_iter()
+                .all(cosine),
+                "the thresholds of [matching] are cosines between -1 and 1",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            None => Ok(()),
+            Some((_, rule)) => Err(Error::invalid(rule).with_code("invalid_settings")),
+        }
+    }
+}
+
+fn invalid(error: &config::ConfigError) -> Error {
+    Error::invalid(format!("settings: {error}")).with_code("invalid_settings")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> tempfile::TempPath {
+        let path = tempfile::Builder::new().suffix(".toml").tempfile().unwrap().into_temp_path();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_listen_on_loopback() {
+        let settings = Settings::load(None, &[]).unwrap();
+        assert_eq!(settings.server.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.matching.margin, None);
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let path = file("[server]\naddress = '127.0.0.1:1'\nhttp_threads = 7\n");
+        let settings = Settings::load(Some(&path), &[("server.address", "127.0.0.1:2".into())]).unwrap();
+        assert_eq!(settings.server.address.port(), 2);
+        assert_eq!(settings.server.http_threads.get(), 7);
+    }
+
+    #[test]
+    fn unknown_keys_and_values_out_of_range_are_refused_by_name() {
+        for (content, named) in [
+            ("[server]\nadress = '127.0.0.1:1'", "adress"),
+            ("[detect]\nmin_score = 2.0", "detect.min_score"),
+            ("[matching]\nmargin = 7", "matching"),
+            ("[limits]\nbody_bytes = 900_000_000", "budget_bytes"),
+            ("[log]\nformat = 'xml'", "xml"),
+        ] {
+            let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
+            assert!(error.to_string().contains(named), "{content}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_production_example_is_valid() {
+        Settings::load(Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config/production.toml"))), &[]).unwrap();
+    }
+}
