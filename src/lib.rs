@@ -3,5 +3,6 @@
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,6 +4,7 @@ pub mod attendance;
 pub mod face;
 pub mod group;
 pub mod ids;
+pub mod matching;
 pub mod person;
 pub mod tenant;
 
@@ -11,5 +12,6 @@ pub use attendance::{AttendanceRecord, Mark};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use group::Group;
 pub use ids::{FaceId, GroupId, PersonId, RecordId, TenantId};
+pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use person::Person;
 pub use tenant::{Tenant, TenantScope};

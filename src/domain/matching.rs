@@ -1,0 +1,341 @@
+//! Who is who in one photo: the rules that turn similarities into names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pathfinding::prelude::{Matrix, kuhn_munkres};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ids::{FaceId, PersonId};
+
+/// A person who may be behind a face, with the best of their samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Who.
+    pub person: PersonId,
+    /// Their sample nearest to the face.
+    pub face: FaceId,
+    /// Raw cosine to that sample.
+    pub similarity: f32,
+}
+
+/// What a face needs to be named.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NamingRules {
+    /// The least similarity, raw cosine.
+    pub threshold: f32,
+    /// The least lead over the next person.
+    pub margin: f32,
+    /// The least width of the face in pixels of the photo.
+    pub min_width_px: f32,
+    /// The least detection score.
+    pub min_score: f32,
+}
+
+/// Why a face was not named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownReason {
+    /// Nobody is similar enough.
+    BelowThreshold,
+    /// Two people are too close to call.
+    BelowMargin,
+    /// The face is too small.
+    TooSmall,
+    /// The detector is not sure enough that it is a face.
+    LowScore,
+    /// Everybody similar enough was given to a face that fits them better.
+    Taken,
+}
+
+impl UnknownReason {
+    /// The reason as it stands in answers and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BelowThreshold => "below_threshold",
+            Self::BelowMargin => "below_margin",
+            Self::TooSmall => "too_small",
+            Self::LowScore => "low_score",
+            Self::Taken => "taken",
+        }
+    }
+}
+
+/// A face as the rules see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sighting {
+    /// Width of the face in pixels of the photo.
+    pub width_px: f32,
+    /// The detection score.
+    pub score: f32,
+    /// People, best first, ties by id. With F faces in the photo the best F + 1 are enough for an exact answer:
+    /// at most F − 1 of them can be given to other faces.
+    pub candidates: Vec<Candidate>,
+}
+
+/// The rules' answer for one face.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Who it is, or why nobody was named.
+    pub verdict: Result<PersonId, UnknownReason>,
+    /// Similarity to the named person, or to the best candidate; `None` when there was nobody to compare with.
+    pub similarity: Option<f32>,
+    /// Lead over the next person who was not given to another face; `None` when there is no other.
+    pub margin: Option<f32>,
+    /// The two best candidates.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Names the faces of one photo: a maximum-weight matching of faces and people over the pairs at or above the
+/// threshold, so that a person is named at most once and a face has at most one person. A face whose lead over the
+/// next free person is under the margin is then left unknown; since that frees its person, leads are taken anew
+/// until nothing changes. Ties go by id.
+pub fn name_faces(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> {
+    let unfit: Vec<Option<UnknownReason>> = sightings.iter().map(|sighting| unfit(sighting, rules)).collect();
+    let mut given = assign(sightings, &unfit, rules.threshold);
+    let matched = given.clone();
+    loop {
+        let free_again: Vec<usize> = given
+            .iter()
+            .filter(|&(&face, _)| lead(&sightings[face], face, &given).is_some_and(|lead| lead < rules.margin))
+            .map(|(&face, _)| face)
+            .collect();
+        if free_again.is_empty() {
+            break;
+        }
+        for face in free_again {
+            given.remove(&face);
+        }
+    }
+    (0..sightings.len()).map(|face| decide(face, sightings, unfit[face], &matched, &given, rules)).collect()
+}
+
+/// Why a face may not be named whoever it is.
+fn unfit(sighting: &Sighting, rules: &NamingRules) -> Option<UnknownReason> {
+    if sighting.width_px < rules.min_width_px {
+        Some(UnknownReason::TooSmall)
+    } else if sighting.score < rules.min_score {
+        Some(UnknownReason::LowScore)
+    } else {
+        None
+    }
+}
+
+fn decide(
+    face: usize,
+    sightings: &[Sighting],
+    unfit: Option<UnknownReason>,
+    matched: &BTreeMap<usize, &Candidate>,
+    given: &BTreeMap<usize, &Candidate>,
+    rules: &NamingRules,
+) -> Decision {
+    let sighting = &sightings[face];
+    let best = sighting.candidates.first();
+    let verdict = match (unfit, given.get(&face), matched.get(&face)) {
+        (Some(reason), _, _) => Err(reason),
+        (None, Some(candidate), _) => Ok(candidate.person.clone()),
+        (None, None, Some(_)) => Err(UnknownReason::BelowMargin),
+        (None, None, None) if best.is_some_and(|best| best.similarity >= rules.threshold) => Err(UnknownReason::Taken),
+        (None, None, None) => Err(UnknownReason::BelowThreshold),
+    };
+    Decision {
+        verdict,
+        similarity: given.get(&face).copied().or(best).map(|candidate| candidate.similarity),
+        margin: lead(sighting, face, given),
+        candidates: sighting.candidates.iter().take(2).cloned().collect(),
+    }
+}
+
+/// How far a face's person (or, for a face without one, its best candidate) is ahead of the best other person who was
+/// not given to another face.
+fn lead(sighting: &Sighting, face: usize, given: &BTreeMap<usize, &Candidate>) -> Option<f32> {
+    let own = given.get(&face).copied().or(sighting.candidates.first())?;
+    let given_away: BTreeSet<&PersonId> =
+        given.iter().filter(|&(&other, _)| other != face).map(|(_, candidate)| &candidate.person).collect();
+    let next = sighting
+        .candidates
+        .iter()
+        .find(|candidate| candidate.person != own.person && !given_away.contains(&candidate.person))?;
+    Some(own.similarity - next.similarity)
+}
+
+/// The maximum-weight matching, solved for each connected component by itself: a class photo falls apart into
+/// components of one or two faces, so the cubic method never sees a large matrix.
+fn assign<'a>(
+    sightings: &'a [Sighting],
+    unfit: &[Option<UnknownReason>],
+    threshold: f32,
+) -> BTreeMap<usize, &'a Candidate> {
+    let edges: Vec<(usize, &Candidate)> = sightings
+        .iter()
+        .enumerate()
+        .filter(|(face, _)| unfit[*face].is_none())
+        .flat_map(|(face, sighting)| sighting.candidates.iter().map(move |candidate| (face, candidate)))
+        .filter(|(_, candidate)| candidate.similarity >= threshold)
+        .collect();
+    components(&edges, sightings.len()).into_iter().flat_map(|component| solve(&component)).collect()
+}
+
+/// Groups edges that share a face or a person.
+fn components<'a>(edges: &[(usize, &'a Candidate)], faces: usize) -> Vec<Vec<(usize, &'a Candidate)>> {
+    let mut parent: Vec<usize> = (0..faces).collect();
+    let mut first_face_of: BTreeMap<&PersonId, usize> = BTreeMap::new();
+    for &(face, candidate) in edges {
+        let first = *first_face_of.entry(&candidate.person).or_insert(face);
+        let (a, b) = (root(&mut parent, first), root(&mut parent, face));
+        parent[a.max(b)] = a.min(b);
+    }
+    let mut by_root: BTreeMap<usize, Vec<(usize, &Candidate)>> = BTreeMap::new();
+    for &(face, candidate) in edges {
+        by_root.entry(root(&mut parent, face)).or_default().push((face, candidate));
+    }
+    by_root.into_values().collect()
+}
+
+fn root(parent: &mut [usize], mut node: usize) -> usize {
+    while parent[node] != node {
+        parent[node] = parent[parent[node]];
+        node = parent[node];
+    }
+    node
+}
+
+/// Kuhn–Munkres on one component. Weights are similarities in steps of 2⁻³⁰; below one such step the order of ids
+/// decides, and all of those nudges together stay below a single step.
+fn solve<'a>(edges: &[(usize, &'a Candidate)]) -> Vec<(usize, &'a Candidate)> {
+    if let [only] = edges {
+        return vec![*only];
+    }
+    let faces: Vec<usize> = edges.iter().map(|edge| edge.0).collect::<BTreeSet<_>>().into_iter().collect();
+    let people: Vec<&PersonId> = edges.iter().map(|edge| &edge.1.person).collect::<BTreeSet<_>>().into_iter().collect();
+    let columns = people.len().max(faces.len());
+    let step = (faces.len() * columns + 1) as i128;
+    let mut weights = Matrix::new(faces.len(), columns, 0_i128);
+    let mut chosen: BTreeMap<(usize, usize), &Candidate> = BTreeMap::new();
+    for &(face, candidate) in edges {
+        let (Ok(row), Ok(column)) = (faces.binary_search(&face), people.binary_search(&&candidate.person)) else {
+            continue; // Both lists were made from these very edges.
+        };
+        let steps = (f64::from(candidate.similarity.max(0.0)) * f64::from(1 << 30)).round() as i128;
+        weights[(row, column)] = steps * step + (columns - column) as i128;
+        chosen.insert((row, column), candidate);
+    }
+    let (_, columns_of_rows) = kuhn_munkres(&weights);
+    columns_of_rows
+        .into_iter()
+        .enumerate()
+        .filter_map(|(row, column)| chosen.get(&(row, column)).map(|&candidate| (faces[row], candidate)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: NamingRules = NamingRules { threshold: 0.4, margin: 0.1, min_width_px: 30.0, min_score: 0.75 };
+
+    fn sighting(people: &[(&str, f32)]) -> Sighting {
+        let mut candidates: Vec<Candidate> = people
+            .iter()
+            .map(|&(person, similarity)| Candidate {
+                person: person.parse().unwrap(),
+                face: FaceId::from_bytes([0; 16]),
+                similarity,
+            })
+            .collect();
+        candidates.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.person.cmp(&b.person)));
+        Sighting { width_px: 60.0, score: 0.9, candidates }
+    }
+
+    fn verdicts(sightings: &[Sighting]) -> Vec<Result<String, UnknownReason>> {
+        name_faces(sightings, &RULES)
+            .into_iter()
+            .map(|decision| decision.verdict.map(|person| person.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn each_reason_has_its_case() {
+        let small = Sighting { width_px: 29.9, ..sighting(&[("a", 0.9)]) };
+        let doubtful = Sighting { score: 0.74, ..sighting(&[("a", 0.9)]) };
+        assert_eq!(verdicts(&[small]), [Err(UnknownReason::TooSmall)]);
+        assert_eq!(verdicts(&[doubtful]), [Err(UnknownReason::LowScore)]);
+        assert_eq!(verdicts(&[sighting(&[("a", 0.39)])]), [Err(UnknownReason::BelowThreshold)]);
+        assert_eq!(verdicts(&[sighting(&[])]), [Err(UnknownReason::BelowThreshold)]);
+        assert_eq!(verdicts(&[sighting(&[("a", 0.60), ("b", 0.55)])]), [Err(UnknownReason::BelowMargin)]);
+        assert_eq!(
+            verdicts(&[sighting(&[("a", 0.9)]), sighting(&[("a", 0.8)])]),
+            [Ok("a".into()), Err(UnknownReason::Taken)]
+        );
+    }
+
+    #[test]
+    fn the_sum_decides_not_the_greedy_choice() {
+        // Greedy would give a to the first face (0.80) and leave the second one with nobody.
+        let faces = [sighting(&[("a", 0.80), ("b", 0.78)]), sighting(&[("a", 0.75), ("b", 0.10)])];
+        assert_eq!(verdicts(&faces), [Ok("b".into()), Ok("a".into())]);
+    }
+
+    #[test]
+    fn a_rival_given_to_another_face_does_not_count_against_the_margin() {
+        let faces = [sighting(&[("a", 0.70), ("b", 0.65)]), sighting(&[("b", 0.90), ("a", 0.20)])];
+        assert_eq!(verdicts(&faces), [Ok("a".into()), Ok("b".into())]);
+    }
+
+    #[test]
+    fn a_rival_freed_by_the_margin_counts_again() {
+        // The second face cannot choose between b and c, so b is free, so the first cannot choose between a and b.
+        let faces = [sighting(&[("a", 0.70), ("b", 0.65)]), sighting(&[("b", 0.90), ("c", 0.89)])];
+        assert_eq!(verdicts(&faces), [Err(UnknownReason::BelowMargin), Err(UnknownReason::BelowMargin)]);
+    }
+
+    #[test]
+    fn ties_go_by_id() {
+        let rules = NamingRules { margin: 0.0, ..RULES };
+        let decision = name_faces(&[sighting(&[("b", 0.5), ("a", 0.5)])], &rules);
+        assert_eq!(decision[0].verdict.as_ref().unwrap().as_str(), "a");
+        let both = [sighting(&[("b", 0.5), ("a", 0.5)]), sighting(&[("b", 0.5), ("a", 0.5)])];
+        let named: BTreeSet<String> =
+            name_faces(&both, &rules).into_iter().map(|decision| decision.verdict.unwrap().to_string()).collect();
+        assert_eq!(named.len(), 2);
+    }
+
+    #[test]
+    fn a_lone_person_needs_no_margin() {
+        let decision = name_faces(&[sighting(&[("a", 0.41)])], &RULES).remove(0);
+        assert_eq!(decision.verdict.unwrap().as_str(), "a");
+        assert_eq!(decision.margin, None);
+    }
+
+    /// The best total over all ways to give people to faces, by trying every one.
+    fn best_total(sightings: &[Sighting], taken: &mut Vec<PersonId>) -> f64 {
+        let Some((first, rest)) = sightings.split_first() else { return 0.0 };
+        let mut best = best_total(rest, taken);
+        for candidate in first.candidates.iter().filter(|candidate| candidate.similarity >= RULES.threshold) {
+            if !taken.contains(&candidate.person) {
+                taken.push(candidate.person.clone());
+                best = best.max(f64::from(candidate.similarity) + best_total(rest, taken));
+                taken.pop();
+            }
+        }
+        best
+    }
+
+    proptest! {
+        #[test]
+        fn the_matching_is_the_best_of_all(similarities in prop::collection::vec(prop::collection::vec(0.0_f32..1.0, 4), 1..5)) {
+            let faces: Vec<Sighting> = similarities
+                .iter()
+                .map(|row| sighting(&["a", "b", "c", "d"].into_iter().zip(row.iter().copied()).collect::<Vec<_>>()))
+                .collect();
+            let rules = NamingRules { margin: -1.0, ..RULES };
+            let decisions = name_faces(&faces, &rules);
+            let total: f64 = decisions.iter().filter(|d| d.verdict.is_ok()).map(|d| f64::from(d.similarity.unwrap())).sum();
+            let named: Vec<_> = decisions.iter().filter_map(|d| d.verdict.as_ref().ok()).collect();
+            prop_assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len());
+            prop_assert!((total - best_total(&faces, &mut Vec::new())).abs() < 1e-6);
+        }
+    }
+}

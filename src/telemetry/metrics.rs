@@ -1,0 +1,143 @@
+//! Every metric of the server: name, unit, help, labels and buckets, in one place.
+//!
+//! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
+};
+
+use crate::error::{Error, Result};
+
+/// Seconds, from a cached search to a crowded photo.
+const SECONDS: &[f64] =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The metrics of one server; a server makes its own, so several can live in one process.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests answered, by route pattern, method and status.
+    pub requests: IntCounterVec,
+    /// Seconds from a request's first byte to its answer, by route pattern.
+    pub request_seconds: HistogramVec,
+    /// Photos, by outcome: `done`, or the code of the error.
+    pub photos: IntCounterVec,
+    /// Faces of recognised photos, by outcome: `named`, or the reason they were not.
+    pub faces: IntCounterVec,
+    /// Seconds of a photo in a stage, `part` being `queue` or `work`.
+    pub stage_seconds: HistogramVec,
+    /// Photos inside a stage, waiting or in work.
+    pub stage_in_flight: IntGaugeVec,
+    /// Seconds that senders waited for room in a stage.
+    pub stage_blocked_seconds: HistogramVec,
+    /// Photos dropped because their caller had gone, by stage.
+    pub stage_dropped: IntCounterVec,
+    /// Panics caught in a stage's work; each failed one photo.
+    pub stage_panics: IntCounterVec,
+    /// Stages started anew, by cause.
+    pub stage_restarts: IntCounterVec,
+    /// Faces in one batch of a network.
+    pub batch_faces: HistogramVec,
+    /// Bytes of request bodies and decoded pixels held now.
+    pub budget_bytes: IntGauge,
+    /// Face samples in the galleries that are in memory.
+    pub gallery_faces: IntGauge,
+    /// Seconds of a search, by plan.
+    pub search_seconds: HistogramVec,
+    /// Seconds of a flush of the store.
+    pub store_flush_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// `Internal` if two metrics share a name.
+    pub fn new() -> Result<Self> {
+        let declare = Declare(Registry::new());
+        let build = declare.gauges("build_info", "The version that runs; always 1", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: declare.counters("requests_total", "Requests answered", &["route", "method", "status"])?,
+            request_seconds: declare.histograms("request_seconds", "Seconds from request to answer", &["route"])?,
+            photos: declare.counters("photos_total", "Photos by outcome: done or an error code", &["outcome"])?,
+            faces: declare.counters("faces_total", "Faces by outcome: named or the reason they were not", &["outcome"])?,
+            stage_seconds: declare.histograms("stage_seconds", "Seconds of a photo in a stage", &["stage", "part"])?,
+            stage_in_flight: declare.gauges("stage_in_flight", "Photos inside a stage", &["stage"])?,
+            stage_blocked_seconds: declare.histograms(
+                "stage_blocked_seconds",
+                "Seconds that senders waited because a stage was full",
+                &["stage"],
+            )?,
+            stage_dropped: declare.counters("stage_dropped_total", "Photos whose caller had gone", &["stage"])?,
+            stage_panics: declare.counters("stage_panics_total", "Panics caught in a stage's work", &["stage"])?,
+            stage_restarts: declare.counters("stage_restarts_total", "Stages started anew", &["stage", "cause"])?,
+            batch_faces: declare.histogram_vec(
+                "batch_faces",
+                "Faces in one batch of a network",
+                &["stage"],
+                &[1.0, 2.0, 4.0, 8.0, 16.0],
+            )?,
+            budget_bytes: declare.gauge("budget_bytes", "Bytes of bodies and decoded pixels held")?,
+            gallery_faces: declare.gauge("gallery_faces", "Face samples in memory")?,
+            search_seconds: declare.histograms("search_seconds", "Seconds of a gallery search", &["plan"])?,
+            store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
+            registry: declare.0,
+        })
+    }
+
+    /// All metrics in Prometheus's text format.
+    ///
+    /// # Errors
+    /// `Internal` if they cannot be encoded.
+    pub fn render(&self) -> Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .map_err(|error| Error::internal("metrics cannot be encoded").with_source(error))?;
+        String::from_utf8(text).map_err(|error| Error::internal("metrics are not text").with_source(error))
+    }
+}
+
+/// Makes and registers metrics with the common prefix.
+struct Declare(Registry);
+
+impl Declare {
+    fn register<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> Result<C> {
+        let metric = metric.map_err(|error| Error::internal("a metric is ill-formed").with_source(error))?;
+        self.0
+            .register(Box::new(metric.clone()))
+            .map_err(|error| Error::internal("two metrics share a name").with_source(error))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.register(IntCounterVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        self.register(IntGauge::new(prefixed(name), help))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+        self.histogram_vec(name, help, labels, SECONDS)
+    }
+
+    fn histogram_vec(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
+        let options = HistogramOpts::new(prefixed(name), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> Result<Histogram> {
+        self.register(Histogram::with_opts(HistogramOpts::new(prefixed(name), help).buckets(SECONDS.to_vec())))
+    }
+}
+
+fn prefixed(name: &str) -> String {
+    format!("rollcall_{name}")
+}
