@@ -3,6 +3,8 @@
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod runtime;
+pub mod store;
 pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Result};
