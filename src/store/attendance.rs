@@ -1,0 +1,126 @@
+//! Attendance records. A group has one implicit session a local day, so group, date and person are the key that
+//! makes a mark unique. Two small index records find it by its id and by its person.
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store,
+    codec::Record,
+    db::{Read, Transaction},
+    groups::{require_group, require_person},
+    keys,
+};
+use crate::{
+    domain::{AttendanceRecord, GroupId, PersonId, RecordId, TenantId, TenantScope},
+    error::{Error, Result},
+};
+
+impl Record for AttendanceRecord {
+    const KIND: u8 = 8;
+}
+
+/// The index records' value: the parts of the attendance record's key, and its id.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    group: GroupId,
+    date: Date,
+    person: PersonId,
+    record: RecordId,
+}
+
+impl Record for Place {
+    const KIND: u8 = 9;
+}
+
+/// What became of a mark.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MarkOutcome {
+    /// It is a new record.
+    Marked(AttendanceRecord),
+    /// The person had this record in the session already; nothing was written.
+    Already(AttendanceRecord),
+}
+
+impl Store {
+    /// Marks a person present unless the session has them already: however many calls run at once, one writes.
+    /// Errors: `NotFound` `group_not_found` or `person_not_found`.
+    pub async fn mark_once(&self, scope: &TenantScope, record: AttendanceRecord) -> Result<MarkOutcome> {
+        let tenant = scope.tenant().clone();
+        self.write(move |transaction| mark(transaction, &tenant, record)).await
+    }
+
+    /// [`Self::mark_once`] for all of a photo's people in one transaction, with outcomes in the order of `records`.
+    /// An error means that none was marked.
+    pub async fn mark_many(&self, scope: &TenantScope, records: Vec<AttendanceRecord>) -> Result<Vec<MarkOutcome>> {
+        let tenant = scope.tenant().clone();
+        self.write(move |transaction| records.into_iter().map(|record| mark(transaction, &tenant, record)).collect())
+            .await
+    }
+
+    /// The records of a group's session on a local date, by time. Errors: `NotFound` `group_not_found`.
+    pub async fn attendance(&self, scope: &TenantScope, group: &GroupId, date: Date) -> Result<Vec<AttendanceRecord>> {
+        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        self.read(move |view| {
+            require_group(view, &tenant, &group)?;
+            let mut records: Vec<AttendanceRecord> =
+                view.scan(&keys::attendance_on(&tenant, &group, date), None).collect::<Result<_>>()?;
+            records.sort_by_key(|record| (record.at, record.id));
+            Ok(records)
+        })
+        .await
+    }
+
+    /// Takes a mark back and returns it. Errors: `NotFound` `group_not_found` or `record_not_found`.
+    pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<AttendanceRecord> {
+        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        self.write(move |transaction| {
+            require_group(transaction, &tenant, &group)?;
+            let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
+            let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
+            let key = keys::attendance(&tenant, &place.group, place.date, &place.person);
+            let undone = transaction.get(&key)?.ok_or_else(missing)?;
+            remove(transaction, &tenant, &place);
+            Ok(undone)
+        })
+        .await
+    }
+}
+
+fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: AttendanceRecord) -> Result<MarkOutcome> {
+    require_group(transaction, tenant, &record.group)?;
+    require_person(transaction, tenant, &record.person)?;
+    let key = keys::attendance(tenant, &record.group, record.date, &record.person);
+    if let Some(existing) = transaction.get(&key)? {
+        return Ok(MarkOutcome::Already(existing));
+    }
+    let place =
+        Place { group: record.group.clone(), date: record.date, person: record.person.clone(), record: record.id };
+    transaction.put(key, &record)?;
+    transaction.put(keys::mark(tenant, &record.group, record.id), &place)?;
+    transaction.put(keys::sighting(tenant, &record.person, &record.group, record.date), &place)?;
+    Ok(MarkOutcome::Marked(record))
+}
+
+pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+    let records: Vec<AttendanceRecord> =
+        transaction.scan(&keys::attendance_of(tenant, group), None).collect::<Result<_>>()?;
+    for AttendanceRecord { id, group, person, date, .. } in records {
+        remove(transaction, tenant, &Place { group, date, person, record: id });
+    }
+    Ok(())
+}
+
+pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
+    let places: Vec<Place> = transaction.scan(&keys::sightings(tenant, person), None).collect::<Result<_>>()?;
+    for place in places {
+        remove(transaction, tenant, &place);
+    }
+    Ok(())
+}
+
+fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, place: &Place) {
+    transaction.remove(keys::attendance(tenant, &place.group, place.date, &place.person));
+    transaction.remove(keys::mark(tenant, &place.group, place.record));
+    transaction.remove(keys::sighting(tenant, &place.person, &place.group, place.date));
+}

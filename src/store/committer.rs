@@ -1,0 +1,150 @@
+//! Group commit: one thread applies operations in the order they came, another flushes for all that wait.
+//!
+//! ```text
+//! callers ─▶ (256) ─▶ apply thread ─▶ (4096) ─▶ flush thread ─▶ every caller of the group
+//! ```
+//!
+//! While one flush runs, the operations that arrive are applied and gather for the next: many callers share one
+//! fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied
+//! before it, for what it read may not have been durable yet. An operation once sent happens, whether or not its
+//! caller still waits.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::db::{Db, Transaction};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Operations waiting to be applied.
+const APPLY_CAPACITY: usize = 256;
+/// Operations waiting for a flush: the most that share one.
+const FLUSH_CAPACITY: usize = 4096;
+
+/// Told of every flush how long it took.
+pub type FlushObserver = Arc<dyn Fn(Duration) + Send + Sync>;
+
+/// Applies itself to the database.
+type Operation = Box<dyn FnOnce(&Db) -> Applied + Send>;
+
+/// An operation whose caller waits for the flush.
+struct Applied {
+    wrote: bool,
+    /// Takes the flush's failure, if it failed.
+    acknowledge: Box<dyn FnOnce(Option<&Error>) + Send>,
+}
+
+/// The two threads. Dropping it flushes what was sent and waits for both.
+pub(super) struct Committer {
+    operations: Option<mpsc::Sender<Operation>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Committer {
+    /// Starts the threads.
+    pub(super) fn start(db: &Arc<Db>, observer: Option<FlushObserver>) -> Result<Self> {
+        let (operations, to_apply) = mpsc::channel(APPLY_CAPACITY);
+        let (applied, to_flush) = mpsc::channel(FLUSH_CAPACITY);
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new()
+                .name(name.into())
+                .spawn(work)
+                .map_err(|error| Error::internal("cannot start a thread of the store").with_source(error))
+        };
+        let (apply_db, flush_db) = (Arc::clone(db), Arc::clone(db));
+        let threads = vec![
+            spawn("store-apply", Box::new(move || apply_all(&apply_db, to_apply, &applied)))?,
+            spawn("store-flush", Box::new(move || flush_all(&flush_db, to_flush, observer.as_ref())))?,
+        ];
+        Ok(Self { operations: Some(operations), threads })
+    }
+
+    /// Runs `operation` alone, all of it or nothing, and returns once it is durable.
+    pub(super) async fn commit<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let stopped = || Error::new(ErrorKind::Unavailable, "the store is closing");
+        let (reply, answer) = oneshot::channel();
+        let boxed: Operation = Box::new(move |db| {
+            let mut wrote = false;
+            let outcome = apply(db, operation, &mut wrote);
+            let acknowledge = Box::new(move |failure: Option<&Error>| {
+                let answer = match (failure, outcome) {
+                    (Some(failure), Ok(_)) => Err(for_each_caller(failure)),
+                    // What it read may never have become durable, but its own failed write says more.
+                    (Some(failure), Err(error)) if error.kind() != ErrorKind::Storage => Err(for_each_caller(failure)),
+                    (_, outcome) => outcome,
+                };
+                // The caller may have gone; the operation stands all the same.
+                let _ = reply.send(answer);
+            });
+            Applied { wrote, acknowledge }
+        });
+        self.operations.as_ref().ok_or_else(stopped)?.send(boxed).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.operations = None;
+        for thread in self.threads.drain(..) {
+            // Their work is run under catch_unwind, so they end by returning.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn apply<T>(db: &Db, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>, wrote: &mut bool) -> Result<T> {
+    db.refuse_if_failed()?;
+    let mut transaction = Transaction::new(db);
+    let value = catch_unwind(AssertUnwindSafe(|| operation(&mut transaction)))
+        .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))?;
+    if let Some(writes) = transaction.into_writes() {
+        *wrote = true;
+        db.apply(writes)?;
+    }
+    Ok(value)
+}
+
+fn apply_all(db: &Db, mut operations: mpsc::Receiver<Operation>, applied: &mpsc::Sender<Applied>) {
+    while let Some(operation) = operations.blocking_recv() {
+        if applied.blocking_send(operation(db)).is_err() {
+            return;
+        }
+    }
+}
+
+fn flush_all(db: &Db, mut applied: mpsc::Receiver<Applied>, observer: Option<&FlushObserver>) {
+    let mut group = Vec::new();
+    while applied.blocking_recv_many(&mut group, FLUSH_CAPACITY) > 0 {
+        let outcome = if group.iter().any(|one| one.wrote) { flush(db, observer) } else { db.refuse_if_failed() };
+        for one in group.drain(..) {
+            (one.acknowledge)(outcome.as_ref().err());
+        }
+    }
+}
+
+fn flush(db: &Db, observer: Option<&FlushObserver>) -> Result<()> {
+    db.refuse_if_failed()?;
+    let started = Instant::now();
+    let outcome = db.flush();
+    if let Some(observer) = observer {
+        observer(started.elapsed());
+    }
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the store cannot flush and takes no more writes");
+    }
+    outcome
+}
+
+/// One failed flush is an error to every caller that waited for it.
+fn for_each_caller(failure: &Error) -> Error {
+    Error::storage(failure.message().to_owned()).with_code(failure.code())
+}

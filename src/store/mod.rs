@@ -1,0 +1,111 @@
+//! The durable truth: tenants, keys, groups, people, face samples and attendance.
+//!
+//! The interface is made of whole operations. Each is one transaction that no caller sees and is acknowledged only
+//! when it would survive a loss of power; an operation that answers with an error has written nothing, unless the
+//! error says that the store has failed. Reads see whole operations, some of which may still be on their way to the
+//! disk. Operations of a tenant's data take a
+//! [`TenantScope`](crate::domain::TenantScope) and find only that tenant's records, so another
+//! tenant's ids are `NotFound`.
+//!
+//! Nothing here runs on the caller's thread: writes go to the [`committer`], reads to tokio's blocking threads,
+//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `db` | the embedded database; names sled |
+//! | `codec` | records as bytes; names bincode |
+//! | `keys` | every key |
+//! | `committer` | group commit |
+//! | `open` | opening, versions, damage |
+//! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+
+mod api_keys;
+mod attendance;
+mod codec;
+mod committer;
+mod db;
+mod faces;
+mod groups;
+mod keys;
+mod open;
+mod people;
+mod tenants;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+pub use self::{
+    api_keys::{ApiKey, Grant},
+    attendance::MarkOutcome,
+    committer::FlushObserver,
+    faces::FaceInfo,
+    groups::GroupChange,
+    open::StoreOptions,
+    people::{PersonChange, PersonRecord},
+};
+use self::{
+    committer::Committer,
+    db::{Db, Transaction, View},
+};
+use crate::error::{Error, Result};
+
+/// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
+/// blocks for the flush of what is still on its way.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Dropped first: it waits for its threads, which share the database.
+    committer: Committer,
+    db: Arc<Db>,
+}
+
+impl Store {
+    /// Whether every write has succeeded since the store was opened. Once false, it stays so until it is reopened.
+    pub fn is_healthy(&self) -> bool {
+        !self.inner.db.has_failed()
+    }
+
+    /// Bytes that the store's files take.
+    pub async fn size_on_disk(&self) -> Result<u64> {
+        let db = Arc::clone(&self.inner.db);
+        blocking(move || db.size_on_disk()).await
+    }
+
+    /// Runs `operation` as one durable transaction.
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.committer.commit(operation).await
+    }
+
+    /// Runs `read` on a blocking thread, over one consistent view.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        let db = Arc::clone(&self.inner.db);
+        blocking(move || read(&db.view())).await
+    }
+}
+
+/// Runs `work` on a blocking thread. A panic in it is the embedded database's, on pages that it cannot read.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(db::damaged("the embedded database gave up during a read")))
+}
+
+fn tenant_not_found() -> Error {
+    Error::not_found("there is no such tenant").with_code("tenant_not_found")
+}
+
+fn group_not_found() -> Error {
+    Error::not_found("there is no such group").with_code("group_not_found")
+}
+
+fn person_not_found() -> Error {
+    Error::not_found("there is no such person").with_code("person_not_found")
+}

@@ -1,0 +1,134 @@
+//! Opening a store: its folder, its version, and what to say when it is not one.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Inner, Store,
+    codec::Record,
+    committer::{Committer, FlushObserver},
+    db::{Db, Read, Transaction, damaged, io_error, make_private_folder},
+    keys,
+};
+use crate::error::{Error, Result};
+
+/// The layout of keys and records that this program reads and writes.
+const FORMAT_VERSION: u32 = 1;
+/// A file beside the database that says that the database has been filled. The database recovers from lost files
+/// by starting empty, which this file lets us notice.
+const MARKER_FILE: &str = "rollcall-store";
+const MARKER_TEXT: &[u8] =
+    b"A rollcall store. Back it up with `rollcall backup`; do not edit or remove single files.\n";
+/// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
+const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct StoreOptions {
+    /// Its folder, made where it does not exist.
+    pub path: PathBuf,
+    /// Memory for pages read from the disk.
+    pub cache_bytes: u64,
+    /// Told of every flush how long it took.
+    pub on_flush: Option<FlushObserver>,
+}
+
+impl StoreOptions {
+    /// The defaults for the store in the folder `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, on_flush: None }
+    }
+}
+
+/// The record under [`keys::format`].
+#[derive(Serialize, Deserialize)]
+struct Format {
+    version: u32,
+}
+
+impl Record for Format {
+    const KIND: u8 = 0;
+}
+
+impl Store {
+    /// Opens the store, or makes an empty one. Blocks while the database recovers.
+    ///
+    /// Errors, all of kind `Storage`: `store_locked` where another process has it open, `store_damaged` where it
+    /// cannot be read, `newer_store` where a later version of this program wrote it, `store_io` for what the file
+    /// system refuses.
+    pub fn open(options: StoreOptions) -> Result<Self> {
+        make_private_folder(&options.path)?;
+        let marker = options.path.join(MARKER_FILE);
+        let filled_before = marker.try_exists().map_err(io_error)?;
+        let db = Db::open(&options.path, options.cache_bytes)?;
+        check_format(&db, filled_before)?;
+        if !filled_before {
+            write_marker(&options.path, &marker)?;
+        }
+        let db = Arc::new(db);
+        let committer = Committer::start(&db, options.on_flush)?;
+        Ok(Self { inner: Arc::new(Inner { committer, db }) })
+    }
+}
+
+/// Reads the version, or writes it where the database is new.
+fn check_format(db: &Db, filled_before: bool) -> Result<()> {
+    let (format, empty) = {
+        let view = db.view();
+        (view.get::<Format>(&keys::format())?, view.scan_keys(&[]).next().transpose()?.is_none())
+    };
+    match format {
+        Some(Format { version: FORMAT_VERSION }) => Ok(()),
+        Some(Format { version }) => Err(Error::storage(format!(
+            "the data folder has store version {version} and this program reads {FORMAT_VERSION}: upgrade the program"
+        ))
+        .with_code("newer_store")),
+        None if filled_before || !empty => Err(damaged("the embedded database has lost the store's version")),
+        None => {
+            let mut transaction = Transaction::new(db);
+            transaction.put(keys::format(), &Format { version: FORMAT_VERSION })?;
+            transaction.into_writes().map_or(Ok(()), |writes| db.apply(writes))?;
+            db.flush()
+        }
+    }
+}
+
+/// Written after the database's first flush, so that the marker never promises what is not there.
+fn write_marker(folder: &Path, marker: &Path) -> Result<()> {
+    let write = || {
+        let mut file = fs::File::create(marker)?;
+        file.write_all(MARKER_TEXT)?;
+        file.sync_all()?;
+        // A new file's name is durable only when its folder has been flushed.
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(io_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_store_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Store::open(StoreOptions::new(folder.path())).unwrap());
+        {
+            let db = Db::open(folder.path(), DEFAULT_CACHE_BYTES).unwrap();
+            let mut transaction = Transaction::new(&db);
+            transaction.put(keys::format(), &Format { version: FORMAT_VERSION + 1 }).unwrap();
+            db.apply(transaction.into_writes().unwrap()).unwrap();
+            db.flush().unwrap();
+        }
+        for _ in 0..2 {
+            let error = Store::open(StoreOptions::new(folder.path())).err().unwrap();
+            assert_eq!(error.code(), "newer_store");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! People: with their groups and faces, one record to the outside.
+
+use std::collections::BTreeSet;
+
+use super::{
+    FaceInfo, Store, attendance,
+    codec::Record,
+    db::{Read, Transaction},
+    faces,
+    groups::{groups_of, join, leave, require_group, require_person},
+    keys, person_not_found,
+    tenants::require_tenant,
+};
+use crate::{
+    domain::{FaceSample, GroupId, Person, PersonId, TenantId, TenantScope},
+    error::{Error, ErrorKind, Result},
+};
+
+impl Record for Person {
+    const KIND: u8 = 6;
+}
+
+/// A person with what belongs to them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PersonRecord {
+    /// The person.
+    pub person: Person,
+    /// The groups whose roster they are on, by the bytes of their ids.
+    pub groups: Vec<GroupId>,
+    /// Their samples without the vectors, oldest first.
+    pub faces: Vec<FaceInfo>,
+}
+
+/// What to change of a person; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PersonChange {
+    /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
+    pub name: Option<String>,
+    /// The groups that they belong to from now on, in place of all that they belonged to.
+    pub groups: Option<Vec<GroupId>>,
+}
+
+impl Store {
+    /// Enrols a person: the person, their places on rosters and their samples, or nothing.
+    ///
+    /// Errors: `Conflict` `person_exists` or `too_many_faces`; `NotFound` `tenant_not_found` or `group_not_found`;
+    /// `Internal` for a sample of another person.
+    pub async fn create_person(
+        &self,
+        scope: &TenantScope,
+        person: Person,
+        groups: &[GroupId],
+        faces: Vec<FaceSample>,
+    ) -> Result<PersonRecord> {
+        let (tenant, groups) = (scope.tenant().clone(), groups.to_vec());
+        self.write(move |transaction| {
+            require_tenant(transaction, &tenant)?;
+            let key = keys::person(&tenant, &person.id);
+            if transaction.has(&key)? {
+                return Err(
+                    Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
+                );
+            }
+            transaction.put(key, &person)?;
+            let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
+            let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            Ok(PersonRecord { person, groups, faces })
+        })
+        .await
+    }
+
+    /// A person. Errors: `NotFound` `person_not_found`.
+    pub async fn person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonRecord> {
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        self.read(move |view| {
+            let person = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
+            with_belongings(view, &tenant, person)
+        })
+        .await
+    }
+
+    /// At most `limit` people whose ids come after `after`, by the bytes of their ids.
+    pub async fn people(
+        &self,
+        scope: &TenantScope,
+        after: Option<&PersonId>,
+        limit: usize,
+    ) -> Result<Vec<PersonRecord>> {
+        let (tenant, after) = (scope.tenant().clone(), after.map(|person| keys::person(scope.tenant(), person)));
+        self.read(move |view| {
+            view.scan(&keys::people(&tenant), after.as_deref())
+                .take(limit)
+                .map(|person| with_belongings(view, &tenant, person?))
+                .collect()
+        })
+        .await
+    }
+
+    /// Changes a person and returns them as they are then.
+    /// Errors: `NotFound` `person_not_found` or `group_not_found`, and nothing is changed.
+    pub async fn update_person(
+        &self,
+        scope: &TenantScope,
+        person: &PersonId,
+        change: PersonChange,
+    ) -> Result<PersonRecord> {
+        let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
+        self.write(move |transaction| {
+            let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            if let Some(name) = change.name {
+                person.name = name;
+                transaction.put(key, &person)?;
+            }
+            let groups = match change.groups {
+                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
+                None => groups_of(transaction, &tenant, &person.id)?,
+            };
+            let faces = faces::infos(transaction, &tenant, &person.id)?;
+            Ok(PersonRecord { person, groups, faces })
+        })
+        .await
+    }
+
+    /// Removes a person and all that is known of them: samples, places on rosters, and their attendance records in
+    /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
+    /// Errors: `NotFound` `person_not_found`.
+    pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        self.write(move |transaction| {
+            require_person(transaction, &tenant, &person)?;
+            for group in groups_of(transaction, &tenant, &person)? {
+                leave(transaction, &tenant, &group, &person);
+            }
+            faces::remove_all(transaction, &tenant, &person)?;
+            attendance::remove_of_person(transaction, &tenant, &person)?;
+            transaction.remove(keys::person(&tenant, &person));
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
+    let groups = groups_of(read, tenant, &person.id)?;
+    let faces = faces::infos(read, tenant, &person.id)?;
+    Ok(PersonRecord { person, groups, faces })
+}
+
+/// Makes `groups` the person's groups, all of which must exist; returns them in order and each once.
+fn set_groups(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    person: &PersonId,
+    groups: &[GroupId],
+) -> Result<Vec<GroupId>> {
+    let groups: BTreeSet<&GroupId> = groups.iter().collect();
+    for group in &groups {
+        require_group(transaction, tenant, group)?;
+    }
+    for group in groups_of(transaction, tenant, person)? {
+        leave(transaction, tenant, &group, person);
+    }
+    for group in &groups {
+        join(transaction, tenant, group, person)?;
+    }
+    Ok(groups.into_iter().cloned().collect())
+}

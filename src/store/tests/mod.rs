@@ -1,0 +1,114 @@
+//! The store as its callers see it, in a folder of its own for each test.
+
+mod damage;
+mod kill;
+mod operations;
+
+use jiff::{Timestamp, civil::date};
+use tempfile::TempDir;
+
+use super::{ApiKey, Grant, Store, StoreOptions};
+use crate::{
+    domain::{
+        AttendanceRecord, FaceId, FaceSample, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant, TenantScope,
+    },
+    error::Result,
+};
+
+fn now() -> Timestamp {
+    "2026-03-29T10:30:00Z".parse().unwrap()
+}
+
+fn scope(tenant: &str) -> TenantScope {
+    TenantScope::granted(tenant.parse().unwrap())
+}
+
+fn tenant(id: &str) -> Tenant {
+    Tenant { id: id.parse().unwrap(), name: format!("Tenant {id}"), created_at: now() }
+}
+
+fn tenant_key(id: &str, byte: u8) -> ApiKey {
+    ApiKey { hash: [byte; 32], grant: Grant::Tenant(id.parse().unwrap()), created_at: now() }
+}
+
+fn group(id: &str) -> Group {
+    Group { id: id.parse().unwrap(), name: format!("Group {id}"), time_zone: "UTC".into(), created_at: now() }
+}
+
+fn person(id: &str) -> Person {
+    Person { id: id.parse().unwrap(), name: format!("Person {id}"), created_at: now() }
+}
+
+fn sample(person: &str, first: f32) -> FaceSample {
+    let mut vector = vec![0.0; 512];
+    vector[0] = first;
+    vector[1] = (1.0 - first * first).sqrt();
+    let quality =
+        Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 1.0, pitch: -2.0, roll: 0.5 };
+    let model = ModelId { name: "test".into(), dimension: 512, postprocessing: 1 };
+    FaceSample { id: FaceId::generate(), person: person.parse().unwrap(), model, vector, score: 0.9, quality }
+}
+
+fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
+    AttendanceRecord {
+        id: RecordId::generate(),
+        group: group.parse().unwrap(),
+        person: person.parse().unwrap(),
+        date: date(2026, 3, day),
+        at: now(),
+        similarity: 0.6,
+        margin: 0.3,
+        width_px: 80.0,
+        liveness: None,
+        model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
+    }
+}
+
+/// A store whose folder outlives it, so that a test can close and open it again.
+struct Fixture {
+    folder: TempDir,
+    store: Option<Store>,
+}
+
+impl Fixture {
+    /// With the tenant `t`, and in it the groups `a` and `b`.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let fixture = Self { store: Some(Store::open(StoreOptions::new(folder.path())).unwrap()), folder };
+        fixture.create_tenant_with_groups("t", 1).await;
+        fixture
+    }
+
+    async fn create_tenant_with_groups(&self, id: &str, key: u8) {
+        self.create_tenant(tenant(id), tenant_key(id, key)).await.unwrap();
+        for name in ["a", "b"] {
+            self.create_group(&scope(id), group(name)).await.unwrap();
+        }
+    }
+
+    async fn enrol(&self, id: &str, groups: &[&str], faces: Vec<FaceSample>) -> Result<super::PersonRecord> {
+        let groups: Vec<_> = groups.iter().map(|group| group.parse().unwrap()).collect();
+        self.create_person(&scope("t"), person(id), &groups, faces).await
+    }
+
+    fn reopen(&mut self) {
+        self.store = None;
+        self.store = Some(Store::open(StoreOptions::new(self.folder.path())).unwrap());
+    }
+}
+
+impl std::ops::Deref for Fixture {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+}
+
+fn ids(people: &[super::PersonRecord]) -> Vec<&str> {
+    people.iter().map(|record| record.person.id.as_str()).collect()
+}
+
+fn id(text: &str) -> PersonId {
+    text.parse().unwrap()
+}

@@ -1,0 +1,382 @@
+//! What each operation does, refuses and leaves behind, also after the store was closed and opened again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use jiff::{ToSpan, civil::date};
+
+use super::*;
+use crate::{
+    domain::{GroupId, person::MAX_FACES_A_PERSON},
+    error::ErrorKind,
+    store::{GroupChange, MarkOutcome, PersonChange},
+};
+
+fn gid(text: &str) -> GroupId {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn tenants_and_keys_survive_reopening() {
+    let mut fixture = Fixture::new().await;
+    assert!(!fixture.has_operator_key().await.unwrap());
+    fixture.put_api_key(ApiKey { hash: [9; 32], grant: Grant::Operator, created_at: now() }).await.unwrap();
+    fixture.create_tenant(tenant("another one"), tenant_key("another one", 2)).await.unwrap();
+    fixture.reopen();
+    assert!(fixture.has_operator_key().await.unwrap());
+    assert_eq!(fixture.find_api_key([2; 32]).await.unwrap(), Some(Grant::Tenant("another one".parse().unwrap())));
+    assert_eq!(fixture.find_api_key([9; 32]).await.unwrap(), Some(Grant::Operator));
+    assert_eq!(fixture.find_api_key([3; 32]).await.unwrap(), None);
+    assert_eq!(fixture.tenants().await.unwrap(), [tenant("another one"), tenant("t")]);
+    assert_eq!(fixture.tenant(&scope("t")).await.unwrap(), tenant("t"));
+    assert_eq!(fixture.tenant(&scope("nobody")).await.unwrap_err().code(), "tenant_not_found");
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_once_and_with_its_key() {
+    let fixture = Fixture::new().await;
+    let error = fixture.create_tenant(tenant("t"), tenant_key("t", 7)).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "tenant_exists"));
+    assert_eq!(fixture.find_api_key([7; 32]).await.unwrap(), None, "a refused tenant's key opens nothing");
+    assert_eq!(fixture.put_api_key(tenant_key("nobody", 8)).await.unwrap_err().code(), "tenant_not_found");
+    assert_eq!(fixture.create_group(&scope("nobody"), group("g")).await.unwrap_err().code(), "tenant_not_found");
+}
+
+#[tokio::test]
+async fn groups_change_page_and_survive_reopening() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    assert_eq!(fixture.create_group(&t, group("a")).await.unwrap_err().code(), "group_exists");
+    fixture.create_group(&t, group("a b/c")).await.unwrap();
+    let change = GroupChange { time_zone: Some("Europe/Vienna".into()), ..GroupChange::default() };
+    let changed = fixture.update_group(&t, &gid("b"), change).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.time_zone.as_str()), ("Group b", "Europe/Vienna"));
+    fixture.reopen();
+    assert_eq!(fixture.groups(&t, None, 2).await.unwrap(), [group("a"), group("a b/c")]);
+    assert_eq!(fixture.groups(&t, Some(&gid("a b/c")), 2).await.unwrap(), [changed.clone()]);
+    assert_eq!(fixture.group(&t, &gid("b")).await.unwrap(), changed);
+    assert_eq!(fixture.group(&t, &gid("z")).await.unwrap_err().code(), "group_not_found");
+    let missing = fixture.update_group(&t, &gid("z"), GroupChange::default()).await.unwrap_err();
+    assert_eq!(missing.code(), "group_not_found");
+}
+
+#[tokio::test]
+async fn rosters_follow_members_and_survive_reopening() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["p1", "p2", "p/3 x"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    fixture.add_member(&t, &gid("b"), &id("p1")).await.unwrap();
+    fixture.add_member(&t, &gid("b"), &id("p1")).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
+    fixture.reopen();
+    assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p/3 x"), id("p1")]);
+    assert_eq!(fixture.roster(&t, &gid("b")).await.unwrap(), [id("p1")]);
+    assert_eq!(fixture.groups_of(&t, &id("p1")).await.unwrap(), [gid("a"), gid("b")]);
+    assert_eq!(fixture.add_member(&t, &gid("z"), &id("p1")).await.unwrap_err().code(), "group_not_found");
+    assert_eq!(fixture.add_member(&t, &gid("a"), &id("z")).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.remove_member(&t, &gid("a"), &id("z")).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.roster(&t, &gid("z")).await.unwrap_err().code(), "group_not_found");
+    assert_eq!(fixture.groups_of(&t, &id("z")).await.unwrap_err().code(), "person_not_found");
+}
+
+#[tokio::test]
+async fn people_are_enrolled_whole_or_not_at_all() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    let faces = vec![sample("p", 0.1), sample("p", 0.2)];
+    let made = fixture.enrol("p", &["b", "a", "b"], faces.clone()).await.unwrap();
+    assert_eq!(made.groups, [gid("a"), gid("b")]);
+    assert_eq!(made.faces.iter().map(|face| face.id).collect::<Vec<_>>(), [faces[0].id, faces[1].id]);
+    let refused = [
+        (fixture.enrol("p", &[], vec![]).await, "person_exists"),
+        (fixture.enrol("q", &["a", "z"], vec![sample("q", 0.1)]).await, "group_not_found"),
+        (fixture.enrol("q", &["a"], vec![sample("q", 0.1); 1 + MAX_FACES_A_PERSON]).await, ""),
+        (
+            fixture.enrol("r", &["a"], (0..=MAX_FACES_A_PERSON).map(|_| sample("r", 0.1)).collect()).await,
+            "too_many_faces",
+        ),
+        (fixture.enrol("s", &["a"], vec![sample("p", 0.1)]).await, "internal"),
+    ];
+    for (outcome, code) in refused {
+        assert_eq!(outcome.err().map_or("", |error| error.code()), code);
+    }
+    fixture.reopen();
+    assert_eq!(fixture.person(&t, &id("p")).await.unwrap(), made);
+    assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), faces);
+    assert_eq!(ids(&fixture.people(&t, None, 10).await.unwrap()), ["p", "q"], "one id given often is one sample");
+    assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p"), id("q")]);
+    assert_eq!(fixture.face_count(&t).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn people_page_by_the_bytes_of_their_ids() {
+    let fixture = Fixture::new().await;
+    let names = ["10", "9", "A", "a", "a b", "a-b", "a/b", "ab"];
+    for name in names.iter().rev() {
+        fixture.enrol(name, &[], vec![]).await.unwrap();
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = fixture.people(&scope("t"), after.as_ref(), 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.person.id.clone());
+        seen.extend(page.into_iter().map(|record| record.person.id.to_string()));
+    }
+    assert_eq!(seen, names);
+}
+
+#[tokio::test]
+async fn people_change_all_or_nothing() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
+    let bad = PersonChange { name: Some("Q".into()), groups: Some(vec![gid("b"), gid("z")]) };
+    assert_eq!(fixture.update_person(&t, &id("p"), bad).await.unwrap_err().code(), "group_not_found");
+    assert_eq!(fixture.person(&t, &id("p")).await.unwrap().person.name, "Person p");
+    let good = PersonChange { name: Some("Zoë".into()), groups: Some(vec![gid("b")]) };
+    let changed = fixture.update_person(&t, &id("p"), good).await.unwrap();
+    assert_eq!((changed.person.name.as_str(), &changed.groups), ("Zoë", &vec![gid("b")]));
+    fixture.reopen();
+    assert_eq!(fixture.person(&t, &id("p")).await.unwrap(), changed);
+    assert!(fixture.roster(&t, &gid("a")).await.unwrap().is_empty());
+    let kept = fixture.update_person(&t, &id("p"), PersonChange::default()).await.unwrap();
+    assert_eq!(kept, changed);
+    let missing = fixture.update_person(&t, &id("z"), PersonChange::default()).await.unwrap_err();
+    assert_eq!(missing.code(), "person_not_found");
+}
+
+#[tokio::test]
+async fn faces_are_added_replaced_and_removed() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    let first = sample("p", 0.1);
+    fixture.enrol("p", &[], vec![first.clone()]).await.unwrap();
+    fixture.enrol("p2", &[], vec![sample("p2", 0.5)]).await.unwrap();
+    let second = sample("p", 0.2);
+    assert_eq!(fixture.add_faces(&t, &id("p"), vec![second.clone()]).await.unwrap().len(), 2);
+    fixture.delete_face(&t, &id("p"), first.id).await.unwrap();
+    assert_eq!(fixture.delete_face(&t, &id("p"), first.id).await.unwrap_err().code(), "face_not_found");
+    fixture.reopen();
+    assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), [second]);
+
+    let full: Vec<_> = (0..MAX_FACES_A_PERSON).map(|_| sample("p", 0.3)).collect();
+    let over = fixture.add_faces(&t, &id("p"), full.clone()).await.unwrap_err();
+    assert_eq!((over.kind(), over.code()), (ErrorKind::Conflict, "too_many_faces"));
+    assert_eq!(fixture.faces(&t, &id("p")).await.unwrap().len(), 1, "none was added");
+    fixture.replace_faces(&t, &id("p"), full.clone()).await.unwrap();
+    let wrong = vec![sample("p", 0.4), sample("p2", 0.4)];
+    assert!(fixture.replace_faces(&t, &id("p"), wrong).await.is_err());
+    fixture.reopen();
+    assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), full, "a refused replacement leaves the old samples");
+    assert_eq!(fixture.faces(&t, &id("p2")).await.unwrap().len(), 1, "a neighbour in the order keeps theirs");
+
+    let missing = sample("z", 0.1);
+    assert_eq!(fixture.delete_face(&t, &id("z"), missing.id).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.add_faces(&t, &id("z"), vec![missing.clone()]).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.replace_faces(&t, &id("z"), vec![missing]).await.unwrap_err().code(), "person_not_found");
+}
+
+#[tokio::test]
+async fn a_fold_sees_every_sample_of_its_tenant_once() {
+    let fixture = Fixture::new().await;
+    fixture.create_tenant_with_groups("t2", 2).await;
+    for n in 0..7 {
+        let name = format!("p{n}");
+        fixture.enrol(&name, &[], (0..90).map(|_| sample(&name, 0.1)).collect()).await.unwrap();
+    }
+    fixture.create_person(&scope("t2"), person("x"), &[], vec![sample("x", 0.1)]).await.unwrap();
+    let seen = fixture
+        .fold_faces(&scope("t"), Vec::new(), |seen, sample| {
+            seen.push(sample.id);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let unique: std::collections::HashSet<_> = seen.iter().collect();
+    assert_eq!((seen.len(), unique.len()), (630, 630));
+    assert_eq!(fixture.face_count(&scope("t")).await.unwrap(), 630);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_marks_at_once_make_one_record() {
+    let fixture = Fixture::new().await;
+    fixture.enrol("p", &["a"], vec![]).await.unwrap();
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let store = (*fixture).clone();
+            tokio::spawn(async move { store.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap() })
+        })
+        .collect();
+    let (mut marked, mut already) = (Vec::new(), Vec::new());
+    for task in tasks {
+        match task.await.unwrap() {
+            MarkOutcome::Marked(record) => marked.push(record),
+            MarkOutcome::Already(record) => already.push(record),
+        }
+    }
+    assert_eq!((marked.len(), already.len()), (1, 99));
+    assert!(already.iter().all(|record| record == &marked[0]));
+    assert_eq!(fixture.attendance(&scope("t"), &gid("a"), date(2026, 3, 29)).await.unwrap(), marked);
+}
+
+#[tokio::test]
+async fn attendance_is_listed_by_time_and_can_be_taken_back() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["p1", "p2", "p3"] {
+        fixture.enrol(name, &[], vec![]).await.unwrap();
+    }
+    let mut late = record("a", "p1", 29);
+    late.at += 5.minutes();
+    let early = record("a", "p2", 29);
+    let tomorrow = record("a", "p1", 30);
+    let elsewhere = record("b", "p1", 29);
+    let repeated = record("a", "p1", 29);
+    let batch = vec![late.clone(), early.clone(), tomorrow.clone(), elsewhere.clone(), repeated];
+    let outcomes = fixture.mark_many(&t, batch).await.unwrap();
+    assert_eq!(outcomes[4], MarkOutcome::Already(late.clone()), "a photo that names a person twice marks once");
+    assert!(outcomes[..4].iter().all(|outcome| matches!(outcome, MarkOutcome::Marked(_))));
+    fixture.reopen();
+    let day = date(2026, 3, 29);
+    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [early.clone(), late.clone()]);
+    assert_eq!(fixture.undo_mark(&t, &gid("b"), late.id).await.unwrap_err().code(), "record_not_found");
+    assert_eq!(fixture.undo_mark(&t, &gid("a"), late.id).await.unwrap(), late);
+    assert_eq!(fixture.undo_mark(&t, &gid("a"), late.id).await.unwrap_err().code(), "record_not_found");
+    fixture.reopen();
+    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [early]);
+    assert_eq!(fixture.attendance(&t, &gid("a"), date(2026, 3, 30)).await.unwrap(), [tomorrow]);
+    let again = record("a", "p1", 29);
+    assert_eq!(fixture.mark_once(&t, again.clone()).await.unwrap(), MarkOutcome::Marked(again));
+
+    let mixed = vec![record("a", "p3", 29), record("a", "z", 29)];
+    assert_eq!(fixture.mark_many(&t, mixed).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap().len(), 2, "none of the batch was marked");
+    assert_eq!(fixture.attendance(&t, &gid("z"), day).await.unwrap_err().code(), "group_not_found");
+}
+
+/// All keys and values under the tenant `t`.
+fn everything(fixture: &Fixture) -> usize {
+    use crate::store::db::Read;
+    fixture.inner.db.view().scan_keys(b"dt\0").count()
+}
+
+#[tokio::test]
+async fn erasing_a_person_or_a_group_leaves_nothing_of_it() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    let empty = everything(&fixture);
+    fixture.enrol("p", &["a", "b"], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
+    fixture.mark_many(&t, vec![record("a", "p", 28), record("b", "p", 29)]).await.unwrap();
+    fixture.delete_person(&t, &id("p")).await.unwrap();
+    fixture.reopen();
+    assert_eq!(everything(&fixture), empty);
+    assert_eq!(fixture.person(&t, &id("p")).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.delete_person(&t, &id("p")).await.unwrap_err().code(), "person_not_found");
+    assert!(fixture.attendance(&t, &gid("a"), date(2026, 3, 28)).await.unwrap().is_empty());
+
+    fixture.enrol("q", &["b"], vec![]).await.unwrap();
+    let with_q = everything(&fixture);
+    fixture.create_group(&t, group("c")).await.unwrap();
+    fixture.add_member(&t, &gid("c"), &id("q")).await.unwrap();
+    fixture.mark_once(&t, record("c", "q", 28)).await.unwrap();
+    fixture.delete_group(&t, &gid("c")).await.unwrap();
+    fixture.reopen();
+    assert_eq!(everything(&fixture), with_q);
+    assert_eq!(fixture.groups_of(&t, &id("q")).await.unwrap(), [gid("b")]);
+    assert_eq!(fixture.delete_group(&t, &gid("c")).await.unwrap_err().code(), "group_not_found");
+}
+
+#[tokio::test]
+async fn tenants_with_identical_ids_never_meet() {
+    let fixture = Fixture::new().await;
+    fixture.create_tenant_with_groups("t2", 2).await;
+    let (t, t2) = (scope("t"), scope("t2"));
+    let face = sample("p", 0.1);
+    fixture.enrol("p", &["a"], vec![face.clone()]).await.unwrap();
+    let marked = record("a", "p", 29);
+    fixture.mark_once(&t, marked.clone()).await.unwrap();
+
+    let day = date(2026, 3, 29);
+    let not_found = [
+        fixture.person(&t2, &id("p")).await.err(),
+        fixture.faces(&t2, &id("p")).await.err(),
+        fixture.delete_face(&t2, &id("p"), face.id).await.err(),
+        fixture.add_faces(&t2, &id("p"), vec![face.clone()]).await.err(),
+        fixture.replace_faces(&t2, &id("p"), vec![]).await.err(),
+        fixture.update_person(&t2, &id("p"), PersonChange::default()).await.err(),
+        fixture.delete_person(&t2, &id("p")).await.err(),
+        fixture.add_member(&t2, &gid("a"), &id("p")).await.err(),
+        fixture.remove_member(&t2, &gid("a"), &id("p")).await.err(),
+        fixture.groups_of(&t2, &id("p")).await.err(),
+        fixture.undo_mark(&t2, &gid("a"), marked.id).await.err(),
+        fixture.mark_once(&t2, record("a", "p", 29)).await.err(),
+    ];
+    for error in not_found {
+        assert_eq!(error.unwrap().kind(), ErrorKind::NotFound);
+    }
+    assert!(fixture.people(&t2, None, 10).await.unwrap().is_empty());
+    assert!(fixture.roster(&t2, &gid("a")).await.unwrap().is_empty());
+    assert!(fixture.attendance(&t2, &gid("a"), day).await.unwrap().is_empty());
+    assert_eq!(fixture.face_count(&t2).await.unwrap(), 0);
+
+    fixture.create_person(&t2, person("p"), &[gid("a")], vec![sample("p", 0.9)]).await.unwrap();
+    fixture.mark_once(&t2, record("a", "p", 29)).await.unwrap();
+    fixture.delete_group(&t2, &gid("a")).await.unwrap();
+    fixture.delete_person(&t2, &id("p")).await.unwrap();
+    assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), [face]);
+    assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p")]);
+    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [marked]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writers_share_a_flush() {
+    let folder = tempfile::tempdir().unwrap();
+    let flushes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&flushes);
+    let mut options = StoreOptions::new(folder.path());
+    options.on_flush = Some(Arc::new(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        // A disk slow enough that the other writers arrive meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }));
+    let store = Store::open(options).unwrap();
+    store.create_tenant(tenant("t"), tenant_key("t", 1)).await.unwrap();
+    let writes = (0..100).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { store.create_group(&scope("t"), group(&format!("g{n}"))).await.unwrap() })
+    });
+    for write in writes.collect::<Vec<_>>() {
+        write.await.unwrap();
+    }
+    let flushes = flushes.load(Ordering::Relaxed);
+    assert!(flushes < 50, "{flushes} flushes for 101 operations");
+    assert!(store.is_healthy());
+    assert!(store.size_on_disk().await.unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_sees_whole_operations_only() {
+    let fixture = Fixture::new().await;
+    fixture.enrol("p", &["a"], vec![sample("p", 0.1); 1]).await.unwrap();
+    let store = (*fixture).clone();
+    let writer = tokio::spawn(async move {
+        for round in 0..60 {
+            let (count, name) = if round % 2 == 0 { (7, "a") } else { (3, "b") };
+            let faces = (0..count).map(|_| sample("p", 0.1)).collect();
+            store.replace_faces(&scope("t"), &id("p"), faces).await.unwrap();
+            let change = PersonChange { groups: Some(vec![gid(name)]), ..PersonChange::default() };
+            store.update_person(&scope("t"), &id("p"), change).await.unwrap();
+        }
+    });
+    while !writer.is_finished() {
+        let seen = fixture.person(&scope("t"), &id("p")).await.unwrap();
+        assert!([1, 3, 7].contains(&seen.faces.len()), "{} samples", seen.faces.len());
+        assert_eq!(seen.groups.len(), 1);
+    }
+    writer.await.unwrap();
+}
