@@ -1,0 +1,150 @@
+//! What the pool's handles and threads share: the queue, and which thread may take what from it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{
+    cancel::CancelToken,
+    lane::{ComputeSnapshot, Lane},
+    queue::{Queue, ServiceClass, Ticket},
+};
+use crate::runtime::{lock::lock, panics::contain};
+
+/// A task that waits for a thread. `run` is told how long it waited.
+pub(super) struct Job {
+    pub(super) lane: Arc<Lane>,
+    pub(super) cancel: CancelToken,
+    pub(super) queued_at: Instant,
+    pub(super) run: Box<dyn FnOnce(Duration) + Send>,
+}
+
+/// See the module.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    interactive_linger: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue<Job>,
+    lanes: BTreeMap<&'static str, Arc<Lane>>,
+    /// Living [`InteractiveGuard`](super::InteractiveGuard)s.
+    interactive_guards: usize,
+    /// Until when more interactive work is likely, after the last guard went.
+    interactive_until: Option<Instant>,
+    closing: bool,
+}
+
+/// How long the reserved thread keeps itself for interactive work.
+enum Reservation {
+    None,
+    For(Duration),
+    WhileExpected,
+}
+
+impl State {
+    fn reservation(&self, now: Instant) -> Reservation {
+        if self.interactive_guards > 0 {
+            return Reservation::WhileExpected;
+        }
+        match self.interactive_until.map(|until| until.saturating_duration_since(now)) {
+            Some(left) if !left.is_zero() => Reservation::For(left),
+            _ => Reservation::None,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(interactive_linger: Duration) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), interactive_linger }
+    }
+
+    pub(super) fn lane(&self, stage: &'static str) -> Arc<Lane> {
+        Arc::clone(lock(&self.state).lanes.entry(stage).or_default())
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<ComputeSnapshot> {
+        lock(&self.state).lanes.iter().map(|(stage, lane)| lane.snapshot(stage)).collect()
+    }
+
+    /// Queues a task; `None` when the pool is closing.
+    pub(super) fn push(&self, class: ServiceClass, stage_rank: u8, job: Job) -> Option<Ticket> {
+        let mut state = lock(&self.state);
+        if state.closing {
+            return None;
+        }
+        job.lane.queued();
+        let ticket = state.queue.push(class, stage_rank, job);
+        drop(state);
+        // All: the one that a single call would wake may be the reserved thread, which must not take it.
+        self.changed.notify_all();
+        Some(ticket)
+    }
+
+    /// Takes a task back that has not started; the caller drops it, outside the lock.
+    pub(super) fn take_back(&self, ticket: Ticket) -> Option<Job> {
+        lock(&self.state).queue.remove(ticket)
+    }
+
+    pub(super) fn expect_interactive(&self) {
+        lock(&self.state).interactive_guards += 1;
+    }
+
+    pub(super) fn interactive_ended(&self) {
+        let mut state = lock(&self.state);
+        state.interactive_guards -= 1;
+        state.interactive_until = Some(Instant::now() + self.interactive_linger);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Lets the threads finish what they have begun and drops the rest.
+    pub(super) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closing = true;
+        let abandoned = std::mem::take(&mut state.queue);
+        drop(state);
+        self.changed.notify_all();
+        drop(abandoned);
+    }
+
+    /// A thread's life. `reserved` is the one that keeps itself for interactive work while some may come.
+    pub(super) fn work(&self, reserved: bool) {
+        while let Some(job) = self.next(reserved) {
+            // Tasks contain their own panics; this one is for what is dropped with them.
+            let _ = contain(|| run(job));
+        }
+    }
+
+    fn next(&self, reserved: bool) -> Option<Job> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closing {
+                return None;
+            }
+            let reservation = if reserved { state.reservation(Instant::now()) } else { Reservation::None };
+            if let Some(job) = state.queue.pop(!matches!(reservation, Reservation::None)) {
+                return Some(job);
+            }
+            state = match reservation {
+                Reservation::For(left) if !state.queue.is_empty() => {
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+fn run(job: Job) {
+    if job.cancel.is_cancelled() {
+        job.lane.dropped();
+        return;
+    }
+    job.lane.started();
+    (job.run)(job.queued_at.elapsed());
+}
