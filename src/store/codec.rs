@@ -32,7 +32,11 @@ pub(super) trait Record: Serialize + DeserializeOwned {
 /// `record` with its header.
 pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>> {
     let body = bincode::serde::encode_to_vec(record, CONFIG)
-        .map_err(|error| Error::internal("a record is too large to store").with_source(error))?;
+        .map_err(|error| Error::internal("a record cannot be encoded").with_source(error))?;
+    // bincode holds to its limit only when it reads.
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Error::internal("a record is too large to store"));
+    }
     let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
     bytes.extend_from_slice(&[R::VERSION, R::KIND]);
     bytes.extend_from_slice(&checksum(R::VERSION, R::KIND, &body).to_le_bytes());

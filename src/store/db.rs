@@ -6,30 +6,36 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use super::{
     codec::{self, Record},
     keys::Key,
+    marker::Marker,
 };
 use crate::error::{Error, Result};
 
 /// sled's data file inside the store's folder.
 const DATA_FILE: &str = "db";
+/// The tree and the key of the number of the last flush, see [`super::marker`].
+const FLUSHES: &[u8] = b"flushes";
 
 /// The open database.
 pub(super) struct Db {
     tree: sled::Db,
     /// A second handle on sled's data file, see [`Self::flush`].
     data_file: File,
+    flushes: sled::Tree,
+    marker: Marker,
+    last_flush: AtomicU64,
     /// Held shared by readers of more than one key, and exclusively while a batch is applied.
     batches: RwLock<()>,
     /// Set for good by the first write that fails, see [`Self::refuse_if_failed`].
@@ -39,16 +45,38 @@ pub(super) struct Db {
 impl Db {
     /// Opens or makes the database in the folder `path`, which exists.
     ///
-    /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read.
+    /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
         // No timed flushes: every write is flushed by the committer before it is acknowledged.
         let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
         // sled asserts what it reads while it recovers, so a damaged file can panic.
-        let tree = catch_unwind(AssertUnwindSafe(|| config.open()))
+        let open = || {
+            let tree = config.open()?;
+            let flushes = tree.open_tree(FLUSHES)?;
+            let number = flushes.get(FLUSHES)?;
+            Ok((tree, flushes, number))
+        };
+        let (tree, flushes, number) = catch_unwind(AssertUnwindSafe(open))
             .map_err(|_| damaged("the embedded database gave up while it was recovering"))?
             .map_err(into_error)?;
-        let data_file = File::open(path.join(DATA_FILE)).map_err(io_error)?;
-        Ok(Self { tree, data_file, batches: RwLock::new(()), failed: AtomicBool::new(false) })
+        let number = number.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_be_bytes);
+        // Only now, when the lock is ours.
+        let (marker, promised) = Marker::open(path)?;
+        if number < promised {
+            return Err(damaged("the embedded database has lost writes that it had acknowledged"));
+        }
+        let db = Self {
+            data_file: File::open(path.join(DATA_FILE)).map_err(io_error)?,
+            tree,
+            flushes,
+            marker,
+            last_flush: AtomicU64::new(number.unwrap_or(0)),
+            batches: RwLock::new(()),
+            failed: AtomicBool::new(false),
+        };
+        db.flush()?;
+        db.marker.sync(path)?;
+        Ok(db)
     }
 
     /// A view in which every operation is there as a whole or not at all. Keep it short: writes wait for it.
@@ -69,13 +97,16 @@ impl Db {
         self.or_fail(|| self.tree.apply_batch(batch).map_err(into_error))
     }
 
-    /// Returns when every batch applied so far would survive a loss of power.
+    /// Returns when every batch applied so far would survive a loss of power. Called by one thread at a time.
     pub(super) fn flush(&self) -> Result<()> {
         self.or_fail(|| {
+            let number = self.last_flush.fetch_add(1, Ordering::Relaxed) + 1;
+            self.flushes.insert(FLUSHES, &number.to_be_bytes()).map_err(into_error)?;
             self.tree.flush().map_err(into_error)?;
             // sled 0.34 ends a flush on Linux with sync_file_range(2), which neither writes the file's length nor
             // empties the disk's own cache; fdatasync(2) does both.
-            self.data_file.sync_data().map_err(io_error)
+            self.data_file.sync_data().map_err(io_error)?;
+            self.marker.write(number)
         })
     }
 
@@ -194,6 +225,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Sets bytes that may be no record, to see what becomes of them.
+    #[cfg(test)]
+    pub(super) fn put_bytes(&mut self, key: Key, bytes: Vec<u8>) {
+        self.writes.0.insert(key, Some(bytes));
+    }
+
     /// Removes the record under `key`, if there is one.
     pub(super) fn remove(&mut self, key: Key) {
         self.writes.0.insert(key, None);
@@ -247,13 +284,4 @@ fn into_error(error: sled::Error) -> Error {
         sled::Error::Io(cause) if cause.kind() != std::io::ErrorKind::UnexpectedEof => io_error(cause),
         _ => damaged("the embedded database reports corruption"),
     }
-}
-
-/// Makes `path` and its parents, for this user's eyes only.
-pub(super) fn make_private_folder(path: &Path) -> Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(io_error)
 }

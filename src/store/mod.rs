@@ -16,7 +16,7 @@
 //! | `codec` | records as bytes; names bincode |
 //! | `keys` | every key |
 //! | `committer` | group commit |
-//! | `open` | opening, versions, damage |
+//! | `open`, `marker` | opening, versions, damage |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 
 mod api_keys;
@@ -27,6 +27,7 @@ mod db;
 mod faces;
 mod groups;
 mod keys;
+mod marker;
 mod open;
 mod people;
 mod tenants;

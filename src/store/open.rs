@@ -1,11 +1,6 @@
 //! Opening a store: its folder, its version, and what to say when it is not one.
 
-use std::{
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,18 +8,14 @@ use super::{
     Inner, Store,
     codec::Record,
     committer::{Committer, FlushObserver},
-    db::{Db, Read, Transaction, damaged, io_error, make_private_folder},
+    db::{Db, Read, Transaction, damaged},
     keys,
+    marker::make_private_folder,
 };
 use crate::error::{Error, Result};
 
 /// The layout of keys and records that this program reads and writes.
 const FORMAT_VERSION: u32 = 1;
-/// A file beside the database that says that the database has been filled. The database recovers from lost files
-/// by starting empty, which this file lets us notice.
-const MARKER_FILE: &str = "rollcall-store";
-const MARKER_TEXT: &[u8] =
-    b"A rollcall store. Back it up with `rollcall backup`; do not edit or remove single files.\n";
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
 const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 
@@ -60,17 +51,12 @@ impl Store {
     /// Opens the store, or makes an empty one. Blocks while the database recovers.
     ///
     /// Errors, all of kind `Storage`: `store_locked` where another process has it open, `store_damaged` where it
-    /// cannot be read, `newer_store` where a later version of this program wrote it, `store_io` for what the file
+    /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
     /// system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
         make_private_folder(&options.path)?;
-        let marker = options.path.join(MARKER_FILE);
-        let filled_before = marker.try_exists().map_err(io_error)?;
         let db = Db::open(&options.path, options.cache_bytes)?;
-        check_format(&db, filled_before)?;
-        if !filled_before {
-            write_marker(&options.path, &marker)?;
-        }
+        check_format(&db)?;
         let db = Arc::new(db);
         let committer = Committer::start(&db, options.on_flush)?;
         Ok(Self { inner: Arc::new(Inner { committer, db }) })
@@ -78,7 +64,7 @@ impl Store {
 }
 
 /// Reads the version, or writes it where the database is new.
-fn check_format(db: &Db, filled_before: bool) -> Result<()> {
+fn check_format(db: &Db) -> Result<()> {
     let (format, empty) = {
         let view = db.view();
         (view.get::<Format>(&keys::format())?, view.scan_keys(&[]).next().transpose()?.is_none())
@@ -89,7 +75,7 @@ fn check_format(db: &Db, filled_before: bool) -> Result<()> {
             "the data folder has store version {version} and this program reads {FORMAT_VERSION}: upgrade the program"
         ))
         .with_code("newer_store")),
-        None if filled_before || !empty => Err(damaged("the embedded database has lost the store's version")),
+        None if !empty => Err(damaged("the embedded database has lost the store's version")),
         None => {
             let mut transaction = Transaction::new(db);
             transaction.put(keys::format(), &Format { version: FORMAT_VERSION })?;
@@ -97,18 +83,6 @@ fn check_format(db: &Db, filled_before: bool) -> Result<()> {
             db.flush()
         }
     }
-}
-
-/// Written after the database's first flush, so that the marker never promises what is not there.
-fn write_marker(folder: &Path, marker: &Path) -> Result<()> {
-    let write = || {
-        let mut file = fs::File::create(marker)?;
-        file.write_all(MARKER_TEXT)?;
-        file.sync_all()?;
-        // A new file's name is durable only when its folder has been flushed.
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(io_error)
 }
 
 #[cfg(test)]

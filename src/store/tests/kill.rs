@@ -1,1 +1,89 @@
-//! kill -9 while writing.
+//! kill -9 while writing: what was acknowledged is there, whole, and nothing is there in half.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::*;
+
+/// Tells the child, which is this very test binary, where to write.
+const CHILD_FOLDER: &str = "ROLLCALL_TEST_KILL_FOLDER";
+const WRITERS: usize = 4;
+
+/// The child's part: enrols people until it is killed and says who was acknowledged.
+#[test]
+fn child_writes_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
+        let round = store.people(&scope("t"), None, usize::MAX).await.unwrap().len();
+        let writers = (0..WRITERS).map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0.. {
+                    let name = format!("{round}-{writer}-{n}");
+                    let faces = vec![sample(&name, 0.1), sample(&name, 0.2)];
+                    let groups = ["a".parse().unwrap(), "b".parse().unwrap()];
+                    store.create_person(&scope("t"), person(&name), &groups, faces).await.unwrap();
+                    println!("acknowledged {name}");
+                }
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap();
+        }
+    });
+}
+
+/// Runs the child, kills it after `count` acknowledgements, and returns all that it printed.
+fn acknowledged_before_kill(folder: &Path, count: usize) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::tests::kill::child_writes_until_it_is_killed", "--nocapture"])
+        .env(CHILD_FOLDER, folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut names = Vec::new();
+    let mut killed = false;
+    for line in BufReader::new(child.stdout.take().unwrap()).split(b'\n') {
+        // A line that the kill cut short is not an acknowledgement: names end with their line.
+        let line = String::from_utf8(line.unwrap()).unwrap();
+        if let Some((_, name)) = line.split_once("acknowledged ") {
+            names.push(name.to_owned());
+        }
+        if names.len() >= count && !killed {
+            // SIGKILL on Unix.
+            child.kill().unwrap();
+            killed = true;
+        }
+    }
+    child.wait().unwrap();
+    assert!(killed, "the child ended by itself after {} people", names.len());
+    names
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let mut fixture = Fixture::new().await;
+    let mut acknowledged = Vec::new();
+    for count in [1, 7, 40, 150] {
+        fixture.store = None;
+        acknowledged.extend(acknowledged_before_kill(fixture.folder.path(), count));
+        fixture.reopen();
+        let people = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
+        let ids: std::collections::HashSet<_> = people.iter().map(|record| record.person.id.as_str()).collect();
+        // The last line may have been cut by the kill, and then names nobody or somebody else.
+        let lost: Vec<_> = acknowledged.iter().filter(|name| !ids.contains(name.as_str())).collect();
+        assert!(lost.is_empty(), "{} of {} lost", lost.len(), acknowledged.len());
+        assert!(
+            people.iter().all(|record| record.faces.len() == 2 && record.groups.len() == 2),
+            "an enrolment in half"
+        );
+        assert_eq!(fixture.roster(&scope("t"), &"a".parse().unwrap()).await.unwrap().len(), people.len());
+        assert_eq!(fixture.face_count(&scope("t")).await.unwrap(), 2 * people.len());
+    }
+}
