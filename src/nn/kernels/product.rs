@@ -1,0 +1,253 @@
+//! The matrix product under every 1×1 convolution, linear layer and dense 3×3 convolution.
+//!
+//! Weights are packed once into panels two vectors wide; a register tile of up to [`Simd::TILE_ROWS`] pixels by one
+//! panel runs over all inputs with the pixels broadcast from where they lie, so activations are never copied.
+//! Bias, activation and what follows (residual, channel shuffle) happen while the tile is in registers.
+#![expect(clippy::inline_always, reason = "bodies take their target features from the caller they are inlined into")]
+
+use super::{
+    Activation, Isa,
+    scratch::Lines,
+    simd::{Kernel, Simd},
+};
+
+/// Tiles that share a panel before the next one is fetched: their pixels stay in the first cache.
+const TILES_PER_CHUNK: usize = 4;
+
+/// Weights `[inputs, outputs]` with bias and activation, packed for one instruction set.
+#[derive(Debug)]
+pub struct Product {
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    panels: Lines,
+    bias: Lines,
+    activation: Activation,
+}
+
+/// The left side of a product. A pixel's inputs are `runs` stretches of `run_len` consecutive numbers,
+/// `run_stride` apart: one for a 1×1 convolution, one a row of the window for a 3×3.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Starts at the first pixel's first number.
+    pub data: &'a [f32],
+    /// From one pixel to the next.
+    pub stride: usize,
+    /// Stretches a pixel.
+    pub runs: usize,
+    /// Numbers in a stretch.
+    pub run_len: usize,
+    /// From one stretch to the next.
+    pub run_stride: usize,
+    /// Inputs before the first stretch that are zero (a window that reaches above the image).
+    pub skipped: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Pixels of `channels` consecutive numbers, `stride` apart.
+    pub const fn pixels(data: &'a [f32], stride: usize, channels: usize) -> Self {
+        Self { data, stride, runs: 1, run_len: channels, run_stride: 0, skipped: 0 }
+    }
+
+    /// One past the last number that `count` pixels touch.
+    const fn reach(&self, count: usize) -> usize {
+        (count - 1) * self.stride + (self.runs - 1) * self.run_stride + self.run_len
+    }
+}
+
+/// What is done with a product's activated result y.
+#[derive(Debug, Clone, Copy)]
+pub enum Fuse<'a> {
+    /// out = y
+    Store,
+    /// out = y + residual, which is laid out as out is.
+    Add(&'a [f32]),
+    /// out = left0 y0 left1 y1 …: `ShuffleNet`'s concatenation and shuffle of two halves. `left` has the given stride.
+    Interleave(&'a [f32], usize),
+}
+
+impl Product {
+    /// Packs `weight` `[inputs, outputs]` (row-major) and `bias` `[outputs]`.
+    pub fn new(isa: Isa, weight: &[f32], bias: &[f32], activation: Activation) -> Self {
+        let outputs = bias.len();
+        let inputs = weight.len() / outputs;
+        assert_eq!(weight.len(), inputs * outputs, "weight and bias disagree");
+        let bias = Lines::padded(bias);
+        assert!(activation.covers(bias.len()), "slopes and bias disagree");
+        let mut panels = Lines::zeroed(inputs * bias.len());
+        let width = 2 * isa.lanes();
+        let mut at = 0;
+        for first in (0..bias.len()).step_by(width) {
+            let stored = width.min(bias.len() - first);
+            let given = stored.min(outputs.saturating_sub(first));
+            for row in weight.chunks_exact(outputs) {
+                panels[at..at + given].copy_from_slice(&row[first..first + given]);
+                at += stored;
+            }
+        }
+        Self { isa, inputs, outputs, panels, bias, activation }
+    }
+
+    /// Channels that come out, without padding.
+    pub const fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Channels that go in.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// out[i] = fuse(activation(input[i] · weight + bias)) for `count` pixels, `out_stride` apart in `out`.
+    /// Padding channels of `out` get zeros, or `left`'s where interleaved.
+    pub fn run(&self, input: Rows<'_>, count: usize, out: &mut [f32], out_stride: usize, fuse: Fuse<'_>) {
+        if count == 0 {
+            return;
+        }
+        let columns = self.bias.len();
+        assert_eq!(input.skipped + input.runs * input.run_len, self.inputs, "product: inputs");
+        assert!(input.reach(count) <= input.data.len(), "product: input too short");
+        let written = if let Fuse::Interleave(..) = fuse { out_stride } else { columns };
+        assert!(written <= out_stride && (count - 1) * out_stride + written <= out.len(), "product: out too short");
+        match fuse {
+            Fuse::Store => {}
+            Fuse::Add(residual) => assert!(residual.len() >= (count - 1) * out_stride + columns, "product: residual"),
+            Fuse::Interleave(left, stride) => assert!(left.len() >= (count - 1) * stride + columns, "product: left"),
+        }
+        self.isa.run(Run { product: self, input, count, out, out_stride, fuse });
+    }
+}
+
+struct Run<'a> {
+    product: &'a Product,
+    input: Rows<'a>,
+    count: usize,
+    out: &'a mut [f32],
+    out_stride: usize,
+    fuse: Fuse<'a>,
+}
+
+impl Kernel for Run<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let columns = self.product.bias.len();
+        let tiles = self.count.div_ceil(S::TILE_ROWS);
+        for chunk in (0..tiles).step_by(TILES_PER_CHUNK) {
+            for column in (0..columns).step_by(2 * S::LANES) {
+                for tile in chunk..(chunk + TILES_PER_CHUNK).min(tiles) {
+                    // Even shares: 49 pixels are tiles of 12 and 13, not three of 14 and one of 7.
+                    let first = tile * self.count / tiles;
+                    let rows = (tile + 1) * self.count / tiles - first;
+                    // SAFETY: Product::run checked that all `count` pixels lie within the slices.
+                    unsafe {
+                        if column + S::LANES < columns {
+                            self.rows_of_tile::<S, 2>(simd, first, rows, column);
+                        } else {
+                            self.rows_of_tile::<S, 1>(simd, first, rows, column);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// # Safety
+    /// Pixels `first..first + rows` lie within the slices and `rows` is 1 to [`Simd::TILE_ROWS`].
+    #[inline(always)]
+    unsafe fn rows_of_tile<S: Simd, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        rows: usize,
+        column: usize,
+    ) {
+        macro_rules! by_rows {
+            ($($n:literal)*) => {
+                match rows {
+                    // SAFETY: the caller's promise. The guard leaves out tiles that overflow the registers.
+                    $($n if $n <= S::TILE_ROWS => unsafe { self.tile::<S, $n, VECTORS>(simd, first, column) },)*
+                    _ => unreachable!("tiles have 1 to TILE_ROWS rows"),
+                }
+            };
+        }
+        by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    }
+
+    /// One register tile: `ROWS` pixels from `first`, `VECTORS` vectors of outputs from `column`.
+    ///
+    /// # Safety
+    /// The pixels and outputs lie within the slices.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, first: usize, column: usize) {
+        let (product, input) = (self.product, self.input);
+        // SAFETY: pixels within `count` and columns within the padded outputs, which
+        // Product::run checked; a panel's weights start at column · inputs and are inputs · width long.
+        unsafe {
+            let bias = product.bias.as_ptr().add(column);
+            let mut acc = [[simd.splat(0.0); VECTORS]; ROWS];
+            for row in &mut acc {
+                for (v, sum) in row.iter_mut().enumerate() {
+                    *sum = simd.load(bias.add(v * S::LANES));
+                }
+            }
+            let width = VECTORS * S::LANES;
+            let mut weight = product.panels.as_ptr().add(column * product.inputs + input.skipped * width);
+            let mut pixel = input.data.as_ptr().add(first * input.stride);
+            for _ in 0..input.runs {
+                let mut at = pixel;
+                for _ in 0..input.run_len {
+                    let mut w = [simd.splat(0.0); VECTORS];
+                    for (v, w) in w.iter_mut().enumerate() {
+                        *w = simd.load(weight.add(v * S::LANES));
+                    }
+                    for (r, row) in acc.iter_mut().enumerate() {
+                        let x = simd.splat(*at.add(r * input.stride));
+                        for (v, sum) in row.iter_mut().enumerate() {
+                            *sum = simd.mul_add(x, w[v], *sum);
+                        }
+                    }
+                    weight = weight.add(width);
+                    at = at.add(1);
+                }
+                pixel = pixel.add(input.run_stride);
+            }
+            for (r, row) in acc.iter().enumerate() {
+                for (v, &sum) in row.iter().enumerate() {
+                    let column = column + v * S::LANES;
+                    let y = product.activation.apply(simd, sum, column);
+                    self.finish(simd, first + r, column, y);
+                }
+            }
+        }
+    }
+
+    /// Writes a vector of results.
+    ///
+    /// # Safety
+    /// As for [`Self::tile`].
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&mut self, simd: S, pixel: usize, column: usize, y: S::V) {
+        // SAFETY: the caller's promise; an interleaved vector beyond the pixel's stride is not written.
+        unsafe {
+            let out = self.out.as_mut_ptr().add(pixel * self.out_stride);
+            match self.fuse {
+                Fuse::Store => simd.store(out.add(column), y),
+                Fuse::Add(residual) => {
+                    let residual = simd.load(residual.as_ptr().add(pixel * self.out_stride + column));
+                    simd.store(out.add(column), simd.add(y, residual));
+                }
+                Fuse::Interleave(left, stride) => {
+                    let left = simd.load(left.as_ptr().add(pixel * stride + column));
+                    let (low, high) = simd.interleave(left, y);
+                    for (half, value) in [(2 * column, low), (2 * column + S::LANES, high)] {
+                        if half < self.out_stride {
+                            simd.store(out.add(half), value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
