@@ -1,26 +1,36 @@
 //! Actor plumbing, with no word about what flows through it.
 //!
-//! A [`Supervisor`] keeps [`Stage`]s alive, each behind a bounded inbox that only a [`StageSender`] reaches.
+//! A [`Supervisor`] keeps [`Stage`]s alive, each behind a bounded inbox that only a [`StageSender`] reaches; stages
+//! send their CPU work to the one [`ComputePool`]. A [`ByteBudget`] bounds memory at the door, [`Shutdown`] and
+//! [`InFlight`] end the service in order, [`Health`] says whether it can work, and snapshots say what it is doing.
 
-pub mod clock;
+mod budget;
+mod clock;
 mod compute;
+mod faults;
 mod health;
 mod inbox;
 mod lock;
 mod observe;
 mod panics;
 mod restart;
+mod shutdown;
 mod stage;
 mod supervisor;
 
+pub use budget::{ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compute::{
     CancelOnDrop, CancelToken, ComputeError, ComputeOptions, ComputePool, ComputeSnapshot, InteractiveGuard, JobSpec,
     ServiceClass, Timed,
 };
+pub use faults::Faults;
+#[cfg(feature = "failpoints")]
+pub use faults::Gate;
 pub use health::{Health, HealthReport};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};
 pub use observe::{LastError, NoObserver, Observer, StageSnapshot, StageStatus};
 pub use restart::{RestartCause, RestartPolicy};
+pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFlight, listen_for_signals};
 pub use stage::{Stage, StageContext, StageSpec};
 pub use supervisor::{Supervisor, SupervisorOptions};
