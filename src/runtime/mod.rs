@@ -17,6 +17,8 @@ mod restart;
 mod shutdown;
 mod stage;
 mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use budget::{ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -14,6 +14,8 @@ mod lane;
 mod queue;
 mod scatter;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
