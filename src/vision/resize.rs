@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{CroppedImage, Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedCroppedImage, TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 
 use super::photo::Photo;
@@ -41,11 +42,13 @@ pub fn resample(photo: &Photo, region: Region, width: u32, height: u32, out: &mu
     if out.len() != width as usize * height as usize * Photo::CHANNELS {
         return Err(Error::internal("the buffer does not fit the size to resample to"));
     }
-    let source = ImageRef::new(photo.width(), photo.height(), photo.pixels(), PixelType::U8x3).map_err(cannot)?;
-    let source = CroppedImage::new(&source, region.left, region.top, region.width, region.height).map_err(cannot)?;
-    let mut target = Image::from_slice_u8(width, height, out, PixelType::U8x3).map_err(cannot)?;
+    let source = TypedImageRef::<U8x3>::from_buffer(photo.width(), photo.height(), photo.pixels()).map_err(cannot)?;
+    let source =
+        TypedCroppedImage::new(source, region.left, region.top, region.width, region.height).map_err(cannot)?;
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, out).map_err(cannot)?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).use_alpha(false);
-    Resizer::new().resize(&source, &mut target, &options).map_err(cannot)
+    // The typed call: the untyped one compiles every pixel type there is, minutes of it.
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(cannot)
 }
 
 fn cannot(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
