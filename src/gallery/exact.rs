@@ -42,12 +42,13 @@ pub(super) fn gather(rows: &Rows, people: &[&[u32]], queries: &[&[f32]], top: us
     let mut similarities = vec![0.0; queries.len() * STRIPE_ROWS.min(numbers.len())];
     for stripe in numbers.chunks(STRIPE_ROWS) {
         let vectors: Vec<&[f32]> = stripe.iter().map(|&row| rows.vector(row)).collect();
+        let whose: Vec<_> =
+            stripe.iter().map(|&row| rows.locate(row)).map(|(b, at)| (b.person(at), b.face(at))).collect();
         let similarities = &mut similarities[..queries.len() * stripe.len()];
         products(queries, &vectors, similarities);
         for (hits, similarities) in hits.iter_mut().zip(similarities.chunks_exact(stripe.len())) {
-            for (&row, &similarity) in stripe.iter().zip(similarities) {
-                let (block, at) = rows.locate(row);
-                let hit = Hit { similarity, person: block.person(at), face: block.face(at) };
+            for (&(person, face), &similarity) in whose.iter().zip(similarities) {
+                let hit = Hit { similarity, person, face };
                 // A person's rows follow each other, so only the last hit can be theirs.
                 match hits.last_mut() {
                     Some(last) if last.is_of(hit.person) => {

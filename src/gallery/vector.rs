@@ -1,5 +1,6 @@
 //! What a vector must be before it is stored or searched for.
 
+use super::products::products;
 use crate::error::{Error, Result};
 
 /// How far a vector's length may be from 1. Rounding alone stays below a hundredth of this.
@@ -9,9 +10,10 @@ const LENGTH_TOLERANCE: f32 = 1e-3;
 ///
 /// Errors: `Invalid` `bad_vector`.
 pub fn check_vector(vector: &[f32], dimension: usize) -> Result<()> {
+    let mut square = [0.0];
+    products(&[vector], &[vector], &mut square);
     // NaN and infinity reach the sum, and no comparison with NaN holds.
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-    if vector.len() == dimension && (length - 1.0).abs() <= LENGTH_TOLERANCE {
+    if vector.len() == dimension && (square[0].sqrt() - 1.0).abs() <= LENGTH_TOLERANCE {
         return Ok(());
     }
     Err(Error::invalid(format!("a face vector is {dimension} finite numbers of length 1 together"))

@@ -32,11 +32,13 @@ pub type FlushObserver = Arc<dyn Fn(Duration) + Send + Sync>;
 /// Applies itself to the database.
 type Operation = Box<dyn FnOnce(&Db) -> Applied + Send>;
 
+/// Answers an operation's caller; takes the flush's failure, if it failed.
+type Acknowledge = Box<dyn FnOnce(Option<&Error>) + Send>;
+
 /// An operation whose caller waits for the flush.
 struct Applied {
     wrote: bool,
-    /// Takes the flush's failure, if it failed.
-    acknowledge: Box<dyn FnOnce(Option<&Error>) + Send>,
+    acknowledge: Acknowledge,
 }
 
 /// The two threads. Dropping it flushes what was sent and waits for both.

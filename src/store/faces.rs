@@ -105,7 +105,7 @@ impl Store {
         .await
     }
 
-    /// How many samples the tenant has. Reads all of their keys: milliseconds for ten thousand.
+    /// How many samples the tenant has. Reads all of their pages: for rare questions.
     pub async fn face_count(&self, scope: &TenantScope) -> Result<usize> {
         let prefix = keys::faces(scope.tenant());
         self.read(move |view| view.scan_keys(&prefix).try_fold(0, |count, key| key.map(|_| count + 1))).await
