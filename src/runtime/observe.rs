@@ -223,6 +223,14 @@ impl StageState {
         lock(&self.rare).status = status;
     }
 
+    /// The stage ended with the service, unless it had ended before.
+    pub(super) fn set_stopped(&self) {
+        let mut rare = lock(&self.rare);
+        if rare.status != StageStatus::GivenUp {
+            rare.status = StageStatus::Stopped;
+        }
+    }
+
     pub(super) fn count_restart(&self, cause: RestartCause) {
         *lock(&self.rare).restarts.entry(cause).or_default() += 1;
     }

@@ -99,14 +99,10 @@ impl Supervisor {
             }),
         });
         let keeper = Keeper { inbox: Arc::clone(&inbox), present, factory, options: self.options.clone() };
-        let running = self.arbiter.spawn_fn(move || {
+        // Where the thread has ended already, the keeper is dropped here and closes the stage.
+        self.arbiter.spawn_fn(move || {
             actix::spawn(keeper.keep_alive());
         });
-        if !running {
-            inbox.close();
-            inbox.state.set_status(StageStatus::Stopped);
-            self.options.health.set_unready(spec.name, "its thread has ended");
-        }
         StageSender::new(inbox)
     }
 
@@ -136,12 +132,24 @@ impl Drop for Supervisor {
     }
 }
 
-/// The loop that keeps one stage alive; runs on the arbiter's thread, beside the actor.
+/// The loop that keeps one stage alive; runs on the arbiter's thread, beside the actor. Without it the stage is
+/// closed: nobody would wake it again.
 struct Keeper<S: Stage, F> {
     inbox: Arc<Inbox<S::Message>>,
     present: Arc<Present>,
     factory: F,
     options: SupervisorOptions,
+}
+
+impl<S: Stage, F> Drop for Keeper<S, F> {
+    fn drop(&mut self) {
+        let state = &self.inbox.state;
+        if !self.inbox.is_closed() {
+            self.options.health.set_unready(state.name(), "its thread has ended");
+            self.inbox.close();
+        }
+        state.set_stopped();
+    }
 }
 
 impl<S: Stage, F: Fn() -> S + 'static> Keeper<S, F> {
@@ -161,7 +169,6 @@ impl<S: Stage, F: Fn() -> S + 'static> Keeper<S, F> {
                 None => return self.give_up(&end),
             }
         }
-        self.inbox.state.set_status(StageStatus::Stopped);
     }
 
     /// One incarnation, from the factory to its end.

@@ -311,11 +311,19 @@ async fn stopping_gives_waiting_messages_back_and_drops_those_inside() {
 #[actix::test]
 async fn without_its_thread_a_stage_is_closed_and_unready() {
     let Service { arbiter, supervisor, health, heard: _ } = service();
+    let orphan = supervisor
+        .start_stage(StageSpec { name: "orphan", capacity: 1 }, || Worker { incarnation: 0, handled: Cell::new(0) });
+    ask(&orphan).await;
     arbiter.stop();
     arbiter.join().unwrap();
+    assert!(matches!(orphan.send(Order::PanicInFuture).await, Err(SendFailed(Order::PanicInFuture))));
+    assert_eq!(health.report().reasons.into_keys().collect::<Vec<_>>(), ["orphan"]);
+
     let service = Service { arbiter: Arbiter::new(), supervisor, health, heard: Arc::default() };
-    let worker = start_worker(&service, 1);
-    assert!(worker.is_closed() && !service.health.is_ready());
+    let late = start_worker(&service, 1);
+    assert!(late.is_closed());
+    assert_eq!(service.snapshot("worker").status, StageStatus::Stopped);
+    assert_eq!(service.health.report().reasons.into_keys().collect::<Vec<_>>(), ["orphan", "worker"]);
     service.end();
 }
 
