@@ -10,10 +10,15 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Normalises `raw`.
-    pub(super) fn new(raw: &[f32]) -> Self {
+    /// Normalises `raw`, removes the part along `blur_direction` (a unit vector) and normalises again.
+    pub(super) fn new(raw: &[f32], blur_direction: Option<&[f32]>) -> Self {
         let mut vector = raw.to_vec();
         let norm = normalise(&mut vector);
+        if let Some(direction) = blur_direction {
+            let along: f32 = vector.iter().zip(direction).map(|(a, b)| a * b).sum();
+            vector.iter_mut().zip(direction).for_each(|(value, direction)| *value -= along * direction);
+            normalise(&mut vector);
+        }
         Self { vector, norm }
     }
 }

@@ -322,3 +322,82 @@ pub(super) fn pointwise_map(layer: &Product, input: &Map) -> Map {
     pointwise_rows(layer, input, 0..input.height, output.pixels_mut());
     output
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ramp(len: usize, scale: f32) -> Vec<f32> {
+        (0..len).map(|i| ((i * 37 + 11) % 101) as f32 * scale - 0.5).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn strips_give_what_the_whole_map_gives(
+            height in 1usize..40, width in 1usize..40, stride in 1usize..3, together in 1usize..3,
+        ) {
+            let channels = 5;
+            let layer = Depthwise3x3::new(
+                Isa::PORTABLE, &ramp(9 * channels, 0.01), &ramp(channels, 0.1), Activation::Relu, stride,
+            );
+            let pitch = width * padded(channels);
+            let whole = ramp(height * pitch, 0.02);
+            let mut expected = Vec::new();
+            for row in 0..layer.out_size(height) {
+                let at = |y: usize| (y < height).then(|| &whole[y * pitch..(y + 1) * pitch]);
+                let mut out = vec![0.0; layer.out_size(width) * padded(channels)];
+                let centre = row * stride;
+                layer.run_row([centre.checked_sub(1).and_then(at), at(centre), at(centre + 1)], width, &mut out);
+                expected.extend(out);
+            }
+            let (mut found, mut produced, mut consumed) = (Vec::new(), 0, 0);
+            depthwise_rows(
+                &layer,
+                (height, width),
+                together,
+                |rows, out| {
+                    assert_eq!(rows.start, produced);
+                    produced = rows.end;
+                    out.copy_from_slice(&whole[rows.start * pitch..rows.end * pitch]);
+                },
+                |rows, made| {
+                    assert_eq!(rows.start, consumed);
+                    assert!(rows.len() % together == 0 || rows.end == layer.out_size(height));
+                    consumed = rows.end;
+                    found.extend_from_slice(made);
+                },
+            );
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn the_stem_reads_windows_where_they_lie(
+            half_height in 1usize..8, half_width in 1usize..20, outputs in 1usize..40,
+        ) {
+            let (height, width) = (2 * half_height, 2 * half_width);
+            let (weight, bias) = (ramp(27 * outputs, 0.01), ramp(outputs, 0.1));
+            let data = ramp(height * width * COLOURS, 0.01);
+            for isa in Isa::available() {
+                let stem = Stem(Product::new(isa, &weight, &bias, Activation::Identity));
+                let mut map = Map::new(half_height, half_width, outputs);
+                stem.run_rows(Image { height, width, data: &data }, 0..half_height, map.pixels_mut());
+                for (y, x, output) in (0..half_height)
+                    .flat_map(|y| (0..half_width).map(move |x| (y, x)))
+                    .flat_map(|(y, x)| (0..outputs).map(move |o| (y, x, o)))
+                {
+                    let mut sum = bias[output];
+                    for (ky, kx, c) in (0..27).map(|tap| (tap / 9, tap / 3 % 3, tap % 3)) {
+                        let (iy, ix) = ((2 * y + ky).wrapping_sub(1), (2 * x + kx).wrapping_sub(1));
+                        if iy < height && ix < width {
+                            sum += data[(iy * width + ix) * 3 + c] * weight[((ky * 3 + kx) * 3 + c) * outputs + output];
+                        }
+                    }
+                    let found = map.pixels()[(y * half_width + x) * map.stride() + output];
+                    prop_assert!((found - sum).abs() < 1e-4, "{} {found} {sum}", isa.name());
+                }
+            }
+        }
+    }
+}

@@ -38,6 +38,8 @@ pub struct ModelEntry {
     pub source: Source,
     /// Only for face embeddings.
     pub matching: Option<MatchDefaults>,
+    /// Only for face embeddings: the direction that is removed from every vector (see [`super::blur`]).
+    pub blur_direction: Option<BlurFile>,
 }
 
 /// The published package that a model was taken from.
@@ -53,6 +55,16 @@ pub struct Source {
     /// ONNX file in the package.
     pub path: String,
     /// SHA-256 of the ONNX file in hex.
+    pub sha256: String,
+}
+
+/// The file of a blur direction.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlurFile {
+    /// File in the folder.
+    pub file: String,
+    /// SHA-256 of the file in hex.
     pub sha256: String,
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Numbers in a vector.
-const DIMENSION: usize = 512;
+pub(super) const DIMENSION: usize = 512;
 
 /// Channels in, between and out, and the stride, of each block.
 pub(super) const BLOCKS: [(usize, usize, usize, usize); 15] = [
@@ -43,6 +43,7 @@ pub struct MobileFaceNet {
     weights: MobileFaceNetWeights,
     id: ModelId,
     defaults: MatchDefaults,
+    blur_direction: Option<Vec<f32>>,
 }
 
 /// The layers.
@@ -59,11 +60,15 @@ impl MobileFaceNet {
     /// Sides of the aligned face in pixels.
     pub const SIDE_PX: usize = 112;
 
-    /// Reads and packs the weights of the model called `name`.
-    pub(super) fn load(isa: Isa, vb: &VarBuilder<'_>, name: &str, defaults: MatchDefaults) -> Loaded<Self> {
-        let weights = MobileFaceNetWeights::load(isa, vb)?;
+    /// Its layers with what the manifest says of their vectors, and the blur direction to be removed from these.
+    pub(super) fn new(
+        weights: MobileFaceNetWeights,
+        name: &str,
+        defaults: MatchDefaults,
+        blur_direction: Option<Vec<f32>>,
+    ) -> Self {
         let id = ModelId { name: name.into(), dimension: DIMENSION as u32, postprocessing: defaults.postprocessing };
-        Ok(Self { weights, id, defaults })
+        Self { weights, id, defaults, blur_direction }
     }
 
     /// What its vectors are to be compared with: only vectors of the same id.
@@ -74,6 +79,11 @@ impl MobileFaceNet {
     /// The thresholds that belong to its vectors.
     pub const fn defaults(&self) -> MatchDefaults {
         self.defaults
+    }
+
+    /// The unit vector that [`Self::embed`] removes; see [`super::blur`].
+    pub fn blur_direction(&self) -> Option<&[f32]> {
+        self.blur_direction.as_deref()
     }
 
     /// Raw vectors `[N, 512]` of aligned faces `[N, 112, 112, 3]`: BGR, (v − 127.5) / 128.
@@ -92,7 +102,7 @@ impl MobileFaceNet {
         let raw = self.forward(faces)?.flatten_all().and_then(|raw| raw.to_vec1::<f32>());
         let raw =
             raw.map_err(|error| Error::internal("MobileFaceNet: the output cannot be read").with_source(error))?;
-        Ok(raw.chunks_exact(DIMENSION).map(Embedding::new).collect())
+        Ok(raw.chunks_exact(DIMENSION).map(|raw| Embedding::new(raw, self.blur_direction())).collect())
     }
 }
 

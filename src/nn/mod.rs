@@ -4,6 +4,7 @@
 //! thread's first, scratch memory that the thread keeps.
 
 mod arch;
+pub mod blur;
 mod embedding;
 mod headpose;
 mod image_op;
@@ -25,13 +26,13 @@ use candle_nn::VarBuilder;
 pub use arch::Arch;
 pub use embedding::Embedding;
 pub use headpose::HeadPoseNet;
-pub use manifest::{Manifest, MatchDefaults, ModelEntry, Source};
+pub use manifest::{BlurFile, Manifest, MatchDefaults, ModelEntry, Source};
 pub use minifasnet::MiniFasNet;
 pub use mobilefacenet::MobileFaceNet;
 pub use verify::{Verified, verify, verify_embedded};
 pub use yunet::{Yunet, YunetLevel, YunetOutput};
 
-use self::{kernels::Isa, layers::Loaded, weights::Folder};
+use self::{kernels::Isa, layers::Loaded, mobilefacenet::MobileFaceNetWeights, weights::Folder};
 use crate::error::{Error, Result};
 
 /// All networks that the pipeline runs.
@@ -102,7 +103,19 @@ fn embedder(folder: &Folder, manifest: &Manifest) -> Result<MobileFaceNet> {
     let defaults = entry.matching.ok_or_else(|| {
         weights::bad_model(format!("{}: {} has no [model.matching]", manifest::FILE_NAME, entry.arch.name()))
     })?;
-    network(folder, entry, |isa, weights| MobileFaceNet::load(isa, weights, &entry.name, defaults))
+    if defaults.dimension as usize != mobilefacenet::DIMENSION {
+        let reason =
+            format!("{}: {} makes vectors of {} numbers", entry.file, entry.arch.name(), mobilefacenet::DIMENSION);
+        return Err(weights::bad_model(reason));
+    }
+    let blur_direction = match &entry.blur_direction {
+        Some(BlurFile { file, sha256 }) => {
+            Some(blur::load(file, &folder.read(file, sha256)?, mobilefacenet::DIMENSION)?)
+        }
+        None => None,
+    };
+    let layers = network(folder, entry, MobileFaceNetWeights::load)?;
+    Ok(MobileFaceNet::new(layers, &entry.name, defaults, blur_direction))
 }
 
 #[cfg(test)]

@@ -26,10 +26,11 @@ pub(super) enum Folder {
 }
 
 /// The repository's `models/`, compiled in.
-const EMBEDDED: [(&str, &[u8]); 5] = [
+const EMBEDDED: [(&str, &[u8]); 6] = [
     (manifest::FILE_NAME, include_bytes!("../../models/MANIFEST.toml")),
     ("yunet.safetensors", include_bytes!("../../models/yunet.safetensors")),
     ("mobilefacenet.safetensors", include_bytes!("../../models/mobilefacenet.safetensors")),
+    ("blur_direction.safetensors", include_bytes!("../../models/blur_direction.safetensors")),
     ("minifasnet.safetensors", include_bytes!("../../models/minifasnet.safetensors")),
     ("headpose.safetensors", include_bytes!("../../models/headpose.safetensors")),
 ];

@@ -79,9 +79,9 @@ impl Product {
         let mut at = 0;
         for first in (0..bias.len()).step_by(width) {
             let stored = width.min(bias.len() - first);
-            let given = stored.min(outputs.saturating_sub(first));
+            let given = first.min(outputs)..(first + stored).min(outputs);
             for row in weight.chunks_exact(outputs) {
-                panels[at..at + given].copy_from_slice(&row[first..first + given]);
+                panels[at..at + given.len()].copy_from_slice(&row[given.clone()]);
                 at += stored;
             }
         }
