@@ -11,7 +11,7 @@ pub const ALIGNED_SIDE: usize = 112;
 /// Numbers in one aligned crop.
 pub const ALIGNED_INPUT: usize = ALIGNED_SIDE * ALIGNED_SIDE * Photo::CHANNELS;
 
-/// Where the five landmarks lie in the crop: the template of ArcFace (Deng et al., 2019).
+/// Where the five landmarks lie in the crop: the template of `ArcFace` (Deng et al., 2019).
 const TEMPLATE: [[f64; 2]; 5] =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
 
@@ -118,7 +118,7 @@ fn lerp(from: f32, to: f32, share: f32) -> f32 {
     from + (to - from) * share
 }
 
-/// Rounds 0.0..=255.0 to the nearest level, ties to even as OpenCV does: at 2²³ the spacing of floats is one, so the
+/// Rounds 0.0..=255.0 to the nearest level, ties to even as `OpenCV` does: at 2²³ the spacing of floats is one, so the
 /// sum's low bits are the rounded number.
 fn round_level(value: f32) -> u8 {
     (value + 8_388_608.0).to_bits() as u8

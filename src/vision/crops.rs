@@ -36,7 +36,7 @@ pub fn liveness_crop_into(photo: &Photo, face: &FaceBox, out: &mut [f32]) -> Res
     Ok(())
 }
 
-/// Writes the head pose network's input for `face` into `out`, `[224, 224, 3]`: RGB with ImageNet's mean and deviation
+/// Writes the head pose network's input for `face` into `out`, `[224, 224, 3]`: RGB with `ImageNet`'s mean and deviation
 /// taken out. The box is grown by a quarter of its size on each side and clipped to the photo.
 ///
 /// Errors: `internal` if `out` does not hold [`HEAD_POSE_INPUT`] numbers.
@@ -128,7 +128,7 @@ mod tests {
         let huge = FaceBox { x1: -1e30, y1: -1e30, x2: 1e30, y2: 1e30 };
         let lost = FaceBox { x1: f32::NAN, y1: 0.0, x2: f32::INFINITY, y2: 10.0 };
         for face in [beside, empty, huge, lost] {
-            liveness_crop_into(&photo, &face, &mut [0.0; LIVENESS_INPUT]).unwrap();
+            liveness_crop_into(&photo, &face, &mut vec![0.0; LIVENESS_INPUT]).unwrap();
             head_pose_crop_into(&photo, &face, &mut vec![0.0; HEAD_POSE_INPUT]).unwrap();
         }
     }

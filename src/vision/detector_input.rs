@@ -61,6 +61,7 @@ pub(super) fn bgr_floats(rgb: &[u8], bgr: &mut [f32]) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "whole numbers travel through unchanged")]
 mod tests {
     use super::*;
     use crate::vision::{golden, resize::fit_longest_side};

@@ -1,4 +1,4 @@
-//! What OpenCV makes of one synthetic photo; see `tests/fixtures/images/make_goldens.py`.
+//! What `OpenCV` makes of one synthetic photo; see `tests/fixtures/images/make_goldens.py`.
 
 use serde::Deserialize;
 

@@ -1,16 +1,19 @@
 //! Pixels: from bytes to upright photos, from photos to the networks' inputs, and back to annotated pictures.
 //!
 //! Pure functions on the calling thread: no network, no actor, no file. Every step that feeds a network is held to
-//! OpenCV's result by golden tests, because the networks were measured behind OpenCV.
+//! `OpenCV`'s result by golden tests, because the networks were measured behind `OpenCV`.
 
 pub mod align;
 pub mod crops;
+pub mod decode;
 pub mod detector_input;
 #[cfg(test)]
 mod golden;
 pub mod nms;
+pub mod orientation;
 pub mod photo;
 pub mod quality;
 pub mod resize;
 
+pub use decode::{DecodeLimits, PhotoFormat, PhotoHeader, decode, read_header};
 pub use photo::Photo;

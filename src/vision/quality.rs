@@ -47,7 +47,7 @@ fn beside(index: usize) -> [usize; 2] {
     [index.checked_sub(1).unwrap_or(1), after]
 }
 
-/// Grey level of an RGB pixel: ITU-R BT.601, in 15-bit fixed point as OpenCV rounds it.
+/// Grey level of an RGB pixel: ITU-R BT.601, in 15-bit fixed point as `OpenCV` rounds it.
 fn luma(rgb: &[u8]) -> i32 {
     let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(i32::from);
     (9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15

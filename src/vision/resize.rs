@@ -1,7 +1,7 @@
-//! Bilinear resampling as OpenCV's `INTER_LINEAR` does it: two samples a direction whatever the factor, no averaging over
+//! Bilinear resampling as `OpenCV`'s `INTER_LINEAR` does it: two samples a direction whatever the factor, no averaging over
 //! areas. The detector was measured behind it; smoother reductions change which small faces it finds.
 //!
-//! Held to OpenCV within one grey level (it rounds once, `fast_image_resize` after each direction).
+//! Held to `OpenCV` within one grey level (it rounds once, `fast_image_resize` after each direction).
 
 use std::borrow::Cow;
 

@@ -1,0 +1,282 @@
+use std::{collections::BTreeMap, io::Cursor};
+
+use image::{DynamicImage, ImageFormat};
+use proptest::prelude::*;
+
+use super::*;
+use crate::vision::golden;
+
+macro_rules! fixtures {
+    ($($name:literal),*) => {
+        [$(($name, include_bytes!(concat!("../../../tests/fixtures/images/", $name)).as_slice())),*]
+    };
+}
+
+/// Pictures that Rust's encoders cannot make; see `make_encoded.py`.
+const FIXTURES: [(&str, &[u8]); 12] = fixtures!(
+    "progressive.jpg",
+    "subsampled.jpg",
+    "restarts.jpg",
+    "rgb.jpg",
+    "cmyk.jpg",
+    "ycck.jpg",
+    "lossy.webp",
+    "animated.webp",
+    "animated.png",
+    "animated.gif",
+    "bilevel.png",
+    "palette.png"
+);
+
+fn fixture(name: &str) -> Vec<u8> {
+    FIXTURES.iter().find(|(known, _)| *known == name).unwrap().1.to_vec()
+}
+
+fn read(bytes: &[u8]) -> Result<Photo> {
+    let limits = DecodeLimits::default();
+    decode(bytes, &read_header(bytes, &limits)?, &limits)
+}
+
+fn code_of(bytes: &[u8]) -> &'static str {
+    read(bytes).unwrap_err().code()
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn picture() -> DynamicImage {
+    let photo = golden::synthetic();
+    image::RgbImage::from_raw(photo.width(), photo.height(), photo.pixels().to_vec()).unwrap().into()
+}
+
+/// One file of each format.
+fn one_of_each() -> Vec<Vec<u8>> {
+    let image = picture().crop_imm(0, 0, 41, 23);
+    [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff]
+        .map(|format| encoded(&image, format))
+        .into()
+}
+
+#[test]
+fn like_opencv() {
+    let expected: BTreeMap<String, Vec<u8>> =
+        serde_json::from_str(include_str!("../../../tests/fixtures/images/encoded.json")).unwrap();
+    assert_eq!(expected.len(), FIXTURES.len());
+    for (name, bytes) in FIXTURES {
+        let photo = read(bytes).unwrap();
+        assert_eq!((photo.width(), photo.height()), (45, 29), "{name}");
+        // JPEG decoders may differ in the inverse transform and the upsampling; the others are exact.
+        let levels = if name.ends_with("jpg") { 3 } else { 0 };
+        let kept = photo.pixels().iter().step_by(7);
+        let worst = kept.zip(&expected[name]).map(|(ours, theirs)| ours.abs_diff(*theirs)).max();
+        assert!(worst <= Some(levels), "{name} is off by {worst:?} levels");
+    }
+}
+
+#[test]
+fn lossless_formats_keep_every_pixel() {
+    let image = picture();
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff] {
+        assert!(read(&encoded(&image, format)).unwrap().pixels() == image.as_bytes(), "{format:?}");
+    }
+}
+
+#[test]
+fn sixteen_bits_grey_and_alpha() {
+    let image = picture();
+    let sixteen = read(&encoded(&image.to_rgb16().into(), ImageFormat::Png)).unwrap();
+    assert!(sixteen.pixels() == image.as_bytes());
+
+    let grey = image.to_luma8();
+    let spread: Vec<u8> = grey.as_raw().iter().flat_map(|&level| [level; 3]).collect();
+    for format in [ImageFormat::Png, ImageFormat::Tiff] {
+        assert!(read(&encoded(&grey.clone().into(), format)).unwrap().pixels() == spread, "{format:?}");
+    }
+    let grey_jpeg = read(&encoded(&grey.into(), ImageFormat::Jpeg)).unwrap();
+    assert!(grey_jpeg.pixels().chunks_exact(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]));
+
+    // Dropped, not composited: the colour under a fully transparent pixel stays.
+    let mut transparent = image.to_rgba8();
+    transparent.pixels_mut().enumerate().for_each(|(index, pixel)| pixel.0[3] = (index % 256) as u8);
+    for format in [ImageFormat::Png, ImageFormat::WebP] {
+        let photo = read(&encoded(&transparent.clone().into(), format)).unwrap();
+        assert!(photo.pixels() == image.as_bytes(), "{format:?}");
+    }
+}
+
+/// A JPEG with an EXIF segment that gives `orientation`.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif =
+        b"\xFF\xE1\x00\x22Exif\0\0MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    [&jpeg[..2], &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn exif_turns_the_photo_upright() {
+    let jpeg = encoded(&picture(), ImageFormat::Jpeg);
+    let plain = read(&jpeg).unwrap();
+    for exif in 1..=8 {
+        let turned = with_orientation(&jpeg, exif);
+        let header = read_header(&turned, &DecodeLimits::default()).unwrap();
+        assert_eq!(header.orientation.to_exif(), exif);
+        assert_eq!((header.width, header.height), (403, 301));
+        let expected = upright(403, 301, plain.pixels().to_vec(), header.orientation).unwrap();
+        assert!(read(&turned).unwrap() == expected, "orientation {exif}");
+    }
+    // Nonsense in the metadata is no reason to refuse the picture.
+    assert!(read(&with_orientation(&jpeg, 77)).unwrap() == plain);
+}
+
+#[test]
+fn what_is_no_photo_is_told_apart() {
+    assert_eq!(code_of(b""), "empty");
+    assert_eq!(code_of(b"<html>not a picture, whatever its name says</html>"), "not_an_image");
+    assert_eq!(code_of(&[0; 100]), "not_an_image");
+    assert_eq!(code_of(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), "unsupported_format");
+    assert_eq!(code_of(b"qoif\x00\x00\x00\x01\x00\x00\x00\x01\x03\x00"), "unsupported_format");
+    let twelve_bits = b"\xFF\xD8\xFF\xC1\x00\x0B\x0C\x00\x10\x00\x10\x01\x01\x11\x00\xFF\xD9";
+    assert_eq!(code_of(twelve_bits), "unsupported_format");
+    let lossless = b"\xFF\xD8\xFF\xC3\x00\x0B\x08\x00\x10\x00\x10\x01\x01\x11\x00\xFF\xD9";
+    assert_eq!(code_of(lossless), "unsupported_format");
+}
+
+#[test]
+fn each_limit_has_its_error() {
+    let png = encoded(&picture(), ImageFormat::Png);
+    let code = |limits: DecodeLimits| read_header(&png, &limits).unwrap_err().code();
+    assert_eq!(code(DecodeLimits { max_bytes: png.len() - 1, ..Default::default() }), "too_many_bytes");
+    assert_eq!(code(DecodeLimits { max_side: 402, ..Default::default() }), "side_too_long");
+    assert_eq!(code(DecodeLimits { max_pixels: 403 * 301 - 1, ..Default::default() }), "too_many_pixels");
+    let exactly = DecodeLimits { max_bytes: png.len(), max_side: 403, max_pixels: 403 * 301 };
+    assert!(decode(&png, &read_header(&png, &exactly).unwrap(), &exactly).is_ok());
+}
+
+/// CRC-32 as PNG's chunks carry it.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
+    })
+}
+
+#[test]
+fn a_header_that_claims_60_000_by_60_000() {
+    let image = picture();
+    let side = 60_000_u32;
+
+    let mut jpeg = encoded(&image, ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xEA, 0x60, 0xEA, 0x60]);
+
+    let mut png = encoded(&image, ImageFormat::Png);
+    png[16..20].copy_from_slice(&side.to_be_bytes());
+    png[20..24].copy_from_slice(&side.to_be_bytes());
+    let crc = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+
+    let mut bmp = encoded(&image, ImageFormat::Bmp);
+    bmp[18..22].copy_from_slice(&side.to_le_bytes());
+    bmp[22..26].copy_from_slice(&side.to_le_bytes());
+
+    let mut gif = fixture("animated.gif");
+    gif[6..10].copy_from_slice(&[0x60, 0xEA, 0x60, 0xEA]);
+
+    for (name, bytes) in [("jpeg", jpeg), ("png", png), ("bmp", bmp), ("gif", gif)] {
+        assert_eq!(code_of(&bytes), "side_too_long", "{name}");
+    }
+}
+
+/// Cut anywhere, a picture is refused, or the cut took nothing of it.
+#[test]
+fn no_half_photos() {
+    let fixtures = FIXTURES.iter().map(|(_, bytes)| bytes.to_vec());
+    for bytes in fixtures.chain(one_of_each()) {
+        let whole = read(&bytes).unwrap();
+        for length in 0..bytes.len() {
+            if let Ok(photo) = read(&bytes[..length]) {
+                assert!(photo == whole, "cut to {length} of {} bytes", bytes.len());
+            }
+        }
+    }
+}
+
+/// Some senders put the end marker behind whatever arrived.
+#[test]
+fn no_half_jpegs_with_an_end_stuck_on() {
+    let wide = picture().resize_exact(640, 400, image::imageops::FilterType::Triangle);
+    for image in [wide.clone(), wide.to_luma8().into()] {
+        let bytes = encoded(&image, ImageFormat::Jpeg);
+        let whole = read(&bytes).unwrap();
+        for length in (0..bytes.len() - 100).step_by(101) {
+            if let Ok(photo) = read(&[&bytes[..length], &[0xFF, 0xD9]].concat()) {
+                assert!(photo == whole, "cut to {length} of {} bytes", bytes.len());
+            }
+        }
+    }
+}
+
+/// The emptiest pictures have the shortest rows: they must not be taken for ones that break off.
+#[test]
+fn plain_jpegs_of_any_size_are_whole() {
+    for width in [1, 7, 8, 64, 255, 511, 512, 513, 520, 1000] {
+        for height in [1, 8, 9, 40] {
+            let grey = image::GrayImage::from_pixel(width, height, image::Luma([90]));
+            let photo = read(&encoded(&grey.into(), ImageFormat::Jpeg)).unwrap();
+            assert!(photo.pixels().iter().all(|level| level.abs_diff(90) <= 1), "{width}×{height}");
+        }
+    }
+}
+
+#[test]
+fn the_cost_covers_the_photo_and_its_turning() {
+    let jpeg = encoded(&picture(), ImageFormat::Jpeg);
+    let cost = |bytes: &[u8]| read_header(bytes, &DecodeLimits::default()).unwrap().decoded_bytes();
+    assert_eq!(cost(&jpeg), 403 * 301 * 3);
+    assert_eq!(cost(&with_orientation(&jpeg, 6)), 403 * 301 * 6);
+    assert_eq!(cost(&fixture("progressive.jpg")), 45 * 29 * 9);
+    assert!(cost(&encoded(&picture().to_rgba8().into(), ImageFormat::Png)) >= 403 * 301 * 7);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Damaged files are refused or read, and nothing panics.
+    #[test]
+    fn damage_never_panics(
+        which in 0..18_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+        keep_all in any::<bool>(),
+    ) {
+        let mut files: Vec<Vec<u8>> = FIXTURES.iter().map(|(_, bytes)| bytes.to_vec()).collect();
+        files.extend(one_of_each());
+        let mut bytes = files.swap_remove(which);
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        if !keep_all {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let limits = DecodeLimits { max_pixels: 1_000_000, ..Default::default() };
+        if let Ok(header) = read_header(&bytes, &limits)
+            && let Ok(photo) = decode(&bytes, &header, &limits)
+        {
+            prop_assert_eq!(photo.longest_side(), header.width.max(header.height));
+        }
+    }
+
+    /// Bytes that only begin like a picture.
+    #[test]
+    fn noise_behind_a_magic_number_never_panics(
+        magic in prop::sample::select(vec![
+            &b"\xFF\xD8\xFF"[..], b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"RIFF\xFF\0\0\0WEBPVP8 ",
+        ]),
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let _ = read(&[magic, &noise].concat());
+    }
+}
