@@ -1,6 +1,6 @@
 //! From five landmarks to the upright 112×112 crop that face recognition networks are trained on.
 
-use super::photo::Photo;
+use super::{lanes::Lanes, photo::Photo};
 use crate::{
     domain::Landmarks,
     error::{Error, ErrorKind, Result},
@@ -24,21 +24,24 @@ pub fn align_into(photo: &Photo, landmarks: &Landmarks, out: &mut [f32]) -> Resu
     if out.len() != ALIGNED_INPUT {
         return Err(Error::internal("the slice does not fit the network's input"));
     }
-    let mut target = out.chunks_exact_mut(3);
-    warp(photo, &Similarity::to_photo(landmarks)?, |rgb| {
-        if let Some(bgr) = target.next() {
-            for (value, level) in bgr.iter_mut().zip(rgb.iter().rev()) {
-                *value = (f32::from(*level) - 127.5) / 128.0;
-            }
-        }
-    });
+    let map = Similarity::to_photo(landmarks)?;
+    let (rows, _) = out.as_chunks_mut::<{ ALIGNED_SIDE * Photo::CHANNELS }>();
+    for (row, target) in rows.iter_mut().enumerate() {
+        warp_row(photo, &map, row, target, |bgr, levels| {
+            let [red, green, blue] = levels.centred(127.5, 1.0 / 128.0).rgb();
+            *bgr = [blue, green, red];
+        });
+    }
     Ok(())
 }
 
 /// The aligned crop as RGB bytes, `112 × 112 × 3`. Errors as [`align_into`].
 pub fn align_rgb8(photo: &Photo, landmarks: &Landmarks) -> Result<Vec<u8>> {
-    let mut crop = Vec::with_capacity(ALIGNED_INPUT);
-    warp(photo, &Similarity::to_photo(landmarks)?, |rgb| crop.extend_from_slice(&rgb));
+    let map = Similarity::to_photo(landmarks)?;
+    let mut crop = vec![0; ALIGNED_INPUT];
+    for (row, target) in crop.chunks_exact_mut(ALIGNED_SIDE * Photo::CHANNELS).enumerate() {
+        warp_row(photo, &map, row, target, |rgb, levels| *rgb = levels.rgb().map(|level| level as u8));
+    }
     Ok(crop)
 }
 
@@ -83,71 +86,68 @@ fn mean(points: &[[f64; 2]; 5]) -> [f64; 2] {
     [0, 1].map(|axis| points.iter().map(|point| point[axis]).sum::<f64>() / 5.0)
 }
 
-/// Hands the crop's pixels, row by row, to `put`.
-fn warp(photo: &Photo, map: &Similarity, mut put: impl FnMut([u8; 3])) {
+/// Hands each pixel of one row of the crop to `put`, with its place in `target`.
+fn warp_row<T>(photo: &Photo, map: &Similarity, row: usize, target: &mut [T], put: impl Fn(&mut [T; 3], Lanes)) {
     let (a, b) = (map.a as f32, map.b as f32);
-    for row in 0..ALIGNED_SIDE {
-        let x0 = (map.tx - map.b * row as f64) as f32;
-        let y0 = (map.ty + map.a * row as f64) as f32;
-        for column in 0..ALIGNED_SIDE {
-            let column = column as f32;
-            put(bilinear(photo, x0 + a * column, y0 + b * column));
-        }
+    let x0 = (map.tx - map.b * row as f64) as f32;
+    let y0 = (map.ty + map.a * row as f64) as f32;
+    let (pixels, _) = target.as_chunks_mut();
+    for (column, pixel) in pixels.iter_mut().enumerate() {
+        let column = column as f32;
+        put(pixel, bilinear(photo, x0 + a * column, y0 + b * column));
     }
 }
 
 /// The photo at (`x`, `y`), where whole numbers are centres of pixels, rounded to the nearest level; black outside.
-fn bilinear(photo: &Photo, x: f32, y: f32) -> [u8; 3] {
+#[inline]
+fn bilinear(photo: &Photo, x: f32, y: f32) -> Lanes {
     let (left, top) = (floor(x), floor(y));
     let (right_share, bottom_share) = (x - left as f32, y - top as f32);
-    let [upper_left, upper_right, lower_left, lower_right] = neighbours(photo, left, top);
-    std::array::from_fn(|channel| {
-        let upper = lerp(upper_left[channel], upper_right[channel], right_share);
-        let lower = lerp(lower_left[channel], lower_right[channel], right_share);
-        round_level(lerp(upper, lower, bottom_share))
-    })
+    let [upper, lower] = inside(photo, left, top).unwrap_or_else(|| at_the_edge(photo, left, top));
+    let upper = upper[0].lerp(upper[1], right_share);
+    let lower = lower[0].lerp(lower[1], right_share);
+    upper.lerp(lower, bottom_share).round()
 }
 
 /// `f32::floor` without SSE4.1 is a call of the C library; truncating is one instruction everywhere.
+#[inline]
 fn floor(value: f32) -> i32 {
     let truncated = value as i32;
-    truncated - i32::from((truncated as f32) > value)
+    truncated.saturating_sub(i32::from((truncated as f32) > value))
 }
 
-fn lerp(from: f32, to: f32, share: f32) -> f32 {
-    from + (to - from) * share
-}
-
-/// Rounds 0.0..=255.0 to the nearest level, ties to even as `OpenCV` does: at 2²³ the spacing of floats is one, so the
-/// sum's low bits are the rounded number.
-fn round_level(value: f32) -> u8 {
-    (value + 8_388_608.0).to_bits() as u8
-}
-
-/// The four pixels from (`left`, `top`) to the lower right of it.
-fn neighbours(photo: &Photo, left: i32, top: i32) -> [[f32; 3]; 4] {
-    let inside = left >= 0 && top >= 0 && left + 1 < photo.width() as i32 && top + 1 < photo.height() as i32;
-    if inside {
-        let offset = top as usize * photo.stride() + left as usize * Photo::CHANNELS;
-        let upper = &photo.pixels()[offset..offset + 6];
-        let lower = &photo.pixels()[offset + photo.stride()..offset + photo.stride() + 6];
-        [&upper[..3], &upper[3..], &lower[..3], &lower[3..]].map(levels)
-    } else {
-        [(0, 0), (1, 0), (0, 1), (1, 1)]
-            .map(|(dx, dy)| pixel_or_black(photo, left.saturating_add(dx), top.saturating_add(dy)))
+/// The two pixels from (`left`, `top`) to the right and the two below them, if they and a third of each row are inside.
+#[inline]
+fn inside(photo: &Photo, left: i32, top: i32) -> Option<[[Lanes; 2]; 2]> {
+    let (left, top) = (usize::try_from(left).ok()?, usize::try_from(top).ok()?);
+    if left + 2 >= photo.width() as usize || top + 1 >= photo.height() as usize {
+        return None;
     }
+    let offset = top * photo.stride() + left * Photo::CHANNELS;
+    let row = |offset: usize| {
+        let seven = photo.pixels().get(offset..)?.first_chunk::<7>()?;
+        Some([
+            Lanes::new([seven[0], seven[1], seven[2], seven[3]]),
+            Lanes::new([seven[3], seven[4], seven[5], seven[6]]),
+        ])
+    };
+    Some([row(offset)?, row(offset + photo.stride())?])
 }
 
-fn pixel_or_black(photo: &Photo, x: i32, y: i32) -> [f32; 3] {
+/// The same four pixels, black where there is no photo.
+#[cold]
+fn at_the_edge(photo: &Photo, left: i32, top: i32) -> [[Lanes; 2]; 2] {
+    let (right, bottom) = (left.saturating_add(1), top.saturating_add(1));
+    [top, bottom].map(|y| [left, right].map(|x| pixel_or_black(photo, x, y)))
+}
+
+fn pixel_or_black(photo: &Photo, x: i32, y: i32) -> Lanes {
     if x < 0 || y < 0 || x >= photo.width() as i32 || y >= photo.height() as i32 {
-        return [0.0; 3];
+        return Lanes::new([0; 4]);
     }
     let offset = y as usize * photo.stride() + x as usize * Photo::CHANNELS;
-    levels(&photo.pixels()[offset..offset + Photo::CHANNELS])
-}
-
-fn levels(pixel: &[u8]) -> [f32; 3] {
-    [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2])]
+    let pixel = &photo.pixels()[offset..offset + Photo::CHANNELS];
+    Lanes::new([pixel[0], pixel[1], pixel[2], 0])
 }
 
 #[cfg(test)]

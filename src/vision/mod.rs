@@ -4,16 +4,20 @@
 //! `OpenCV`'s result by golden tests, because the networks were measured behind `OpenCV`.
 
 pub mod align;
+pub mod annotate;
 pub mod crops;
 pub mod decode;
 pub mod detector_input;
 #[cfg(test)]
 mod golden;
+mod lanes;
 pub mod nms;
 pub mod orientation;
 pub mod photo;
 pub mod quality;
 pub mod resize;
+pub mod tiles;
 
+pub use annotate::{Annotation, AnnotationKind, annotate};
 pub use decode::{DecodeLimits, PhotoFormat, PhotoHeader, decode, read_header};
 pub use photo::Photo;

@@ -47,11 +47,12 @@ fn transposed(width: u32, height: u32, source: &[Pixel], flipped: [bool; 2]) -> 
     let mut target = vec![[0; Photo::CHANNELS]; source.len()];
     for block_y in (0..columns).step_by(BLOCK) {
         for block_x in (0..rows).step_by(BLOCK) {
+            let end_x = (block_x + BLOCK).min(rows);
             for y in block_y..(block_y + BLOCK).min(columns) {
                 let column = if flipped[0] { columns - 1 - y } else { y };
-                for x in block_x..(block_x + BLOCK).min(rows) {
+                for (pixel, x) in target[y * rows + block_x..y * rows + end_x].iter_mut().zip(block_x..) {
                     let row = if flipped[1] { rows - 1 - x } else { x };
-                    target[y * rows + x] = source[row * columns + column];
+                    *pixel = source[row * columns + column];
                 }
             }
         }
