@@ -49,8 +49,8 @@ section!(
 section!(
     /// What a client may send.
     Limits {
-        image_bytes: usize,
-        body_bytes: usize,
+        image_bytes: u64,
+        body_bytes: u64,
         photo_pixels: u64,
         photo_side_px: u32,
         photo_faces: usize,
@@ -61,10 +61,10 @@ section!(
     /// The flow of photos.
     Pipeline {
         compute_threads: usize,
-        budget_bytes: usize,
+        budget_bytes: u64,
         tenant_share: f64,
         admission_wait_ms: u64,
-        max_restarts: u32,
+        max_restarts: usize,
         restart_window_seconds: u64,
     }
 );
@@ -122,8 +122,8 @@ impl Pipeline {
     }
 
     /// The most bytes that one tenant may hold.
-    pub fn tenant_bytes(&self) -> usize {
-        (self.budget_bytes as f64 * self.tenant_share) as usize
+    pub fn tenant_bytes(&self) -> u64 {
+        (self.budget_bytes as f64 * self.tenant_share) as u64
     }
 }
 
@@ -142,8 +142,7 @@ impl Settings {
         for (key, value) in flags {
             builder = builder.set_override(*key, value.as_str()).map_err(|error| invalid(&error))?;
         }
-        let settings: Self =
-            builder.build().and_then(Config::try_deserialize).map_err(|error| invalid(&error))?;
+        let settings: Self = builder.build().and_then(Config::try_deserialize).map_err(|error| invalid(&error))?;
         settings.check()?;
         Ok(settings)
     }
@@ -152,7 +151,7 @@ impl Settings {
         let in_unit = |value: f32| (0.0..=1.0).contains(&value);
         let cosine = |value: Option<f32>| value.is_none_or(|value| (-1.0..=1.0).contains(&value));
         // A door that cannot hold the largest body beside one decoded photo would refuse it for ever.
-        let largest_request = self.limits.body_bytes as u64 + 3 * self.limits.photo_pixels;
+        let largest_request = self.limits.body_bytes + 3 * self.limits.photo_pixels;
         let rules = [
             (in_unit(self.detect.min_score), "detect.min_score is between 0 and 1"),
             (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
@@ -166,7 +165,7 @@ impl Settings {
                 "pipeline.tenant_share is over 0 and at most 1",
             ),
             (
-                self.pipeline.tenant_bytes() as u64 >= largest_request,
+                self.pipeline.tenant_bytes() >= largest_request,
                 "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels",
             ),
             (
@@ -228,6 +227,21 @@ mod tests {
         ] {
             let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
             assert!(error.to_string().contains(named), "{content}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_key() {
+        let readme = include_str!("../README.md");
+        let mut section = "";
+        for line in DEFAULTS.lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']');
+            } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+                && !section.is_empty()
+            {
+                assert!(readme.contains(&format!("`{section}.{key}`")), "{section}.{key}");
+            }
         }
     }
 

@@ -1,10 +1,25 @@
 //! rollcall: self-hosted attendance. One classroom photo in, the whole class out.
+//!
+//! ```text
+//! upload ─▶ ingest ─▶ decode ─▶ detect ─▶ embed ─▶ liveness ─▶ matching ─▶ attendance ─▶ answer
+//! ```
+//!
+//! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
+//! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
+//! [`store`] keeps everything, [`domain`] holds the plain types and rules. [`app`] puts it together.
 
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod gallery;
+pub mod http;
+pub mod nn;
+pub mod pipeline;
 pub mod runtime;
+pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod vision;
 
 pub use error::{Error, ErrorKind, Result};

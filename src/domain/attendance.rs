@@ -24,8 +24,8 @@ pub struct AttendanceRecord {
     pub at: Timestamp,
     /// Raw cosine of the face to the person's best sample.
     pub similarity: f32,
-    /// How far the person was ahead of the next.
-    pub margin: f32,
+    /// How far the person was ahead of the next free one; `None` when there was no other.
+    pub margin: Option<f32>,
     /// Width of the face in pixels.
     pub width_px: f32,
     /// What the liveness check said, where it was asked.
@@ -47,23 +47,24 @@ pub enum LivenessPolicy {
     Strict,
 }
 
-/// What became of a recognised face.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// What became of a recognised face; the later, the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
-    /// A new record.
-    Marked,
-    /// The session had one already.
-    AlreadyMarked,
     /// No record: nobody was named, marking was not asked for, or the liveness policy forbids it.
     NotMarked,
+    /// The session had one already.
+    AlreadyMarked,
+    /// A new record.
+    Marked,
 }
 
 /// Whether a named face may be marked under `policy`.
 pub fn liveness_allows(policy: LivenessPolicy, verdict: Option<LivenessVerdict>) -> bool {
     match (policy, verdict) {
-        (LivenessPolicy::Off, _) | (_, Some(LivenessVerdict::Live)) => true,
-        (LivenessPolicy::Passive, Some(LivenessVerdict::NotAssessable)) => true,
+        (LivenessPolicy::Off, _)
+        | (_, Some(LivenessVerdict::Live))
+        | (LivenessPolicy::Passive, Some(LivenessVerdict::NotAssessable)) => true,
         (LivenessPolicy::Passive | LivenessPolicy::Strict, _) => false,
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{
     products::products,
-    ranking::{Best, Candidate, Hit, ranked},
+    ranking::{Best, Hit, ranked},
     rows::{Block, Rows},
 };
+use crate::domain::Candidate;
 
 /// Rows compared at a time: the products of a photo's faces with them stay in the cache.
 const STRIPE_ROWS: usize = 256;

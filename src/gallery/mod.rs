@@ -28,7 +28,6 @@ mod tests;
 
 pub use self::{
     planner::Plan,
-    ranking::Candidate,
     registry::{Galleries, PersonGuard},
     tenant::{SearchObserver, SearchRequest, SearchResult, TenantGallery},
     vector::check_vector,

@@ -2,18 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::{FaceId, PersonId};
-
-/// A person who may be on a face.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Who.
-    pub person: PersonId,
-    /// Their most similar sample.
-    pub face: FaceId,
-    /// Raw cosine of that sample to the query.
-    pub similarity: f32,
-}
+use crate::domain::{Candidate, FaceId, PersonId};
 
 /// A candidate that is still in the gallery's hands.
 #[derive(Clone, Copy)]

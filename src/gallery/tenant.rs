@@ -12,12 +12,11 @@ use std::{
 use super::{
     exact,
     planner::{self, Plan},
-    ranking::Candidate,
     rows::Rows,
     vector::check_vector,
 };
 use crate::{
-    domain::{FaceId, FaceSample, ModelId, PersonId},
+    domain::{Candidate, FaceId, FaceSample, ModelId, PersonId},
     error::Result,
 };
 

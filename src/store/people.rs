@@ -96,6 +96,19 @@ impl Store {
         .await
     }
 
+    /// The names of `people`, in their order; `None` for those who do not exist.
+    pub async fn names(&self, scope: &TenantScope, people: Vec<PersonId>) -> Result<Vec<Option<String>>> {
+        let tenant = scope.tenant().clone();
+        self.read(move |view| {
+            let name = |id: &PersonId| {
+                let person: Option<Person> = view.get(&keys::person(&tenant, id))?;
+                Ok(person.map(|person| person.name))
+            };
+            people.iter().map(name).collect()
+        })
+        .await
+    }
+
     /// Changes a person and returns them as they are then.
     /// Errors: `NotFound` `person_not_found` or `group_not_found`, and nothing is changed.
     pub async fn update_person(

@@ -62,7 +62,11 @@ impl Metrics {
             requests: declare.counters("requests_total", "Requests answered", &["route", "method", "status"])?,
             request_seconds: declare.histograms("request_seconds", "Seconds from request to answer", &["route"])?,
             photos: declare.counters("photos_total", "Photos by outcome: done or an error code", &["outcome"])?,
-            faces: declare.counters("faces_total", "Faces by outcome: named or the reason they were not", &["outcome"])?,
+            faces: declare.counters(
+                "faces_total",
+                "Faces by outcome: named or the reason they were not",
+                &["outcome"],
+            )?,
             stage_seconds: declare.histograms("stage_seconds", "Seconds of a photo in a stage", &["stage", "part"])?,
             stage_in_flight: declare.gauges("stage_in_flight", "Photos inside a stage", &["stage"])?,
             stage_blocked_seconds: declare.histograms(
@@ -140,4 +144,29 @@ impl Declare {
 
 fn prefixed(name: &str) -> String {
     format!("rollcall_{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_metric() {
+        let metrics = Metrics::new().unwrap();
+        let readme = include_str!("../../README.md");
+        for name in declared_names() {
+            assert!(readme.contains(&format!("`rollcall_{name}`")), "{name}");
+        }
+        assert!(metrics.render().unwrap().contains("rollcall_build_info"));
+    }
+
+    /// The names in this very file: the one place that declares metrics.
+    fn declared_names() -> Vec<&'static str> {
+        let source = include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap();
+        let after_open = |call: &'static str| call.trim_start().strip_prefix('"')?.split('"').next();
+        let names: Vec<_> =
+            source.split("declare.").skip(1).filter_map(|call| after_open(call.split_once('(')?.1)).collect();
+        assert!(names.len() > 10);
+        names
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod align;
 pub mod annotate;
+mod bilinear;
 pub mod crops;
 pub mod decode;
 pub mod detector_input;

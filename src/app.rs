@@ -1,0 +1,253 @@
+//! Builds the server from its settings and runs it: store, networks, galleries, pipeline, HTTP.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::Arbiter;
+use actix_web::{App as WebApp, HttpServer};
+
+use crate::{
+    config::Settings,
+    domain::NamingRules,
+    error::{Error, Result},
+    gallery::{Galleries, SearchObserver},
+    http::{ApiState, Envelope, routes},
+    nn::MatchDefaults,
+    pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
+    runtime::{
+        ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
+        ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
+    },
+    service::{Naming, Service, access},
+    store::{Store, StoreOptions},
+    telemetry::Metrics,
+    vision::decode::DecodeLimits,
+};
+
+/// How long after an interactive photo the next one may follow, so that a thread stays free for it.
+const INTERACTIVE_LINGER: Duration = Duration::from_millis(50);
+
+/// Everything but the listening side: what the command line works with when no server runs.
+pub struct App {
+    settings: Settings,
+    service: Service,
+    supervisor: Arc<Supervisor>,
+    health: Health,
+    metrics: Metrics,
+    pool: ComputePool,
+}
+
+impl App {
+    /// Opens the store and starts the pipeline on the current actix system.
+    ///
+    /// # Errors
+    /// `Storage` if the data folder is in use, damaged or cannot be written; `Invalid` if the weights are not those
+    /// of the manifest.
+    pub async fn build(settings: Settings, faults: Faults) -> Result<Self> {
+        let metrics = Metrics::new()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = open_store(&settings, &metrics)?;
+        access::first_start(&store, &settings.server.data, clock.now()).await?;
+        let dir = Some(settings.models.dir.clone()).filter(|dir| !dir.as_os_str().is_empty());
+        let networks = Arc::new(NetworkSlot::load(dir)?);
+        let naming = naming(&settings, networks.get().embedder.defaults());
+        let model = networks.get().embedder.model_id().clone();
+        let observer: Arc<dyn Observer> = Arc::new(Reporter(metrics.clone()));
+        let threads = settings.pipeline.threads();
+        let pool = ComputePool::new(ComputeOptions {
+            threads,
+            interactive_linger: INTERACTIVE_LINGER,
+            observer: Arc::clone(&observer),
+        })?;
+        let health = Health::default();
+        let policy = RestartPolicy {
+            max_restarts: settings.pipeline.max_restarts,
+            window: Duration::from_secs(settings.pipeline.restart_window_seconds),
+            ..RestartPolicy::default()
+        };
+        let supervision = SupervisorOptions { policy, health: health.clone(), observer, clock: Arc::clone(&clock) };
+        let supervisor = Arc::new(Supervisor::new(Arbiter::current(), supervision));
+        let search_seconds = metrics.search_seconds.clone();
+        let observer: SearchObserver = Arc::new(move |plan, took| {
+            search_seconds.with_label_values(&[plan.name()]).observe(took.as_secs_f64());
+        });
+        let galleries = Galleries::new(store.clone(), model, Some(observer));
+        let tools = Tools {
+            pool: pool.clone(),
+            networks,
+            budget: ByteBudget::new(settings.pipeline.budget_bytes, settings.pipeline.tenant_bytes()),
+            store,
+            galleries,
+            metrics: metrics.clone(),
+            faults,
+            options: Arc::new(options(&settings)),
+        };
+        let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming);
+        Ok(Self { settings, service, supervisor, health, metrics, pool })
+    }
+
+    /// The use cases.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Ends the stages and the compute threads; what was acknowledged is in the store already.
+    pub fn stop(&self) {
+        self.supervisor.stop();
+        self.pool.shut_down();
+    }
+
+    /// Serves HTTP on `listener` until `shutdown`; then stops admitting, lets photos under way finish within the
+    /// drain time, and ends.
+    ///
+    /// # Errors
+    /// `Storage` if the address file cannot be written, `Internal` if the socket fails.
+    pub async fn serve(self, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
+        let failed = |error: std::io::Error| Error::internal("the listening socket failed").with_source(error);
+        let address = listener.local_addr().map_err(failed)?;
+        let state = ApiState {
+            service: self.service.clone(),
+            limits: self.settings.limits.clone(),
+            health: self.health.clone(),
+            supervisor: Arc::clone(&self.supervisor),
+            metrics: self.metrics.clone(),
+        };
+        let drain = Duration::from_secs(self.settings.server.drain_seconds);
+        let metrics = self.metrics.clone();
+        let server = HttpServer::new(move || {
+            let state = state.clone();
+            WebApp::new().wrap(Envelope { metrics: metrics.clone() }).configure(move |config| routes(config, &state))
+        })
+        .workers(self.settings.server.http_threads.get())
+        .shutdown_timeout(self.settings.server.drain_seconds)
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .listen(listener)
+        .map_err(failed)?
+        .run();
+        let address_file = AddressFile::write(&self.settings.server.data, &address.to_string())?;
+        tracing::info!(%address, threads = self.pool.num_threads(), "ready");
+        let handle = server.handle();
+        let health = self.health.clone();
+        let stopper = actix::spawn(async move {
+            shutdown.wait().await;
+            tracing::info!("stopping: photos under way are finished first");
+            health.set_unready("server", "stopping");
+            handle.stop(true).await;
+        });
+        let served = server.await.map_err(failed);
+        stopper.abort();
+        drop(address_file);
+        self.service.pipeline().drain(drain).await;
+        self.stop();
+        tracing::info!("stopped");
+        served
+    }
+}
+
+/// Builds the server and serves on `listener` until `shutdown`.
+pub async fn run(settings: Settings, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
+    App::build(settings, Faults::default()).await?.serve(listener, shutdown).await
+}
+
+fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Store> {
+    let data = &settings.server.data;
+    fs::create_dir_all(data).map_err(|error| {
+        Error::storage(format!("cannot make the data folder {}", data.display())).with_source(error)
+    })?;
+    let flush_seconds = metrics.store_flush_seconds.clone();
+    Store::open(StoreOptions {
+        cache_bytes: settings.store.cache_bytes,
+        on_flush: Some(Arc::new(move |took| flush_seconds.observe(took.as_secs_f64()))),
+        ..StoreOptions::new(data.join("store"))
+    })
+}
+
+/// The model's rules, with the settings' changes.
+fn naming(settings: &Settings, model: MatchDefaults) -> Naming {
+    let set = &settings.matching;
+    let roster = NamingRules {
+        threshold: set.roster_threshold.unwrap_or(model.roster_threshold),
+        margin: set.margin.unwrap_or(model.margin),
+        min_width_px: set.min_width_px.unwrap_or(model.min_width_px),
+        min_score: set.min_score.unwrap_or(model.min_score),
+    };
+    Naming {
+        roster,
+        gallery: NamingRules { threshold: set.gallery_threshold.unwrap_or(model.gallery_threshold), ..roster },
+    }
+}
+
+fn options(settings: &Settings) -> PipelineOptions {
+    PipelineOptions {
+        threads: settings.pipeline.threads(),
+        admission_wait: settings.pipeline.admission_wait(),
+        decode_limits: DecodeLimits {
+            max_bytes: settings.limits.image_bytes as usize,
+            max_side: settings.limits.photo_side_px,
+            max_pixels: settings.limits.photo_pixels,
+        },
+        max_faces: settings.limits.photo_faces,
+        long_side_px: settings.detect.long_side_px,
+        tile_above_px: settings.detect.tile_above_px,
+        min_score: settings.detect.min_score,
+        nms_iou: settings.detect.nms_iou,
+        min_live: settings.liveness.min_live,
+        min_live_width_px: settings.liveness.min_width_px,
+    }
+}
+
+/// Tells Prometheus what the runtime reports.
+struct Reporter(Metrics);
+
+impl Observer for Reporter {
+    fn blocked(&self, stage: &'static str, waited: Duration) {
+        self.0.stage_blocked_seconds.with_label_values(&[stage]).observe(waited.as_secs_f64());
+    }
+
+    fn queued(&self, stage: &'static str, waited: Duration) {
+        self.0.stage_seconds.with_label_values(&[stage, "queue"]).observe(waited.as_secs_f64());
+    }
+
+    fn worked(&self, stage: &'static str, took: Duration) {
+        self.0.stage_seconds.with_label_values(&[stage, "work"]).observe(took.as_secs_f64());
+    }
+
+    fn panicked(&self, stage: &'static str) {
+        self.0.stage_panics.with_label_values(&[stage]).inc();
+    }
+
+    fn restarted(&self, stage: &'static str, cause: RestartCause) {
+        self.0.stage_restarts.with_label_values(&[stage, cause.as_str()]).inc();
+    }
+}
+
+/// Where the command line finds the running server; removed at a clean stop. A stale one after a crash does no harm:
+/// nobody answers there, and the store's lock decides who may open it.
+struct AddressFile(PathBuf);
+
+impl AddressFile {
+    fn write(data: &Path, address: &str) -> Result<Self> {
+        let path = address_path(data);
+        fs::write(&path, address)
+            .map_err(|error| Error::storage(format!("cannot write {}", path.display())).with_source(error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for AddressFile {
+    fn drop(&mut self) {
+        // The next start overwrites it; a file that cannot be removed is only stale.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// The file with the running server's address.
+pub fn address_path(data: &Path) -> PathBuf {
+    data.join("server.address")
+}

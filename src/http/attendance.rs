@@ -1,0 +1,62 @@
+//! `/groups/{group}/attendance`.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+use jiff::civil::Date;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    ApiState,
+    auth::Caller,
+    error::{ApiError, ErrorBody},
+    get_or_head, resource,
+};
+use crate::{
+    domain::{GroupId, RecordId},
+    service::attendance::AttendanceView,
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/groups/{group}/attendance").route(get_or_head().to(list)))
+        .service(resource("/groups/{group}/attendance/{record}").route(web::delete().to(undo)));
+}
+
+/// Which day.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Day {
+    /// Local date of the group, YYYY-MM-DD; today if missing.
+    #[param(value_type = Option<String>, format = Date)]
+    date: Option<Date>,
+}
+
+#[utoipa::path(get, path = "/api/v1/groups/{group}/attendance", tag = "attendance",
+    params(("group" = GroupId, Path), Day),
+    responses((status = 200, body = AttendanceView), (status = "4XX", body = ErrorBody)))]
+/// Lists who was marked present on a day.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Caller,
+    group: Path<String>,
+    day: Query<Day>,
+) -> Result<Json<AttendanceView>, ApiError> {
+    Ok(Json(state.service.attendance(&caller.0, &group.parse()?, day.date).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/groups/{group}/attendance/{record}", tag = "attendance",
+    params(("group" = GroupId, Path), ("record" = RecordId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Undoes a mark; the person can be marked again.
+pub(super) async fn undo(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.undo_mark(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,145 @@
+//! `/groups` and their rosters.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    ApiState,
+    auth::Caller,
+    error::{ApiError, ErrorBody},
+    get_or_head, resource,
+};
+use crate::{
+    domain::{GroupId, PersonId},
+    error::{Error, Result},
+    service::groups::{GroupPage, GroupPatch, GroupView, GroupWithRoster, NewGroup},
+};
+
+/// The most entries of a page.
+const MAX_PAGE: usize = 1000;
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/groups").route(web::post().to(create)).route(get_or_head().to(list)))
+        .service(
+            resource("/groups/{group}")
+                .route(get_or_head().to(show))
+                .route(web::patch().to(update))
+                .route(web::delete().to(delete)),
+        )
+        .service(
+            resource("/groups/{group}/people/{person}")
+                .route(web::put().to(add_member))
+                .route(web::delete().to(remove_member)),
+        );
+}
+
+/// Which page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// `next` of the page before.
+    after: Option<String>,
+    /// Entries, 1–1000; 100 if missing.
+    limit: Option<usize>,
+}
+
+impl Page {
+    /// The id to go on after, and the number of entries.
+    pub(super) fn parse<I: std::str::FromStr<Err = Error>>(&self) -> Result<(Option<I>, usize)> {
+        let limit = self.limit.unwrap_or(100);
+        if !(1..=MAX_PAGE).contains(&limit) {
+            return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit"));
+        }
+        Ok((self.after.as_deref().map(str::parse).transpose()?, limit))
+    }
+}
+
+#[utoipa::path(post, path = "/api/v1/groups", tag = "groups", request_body = NewGroup,
+    responses((status = 201, body = GroupView), (status = "4XX", body = ErrorBody)))]
+/// Makes a group.
+pub(super) async fn create(
+    state: Data<ApiState>,
+    caller: Caller,
+    new: Json<NewGroup>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Created().json(state.service.create_group(&caller.0, new.into_inner()).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/groups", tag = "groups", params(Page),
+    responses((status = 200, body = GroupPage), (status = "4XX", body = ErrorBody)))]
+/// Lists groups by id.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Caller,
+    page: Query<Page>,
+) -> Result<Json<GroupPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.groups(&caller.0, after.as_ref(), limit).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
+    responses((status = 200, body = GroupWithRoster), (status = "4XX", body = ErrorBody)))]
+/// Shows a group and its roster.
+pub(super) async fn show(
+    state: Data<ApiState>,
+    caller: Caller,
+    group: Path<String>,
+) -> Result<Json<GroupWithRoster>, ApiError> {
+    Ok(Json(state.service.group(&caller.0, &group.parse()?).await?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
+    request_body = GroupPatch, responses((status = 200, body = GroupView), (status = "4XX", body = ErrorBody)))]
+/// Changes a group's name or time zone.
+pub(super) async fn update(
+    state: Data<ApiState>,
+    caller: Caller,
+    group: Path<String>,
+    patch: Json<GroupPatch>,
+) -> Result<Json<GroupView>, ApiError> {
+    Ok(Json(state.service.update_group(&caller.0, &group.parse()?, patch.into_inner()).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Deletes a group with its roster and attendance; its people stay.
+pub(super) async fn delete(
+    state: Data<ApiState>,
+    caller: Caller,
+    group: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.delete_group(&caller.0, &group.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(put, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
+    params(("group" = GroupId, Path), ("person" = PersonId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Puts a person on the roster.
+pub(super) async fn add_member(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.add_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(delete, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
+    params(("group" = GroupId, Path), ("person" = PersonId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Takes a person off the roster.
+pub(super) async fn remove_member(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.remove_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,95 @@
+//! The route map, and everything between a socket and a use case.
+
+mod attendance;
+mod auth;
+mod envelope;
+mod error;
+mod groups;
+mod openapi;
+mod ops;
+mod people;
+mod recognition;
+mod tenants;
+mod upload;
+
+use std::sync::Arc;
+
+use actix_web::{
+    Resource, guard,
+    web::{self, Data, ServiceConfig},
+};
+
+pub use self::envelope::Envelope;
+use self::error::ApiError;
+use crate::{
+    config::Limits,
+    error::{Error, ErrorKind},
+    runtime::{Health, Supervisor},
+    service::Service,
+    telemetry::Metrics,
+};
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct ApiState {
+    /// The use cases.
+    pub service: Service,
+    /// What a client may send.
+    pub limits: Limits,
+    /// Whether the server can work.
+    pub health: Health,
+    /// The stages, for their states.
+    pub supervisor: Arc<Supervisor>,
+    /// Counts and seconds.
+    pub metrics: Metrics,
+}
+
+/// The largest JSON body without images, in bytes.
+const MAX_JSON_BYTES: usize = 64 * 1024;
+
+/// Every route of the server.
+pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
+    let json = web::JsonConfig::default()
+        .limit(MAX_JSON_BYTES)
+        .error_handler(|error, _| ApiError(error::bad_json(error)).into());
+    let query = web::QueryConfig::default().error_handler(|error, _| {
+        ApiError(Error::invalid(format!("the query cannot be read: {error}")).with_code("invalid_query")).into()
+    });
+    let path = web::PathConfig::default().error_handler(|error, _| {
+        ApiError(Error::invalid(format!("the path cannot be read: {error}")).with_code("invalid_id")).into()
+    });
+    config
+        .app_data(Data::new(state.clone()))
+        .app_data(json)
+        .app_data(query)
+        .app_data(path)
+        .service(web::scope("/api/v1").configure(api).default_service(web::to(not_found)))
+        .configure(ops::routes)
+        .default_service(web::to(not_found));
+}
+
+fn api(config: &mut ServiceConfig) {
+    tenants::routes(config);
+    groups::routes(config);
+    people::routes(config);
+    recognition::routes(config);
+    attendance::routes(config);
+}
+
+/// A resource that answers 405 in the common envelope to methods it does not have.
+fn resource(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(method_not_allowed))
+}
+
+/// A GET route that also answers HEAD, as HTTP asks.
+fn get_or_head() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn not_found() -> Result<&'static str, ApiError> {
+    Err(ApiError(Error::not_found("there is no such route")))
+}
+
+async fn method_not_allowed() -> Result<&'static str, ApiError> {
+    Err(ApiError(Error::new(ErrorKind::MethodNotAllowed, "this route does not take this method")))
+}

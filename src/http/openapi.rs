@@ -1,0 +1,100 @@
+//! The API's description, generated from the handlers and their types.
+//!
+//! The forms stand for bodies that `http::upload` reads: only their schemas are used.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    Modify, OpenApi, ToSchema,
+    openapi::{
+        self,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{attendance, groups, people, recognition, tenants};
+use crate::service::{
+    analyse::{CompareParams, VerifyParams},
+    enrol::{MoreFaces, NewPerson},
+    recognise::{IdentifyParams, RecognizeParams},
+};
+
+/// The description.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "rollcall", description = "Self-hosted attendance: one classroom photo in, the whole class out."),
+    paths(
+        tenants::create,
+        groups::create, groups::list, groups::show, groups::update, groups::delete,
+        groups::add_member, groups::remove_member,
+        people::enrol, people::list, people::show, people::update, people::delete,
+        people::replace_faces, people::add_faces, people::delete_face, people::verify,
+        recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
+        recognition::embeddings,
+        attendance::list, attendance::undo,
+    ),
+    modifiers(&Keys),
+    security(("bearer" = []), ("api_key" = []))
+)]
+pub(super) struct ApiDoc;
+
+/// How callers show who they are.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, api: &mut openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme(
+            "bearer",
+            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
+        );
+        components
+            .add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+    }
+}
+
+macro_rules! form {
+    ($(#[$doc:meta])* $name:ident, $params:ty) => {
+        $(#[$doc])*
+        #[derive(Serialize, Deserialize, ToSchema)]
+        pub(super) struct $name {
+            /// The files (multipart), or base64 (JSON).
+            #[schema(value_type = Vec<String>, format = Binary)]
+            images: Vec<String>,
+            #[serde(flatten)]
+            params: $params,
+        }
+    };
+}
+
+form!(
+    /// Photos of a new person.
+    EnrolForm, NewPerson
+);
+form!(
+    /// More photos of a person.
+    FacesForm, MoreFaces
+);
+form!(
+    /// A photo to verify.
+    VerifyForm, VerifyParams
+);
+form!(
+    /// Photos of a group.
+    RecognizeForm, RecognizeParams
+);
+form!(
+    /// Photos of anybody.
+    IdentifyForm, IdentifyParams
+);
+form!(
+    /// Two images.
+    CompareForm, CompareParams
+);
+
+/// Photos.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct ImagesForm {
+    /// The files (multipart), or base64 (JSON).
+    #[schema(value_type = Vec<String>, format = Binary)]
+    images: Vec<String>,
+}

@@ -1,0 +1,150 @@
+//! `/people` and their face samples.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+
+use super::{
+    ApiState,
+    auth::Caller,
+    error::{ApiError, ErrorBody},
+    get_or_head,
+    groups::Page,
+    openapi::{EnrolForm, FacesForm, VerifyForm},
+    resource,
+    upload::Upload,
+};
+use crate::{
+    domain::PersonId,
+    service::{
+        analyse::{Verification, VerifyParams},
+        enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        people::{PersonPage, PersonPatch, PersonView},
+    },
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/people").route(web::post().to(enrol)).route(get_or_head().to(list)))
+        .service(
+            resource("/people/{person}")
+                .route(get_or_head().to(show))
+                .route(web::patch().to(update))
+                .route(web::delete().to(delete)),
+        )
+        .service(
+            resource("/people/{person}/faces").route(web::put().to(replace_faces)).route(web::post().to(add_faces)),
+        )
+        .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
+        .service(resource("/people/{person}/verify").route(web::post().to(verify)));
+}
+
+#[utoipa::path(post, path = "/api/v1/people", tag = "people",
+    request_body(content((EnrolForm = "multipart/form-data"), (EnrolForm = "application/json"))),
+    responses((status = 201, body = Enrolled), (status = "4XX", body = ErrorBody)))]
+/// Enrols a person from 1–20 images. Partial success: images that cannot be used are listed with reasons.
+pub(super) async fn enrol(state: Data<ApiState>, upload: Upload<NewPerson>) -> Result<HttpResponse, ApiError> {
+    let Upload { scope, images, params } = upload;
+    Ok(HttpResponse::Created().json(state.service.enrol(&scope, params, images).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/people", tag = "people", params(Page),
+    responses((status = 200, body = PersonPage), (status = "4XX", body = ErrorBody)))]
+/// Lists people by id.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Caller,
+    page: Query<Page>,
+) -> Result<Json<PersonPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.people(&caller.0, after.as_ref(), limit).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
+    responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+/// Shows a person.
+pub(super) async fn show(
+    state: Data<ApiState>,
+    caller: Caller,
+    person: Path<String>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.person(&caller.0, &person.parse()?).await?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
+    request_body = PersonPatch, responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+/// Changes a person's name or groups.
+pub(super) async fn update(
+    state: Data<ApiState>,
+    caller: Caller,
+    person: Path<String>,
+    patch: Json<PersonPatch>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.update_person(&caller.0, &person.parse()?, patch.into_inner()).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Erases a person: samples, memberships and attendance.
+pub(super) async fn delete(
+    state: Data<ApiState>,
+    caller: Caller,
+    person: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.delete_person(&caller.0, &person.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
+    request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
+    responses((status = 200, body = Enrolled), (status = "4XX", body = ErrorBody)))]
+/// Replaces all samples of a person, or none.
+pub(super) async fn replace_faces(
+    state: Data<ApiState>,
+    person: Path<String>,
+    upload: Upload<MoreFaces>,
+) -> Result<Json<Enrolled>, ApiError> {
+    let Upload { scope, images, params } = upload;
+    Ok(Json(state.service.replace_faces(&scope, &person.parse()?, params.faces, images).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
+    request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
+    responses((status = 201, body = FacesAdded), (status = "4XX", body = ErrorBody)))]
+/// Adds samples to a person.
+pub(super) async fn add_faces(
+    state: Data<ApiState>,
+    person: Path<String>,
+    upload: Upload<MoreFaces>,
+) -> Result<HttpResponse, ApiError> {
+    let Upload { scope, images, params } = upload;
+    let added = state.service.add_faces(&scope, &person.parse()?, params.faces, images).await?;
+    Ok(HttpResponse::Created().json(added))
+}
+
+#[utoipa::path(delete, path = "/api/v1/people/{person}/faces/{face}", tag = "people",
+    params(("person" = PersonId, Path), ("face" = crate::domain::FaceId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Deletes one sample of a person.
+pub(super) async fn delete_face(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.delete_face(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),
+    request_body(content((VerifyForm = "multipart/form-data"), (VerifyForm = "application/json"))),
+    responses((status = 200, body = Verification), (status = "4XX", body = ErrorBody)))]
+/// Compares one face with one person (1:1).
+pub(super) async fn verify(
+    state: Data<ApiState>,
+    person: Path<String>,
+    upload: Upload<VerifyParams>,
+) -> Result<Json<Verification>, ApiError> {
+    let Upload { scope, images, params } = upload;
+    Ok(Json(state.service.verify(&scope, &person.parse()?, &params, images).await?))
+}

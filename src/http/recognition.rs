@@ -1,0 +1,83 @@
+//! Photos in: recognising a group, identifying, comparing, detecting, embedding.
+
+use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+
+use super::{
+    ApiState,
+    error::{ApiError, ErrorBody},
+    openapi::{CompareForm, IdentifyForm, ImagesForm, RecognizeForm},
+    resource,
+    upload::Upload,
+};
+use crate::{
+    domain::GroupId,
+    runtime::ServiceClass,
+    service::{
+        analyse::{CompareParams, Comparison, Detections, Embeddings, NoParams},
+        recognise::{IdentifyParams, Recognition, RecognizeParams},
+    },
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/groups/{group}/recognize").route(web::post().to(recognize)))
+        .service(resource("/identify").route(web::post().to(identify)))
+        .service(resource("/compare").route(web::post().to(compare)))
+        .service(resource("/detect").route(web::post().to(detect)))
+        .service(resource("/embeddings").route(web::post().to(embeddings)));
+}
+
+#[utoipa::path(post, path = "/api/v1/groups/{group}/recognize", tag = "recognition",
+    params(("group" = GroupId, Path)),
+    request_body(content((RecognizeForm = "multipart/form-data"), (RecognizeForm = "application/json"))),
+    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+/// Recognises a group in 1–20 photos, and marks it present.
+pub(super) async fn recognize(
+    state: Data<ApiState>,
+    group: Path<String>,
+    upload: Upload<RecognizeParams>,
+) -> Result<Json<Recognition>, ApiError> {
+    let Upload { scope, images, params } = upload;
+    let class = ServiceClass::Interactive;
+    Ok(Json(state.service.recognize(&scope, &group.parse()?, images, &params, class).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",
+    request_body(content((IdentifyForm = "multipart/form-data"), (IdentifyForm = "application/json"))),
+    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+/// Looks the faces of 1–20 photos up in the whole gallery; marks nobody.
+pub(super) async fn identify(
+    state: Data<ApiState>,
+    upload: Upload<IdentifyParams>,
+) -> Result<Json<Recognition>, ApiError> {
+    let Upload { scope, images, params } = upload;
+    Ok(Json(state.service.identify(&scope, images, &params).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/compare", tag = "faces",
+    request_body(content((CompareForm = "multipart/form-data"), (CompareForm = "application/json"))),
+    responses((status = 200, body = Comparison), (status = "4XX", body = ErrorBody)))]
+/// Compares the faces of two images: raw cosine.
+pub(super) async fn compare(
+    state: Data<ApiState>,
+    upload: Upload<CompareParams>,
+) -> Result<Json<Comparison>, ApiError> {
+    let Upload { scope, images, params } = upload;
+    Ok(Json(state.service.compare(&scope, params.faces, images).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/detect", tag = "faces",
+    request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
+    responses((status = 200, body = Detections), (status = "4XX", body = ErrorBody)))]
+/// Finds the faces of 1–20 photos.
+pub(super) async fn detect(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Detections>, ApiError> {
+    Ok(Json(state.service.detect(&upload.scope, upload.images).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/embeddings", tag = "faces",
+    request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
+    responses((status = 200, body = Embeddings), (status = "4XX", body = ErrorBody)))]
+/// Turns the faces of 1–20 photos into unit vectors.
+pub(super) async fn embeddings(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Embeddings>, ApiError> {
+    Ok(Json(state.service.embeddings(&upload.scope, upload.images).await?))
+}

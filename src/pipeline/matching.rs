@@ -1,0 +1,90 @@
+//! matching: searches the tenant's gallery and names the faces of the photo.
+
+use std::sync::Arc;
+
+use super::{
+    messages::{Assessed, AssessedFace, Matched, MatchedFace, Search},
+    station::Station,
+    tools::Tools,
+};
+use crate::{
+    domain::{TenantScope, matching::Sighting, matching::name_faces},
+    error::Result,
+    gallery::{SearchRequest, TenantGallery},
+    runtime::{Stage, StageContext, StageSender},
+};
+
+const HERE: Station = Station::Matching;
+
+/// The stage; see the module.
+#[derive(Clone)]
+pub(super) struct Matching {
+    pub(super) tools: Tools,
+    pub(super) next: StageSender<Matched>,
+}
+
+impl Stage for Matching {
+    type Message = Assessed;
+
+    fn handle(&self, message: Assessed, context: StageContext) -> impl Future<Output = ()> + 'static {
+        let stage = self.clone();
+        async move { stage.search(message, &context).await }
+    }
+}
+
+impl Matching {
+    async fn search(&self, message: Assessed, context: &StageContext) {
+        let Assessed { mut ticket, frame, faces } = message;
+        self.tools.faults.hit_async(HERE.actor_fault()).await;
+        let wanted = ticket.wanted.clone();
+        let matched = match &wanted.search {
+            Some(search) => match self.gallery(&wanted.scope).await {
+                Ok(gallery) => {
+                    let search = search.clone();
+                    self.tools.work(&mut ticket, HERE, move || name(&gallery, &search, faces)).await
+                }
+                Err(error) => Err(error),
+            },
+            None => Ok(faces.into_iter().map(|face| MatchedFace { face, decision: None }).collect()),
+        };
+        match matched {
+            Ok(faces) => {
+                self.tools.pass_on(&self.next, Matched { ticket, frame, faces }).await;
+            }
+            Err(error) => self.tools.fail(context, ticket, HERE, error),
+        }
+    }
+}
+
+impl Matching {
+    async fn gallery(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
+        self.tools.galleries.tenant(scope).await
+    }
+}
+
+/// One search for all faces of the photo, then the rules.
+fn name(gallery: &TenantGallery, search: &Search, faces: Vec<AssessedFace>) -> Result<Vec<MatchedFace>> {
+    let vectors: Vec<&[f32]> = faces
+        .iter()
+        .filter_map(|face| face.face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
+        .collect();
+    let queries = vectors.concat();
+    // At most all the other faces' people can be given away, so one more than the faces are enough candidates.
+    let request = SearchRequest { queries: &queries, top: faces.len() + 1, roster: search.roster.as_deref() };
+    let found = gallery.search(&request)?;
+    let sightings: Vec<Sighting> = faces
+        .iter()
+        .zip(found.per_query)
+        .map(|(face, candidates)| Sighting {
+            width_px: face.face.detection.bbox.width(),
+            score: face.face.detection.score,
+            candidates,
+        })
+        .collect();
+    let decisions = name_faces(&sightings, &search.rules);
+    Ok(faces
+        .into_iter()
+        .zip(decisions)
+        .map(|(face, decision)| MatchedFace { face, decision: Some(decision) })
+        .collect())
+}

@@ -1,0 +1,129 @@
+//! Groups and their rosters.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Service;
+use crate::{
+    domain::{Group, GroupId, PersonId, TenantScope, group::checked_time_zone, ids::checked_name},
+    error::Result,
+    store::GroupChange,
+};
+
+/// What a new group takes.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewGroup {
+    /// Unique in the tenant; made up if missing.
+    pub id: Option<GroupId>,
+    /// 1–200 characters.
+    pub name: String,
+    /// IANA name; UTC if missing.
+    pub time_zone: Option<String>,
+}
+
+/// What can be changed of a group; what is missing stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupPatch {
+    /// 1–200 characters.
+    pub name: Option<String>,
+    /// IANA name.
+    pub time_zone: Option<String>,
+}
+
+/// A group.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupView {
+    /// Unique in the tenant.
+    pub id: GroupId,
+    /// 1–200 characters.
+    pub name: String,
+    /// IANA name; its local day is the group's session.
+    pub time_zone: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A group with its roster.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupWithRoster {
+    /// The group.
+    #[serde(flatten)]
+    pub group: GroupView,
+    /// Ids of its people, in order.
+    pub people: Vec<PersonId>,
+}
+
+/// A page of groups.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct GroupPage {
+    /// In the order of their ids.
+    pub groups: Vec<GroupView>,
+    /// Give it as `after` to get the next page; null on the last.
+    pub next: Option<GroupId>,
+}
+
+impl From<Group> for GroupView {
+    fn from(group: Group) -> Self {
+        Self { id: group.id, name: group.name, time_zone: group.time_zone, created_at: group.created_at }
+    }
+}
+
+impl Service {
+    /// Makes a group.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken, `Invalid` for a bad name or time zone.
+    pub async fn create_group(&self, scope: &TenantScope, new: NewGroup) -> Result<GroupView> {
+        let group = Group {
+            id: new.id.unwrap_or_else(GroupId::generate),
+            name: checked_name(&new.name)?,
+            time_zone: checked_time_zone(new.time_zone.as_deref().unwrap_or("UTC"))?,
+            created_at: self.clock.now(),
+        };
+        self.store.create_group(scope, group.clone()).await?;
+        Ok(group.into())
+    }
+
+    /// A page of groups after the id `after`.
+    pub async fn groups(&self, scope: &TenantScope, after: Option<&GroupId>, limit: usize) -> Result<GroupPage> {
+        let mut groups = self.store.groups(scope, after, limit + 1).await?;
+        let more = groups.len() > limit;
+        groups.truncate(limit);
+        let next = groups.last().filter(|_| more).map(|group| group.id.clone());
+        Ok(GroupPage { groups: groups.into_iter().map(Into::into).collect(), next })
+    }
+
+    /// One group and its roster.
+    pub async fn group(&self, scope: &TenantScope, id: &GroupId) -> Result<GroupWithRoster> {
+        let group = self.store.group(scope, id).await?.into();
+        Ok(GroupWithRoster { group, people: self.store.roster(scope, id).await? })
+    }
+
+    /// Changes a group. Marks keep the local date that they were given.
+    pub async fn update_group(&self, scope: &TenantScope, id: &GroupId, patch: GroupPatch) -> Result<GroupView> {
+        let change = GroupChange {
+            name: patch.name.as_deref().map(checked_name).transpose()?,
+            time_zone: patch.time_zone.as_deref().map(checked_time_zone).transpose()?,
+        };
+        Ok(self.store.update_group(scope, id, change).await?.into())
+    }
+
+    /// Deletes a group with its roster and its attendance; its people stay.
+    pub async fn delete_group(&self, scope: &TenantScope, id: &GroupId) -> Result<()> {
+        self.store.delete_group(scope, id).await
+    }
+
+    /// Puts a person on the roster; doing it twice is no error.
+    pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
+        self.store.add_member(scope, group, person).await
+    }
+
+    /// Takes a person off the roster.
+    pub async fn remove_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
+        self.store.remove_member(scope, group, person).await
+    }
+}

@@ -1,0 +1,381 @@
+//! The main job: photos in, the class out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    RuleChanges, Service,
+    view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
+    wanted,
+};
+use crate::{
+    domain::{
+        GroupId, HeadPose, LivenessVerdict, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy,
+    },
+    error::{Error, Result},
+    pipeline::messages::{EncodedImage, FaceChoice, Marking, OutcomeFace, PhotoOutcome, PhotoReply, Search, Wanted},
+    runtime::{CancelToken, JobSpec, ServiceClass},
+    vision::annotate::{Annotation, AnnotationKind, annotate},
+};
+
+/// What a recognition may set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecognizeParams {
+    /// Whether the people found are marked present; true if missing.
+    pub mark: Option<bool>,
+    /// When the photos were taken; now if missing. Not in the future.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// The least similarity, raw cosine.
+    pub threshold: Option<f32>,
+    /// The least lead over the next person.
+    pub margin: Option<f32>,
+    /// Whether faces must be live to be marked; off if missing.
+    pub liveness: Option<LivenessPolicy>,
+    /// Whether head poses are estimated; false if missing.
+    pub pose: Option<bool>,
+    /// Whether annotated copies come back; false if missing.
+    pub annotate: Option<bool>,
+}
+
+/// What an identification may set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdentifyParams {
+    /// The least similarity, raw cosine.
+    pub threshold: Option<f32>,
+    /// The least lead over the next person.
+    pub margin: Option<f32>,
+    /// Whether the passive liveness check runs; off if missing.
+    pub liveness: Option<LivenessPolicy>,
+    /// Whether head poses are estimated; false if missing.
+    pub pose: Option<bool>,
+    /// Whether annotated copies come back; false if missing.
+    pub annotate: Option<bool>,
+}
+
+/// Why a face carries no name, or a named one no mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nobody is similar enough.
+    BelowThreshold,
+    /// Two people are too close to call.
+    BelowMargin,
+    /// The face is too small.
+    TooSmall,
+    /// The detector is not sure enough that it is a face.
+    LowScore,
+    /// Everybody similar enough was given to a face that fits them better.
+    Taken,
+    /// Named, but the liveness policy forbids the mark.
+    NotLive,
+}
+
+/// A face and who it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecognizedFace {
+    /// Where it is.
+    #[serde(flatten)]
+    pub face: FaceView,
+    /// Who it is; null if nobody was named.
+    pub person: Option<PersonId>,
+    /// Their name.
+    pub name: Option<String>,
+    /// Raw cosine to the person, or to the best candidate.
+    pub similarity: Option<f32>,
+    /// Lead over the next person who was not given to another face; null when there is none.
+    pub margin: Option<f32>,
+    /// Why nobody was named, or why a named face was not marked.
+    pub reason: Option<Reason>,
+    /// The two best candidates.
+    pub candidates: Vec<CandidateView>,
+    /// Where it was asked.
+    pub liveness: Option<LivenessView>,
+    /// Where it was asked, in degrees.
+    pub pose: Option<HeadPose>,
+    /// What became of it.
+    pub attendance: Mark,
+}
+
+/// One photo of a recognition.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RecognizedPhoto {
+    /// Its place in the request, from 0.
+    pub image: usize,
+    /// Width of the upright photo in pixels; 0 if it could not be read.
+    pub width: u32,
+    /// Height of the upright photo in pixels; 0 if it could not be read.
+    pub height: u32,
+    /// Its faces, best detection first.
+    pub faces: Vec<RecognizedFace>,
+    /// An annotated JPEG, base64, where it was asked.
+    pub annotated: Option<String>,
+    /// Why the photo could not be used.
+    pub error: Option<ProblemView>,
+}
+
+/// A person who was seen.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Present {
+    /// Who.
+    pub person: PersonId,
+    /// Their name.
+    pub name: Option<String>,
+    /// Their best similarity over all photos.
+    pub similarity: f32,
+    /// What became of it.
+    pub attendance: Mark,
+}
+
+/// A person of the roster who was not seen.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NotSeen {
+    /// Who.
+    pub person: PersonId,
+    /// Their name.
+    pub name: Option<String>,
+}
+
+/// The class, as the photos show it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Recognition {
+    /// One entry a photo, in the order of the request.
+    pub photos: Vec<RecognizedPhoto>,
+    /// Everybody who was named, each once, in the order of their ids.
+    pub present: Vec<Present>,
+    /// The people of the roster who were not named.
+    pub not_seen: Vec<NotSeen>,
+    /// Faces that were not named, over all photos.
+    pub unknown_faces: usize,
+    /// The session's local date, where marks were asked.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub date: Option<Date>,
+    /// Where the time went.
+    pub timings_ms: TimingsView,
+}
+
+impl Service {
+    /// Recognises a group in photos, and marks it present.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown group, `Invalid` for settings out of range, `Overloaded` when the door is full. A
+    /// bad photo is an error of that photo only.
+    pub async fn recognize(
+        &self,
+        scope: &TenantScope,
+        group: &GroupId,
+        images: Vec<EncodedImage>,
+        params: &RecognizeParams,
+        class: ServiceClass,
+    ) -> Result<Recognition> {
+        let found = self.store.group(scope, group).await?;
+        let now = self.clock.now();
+        let at = params.at.unwrap_or(now);
+        if at > now {
+            return Err(Error::invalid("at lies in the future").with_code("invalid_at"));
+        }
+        let roster = self.store.roster(scope, group).await?;
+        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.roster)?;
+        let policy = params.liveness.unwrap_or_default();
+        let date = found.local_date(at)?;
+        let marking = Marking { group: group.clone(), date, at, policy };
+        let wanted = Wanted {
+            class,
+            embed: true,
+            liveness: policy != LivenessPolicy::Off,
+            pose: params.pose.unwrap_or(false),
+            keep_photo: params.annotate.unwrap_or(false),
+            search: Some(Search { roster: Some(roster.clone().into()), rules }),
+            mark: params.mark.unwrap_or(true).then_some(marking),
+            ..wanted(scope, FaceChoice::All)
+        };
+        let date = wanted.mark.as_ref().map(|marking| marking.date);
+        self.recognition(scope, images, wanted, &roster, date).await
+    }
+
+    /// Looks faces up in the whole gallery; marks nobody.
+    pub async fn identify(
+        &self,
+        scope: &TenantScope,
+        images: Vec<EncodedImage>,
+        params: &IdentifyParams,
+    ) -> Result<Recognition> {
+        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.gallery)?;
+        let wanted = Wanted {
+            embed: true,
+            liveness: params.liveness.unwrap_or_default() != LivenessPolicy::Off,
+            pose: params.pose.unwrap_or(false),
+            keep_photo: params.annotate.unwrap_or(false),
+            search: Some(Search { roster: None, rules }),
+            ..wanted(scope, FaceChoice::All)
+        };
+        self.recognition(scope, images, wanted, &[], None).await
+    }
+
+    async fn recognition(
+        &self,
+        scope: &TenantScope,
+        images: Vec<EncodedImage>,
+        wanted: Wanted,
+        roster: &[PersonId],
+        date: Option<Date>,
+    ) -> Result<Recognition> {
+        let replies = usable(self.run(images, wanted).await?)?;
+        let names = self.names(scope, &replies, roster).await?;
+        let mut timings_ms = TimingsView::default();
+        let mut photos = Vec::with_capacity(replies.len());
+        for (image, reply) in replies.into_iter().enumerate() {
+            photos.push(match reply {
+                Ok(outcome) => {
+                    timings_ms.add(&outcome.timings);
+                    self.photo(image, outcome, &names).await?
+                }
+                Err(failure) => unreadable(image, ProblemView::from(&failure)),
+            });
+        }
+        let present = present(&photos);
+        let seen: BTreeSet<&PersonId> = present.iter().map(|present| &present.person).collect();
+        let not_seen = roster
+            .iter()
+            .filter(|person| !seen.contains(person))
+            .map(|person| NotSeen { person: person.clone(), name: names.get(person).cloned() })
+            .collect();
+        let unknown_faces = photos.iter().flat_map(|photo| &photo.faces).filter(|face| face.person.is_none()).count();
+        Ok(Recognition { photos, present, not_seen, unknown_faces, date, timings_ms })
+    }
+
+    /// The names of everybody in the answer.
+    async fn names(
+        &self,
+        scope: &TenantScope,
+        replies: &[PhotoReply],
+        roster: &[PersonId],
+    ) -> Result<BTreeMap<PersonId, String>> {
+        let named = replies
+            .iter()
+            .flatten()
+            .flat_map(|outcome| &outcome.faces)
+            .filter_map(|face| face.face.decision.as_ref()?.verdict.as_ref().ok());
+        let people: BTreeSet<PersonId> = named.chain(roster).cloned().collect();
+        let people: Vec<PersonId> = people.into_iter().collect();
+        let names = self.store.names(scope, people.clone()).await?;
+        Ok(people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect())
+    }
+
+    async fn photo(
+        &self,
+        image: usize,
+        outcome: PhotoOutcome,
+        names: &BTreeMap<PersonId, String>,
+    ) -> Result<RecognizedPhoto> {
+        let PhotoOutcome { frame, faces, .. } = outcome;
+        let faces: Vec<RecognizedFace> = faces
+            .iter()
+            .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, &frame), names))
+            .collect();
+        let annotated = match frame.photo {
+            Some(held) => {
+                let annotations: Vec<Annotation> = faces.iter().map(annotation).collect();
+                let job = JobSpec {
+                    class: ServiceClass::Interactive,
+                    stage: "annotate",
+                    stage_rank: u8::MAX,
+                    cancel: CancelToken::default(),
+                };
+                let drawn = self.pipeline.tools().pool.run(job, move || annotate(&held.photo, &annotations)).await;
+                let jpeg = drawn.map_err(|_| Error::internal("the annotated copy could not be drawn"))?.value?;
+                Some(BASE64_STANDARD.encode(jpeg))
+            }
+            None => None,
+        };
+        Ok(RecognizedPhoto { image, width: frame.width, height: frame.height, faces, annotated, error: None })
+    }
+}
+
+/// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
+/// photo's problem in the details.
+pub(super) fn usable(replies: Vec<PhotoReply>) -> Result<Vec<PhotoReply>> {
+    if replies.iter().any(Result::is_ok) {
+        return Ok(replies);
+    }
+    let problems: Vec<ProblemView> =
+        replies.iter().filter_map(|reply| reply.as_ref().err()).map(ProblemView::from).collect();
+    match replies.into_iter().find_map(Result::err) {
+        Some(failure) => Err(failure.error.with_details(serde_json::json!({ "photos": problems }))),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
+    RecognizedPhoto { image, width: 0, height: 0, faces: Vec::new(), annotated: None, error: Some(problem) }
+}
+
+fn recognized(outcome: &OutcomeFace, face: FaceView, names: &BTreeMap<PersonId, String>) -> RecognizedFace {
+    let assessed = &outcome.face.face;
+    let decision = outcome.face.decision.as_ref();
+    let verdict = decision.map(|decision| &decision.verdict);
+    let person = verdict.and_then(|verdict| verdict.as_ref().ok()).cloned();
+    let unknown = verdict.and_then(|verdict| verdict.as_ref().err()).map(|&reason| Reason::from(reason));
+    RecognizedFace {
+        face,
+        name: person.as_ref().and_then(|person| names.get(person).cloned()),
+        person,
+        similarity: decision.and_then(|decision| decision.similarity),
+        margin: decision.and_then(|decision| decision.margin),
+        reason: unknown.or(outcome.refused_as_not_live.then_some(Reason::NotLive)),
+        candidates: decision.map_or_else(Vec::new, |decision| decision.candidates.iter().map(Into::into).collect()),
+        liveness: assessed.liveness.map(Into::into),
+        pose: assessed.pose,
+        attendance: outcome.mark,
+    }
+}
+
+fn annotation(face: &RecognizedFace) -> Annotation {
+    let kind = match (&face.person, face.reason, face.liveness) {
+        (_, Some(Reason::NotLive), _) => AnnotationKind::NotLive,
+        (_, _, Some(liveness)) if liveness.verdict == LivenessVerdict::Spoof => AnnotationKind::NotLive,
+        (Some(_), ..) => AnnotationKind::Named,
+        (None, ..) => AnnotationKind::Unknown,
+    };
+    let label = match (&face.name, &face.person, face.similarity) {
+        (Some(name), _, Some(similarity)) => format!("{name} {similarity:.2}"),
+        (None, Some(person), _) => person.to_string(),
+        _ => String::new(),
+    };
+    Annotation { bbox: face.face.bbox, label, kind }
+}
+
+/// Everybody who was named, each once with their best similarity and their best mark.
+fn present(photos: &[RecognizedPhoto]) -> Vec<Present> {
+    let mut by_person: BTreeMap<PersonId, Present> = BTreeMap::new();
+    for face in photos.iter().flat_map(|photo| &photo.faces) {
+        let (Some(person), Some(similarity)) = (&face.person, face.similarity) else { continue };
+        let present = by_person.entry(person.clone()).or_insert_with(|| Present {
+            person: person.clone(),
+            name: face.name.clone(),
+            similarity,
+            attendance: face.attendance,
+        });
+        present.similarity = present.similarity.max(similarity);
+        present.attendance = present.attendance.max(face.attendance);
+    }
+    by_person.into_values().collect()
+}
+
+impl From<UnknownReason> for Reason {
+    fn from(reason: UnknownReason) -> Self {
+        match reason {
+            UnknownReason::BelowThreshold => Self::BelowThreshold,
+            UnknownReason::BelowMargin => Self::BelowMargin,
+            UnknownReason::TooSmall => Self::TooSmall,
+            UnknownReason::LowScore => Self::LowScore,
+            UnknownReason::Taken => Self::Taken,
+        }
+    }
+}

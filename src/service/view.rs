@@ -1,0 +1,128 @@
+//! The parts that answers share: faces, candidates, problems, timings.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{Candidate, Detection, FaceBox, Landmarks, LivenessVerdict, PersonId},
+    error::Error,
+    pipeline::{
+        Station,
+        messages::{Frame, PhotoFailure, Timings},
+    },
+};
+
+/// Where a face is in its photo.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FaceView {
+    /// In pixels of the upright photo.
+    #[serde(rename = "box")]
+    pub bbox: FaceBox,
+    /// The box in shares of the photo's width and height.
+    pub normalized: FaceBox,
+    /// Eye, eye, nose, mouth corner, mouth corner, left to right as the viewer sees them, in pixels.
+    #[schema(value_type = Vec<Vec<f32>>)]
+    pub landmarks: Landmarks,
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// Width of the box in pixels.
+    pub width_px: f32,
+}
+
+impl FaceView {
+    /// The view of a detection in a photo.
+    pub fn new(detection: &Detection, frame: &Frame) -> Self {
+        let (width, height) = (frame.width as f32, frame.height as f32);
+        let FaceBox { x1, y1, x2, y2 } = detection.bbox;
+        Self {
+            bbox: detection.bbox,
+            normalized: FaceBox { x1: x1 / width, y1: y1 / height, x2: x2 / width, y2: y2 / height },
+            landmarks: detection.landmarks,
+            score: detection.score,
+            width_px: detection.bbox.width(),
+        }
+    }
+}
+
+/// A person who may be behind a face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CandidateView {
+    /// Who.
+    pub person: PersonId,
+    /// Raw cosine to the best of their samples.
+    pub similarity: f32,
+}
+
+impl From<&Candidate> for CandidateView {
+    fn from(candidate: &Candidate) -> Self {
+        Self { person: candidate.person.clone(), similarity: candidate.similarity }
+    }
+}
+
+/// What the liveness check says of a face.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LivenessView {
+    /// The verdict.
+    pub verdict: LivenessVerdict,
+    /// Probability of a live face, 0..=1; null where the face is too small to tell.
+    pub score: Option<f32>,
+}
+
+impl From<(LivenessVerdict, Option<f32>)> for LivenessView {
+    fn from((verdict, score): (LivenessVerdict, Option<f32>)) -> Self {
+        Self { verdict, score }
+    }
+}
+
+/// Why an image or a photo could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProblemView {
+    /// For machines.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<&Error> for ProblemView {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code().to_owned(), message: error.message().to_owned() }
+    }
+}
+
+impl From<&PhotoFailure> for ProblemView {
+    fn from(failure: &PhotoFailure) -> Self {
+        Self::from(&failure.error)
+    }
+}
+
+/// Where the time of a request's photos went, in milliseconds, all photos added up.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+pub struct TimingsView(pub BTreeMap<String, StageTimeView>);
+
+/// Time in one stage, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+pub struct StageTimeView {
+    /// Waiting for room or for a thread.
+    pub queue: f64,
+    /// Being worked on.
+    pub work: f64,
+}
+
+impl TimingsView {
+    /// Adds a photo's times.
+    pub fn add(&mut self, timings: &Timings) {
+        for time in &timings.0 {
+            let sum = self.0.entry(time.stage.to_owned()).or_default();
+            sum.queue += time.queued.as_secs_f64() * 1e3;
+            sum.work += time.worked.as_secs_f64() * 1e3;
+        }
+    }
+
+    /// The times in flow order.
+    pub fn in_order(&self) -> impl Iterator<Item = (&'static str, StageTimeView)> {
+        Station::ALL.into_iter().filter_map(|station| Some((station.name(), *self.0.get(station.name())?)))
+    }
+}
