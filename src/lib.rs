@@ -9,6 +9,7 @@
 //! [`store`] keeps everything, [`domain`] holds the plain types and rules. [`app`] puts it together.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;

@@ -1,3 +1,9 @@
 //! Arguments to commands; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    rollcall::cli::Cli::parse().run()
+}

@@ -1,0 +1,143 @@
+//! The door of a command that has the data folder to itself: the server's own parts, without HTTP.
+
+use bytes::Bytes;
+
+use super::{PATIENCE, Recognize};
+use crate::{
+    app::{self, App},
+    config::Settings,
+    domain::{GroupId, PersonId, TenantId, TenantScope},
+    error::{Error, Result},
+    pipeline::{
+        full,
+        messages::{EncodedImage, FaceChoice},
+    },
+    runtime::{Faults, ServiceClass},
+    service::{
+        Service,
+        enrol::{Enrolled, FacesAdded, NewPerson},
+        groups::NewGroup,
+        people::PersonView,
+        recognise::{IdentifyParams, Recognition, RecognizeParams},
+    },
+    telemetry::logging,
+};
+
+/// See the module.
+pub(in crate::cli) struct Local {
+    app: App,
+    scope: TenantScope,
+}
+
+impl Local {
+    pub(super) async fn open(mut settings: Settings, tenant: &TenantId) -> Result<Self> {
+        // The command's own output says what it does; only trouble is worth a log line.
+        settings.log.filter = "warn".into();
+        logging::start(&settings.log)?;
+        let data = settings.server.data.clone();
+        let app = App::build(settings, Faults::default()).await.map_err(|error| match error.code() {
+            "store_locked" => {
+                let address = app::address_path(&data);
+                let message = format!(
+                    "the data folder {} is in use by another process, and no server answers at the address in {}",
+                    data.display(),
+                    address.display(),
+                );
+                Error::storage(message).with_code("store_locked")
+            }
+            _ => error,
+        })?;
+        let scope = TenantScope::granted(tenant.clone());
+        let opened = Self { app, scope };
+        match opened.service().store().tenant(&opened.scope).await {
+            Ok(_) => Ok(opened),
+            Err(error) => {
+                opened.close();
+                Err(error)
+            }
+        }
+    }
+
+    fn service(&self) -> &Service {
+        self.app.service()
+    }
+
+    /// Takes memory for the images from the pipeline's budget, waiting for room.
+    async fn hold(&self, images: &[Bytes]) -> Result<Vec<EncodedImage>> {
+        let budget = &self.service().pipeline().tools().budget;
+        let mut held = Vec::with_capacity(images.len());
+        for bytes in images {
+            let reserved = budget.reserve_within(self.scope.tenant().as_str(), bytes.len() as u64, PATIENCE);
+            let reserved = reserved.await.map_err(full)?;
+            held.push(EncodedImage { bytes: bytes.clone(), held: reserved });
+        }
+        Ok(held)
+    }
+
+    pub(super) async fn create_group(&self, new: NewGroup) -> Result<()> {
+        self.service().create_group(&self.scope, new).await.map(drop)
+    }
+
+    pub(super) async fn person(&self, id: &PersonId) -> Result<PersonView> {
+        self.service().person(&self.scope, id).await
+    }
+
+    pub(super) async fn enrol(&self, new: NewPerson, images: &[Bytes]) -> Result<Enrolled> {
+        let images = self.hold(images).await?;
+        self.service().enrol(&self.scope, new, images).await
+    }
+
+    pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
+        let images = self.hold(images).await?;
+        self.service().replace_faces(&self.scope, person, FaceChoice::default(), images).await
+    }
+
+    pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
+        let images = self.hold(images).await?;
+        self.service().add_faces(&self.scope, person, FaceChoice::default(), images).await
+    }
+
+    pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
+        self.service().add_member(&self.scope, group, person).await
+    }
+
+    pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
+        let images = self.hold(std::slice::from_ref(photo)).await?;
+        match &wanted.group {
+            Some(group) => {
+                let params = RecognizeParams::from(wanted);
+                self.service().recognize(&self.scope, group, images, &params, ServiceClass::Bulk).await
+            }
+            None => self.service().identify(&self.scope, images, &IdentifyParams::from(wanted)).await,
+        }
+    }
+
+    pub(super) fn close(self) {
+        self.app.stop();
+    }
+}
+
+impl From<&Recognize> for RecognizeParams {
+    fn from(wanted: &Recognize) -> Self {
+        Self {
+            mark: Some(wanted.mark),
+            threshold: wanted.threshold,
+            margin: wanted.margin,
+            liveness: Some(wanted.liveness),
+            annotate: Some(wanted.annotate),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Recognize> for IdentifyParams {
+    fn from(wanted: &Recognize) -> Self {
+        Self {
+            threshold: wanted.threshold,
+            margin: wanted.margin,
+            liveness: Some(wanted.liveness),
+            annotate: Some(wanted.annotate),
+            ..Self::default()
+        }
+    }
+}

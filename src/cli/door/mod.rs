@@ -1,0 +1,178 @@
+//! How commands reach the data: through the running server if one answers, else by opening the store themselves.
+
+mod local;
+mod server;
+
+use std::{io, path::Path, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep};
+
+use self::{local::Local, server::Server};
+use super::TenantArgs;
+use crate::{
+    config::Settings,
+    domain::{GroupId, PersonId, attendance::LivenessPolicy},
+    error::{Error, ErrorKind, Result},
+    service::{
+        enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
+        groups::NewGroup,
+        people::PersonView,
+        recognise::Recognition,
+        view::ProblemView,
+    },
+};
+
+/// How long a command waits for a door that is full of others' photos.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two knocks at a full door.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Either way to the data; both give the same answers.
+pub(super) enum Door {
+    /// A server runs on this data folder.
+    Server(Server),
+    /// This process has the store to itself.
+    Local(Local),
+}
+
+/// What a recognition may set, whoever is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Recognize {
+    /// Whom to look for; everybody if `None`, and then nobody is marked.
+    pub(super) group: Option<GroupId>,
+    pub(super) mark: bool,
+    pub(super) threshold: Option<f32>,
+    pub(super) margin: Option<f32>,
+    pub(super) liveness: LivenessPolicy,
+    pub(super) annotate: bool,
+}
+
+impl Door {
+    /// Finds the server of the data folder, or opens its store. To be called on an actix system.
+    ///
+    /// # Errors
+    /// `store_locked` if another process has the store but no server answers; `NotFound` for an unknown tenant.
+    pub(super) async fn open(settings: Settings, tenant: &TenantArgs) -> Result<Self> {
+        match Server::find(&settings.server.data, tenant).await? {
+            Some(server) => Ok(Self::Server(server)),
+            None => Local::open(settings, &tenant.tenant).await.map(Self::Local),
+        }
+    }
+
+    /// Makes a group whose name is its id, unless it exists. Returns whether it was made.
+    pub(super) async fn ensure_group(&self, group: &GroupId) -> Result<bool> {
+        let new = NewGroup { id: Some(group.clone()), name: group.to_string(), time_zone: None };
+        let made = match self {
+            Self::Server(server) => server.create_group(&new).await,
+            Self::Local(local) => local.create_group(new).await,
+        };
+        match made {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A person, if there is one of this id.
+    pub(super) async fn person(&self, id: &PersonId) -> Result<Option<PersonView>> {
+        let found = match self {
+            Self::Server(server) => server.person(id).await,
+            Self::Local(local) => local.person(id).await,
+        };
+        match found {
+            Ok(person) => Ok(Some(person)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Enrols a new person.
+    pub(super) async fn enrol(&self, new: &NewPerson, images: &[Bytes]) -> Result<Enrolled> {
+        patiently(async || match self {
+            Self::Server(server) => server.enrol(new, images).await,
+            Self::Local(local) => local.enrol(new.clone(), images).await,
+        })
+        .await
+    }
+
+    /// Replaces all samples of a person, or none.
+    pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
+        patiently(async || match self {
+            Self::Server(server) => server.replace_faces(person, images).await,
+            Self::Local(local) => local.replace_faces(person, images).await,
+        })
+        .await
+    }
+
+    /// Adds samples to a person.
+    pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
+        patiently(async || match self {
+            Self::Server(server) => server.add_faces(person, images).await,
+            Self::Local(local) => local.add_faces(person, images).await,
+        })
+        .await
+    }
+
+    /// Puts a person on a group's roster; doing it twice is no error.
+    pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
+        match self {
+            Self::Server(server) => server.add_member(group, person).await,
+            Self::Local(local) => local.add_member(group, person).await,
+        }
+    }
+
+    /// Recognises the people of one photo.
+    pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
+        patiently(async || match self {
+            Self::Server(server) => server.recognize(wanted, photo).await,
+            Self::Local(local) => local.recognize(wanted, photo).await,
+        })
+        .await
+    }
+
+    /// Ends what this process started. What was acknowledged is stored already.
+    pub(super) fn close(self) {
+        if let Self::Local(local) = self {
+            local.close();
+        }
+    }
+}
+
+/// Knocks again while the door is full: photos of others leave it within moments.
+async fn patiently<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if error.kind() == ErrorKind::Overloaded && start.elapsed() < PATIENCE => {
+                sleep(RETRY_AFTER).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// What was wrong with the only photo of a failed recognition; `None` where the request itself failed.
+pub(super) fn photo_problem(error: &Error) -> Option<ProblemView> {
+    let problem = error.details()?.get("photos")?.get(0)?;
+    serde_json::from_value(problem.clone()).ok()
+}
+
+/// The reasons why each image of a failed enrolment was refused; `None` where the request itself failed.
+pub(super) fn rejected_images(error: &Error) -> Option<Vec<RejectedImage>> {
+    serde_json::from_value(error.details()?.get("rejected")?.clone()).ok()
+}
+
+/// Reads an image file, unless it is larger than any image may be.
+pub(super) fn read_image(path: &Path, limit_bytes: u64) -> Result<Bytes, ProblemView> {
+    let unreadable =
+        |error: io::Error| ProblemView { code: "unreadable".into(), message: format!("cannot be read: {error}") };
+    let size_bytes = path.metadata().map_err(unreadable)?.len();
+    if size_bytes > limit_bytes {
+        return Err(ProblemView {
+            code: "image_too_large".into(),
+            message: format!("an image is at most {limit_bytes} bytes"),
+        });
+    }
+    std::fs::read(path).map(Bytes::from).map_err(unreadable)
+}

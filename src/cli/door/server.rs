@@ -1,0 +1,268 @@
+//! The door of a command beside a running server: HTTP, with the address and the key found in the data folder.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use reqwest::{
+    Client, Method, RequestBuilder, StatusCode, Url,
+    multipart::{Form, Part},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{super::TenantArgs, Recognize};
+use crate::{
+    app,
+    domain::{GroupId, PersonId},
+    error::{Error, ErrorKind, Result},
+    service::{
+        access::tenant_key_path,
+        enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        groups::NewGroup,
+        people::PersonView,
+        recognise::{IdentifyParams, Recognition, RecognizeParams},
+    },
+};
+
+/// How long a live server may take to say so.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(in crate::cli) struct Server {
+    client: Client,
+    api: Url,
+    key: String,
+}
+
+/// The envelope of every error.
+#[derive(Deserialize)]
+struct ErrorAnswer {
+    error: ErrorDetail,
+}
+
+#[derive(Deserialize)]
+struct ErrorDetail {
+    code: String,
+    message: String,
+    details: Option<Value>,
+}
+
+impl Server {
+    /// The server that wrote its address into the data folder, if it still answers there.
+    ///
+    /// # Errors
+    /// `Invalid` if a server answers and there is no key for it.
+    pub(super) async fn find(data: &Path, tenant: &TenantArgs) -> Result<Option<Self>> {
+        let Some(address) = address(data) else { return Ok(None) };
+        // The server is on this machine: a proxy for the outer world has no part in it.
+        let client = Client::builder()
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))?;
+        let (Ok(root), Ok(api)) =
+            (Url::parse(&format!("http://{address}/health/live")), Url::parse(&format!("http://{address}/api/v1")))
+        else {
+            return Ok(None);
+        };
+        match client.get(root).timeout(SIGN_OF_LIFE).send().await {
+            Ok(answer) if answer.status().is_success() => Ok(Some(Self { client, api, key: key(data, tenant)? })),
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) async fn create_group(&self, new: &NewGroup) -> Result<()> {
+        let request = self.request(Method::POST, &["groups"])?.json(new);
+        answer::<Value>(request).await.map(drop)
+    }
+
+    pub(super) async fn person(&self, id: &PersonId) -> Result<PersonView> {
+        answer(self.request(Method::GET, &["people", id.as_str()])?).await
+    }
+
+    pub(super) async fn enrol(&self, new: &NewPerson, images: &[Bytes]) -> Result<Enrolled> {
+        self.upload(Method::POST, &["people"], new, images).await
+    }
+
+    pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
+        self.upload(Method::PUT, &["people", person.as_str(), "faces"], &MoreFaces::default(), images).await
+    }
+
+    pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
+        self.upload(Method::POST, &["people", person.as_str(), "faces"], &MoreFaces::default(), images).await
+    }
+
+    pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
+        answer(self.request(Method::PUT, &["groups", group.as_str(), "people", person.as_str()])?).await
+    }
+
+    pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
+        let images = std::slice::from_ref(photo);
+        match &wanted.group {
+            Some(group) => {
+                let route = ["groups", group.as_str(), "recognize"];
+                self.upload(Method::POST, &route, &RecognizeParams::from(wanted), images).await
+            }
+            None => self.upload(Method::POST, &["identify"], &IdentifyParams::from(wanted), images).await,
+        }
+    }
+
+    /// A request to a route below `/api/v1`; each segment is percent-encoded, so that an id may hold a slash.
+    fn request(&self, method: Method, route: &[&str]) -> Result<RequestBuilder> {
+        let mut url = self.api.clone();
+        url.path_segments_mut().map_err(|()| Error::internal("the server's address has no path"))?.extend(route);
+        Ok(self.client.request(method, url).bearer_auth(&self.key))
+    }
+
+    /// Sends images from memory together with `params`.
+    async fn upload<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        route: &[&str],
+        params: &impl Serialize,
+        images: &[Bytes],
+    ) -> Result<T> {
+        let mut form = Form::new();
+        for (name, text) in text_fields(params)? {
+            form = form.text(name, text);
+        }
+        for (index, image) in images.iter().enumerate() {
+            // The file's own name stays here: it may be a person's.
+            form = form.part("images", Part::stream(image.clone()).file_name(index.to_string()));
+        }
+        answer(self.request(method, route)?.multipart(form)).await
+    }
+}
+
+/// Where a server of this data folder listens, or did when it last ran.
+fn address(data: &Path) -> Option<SocketAddr> {
+    let mut address: SocketAddr = fs::read_to_string(app::address_path(data)).ok()?.trim().parse().ok()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Some(address)
+}
+
+/// The key that was given, or the one in the data folder.
+fn key(data: &Path, tenant: &TenantArgs) -> Result<String> {
+    if let Some(key) = &tenant.key {
+        return Ok(key.clone());
+    }
+    let path = tenant_key_path(data, &tenant.tenant);
+    fs::read_to_string(&path).map(|key| key.trim().to_owned()).map_err(|error| {
+        let message = format!("no key for the running server: give --key, or put it into {}", path.display());
+        Error::invalid(message).with_code("no_key").with_source(error)
+    })
+}
+
+/// A struct as the text fields of a form: what is missing is left out, a list is a repeated field.
+fn text_fields(params: &impl Serialize) -> Result<Vec<(String, String)>> {
+    let unwritable = |error| Error::internal("the request cannot be written").with_source(error);
+    let Value::Object(fields) = serde_json::to_value(params).map_err(unwritable)? else {
+        return Err(Error::internal("the request is not a list of fields"));
+    };
+    let values = |value: Value| match value {
+        Value::Array(items) => items,
+        Value::Null => Vec::new(),
+        single => vec![single],
+    };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let repeated = |(name, value)| values(value).into_iter().map(move |value| (String::clone(&name), text(value)));
+    Ok(fields.into_iter().flat_map(repeated).collect())
+}
+
+/// Sends a request and reads its answer.
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
+    let lost = |error: reqwest::Error| {
+        let message = "the connection to the server was lost";
+        Error::new(ErrorKind::Unavailable, message).with_source(error.without_url())
+    };
+    let response = request.send().await.map_err(lost)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(lost)?;
+    if !status.is_success() {
+        return Err(refusal(status, &body));
+    }
+    let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+    serde_json::from_slice(body)
+        .map_err(|error| Error::internal("the server's answer cannot be understood").with_source(error))
+}
+
+/// The server's error with its own code and message, and its details for the command to act on.
+fn refusal(status: StatusCode, body: &[u8]) -> Error {
+    let kind = match status {
+        StatusCode::BAD_REQUEST => ErrorKind::Invalid,
+        StatusCode::UNAUTHORIZED => ErrorKind::Unauthenticated,
+        StatusCode::FORBIDDEN => ErrorKind::Forbidden,
+        StatusCode::NOT_FOUND => ErrorKind::NotFound,
+        StatusCode::CONFLICT => ErrorKind::Conflict,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorKind::TooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorKind::Unsupported,
+        StatusCode::UNPROCESSABLE_ENTITY => ErrorKind::Unprocessable,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Overloaded,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    };
+    match serde_json::from_slice::<ErrorAnswer>(body) {
+        Ok(ErrorAnswer { error: ErrorDetail { code, message, details } }) => {
+            let error = Error::new(kind, format!("the server says {code}: {message}"));
+            details.into_iter().fold(error, Error::with_details)
+        }
+        Err(_) => Error::new(kind, format!("the server answers {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::messages::FaceChoice;
+
+    #[test]
+    fn a_form_leaves_out_what_is_missing_and_repeats_lists() {
+        let new = NewPerson {
+            id: None,
+            name: "Zoë".into(),
+            groups: vec!["a/1".parse().unwrap(), "b".parse().unwrap()],
+            faces: FaceChoice::One,
+        };
+        let mut fields = text_fields(&new).unwrap();
+        fields.sort();
+        let expected = [("faces", "one"), ("groups", "a/1"), ("groups", "b"), ("name", "Zoë")];
+        assert_eq!(fields, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn a_server_for_all_addresses_is_reached_by_loopback() {
+        let data = tempfile::tempdir().unwrap();
+        for (written, reached) in [
+            ("0.0.0.0:81\n", Some("127.0.0.1:81")),
+            ("[::]:82", Some("[::1]:82")),
+            ("10.1.2.3:9", Some("10.1.2.3:9")),
+            ("", None),
+        ] {
+            fs::write(app::address_path(data.path()), written).unwrap();
+            assert_eq!(address(data.path()), reached.map(|text| text.parse().unwrap()), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_code_message_and_details() {
+        let body =
+            br#"{"error":{"code":"no_usable_image","message":"none","details":{"rejected":[]}},"request_id":""}"#;
+        let error = refusal(StatusCode::UNPROCESSABLE_ENTITY, body);
+        assert_eq!(error.kind(), ErrorKind::Unprocessable);
+        assert_eq!(error.message(), "the server says no_usable_image: none");
+        assert_eq!(super::super::rejected_images(&error), Some(Vec::new()));
+        assert_eq!(refusal(StatusCode::BAD_GATEWAY, b"<html>").message(), "the server answers 502 Bad Gateway");
+    }
+}

@@ -1,0 +1,114 @@
+//! The command line: one file a command.
+
+mod bench;
+mod door;
+mod enroll;
+mod files;
+mod models;
+mod recognize;
+mod serve;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::Settings,
+    domain::TenantId,
+    error::{Error, Result},
+    service::access::DEFAULT_TENANT,
+};
+
+/// Self-hosted attendance: one classroom photo in, the whole class out.
+#[derive(Debug, Parser)]
+#[command(name = "rollcall", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// A settings file; config/default.toml lists every key.
+    #[arg(long, global = true, env = "ROLLCALL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder [default: data].
+    #[arg(long, global = true, env = "ROLLCALL_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl Common {
+    fn settings(&self) -> Result<Settings> {
+        self.settings_with(Vec::new())
+    }
+
+    fn settings_with(&self, mut flags: Vec<(&'static str, String)>) -> Result<Settings> {
+        if let Some(data) = &self.data {
+            flags.push(("server.data", data.to_string_lossy().into_owned()));
+        }
+        Settings::load(self.config.as_deref(), &flags)
+    }
+}
+
+/// Whose data a command works on.
+#[derive(Debug, Clone, Args)]
+struct TenantArgs {
+    /// The tenant.
+    #[arg(long, default_value = DEFAULT_TENANT)]
+    tenant: TenantId,
+    /// The tenant's key for a running server [default: the content of DATA/TENANT.key].
+    #[arg(long, env = "ROLLCALL_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    Serve(serve::ServeArgs),
+    /// Enrols people from a folder with one subfolder a person.
+    Enroll(enroll::EnrollArgs),
+    /// Recognises a group in photos.
+    Recognize(recognize::RecognizeArgs),
+    /// Measures accuracy and speed; prints one JSON object a line.
+    Bench(bench::BenchArgs),
+    /// Imports and verifies network weights.
+    Models(models::ModelsArgs),
+}
+
+impl Cli {
+    /// Runs the command. Errors go to standard error as one line.
+    pub fn run(self) -> ExitCode {
+        let Self { common, command } = self;
+        let done = match command {
+            Command::Serve(args) => serve::run(&common, &args),
+            Command::Enroll(args) => enroll::run(&common, &args),
+            Command::Recognize(args) => recognize::run(&common, &args),
+            Command::Bench(args) => bench::run(&common, &args),
+            Command::Models(args) => models::run(&args),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("rollcall: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Writes a line to standard output.
+///
+/// # Errors
+/// `Internal` if nobody reads it any more.
+fn say(line: impl Display) -> Result<()> {
+    writeln!(io::stdout(), "{line}")
+        .map_err(|error| Error::internal("standard output cannot be written").with_source(error))
+}

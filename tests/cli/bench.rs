@@ -1,0 +1,83 @@
+//! `rollcall bench` and `rollcall models`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::support::{Place, portrait, portrait_path, rollcall, text};
+
+#[track_caller]
+fn assert_keys(line: &Value, expected: &[&str]) {
+    let keys: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, expected.iter().copied().collect());
+}
+
+#[test]
+fn pairs_of_portraits_are_told_apart() {
+    let place = Place::new();
+    for shot in ["obama", "obama2", "biden"] {
+        place.put(&format!("{shot}.jpg"), &portrait(shot));
+    }
+    let table = place.put("pairs.csv", b"a,b,same\nobama.jpg,obama2.jpg,1\nobama.jpg,biden.jpg,0\n");
+    let lines = rollcall(&["bench", "pairs", text(&table)]).succeeded().json();
+    assert_keys(
+        &lines[0],
+        &[
+            "what",
+            "pairs",
+            "unreadable",
+            "accuracy",
+            "accuracy_at_0.40",
+            "threshold",
+            "same_min",
+            "same_mean",
+            "other_max",
+            "other_mean",
+        ],
+    );
+    assert_eq!((&lines[0]["pairs"], &lines[0]["accuracy_at_0.40"]), (&2.into(), &1.0.into()));
+    let number = |key: &str| lines[0][key].as_f64().unwrap();
+    assert!(number("same_min") > number("other_max"));
+    assert!(!place.data().exists() && !std::path::Path::new("data/store").exists());
+}
+
+#[test]
+fn strangers_photos_and_nets_have_the_yardsticks_keys() {
+    let (a, b) = (portrait_path("obama"), portrait_path("biden"));
+    let lines = rollcall(&["bench", "strangers", &a, &b]).succeeded().json();
+    assert_eq!(lines.len(), 3);
+    assert_keys(&lines[0], &["what", "file", "faces", "fit_to_be_named", "named"]);
+    assert_keys(&lines[2], &["what", "file", "faces", "named", "threshold", "margin", "min_width", "min_score"]);
+    assert_eq!((&lines[2]["faces"], &lines[2]["named"]), (&2.into(), &0.into()));
+
+    let lines = rollcall(&["bench", "photos", &a, &b, "--threads", "2", "--seconds", "0.1", "--liveness"]).succeeded();
+    let line = &lines.json()[0];
+    assert_keys(line, &["what", "threads", "liveness", "long_side", "photos_per_s", "faces_per_s"]);
+    let (photos, faces) = (line["photos_per_s"].as_f64().unwrap(), line["faces_per_s"].as_f64().unwrap());
+    // One face a photo.
+    assert!(photos > 0.0 && (photos - faces).abs() < 0.06, "{line}");
+
+    let lines = rollcall(&["bench", "nets", "--batch", "1", "2", "--repeat", "1"]).succeeded().json();
+    assert_eq!(lines.len(), 6);
+    assert_keys(&lines[0], &["what", "shape", "threads", "median_ms", "min_ms", "ms_per_item"]);
+    assert_eq!(lines[1]["shape"], serde_json::json!([1, 3, 960, 1280]));
+    assert_eq!(lines[3]["shape"], serde_json::json!([2, 3, 112, 112]));
+}
+
+#[test]
+fn models_are_verified_and_the_blur_direction_is_estimated_again() {
+    let place = Place::new();
+    let verified = rollcall(&["models", "verify"]).succeeded();
+    assert_eq!(verified.out.lines().count(), 4);
+    let root = env!("CARGO_MANIFEST_DIR");
+    rollcall(&["models", "verify", &format!("{root}/models")]).succeeded();
+    rollcall(&["models", "verify", text(&place.path("nowhere"))]).failed_saying("MANIFEST.toml");
+    let (faces, out) = (format!("{root}/tests/fixtures/portraits/aligned"), place.path("blur.safetensors"));
+    rollcall(&["models", "blur-direction", &faces, "--out", text(&out)]).succeeded();
+    let stored = std::fs::metadata(format!("{root}/models/blur_direction.safetensors")).unwrap();
+    assert_eq!(out.metadata().unwrap().len(), stored.len());
+    let not_onnx = place.put("x.onnx", b"no network");
+    rollcall(&["models", "import", "--arch", "yunet", "--out", text(&place.path("")), text(&not_onnx)])
+        .failed_saying("not a yunet model");
+    rollcall(&["models", "import", "--arch", "resnet", text(&not_onnx)]).failed_saying("there is no architecture");
+}
