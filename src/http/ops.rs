@@ -7,7 +7,7 @@ use actix_web::{
 };
 use serde_json::json;
 use utoipa::OpenApi;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{ApiState, auth, error::ApiError, get_or_head, openapi::ApiDoc, resource};
 use crate::error::ErrorKind;
@@ -18,7 +18,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/health/ready").route(get_or_head().to(ready)))
         .service(resource("/metrics").route(get_or_head().to(metrics)))
         .service(resource("/docs").route(get_or_head().to(to_docs)))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", ApiDoc::openapi()));
+        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", ApiDoc::openapi()).config(docs_page()));
+}
+
+/// The page is made of our own files alone; its default would show the API's address to a validator on the internet.
+fn docs_page() -> Config<'static> {
+    Config::default().validator_url("none")
 }
 
 /// The process answers.
