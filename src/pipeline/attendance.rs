@@ -1,9 +1,9 @@
 //! attendance: writes the records of named faces durably, and only then answers.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{
-    messages::{Marking, Matched, MatchedFace, OutcomeFace, PhotoOutcome, Ticket},
+    messages::{Frame, Marking, Matched, MatchedFace, OutcomeFace, PhotoOutcome, Ticket},
     station::Station,
     tools::Tools,
 };
@@ -35,16 +35,10 @@ impl Attendance {
     async fn record(&self, message: Matched, context: &StageContext) {
         let Matched { mut ticket, frame, faces } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let wanted = ticket.wanted.clone();
-        let marked = match &wanted.mark {
-            Some(marking) => self.mark(&mut ticket, marking, faces).await,
-            None => Ok(faces.into_iter().map(unmarked).collect()),
-        };
-        match marked {
-            Ok(faces) => {
-                self.count(&faces);
-                let timings = std::mem::take(&mut ticket.timings);
-                ticket.answer(Ok(PhotoOutcome { frame, faces, timings }));
+        match self.finish(&mut ticket, frame, faces).await {
+            Ok(outcome) => {
+                self.count(&outcome.faces);
+                ticket.answer(Ok(outcome));
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
@@ -52,6 +46,21 @@ impl Attendance {
 }
 
 impl Attendance {
+    /// Marks and draws what was asked. The pixels end here: answers that wait for each other hold none.
+    async fn finish(&self, ticket: &mut Ticket, frame: Frame, faces: Vec<MatchedFace>) -> Result<PhotoOutcome> {
+        let request = Arc::clone(ticket.request());
+        let faces = match &request.wanted().mark {
+            Some(marking) => self.mark(ticket, marking, faces).await?,
+            None => faces.into_iter().map(unmarked).collect(),
+        };
+        let Frame { width, height, photo } = frame;
+        let annotated = match photo {
+            Some(photo) => Some(self.tools.annotated(ticket, photo, &faces).await?),
+            None => None,
+        };
+        Ok(PhotoOutcome { width, height, annotated, faces, timings: std::mem::take(&mut ticket.timings) })
+    }
+
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
     async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<MatchedFace>) -> Result<Vec<OutcomeFace>> {
         let (model, marking) = (self.tools.networks.get().embedder.model_id().clone(), marking.clone());
@@ -62,7 +71,8 @@ impl Attendance {
         }
         let started = Instant::now();
         let (indices, records): (Vec<usize>, Vec<AttendanceRecord>) = records.into_iter().unzip();
-        for (index, marked) in indices.into_iter().zip(self.tools.store.mark_many(&ticket.wanted.scope, records).await?)
+        for (index, marked) in
+            indices.into_iter().zip(self.tools.store.mark_many(&ticket.wanted().scope, records).await?)
         {
             outcomes[index].mark = match marked {
                 MarkOutcome::Marked(_) => Mark::Marked,

@@ -49,7 +49,7 @@ impl Detect {
         let Decoded { mut ticket, photo } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let (networks, options) = (self.tools.networks.get(), self.tools.options.clone());
-        let (pixels, choice) = (photo.clone(), ticket.wanted.faces);
+        let (pixels, choice) = (photo.clone(), ticket.wanted().faces);
         let detected = self.tools.work(&mut ticket, HERE, move || {
             let mut faces = detect_faces(&pixels.photo, &networks, &options)?;
             faces.truncate(options.max_faces);

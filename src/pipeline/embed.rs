@@ -46,8 +46,8 @@ impl Embed {
     async fn embed(&self, message: Detected, context: &StageContext) {
         let Detected { mut ticket, photo, faces } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let embedded = if ticket.wanted.embed {
-            let (networks, photo, measure) = (self.tools.networks.get(), photo.clone(), ticket.wanted.measure);
+        let embedded = if ticket.wanted().embed {
+            let (networks, photo, measure) = (self.tools.networks.get(), photo.clone(), ticket.wanted().measure);
             self.tools
                 .scatter(&mut ticket, HERE, faces, move |faces| embed_faces(&photo.photo, &faces, &networks, measure))
                 .await

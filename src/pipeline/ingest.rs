@@ -1,7 +1,9 @@
 //! ingest: reads the header before anything is decoded, and takes memory for the pixels from the byte budget.
 
+use std::{sync::Arc, time::Duration};
+
 use super::{
-    messages::{Admitted, Ticket, Upload},
+    messages::{Admitted, PixelMemory, Ticket, Upload},
     station::Station,
     tools::Tools,
 };
@@ -37,7 +39,7 @@ impl Ingest {
         let admitted = async {
             let limits = self.tools.options.decode_limits;
             let header = self.tools.work(&mut ticket, HERE, move || read_header(&bytes, &limits)).await?;
-            let pixels_held = self.reserve(&mut ticket, &header).await?;
+            let pixels_held = PixelMemory::new(self.reserve(&mut ticket, &header).await?, ticket.request());
             Ok((header, pixels_held))
         };
         match admitted.await {
@@ -50,17 +52,17 @@ impl Ingest {
 }
 
 impl Ingest {
-    /// Memory for the pixels. Waits a while for other photos to give theirs back; then the door is full.
+    /// Memory for the pixels. Waits as long as photos of the same request hold some, so that a request never rejects
+    /// itself, and a while for others to give theirs back; then the door is full.
     async fn reserve(&self, ticket: &mut Ticket, header: &PhotoHeader) -> Result<Reservation> {
-        let wanted = ticket.wanted.clone();
-        let waiting = self.tools.budget.reserve_within(
-            wanted.scope.tenant().as_str(),
-            header.decoded_bytes() as u64,
-            self.tools.options.admission_wait,
-        );
+        let request = Arc::clone(ticket.request());
+        let tenant = ticket.wanted().scope.tenant().clone();
+        let waiting = self.tools.budget.reserve_within(tenant.as_str(), header.decoded_bytes() as u64, Duration::MAX);
         tokio::select! {
+            biased;
             reserved = waiting => reserved.map_err(full),
             () = ticket.unwanted() => Err(Error::new(ErrorKind::Cancelled, "the caller has gone")),
+            () = request.starved(self.tools.options.admission_wait) => Err(full(Exhausted::Total)),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Liveness {
     async fn assess(&self, message: Embedded, context: &StageContext) {
         let Embedded { mut ticket, photo, faces } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let (liveness, pose) = (ticket.wanted.liveness, ticket.wanted.pose);
+        let (liveness, pose) = (ticket.wanted().liveness, ticket.wanted().pose);
         let assessed = if liveness || pose {
             let (networks, options, photo) = (self.tools.networks.get(), self.tools.options.clone(), photo.clone());
             let assess = move |faces: Vec<EmbeddedFace>| -> Result<Vec<AssessedFace>> {
@@ -61,7 +61,7 @@ impl Liveness {
         match assessed {
             Ok(faces) => {
                 let (width, height) = (photo.photo.width(), photo.photo.height());
-                let frame = Frame { width, height, photo: ticket.wanted.keep_photo.then_some(photo) };
+                let frame = Frame { width, height, photo: ticket.wanted().annotate.then_some(photo) };
                 self.tools.pass_on(&self.next, Assessed { ticket, frame, faces }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),

@@ -36,7 +36,8 @@ impl Matching {
     async fn search(&self, message: Assessed, context: &StageContext) {
         let Assessed { mut ticket, frame, faces } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let wanted = ticket.wanted.clone();
+        let request = Arc::clone(ticket.request());
+        let wanted = request.wanted();
         let matched = match &wanted.search {
             Some(search) => match self.gallery(&wanted.scope).await {
                 Ok(gallery) => {

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use jiff::{Timestamp, civil::Date};
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 
 use crate::{
     domain::{
@@ -42,8 +45,8 @@ pub struct Wanted {
     pub search: Option<Search>,
     /// Where to mark those who are found.
     pub mark: Option<Marking>,
-    /// Whether the pixels come back with the answer, to be drawn on.
-    pub keep_photo: bool,
+    /// Whether an annotated copy comes back.
+    pub annotate: bool,
 }
 
 /// Which faces of a photo are meant.
@@ -93,28 +96,66 @@ pub struct EncodedImage {
     pub held: Reservation,
 }
 
+/// What the photos of one request share.
+#[derive(Debug)]
+pub struct Request {
+    wanted: Wanted,
+    /// How many of its photos hold memory for pixels.
+    holding_pixels: watch::Sender<usize>,
+    /// Keeps a compute thread ready for people who wait; bulk has none.
+    _interactive: Option<InteractiveGuard>,
+}
+
+impl Request {
+    /// A request none of whose photos is under way yet.
+    pub fn new(wanted: Wanted, interactive: Option<InteractiveGuard>) -> Self {
+        Self { wanted, holding_pixels: watch::Sender::new(0), _interactive: interactive }
+    }
+
+    /// What is wanted of its photos.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Resolves when waiting for memory has become hopeless: for as long as `patience` none of the request's own
+    /// photos held any, so what is missing is with others. Own photos under way give theirs back in any case.
+    pub async fn starved(&self, patience: Duration) {
+        let mut holding = self.holding_pixels.subscribe();
+        loop {
+            // Neither can fail: the sender lives in `self`.
+            let _ = holding.wait_for(|&photos| photos == 0).await;
+            if timeout(patience, holding.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// The part of a message that stays the same along the way.
 #[derive(Debug)]
 pub struct Ticket {
-    /// What is wanted of the photo.
-    pub wanted: Arc<Wanted>,
     /// Where its time went.
     pub timings: Timings,
+    request: Arc<Request>,
     reply: oneshot::Sender<PhotoReply>,
-    /// Keeps a compute thread ready for people who wait; bulk has none.
-    _interactive: Option<Arc<InteractiveGuard>>,
     left_last_stage: Instant,
 }
 
 impl Ticket {
     /// A ticket and the end at which its answer arrives.
-    pub fn new(
-        wanted: Arc<Wanted>,
-        interactive: Option<Arc<InteractiveGuard>>,
-    ) -> (Self, oneshot::Receiver<PhotoReply>) {
+    pub fn new(request: Arc<Request>) -> (Self, oneshot::Receiver<PhotoReply>) {
         let (reply, answer) = oneshot::channel();
-        let timings = Timings::default();
-        (Self { wanted, timings, reply, _interactive: interactive, left_last_stage: Instant::now() }, answer)
+        (Self { timings: Timings::default(), request, reply, left_last_stage: Instant::now() }, answer)
+    }
+
+    /// What is wanted of the photo.
+    pub fn wanted(&self) -> &Wanted {
+        &self.request.wanted
+    }
+
+    /// The request that the photo came with.
+    pub fn request(&self) -> &Arc<Request> {
+        &self.request
     }
 
     /// Whether anybody still waits for the answer.
@@ -187,7 +228,28 @@ pub struct Admitted {
     /// What its first bytes say.
     pub header: PhotoHeader,
     /// Memory for the pixels.
-    pub pixels_held: Reservation,
+    pub pixels_held: PixelMemory,
+}
+
+/// Memory for the pixels of one photo; its request knows of it.
+#[derive(Debug)]
+pub struct PixelMemory {
+    _held: Reservation,
+    request: Arc<Request>,
+}
+
+impl PixelMemory {
+    /// Ties the memory to the request whose photo it is for.
+    pub fn new(held: Reservation, request: &Arc<Request>) -> Self {
+        request.holding_pixels.send_modify(|photos| *photos += 1);
+        Self { _held: held, request: Arc::clone(request) }
+    }
+}
+
+impl Drop for PixelMemory {
+    fn drop(&mut self) {
+        self.request.holding_pixels.send_modify(|photos| *photos -= 1);
+    }
 }
 
 /// Upright pixels and the memory that they hold.
@@ -196,12 +258,12 @@ pub struct HeldPhoto {
     /// The pixels.
     pub photo: Arc<Photo>,
     /// Their share of the byte budget; given back with the last copy.
-    _held: Arc<Reservation>,
+    _held: Arc<PixelMemory>,
 }
 
 impl HeldPhoto {
     /// Ties the pixels to the memory reserved for them.
-    pub fn new(photo: Photo, held: Reservation) -> Self {
+    pub fn new(photo: Photo, held: PixelMemory) -> Self {
         Self { photo: Arc::new(photo), _held: Arc::new(held) }
     }
 }
@@ -273,7 +335,7 @@ pub struct Frame {
     pub width: u32,
     /// Height of the upright photo in pixels.
     pub height: u32,
-    /// The pixels, if they were wanted back.
+    /// The pixels, if they are to be drawn on.
     pub photo: Option<HeldPhoto>,
 }
 
@@ -322,10 +384,32 @@ pub struct OutcomeFace {
 /// attendance → the caller: all that is known of a photo.
 #[derive(Debug)]
 pub struct PhotoOutcome {
-    /// The photo's measures.
-    pub frame: Frame,
+    /// Width of the upright photo in pixels.
+    pub width: u32,
+    /// Height of the upright photo in pixels.
+    pub height: u32,
+    /// The annotated copy, a JPEG, if it was wanted.
+    pub annotated: Option<Vec<u8>>,
     /// The faces in the order of detection.
     pub faces: Vec<OutcomeFace>,
     /// Where its time went.
     pub timings: Timings,
 }
+
+/// A photo between two stages.
+pub trait InTransit: Send + 'static {
+    /// What is left of it when it cannot go on.
+    fn into_ticket(self) -> Ticket;
+}
+
+macro_rules! in_transit {
+    ($($message:ty),*) => {
+        $(impl InTransit for $message {
+            fn into_ticket(self) -> Ticket {
+                self.ticket
+            }
+        })*
+    };
+}
+
+in_transit!(Admitted, Decoded, Detected, Embedded, Assessed, Matched);

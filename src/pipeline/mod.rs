@@ -19,6 +19,7 @@ mod matching;
 
 mod attendance;
 
+mod annotation;
 mod networks;
 mod station;
 mod tools;
@@ -36,7 +37,7 @@ use self::{
     ingest::Ingest,
     liveness::Liveness,
     matching::Matching,
-    messages::{EncodedImage, PhotoFailure, PhotoReply, Ticket, Upload, Wanted},
+    messages::{EncodedImage, PhotoFailure, PhotoReply, Request, Ticket, Upload, Wanted},
     tools::stopping,
 };
 pub use self::{
@@ -96,12 +97,11 @@ impl Pipeline {
     /// request.
     pub async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         let _inside = self.requests.enter().ok_or_else(stopping)?;
-        let wanted = Arc::new(wanted);
-        let interactive =
-            (wanted.class == ServiceClass::Interactive).then(|| Arc::new(self.tools.pool.expect_interactive()));
+        let interactive = (wanted.class == ServiceClass::Interactive).then(|| self.tools.pool.expect_interactive());
+        let request = Arc::new(Request::new(wanted, interactive));
         let mut answers: Vec<oneshot::Receiver<PhotoReply>> = Vec::with_capacity(images.len());
         for image in images {
-            let (ticket, answer) = Ticket::new(wanted.clone(), interactive.clone());
+            let (ticket, answer) = Ticket::new(Arc::clone(&request));
             let admission = self.door.send(Upload { ticket, image });
             let admitted = if answers.is_empty() {
                 timeout(self.tools.options.admission_wait, admission).await.map_err(|_| door_full())?

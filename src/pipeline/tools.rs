@@ -4,14 +4,17 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::embed::FACES_A_TASK;
 use super::{
-    messages::{PhotoFailure, Ticket},
+    messages::{InTransit, PhotoFailure, Ticket},
     networks::NetworkSlot,
     station::Station,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
     gallery::Galleries,
-    runtime::{ByteBudget, CancelToken, ComputeError, ComputePool, Faults, JobSpec, StageContext, StageSender, Timed},
+    runtime::{
+        ByteBudget, CancelToken, ComputeError, ComputePool, Faults, JobSpec, SendFailed, StageContext, StageSender,
+        Timed,
+    },
     store::Store,
     telemetry::Metrics,
     vision::decode::DecodeLimits,
@@ -77,7 +80,7 @@ impl Tools {
             faults.hit(station.work_fault());
             work()
         });
-        while_wanted(ticket, station, run).await?
+        while_wanted(ticket, station.name(), run).await?
     }
 
     /// The same for the faces of a photo: they are cut into small tasks that all threads share.
@@ -101,12 +104,16 @@ impl Tools {
                 Err(error) => vec![Err(error)],
             }
         });
-        while_wanted(ticket, station, run).await?.into_iter().collect()
+        while_wanted(ticket, station.name(), run).await?.into_iter().collect()
     }
 
-    /// Hands a photo to the next stage. If that stage was given up the message is dropped, which tells the caller.
-    pub(super) async fn pass_on<M: Send + 'static>(&self, next: &StageSender<M>, message: M) {
-        drop(next.send(message).await);
+    /// Hands a photo to the next stage. If that stage was given up its caller is told so.
+    pub(super) async fn pass_on<M: InTransit>(&self, next: &StageSender<M>, message: M) {
+        if let Err(SendFailed(message)) = next.send(message).await {
+            let error = stopping();
+            self.metrics.photos.with_label_values(&[error.code()]).inc();
+            message.into_ticket().answer(Err(PhotoFailure { stage: next.stage(), error }));
+        }
     }
 
     /// Ends a photo with an error, counted by its code.
@@ -124,7 +131,7 @@ impl Tools {
 
 fn job(ticket: &Ticket, station: Station) -> JobSpec {
     JobSpec {
-        class: ticket.wanted.class,
+        class: ticket.wanted().class,
         stage: station.name(),
         stage_rank: station.rank(),
         cancel: CancelToken::default(),
@@ -132,9 +139,9 @@ fn job(ticket: &Ticket, station: Station) -> JobSpec {
 }
 
 /// Waits for a task as long as somebody waits for its photo, and books its time.
-async fn while_wanted<T>(
+pub(super) async fn while_wanted<T>(
     ticket: &mut Ticket,
-    station: Station,
+    step: &'static str,
     run: impl Future<Output = Result<Timed<T>, ComputeError>>,
 ) -> Result<T> {
     let done = tokio::select! {
@@ -144,7 +151,7 @@ async fn while_wanted<T>(
     };
     match done {
         Ok(timed) => {
-            ticket.note_time(station.name(), timed.worked);
+            ticket.note_time(step, timed.worked);
             Ok(timed.value)
         }
         Err(ComputeError::Panicked) => Err(Error::internal("this photo could not be processed")),

@@ -194,11 +194,11 @@ impl Service {
         let wanted = Wanted { embed: true, ..wanted(scope, choice) };
         let mut faces = Vec::with_capacity(images.len());
         for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
-            let PhotoOutcome { frame, faces: found, .. } =
+            let PhotoOutcome { width, height, faces: found, .. } =
                 reply.map_err(|failure| failure.error.with_details(serde_json::json!({ "image": image })))?;
             let face =
                 found.into_iter().next().ok_or_else(|| Error::internal("an image came back without its face"))?;
-            let view = FaceView::new(&face.face.face.face.detection, &frame);
+            let view = FaceView::new(&face.face.face.face.detection, width, height);
             faces.push((face, view));
         }
         Ok(faces)
@@ -214,13 +214,13 @@ impl Service {
         let mut photos = Vec::new();
         for (image, reply) in usable(self.run(images, wanted).await?)?.into_iter().enumerate() {
             photos.push(match reply {
-                Ok(PhotoOutcome { frame, faces, timings: times }) => {
+                Ok(PhotoOutcome { width, height, faces, timings: times, .. }) => {
                     timings.add(&times);
                     let faces = faces
                         .iter()
-                        .map(|face| view(face, FaceView::new(&face.face.face.face.detection, &frame)))
+                        .map(|face| view(face, FaceView::new(&face.face.face.face.detection, width, height)))
                         .collect::<Result<_>>()?;
-                    AnalysedPhoto { image, width: frame.width, height: frame.height, faces, error: None }
+                    AnalysedPhoto { image, width, height, faces, error: None }
                 }
                 Err(failure) => AnalysedPhoto {
                     image,

@@ -115,7 +115,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         pose: false,
         search: None,
         mark: None,
-        keep_photo: false,
+        annotate: false,
     }
 }
 

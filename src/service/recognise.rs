@@ -13,13 +13,10 @@ use super::{
     wanted,
 };
 use crate::{
-    domain::{
-        GroupId, HeadPose, LivenessVerdict, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy,
-    },
+    domain::{GroupId, HeadPose, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy},
     error::{Error, Result},
     pipeline::messages::{EncodedImage, FaceChoice, Marking, OutcomeFace, PhotoOutcome, PhotoReply, Search, Wanted},
-    runtime::{CancelToken, JobSpec, ServiceClass},
-    vision::annotate::{Annotation, AnnotationKind, annotate},
+    runtime::ServiceClass,
 };
 
 /// What a recognition may set.
@@ -190,7 +187,7 @@ impl Service {
             embed: true,
             liveness: policy != LivenessPolicy::Off,
             pose: params.pose.unwrap_or(false),
-            keep_photo: params.annotate.unwrap_or(false),
+            annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: Some(roster.clone().into()), rules }),
             mark: params.mark.unwrap_or(true).then_some(marking),
             ..wanted(scope, FaceChoice::All)
@@ -211,7 +208,7 @@ impl Service {
             embed: true,
             liveness: params.liveness.unwrap_or_default() != LivenessPolicy::Off,
             pose: params.pose.unwrap_or(false),
-            keep_photo: params.annotate.unwrap_or(false),
+            annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: None, rules }),
             ..wanted(scope, FaceChoice::All)
         };
@@ -234,7 +231,7 @@ impl Service {
             photos.push(match reply {
                 Ok(outcome) => {
                     timings_ms.add(&outcome.timings);
-                    self.photo(image, outcome, &names).await?
+                    photo(image, outcome, &names)
                 }
                 Err(failure) => unreadable(image, ProblemView::from(&failure)),
             });
@@ -267,35 +264,16 @@ impl Service {
         let names = self.store.names(scope, people.clone()).await?;
         Ok(people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect())
     }
+}
 
-    async fn photo(
-        &self,
-        image: usize,
-        outcome: PhotoOutcome,
-        names: &BTreeMap<PersonId, String>,
-    ) -> Result<RecognizedPhoto> {
-        let PhotoOutcome { frame, faces, .. } = outcome;
-        let faces: Vec<RecognizedFace> = faces
-            .iter()
-            .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, &frame), names))
-            .collect();
-        let annotated = match frame.photo {
-            Some(held) => {
-                let annotations: Vec<Annotation> = faces.iter().map(annotation).collect();
-                let job = JobSpec {
-                    class: ServiceClass::Interactive,
-                    stage: "annotate",
-                    stage_rank: u8::MAX,
-                    cancel: CancelToken::default(),
-                };
-                let drawn = self.pipeline.tools().pool.run(job, move || annotate(&held.photo, &annotations)).await;
-                let jpeg = drawn.map_err(|_| Error::internal("the annotated copy could not be drawn"))?.value?;
-                Some(BASE64_STANDARD.encode(jpeg))
-            }
-            None => None,
-        };
-        Ok(RecognizedPhoto { image, width: frame.width, height: frame.height, faces, annotated, error: None })
-    }
+fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {
+    let PhotoOutcome { width, height, annotated, faces, .. } = outcome;
+    let faces = faces
+        .iter()
+        .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
+        .collect();
+    let annotated = annotated.map(|jpeg| BASE64_STANDARD.encode(jpeg));
+    RecognizedPhoto { image, width, height, faces, annotated, error: None }
 }
 
 /// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
@@ -334,21 +312,6 @@ fn recognized(outcome: &OutcomeFace, face: FaceView, names: &BTreeMap<PersonId, 
         pose: assessed.pose,
         attendance: outcome.mark,
     }
-}
-
-fn annotation(face: &RecognizedFace) -> Annotation {
-    let kind = match (&face.person, face.reason, face.liveness) {
-        (_, Some(Reason::NotLive), _) => AnnotationKind::NotLive,
-        (_, _, Some(liveness)) if liveness.verdict == LivenessVerdict::Spoof => AnnotationKind::NotLive,
-        (Some(_), ..) => AnnotationKind::Named,
-        (None, ..) => AnnotationKind::Unknown,
-    };
-    let label = match (&face.name, &face.person, face.similarity) {
-        (Some(name), _, Some(similarity)) => format!("{name} {similarity:.2}"),
-        (None, Some(person), _) => person.to_string(),
-        _ => String::new(),
-    };
-    Annotation { bbox: face.face.bbox, label, kind }
 }
 
 /// Everybody who was named, each once with their best similarity and their best mark.

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     pipeline::{
         Station,
-        messages::{Frame, PhotoFailure, Timings},
+        messages::{PhotoFailure, Timings},
     },
 };
 
@@ -32,9 +32,9 @@ pub struct FaceView {
 }
 
 impl FaceView {
-    /// The view of a detection in a photo.
-    pub fn new(detection: &Detection, frame: &Frame) -> Self {
-        let (width, height) = (frame.width as f32, frame.height as f32);
+    /// The view of a detection in a photo of `width` × `height` pixels.
+    pub fn new(detection: &Detection, width: u32, height: u32) -> Self {
+        let (width, height) = (width as f32, height as f32);
         let FaceBox { x1, y1, x2, y2 } = detection.bbox;
         Self {
             bbox: detection.bbox,

@@ -1,0 +1,57 @@
+//! The annotated copy of a photo: drawn at the end of the flow, so that no answer holds pixels.
+
+use std::collections::BTreeMap;
+
+use super::{
+    messages::{HeldPhoto, OutcomeFace, Ticket},
+    tools::{Tools, while_wanted},
+};
+use crate::{
+    domain::{LivenessVerdict, PersonId},
+    error::Result,
+    runtime::{CancelToken, JobSpec},
+    vision::annotate::{Annotation, AnnotationKind, annotate},
+};
+
+/// The step's name in timings.
+const STEP: &str = "annotate";
+
+impl Tools {
+    /// A JPEG of the photo with its faces framed and the people named.
+    pub(super) async fn annotated(
+        &self,
+        ticket: &mut Ticket,
+        photo: HeldPhoto,
+        faces: &[OutcomeFace],
+    ) -> Result<Vec<u8>> {
+        let people: Vec<PersonId> = faces.iter().filter_map(person).cloned().collect();
+        let names = self.store.names(&ticket.wanted().scope, people.clone()).await?;
+        let names: BTreeMap<PersonId, Option<String>> = people.into_iter().zip(names).collect();
+        let annotations: Vec<Annotation> = faces.iter().map(|face| annotation(face, &names)).collect();
+        let class = ticket.wanted().class;
+        let job = JobSpec { class, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
+        let drawn = self.pool.run(job, move || annotate(&photo.photo, &annotations));
+        while_wanted(ticket, STEP, drawn).await?
+    }
+}
+
+fn person(face: &OutcomeFace) -> Option<&PersonId> {
+    face.face.decision.as_ref()?.verdict.as_ref().ok()
+}
+
+fn annotation(face: &OutcomeFace, names: &BTreeMap<PersonId, Option<String>>) -> Annotation {
+    let (assessed, person) = (&face.face.face, person(face));
+    let spoof = assessed.liveness.is_some_and(|(verdict, _)| verdict == LivenessVerdict::Spoof);
+    let kind = match person {
+        _ if spoof || face.refused_as_not_live => AnnotationKind::NotLive,
+        Some(_) => AnnotationKind::Named,
+        None => AnnotationKind::Unknown,
+    };
+    let similarity = face.face.decision.as_ref().and_then(|decision| decision.similarity);
+    let label = match (person, person.and_then(|person| names.get(person)?.as_deref()), similarity) {
+        (_, Some(name), Some(similarity)) => format!("{name} {similarity:.2}"),
+        (Some(person), ..) => person.to_string(),
+        (None, ..) => String::new(),
+    };
+    Annotation { bbox: assessed.face.detection.bbox, label, kind }
+}
