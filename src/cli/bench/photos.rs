@@ -93,7 +93,7 @@ fn wanted(liveness: bool) -> Result<Wanted> {
         pose: false,
         search: None,
         mark: None,
-        keep_photo: false,
+        annotate: false,
     })
 }
 

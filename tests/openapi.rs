@@ -1,0 +1,102 @@
+//! The API's description: reviewed, complete, and served with a page that needs nobody else.
+
+use std::{collections::BTreeSet, env, fs, path::Path};
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::{Answer, TestServer};
+
+const RENEW: &str = "ROLLCALL_RENEW_SNAPSHOTS";
+
+#[tokio::test]
+async fn the_description_equals_the_reviewed_one() {
+    let server = TestServer::start().await;
+    let mut served = server.api.without_key().get("/openapi.json").await.expect(200);
+    // Its version is the crate's: no reason to review the whole again.
+    served["info"]["version"] = Value::Null;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openapi.json");
+    let pretty = serde_json::to_string_pretty(&served).unwrap() + "\n";
+    if env::var_os(RENEW).is_some() {
+        fs::write(&path, &pretty).unwrap();
+    }
+    let reviewed = fs::read_to_string(&path).unwrap_or_default();
+    let differs = reviewed.lines().zip(pretty.lines()).position(|(old, new)| old != new);
+    assert!(
+        reviewed == pretty,
+        "the API has changed, first near line {:?} of {}. If that is meant: `{RENEW}=1 make test`, then review and \
+         commit the change of that file",
+        differs.map(|line| line + 1),
+        path.display()
+    );
+}
+
+/// Every `resource("…")` below `/api/v1` in the source.
+fn routes_in_the_source() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut routes = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("ops.rs") {
+            continue;
+        }
+        for piece in fs::read_to_string(path).unwrap().split("resource(\"").skip(1) {
+            routes.insert(format!("/api/v1{}", piece.split('"').next().unwrap()));
+        }
+    }
+    routes
+}
+
+#[tokio::test]
+async fn the_description_lists_every_route_and_method_and_no_other() {
+    let server = TestServer::start().await;
+    let description = server.api.get("/openapi.json").await.expect(200);
+    let paths = description["paths"].as_object().unwrap();
+    let described: BTreeSet<String> = paths.keys().cloned().collect();
+    assert_eq!(described, routes_in_the_source());
+    for (path, methods) in paths {
+        let concrete = path.replace(['{', '}'], "");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let known = methods.get(method.as_str().to_ascii_lowercase()).is_some();
+            let (status, code) = Answer::to(server.api.request(method.clone(), &concrete)).await.known_problem();
+            assert_eq!(known, status != 405, "{method} {path}: {status} {code}");
+        }
+    }
+}
+
+impl Answer {
+    /// Like `problem`, for answers that may be none.
+    fn known_problem(&self) -> (u16, String) {
+        if self.status < 400 { (self.status, String::new()) } else { self.problem() }
+    }
+}
+
+/// What the page's tags point at.
+fn links(page: &str) -> Vec<&str> {
+    let after = |mark: &'static str| page.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+    after("src=\"").chain(after("href=\"")).collect()
+}
+
+#[tokio::test]
+async fn the_page_to_try_it_needs_no_other_server() {
+    let server = TestServer::start().await;
+    let stranger = server.api.without_key();
+    assert_eq!(stranger.get("/docs").await.status, 200, "redirected to /docs/");
+    let page = stranger.get("/docs/").await;
+    assert_eq!((page.status, page.header("content-type").starts_with("text/html")), (200, true));
+    let (text, mut scripts) = (page.text(), String::new());
+    let links = links(&text);
+    assert!(links.len() >= 4, "{links:?}");
+    for link in links {
+        assert!(!link.contains("//"), "{link} comes from another server");
+        let part = stranger.get(&format!("/docs/{}", link.trim_start_matches("./"))).await;
+        assert_eq!(part.status, 200, "{link}");
+        if link.ends_with("initializer.js") {
+            scripts += &part.text();
+        }
+    }
+    println!("{scripts}");
+    assert!(scripts.contains("/openapi.json"), "{scripts}");
+    // Unless told otherwise the page shows the description to a validator on the internet.
+    assert!(scripts.contains("\"validatorUrl\": \"none\""), "{scripts}");
+}

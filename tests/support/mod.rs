@@ -1,0 +1,28 @@
+//! What the tests share: servers of their own, a client, images.
+
+pub(crate) mod api;
+pub(crate) mod images;
+pub(crate) mod metrics;
+pub(crate) mod raw;
+pub(crate) mod server;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use self::{
+    api::{Answer, Api, form},
+    images::{class_photo, portrait},
+    metrics::Metrics,
+    server::TestServer,
+};
+
+/// When a test stops waiting for something that must come; far beyond what any machine needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns once `holds`; fails the test, naming `what`, if it never does.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
