@@ -1,0 +1,213 @@
+//! More photos than fit: bounded work, bounded memory, an honest 429, and nothing admitted is lost.
+
+use futures_util::future::join_all;
+use rollcall::pipeline::Station;
+use tokio::task::JoinSet;
+
+use crate::support::{
+    Answer, TestServer, eventually, form,
+    images::{empty_room, jpeg, scaled},
+    raw::Raw,
+};
+
+const MULTIPART: &str = "multipart/form-data; boundary=x";
+
+/// Settings of a door with room for two photos of 1000×1000 pixels beside their bodies.
+const SMALL_DOOR: [(&str, &str); 5] = [
+    ("limits.image_bytes", "1000000"),
+    ("limits.body_bytes", "4000000"),
+    ("limits.photo_pixels", "1000000"),
+    ("pipeline.budget_bytes", "7500000"),
+    ("pipeline.tenant_share", "1.0"),
+];
+
+async fn class(settings: &[(&'static str, &str)]) -> (TestServer, Vec<u8>) {
+    let server = TestServer::with(settings).await;
+    server.api.group("g").await;
+    server.api.enrol("p", &["g"], "obama").await;
+    (server, jpeg(&scaled("obama2", 160)))
+}
+
+#[track_caller]
+fn assert_overloaded(answer: &Answer) {
+    assert_eq!(answer.problem(), (429, "overloaded".to_owned()), "{}", answer.text());
+    assert_eq!(answer.header("retry-after"), "1");
+}
+
+#[tokio::test]
+async fn with_a_stage_blocked_photos_fill_the_stages_up_to_it_and_the_rest_get_429() {
+    let (server, photo) = class(&[("pipeline.admission_wait_ms", "500")]).await;
+    let threads = server.compute_threads();
+    let room: usize = Station::ALL
+        .into_iter()
+        .filter(|&station| station <= Station::Embed)
+        .map(|station| station.capacity().on(threads))
+        .sum();
+    let gate = server.faults.block("embed.actor");
+    let (api, excess) = (&server.api, 30);
+    let flood = join_all((0..room + excess).map(async |_| api.recognize("g", &[], &[&photo]).await));
+    let watch = async {
+        eventually("the excess is refused", async || {
+            let metrics = server.metrics().await;
+            assert!(metrics.count("stage_in_flight", &[]) as usize <= room);
+            for station in Station::ALL {
+                let inside = metrics.count("stage_in_flight", &[&format!("stage=\"{}\"", station.name())]);
+                assert!(inside as usize <= station.capacity().on(threads), "{station:?}: {inside}");
+            }
+            metrics.count("requests_total", &["status=\"429\""]) as usize == excess
+        })
+        .await;
+        let metrics = server.metrics().await;
+        assert_eq!(metrics.count("stage_in_flight", &[]) as usize, room, "full, not more");
+        assert_eq!(metrics.count("stage_in_flight", &["stage=\"liveness\""]), 0);
+        assert!(server.is_ready().await, "busy is not broken");
+        drop(gate);
+    };
+    let (answers, ()) = tokio::join!(flood, watch);
+    let (done, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!((done.len(), refused.len()), (room, excess));
+    refused.into_iter().for_each(assert_overloaded);
+    for answer in done {
+        assert_eq!(answer.json()["present"][0]["person"], "p");
+    }
+    assert_eq!(server.api.records("g", "").await.len(), 1);
+    assert_eq!(server.budget.used(), 0);
+    assert!(server.metrics().await.sum("stage_blocked_seconds_count", &["stage=\"embed\""]) > 0.0);
+}
+
+#[tokio::test]
+async fn with_a_stage_blocked_memory_stays_within_the_budget() {
+    let mut settings = SMALL_DOOR.to_vec();
+    settings.push(("pipeline.admission_wait_ms", "300"));
+    let (server, _) = class(&settings).await;
+    let photo = empty_room(1000, 1000);
+    let gate = server.faults.block("embed.actor");
+    let flood = join_all((0..40).map(async |_| server.api.recognize("g", &[], &[&photo]).await));
+    let watch = async {
+        eventually("somebody is refused", async || {
+            server.metrics().await.count("requests_total", &["status=\"429\""]) >= 10
+        })
+        .await;
+        drop(gate);
+    };
+    let (answers, ()) = tokio::join!(flood, watch);
+    assert!(server.budget.peak() <= server.budget.total(), "{:?}", server.budget);
+    assert!(server.budget.peak() > server.budget.total() / 2, "the photos were large enough to tell");
+    for answer in &answers {
+        if answer.status != 200 {
+            assert_overloaded(answer);
+        }
+    }
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn a_request_of_20_photos_on_an_idle_server_never_rejects_itself() {
+    let mut settings = SMALL_DOOR.to_vec();
+    // All photos but one or two have to wait for memory, each longer than a request may wait at a full door.
+    settings.extend([("pipeline.admission_wait_ms", "1"), ("pipeline.compute_threads", "1")]);
+    let (server, _) = class(&settings).await;
+    let photo = empty_room(1000, 1000);
+    let photos = vec![photo.as_slice(); 20];
+    for annotate in ["false", "true"] {
+        let answer = server.api.recognize("g", &[("annotate", annotate)], &photos).await.expect(200);
+        let errors: Vec<_> = answer["photos"].as_array().unwrap().iter().map(|photo| &photo["error"]).collect();
+        assert!(errors.iter().all(|error| error.is_null()), "annotate={annotate}: {errors:?}");
+    }
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn two_requests_that_hold_each_others_memory_both_get_an_answer() {
+    let mut settings = SMALL_DOOR.to_vec();
+    settings.push(("pipeline.admission_wait_ms", "300"));
+    let (server, _) = class(&settings).await;
+    // Two bodies leave no room for the pixels of either.
+    let padded = [empty_room(1000, 1000), vec![0; 700_000]].concat();
+    let photos = vec![padded.as_slice(); 4];
+    let (a, b) = tokio::join!(server.api.recognize("g", &[], &photos), server.api.recognize("g", &[], &photos));
+    for answer in [a, b] {
+        assert!([200, 429].contains(&answer.status), "{}", answer.text());
+    }
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn a_tenant_over_its_share_is_refused_while_another_gets_in() {
+    let settings = [
+        ("limits.image_bytes", "1000000"),
+        ("limits.body_bytes", "2000000"),
+        ("limits.photo_pixels", "200000"),
+        ("pipeline.budget_bytes", "5200000"),
+        ("pipeline.tenant_share", "0.5"),
+    ];
+    let (server, photo) = class(&settings).await;
+    let other = server.tenant("other").await;
+    let _held = [(); 2].map(|()| Raw::post(&server.api, "/api/v1/detect", MULTIPART, "Content-Length: 1300000"));
+    eventually("the share is used up", async || server.budget.used_by("default") == 2_600_000).await;
+    assert_overloaded(&server.api.post_form("/api/v1/detect", form(&[], &[&photo])).await);
+    let seen = other.post_form("/api/v1/detect", form(&[], &[&photo])).await.expect(200);
+    assert_eq!(seen["photos"][0]["faces"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_work_of_a_client_that_hung_up_is_dropped_and_counted() {
+    let (server, photo) = class(&[("pipeline.compute_threads", "1")]).await;
+    let gate = server.faults.block("detect.work");
+    let mut client = JoinSet::new();
+    let (api, photos) = (server.api.clone(), photo.clone());
+    client.spawn(async move { api.recognize("g", &[], &[photos.as_slice(); 8]).await });
+    eventually("a photo holds the only thread", async || server.faults.waiting_at("detect.work") == 1).await;
+    eventually("all photos are inside", async || server.metrics().await.count("stage_in_flight", &[]) == 8).await;
+    client.shutdown().await;
+    eventually("its photos are dropped", async || server.metrics().await.count("stage_dropped_total", &[]) == 8).await;
+    drop(gate);
+    let answer = server.api.recognize("g", &[], &[&photo]).await.expect(200);
+    assert_eq!(answer["present"][0]["attendance"], "marked", "the dropped photos marked nobody");
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.count("photos_total", &["outcome=\"cancelled\""]), 8);
+    assert_eq!(metrics.count("stage_seconds_count", &["stage=\"embed\"", "part=\"work\""]), 2, "enrolled and seen");
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_before_it_is_read() {
+    let (server, _) = class(&SMALL_DOOR).await;
+    for (path, limit) in [("/api/v1/detect", 4_000_000), ("/api/v1/people", 4_000_000), ("/api/v1/groups", 65_536)] {
+        let kind = if path.ends_with("groups") { "application/json" } else { MULTIPART };
+        let announced = Raw::post(&server.api, path, kind, &format!("Content-Length: {}", limit + 1));
+        let answer = announced.answer();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+        assert!(answer.contains("\"body_too_large\""), "{path}: {answer}");
+    }
+    assert_eq!(server.budget.used(), 0);
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_refused_where_it_crosses_the_limit() {
+    let (server, photo) = class(&SMALL_DOOR).await;
+    let part = "--x\r\nContent-Disposition: form-data; name=\"images\"; filename=\"a.jpg\"\r\n\r\n";
+    for (kind, start) in [(MULTIPART, part), ("application/json", "{\"images\":[\"")] {
+        let mut request = Raw::post(&server.api, "/api/v1/detect", kind, "Transfer-Encoding: chunked");
+        assert!(request.chunk(start.as_bytes()));
+        let chunk = vec![b'A'; 10_000];
+        let sent = (0..1_000).take_while(|_| request.chunk(&chunk)).count() * chunk.len();
+        let answer = request.answer();
+        assert!(sent < 10_000_000 || answer.starts_with("HTTP/1.1 413 "), "{kind}: {answer}");
+        eventually("the memory of the body comes back", async || server.budget.used() == 0).await;
+    }
+    assert!(server.budget.peak() <= server.budget.total());
+    let metrics = server.metrics().await;
+    assert_eq!(metrics.count("requests_total", &["status=\"413\""]), 2);
+    server.api.post_form("/api/v1/detect", form(&[], &[&photo])).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_image_over_its_limit_is_refused_in_a_body_within_its_own() {
+    let (server, photo) = class(&SMALL_DOOR).await;
+    let large = vec![0; 1_000_001];
+    let answer = server.api.post_form("/api/v1/detect", form(&[], &[&photo, &large])).await;
+    assert_eq!(answer.problem(), (413, "image_too_large".to_owned()));
+    assert_eq!(server.budget.used(), 0);
+}
