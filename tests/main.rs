@@ -1,8 +1,8 @@
 //! The integration tests: one binary, one module a behaviour.
 
-mod cli;
 #[cfg(feature = "failpoints")]
 mod backpressure;
+mod cli;
 mod contract;
 mod openapi;
 #[cfg(feature = "failpoints")]

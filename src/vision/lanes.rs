@@ -1,12 +1,13 @@
-//! The levels of one pixel side by side in a vector register.
+//! Levels side by side in a vector register.
 //!
 //! SSE2 is part of every `x86_64`, so nothing needs detecting; elsewhere an array does the same sums in the
-//! same order. (Compilers do not put the array into a register by themselves: alignment took three times as long.)
+//! same order. (Compilers do not put the arrays into registers by
+//! themselves: alignment took nearly twice as long.)
 
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use array::Lanes;
+pub(super) use array::{Lanes, between, weighted};
 #[cfg(target_arch = "x86_64")]
-pub(super) use sse2::Lanes;
+pub(super) use sse2::{Lanes, between, weighted};
 
 /// Floats from 2²³ on are spaced by one: adding and subtracting it rounds, ties to even.
 const SPACED_BY_ONE: f32 = 8_388_608.0;
@@ -14,8 +15,10 @@ const SPACED_BY_ONE: f32 = 8_388_608.0;
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128, _mm_add_ps, _mm_cvtepi32_ps, _mm_cvtsi32_si128, _mm_cvtss_f32, _mm_mul_ps, _mm_set1_ps,
-        _mm_setzero_si128, _mm_shuffle_ps, _mm_sub_ps, _mm_unpacklo_epi8, _mm_unpacklo_epi16,
+        __m128, _mm_add_epi16, _mm_add_ps, _mm_cvtepi32_ps, _mm_cvtsi32_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64,
+        _mm_cvtss_f32, _mm_loadu_si128, _mm_madd_epi16, _mm_mul_ps, _mm_mulhi_epi16, _mm_packs_epi32, _mm_packus_epi16,
+        _mm_set1_epi16, _mm_set1_epi32, _mm_set1_ps, _mm_setzero_si128, _mm_shuffle_ps, _mm_srai_epi16, _mm_srai_epi32,
+        _mm_srli_si128, _mm_sub_ps, _mm_unpacklo_epi8, _mm_unpacklo_epi16,
     };
 
     /// Red, green, blue, and a fourth of no meaning.
@@ -67,6 +70,34 @@ mod sse2 {
             }
         }
     }
+
+    /// Two neighbouring pixels (six bytes; the rest does not matter) by their weights, which add up to 2048: red, green and
+    /// blue times 128, and a fourth of no meaning.
+    #[inline]
+    pub(in super::super) fn weighted(neighbours: [u8; 8], weights: [i16; 2]) -> [i16; 4] {
+        let pair = i32::from(weights[0]) | (i32::from(weights[1]) << 16);
+        // SAFETY: SSE2 is part of every x86_64.
+        let packed = unsafe {
+            let first = _mm_cvtsi64_si128(i64::from_le_bytes(neighbours));
+            let pairs = _mm_unpacklo_epi8(_mm_unpacklo_epi8(first, _mm_srli_si128::<3>(first)), _mm_setzero_si128());
+            let sums = _mm_srai_epi32::<4>(_mm_madd_epi16(pairs, _mm_set1_epi32(pair)));
+            _mm_cvtsi128_si64(_mm_packs_epi32(sums, sums))
+        };
+        [packed as i16, (packed >> 16) as i16, (packed >> 32) as i16, (packed >> 48) as i16]
+    }
+
+    /// Eight values (levels times 128) between two rows by weights that add up to 2048, back to levels.
+    #[inline]
+    pub(in super::super) fn between(upper: &[i16; 8], lower: &[i16; 8], weights: [i16; 2]) -> [u8; 8] {
+        // SAFETY: SSE2 is part of every x86_64, and both arrays hold the 16 bytes that are read.
+        let packed = unsafe {
+            let upper = _mm_mulhi_epi16(_mm_loadu_si128(upper.as_ptr().cast()), _mm_set1_epi16(weights[0]));
+            let lower = _mm_mulhi_epi16(_mm_loadu_si128(lower.as_ptr().cast()), _mm_set1_epi16(weights[1]));
+            let sums = _mm_srai_epi16::<2>(_mm_add_epi16(_mm_add_epi16(upper, lower), _mm_set1_epi16(2)));
+            _mm_cvtsi128_si64(_mm_packus_epi16(sums, sums))
+        };
+        packed.to_le_bytes()
+    }
 }
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -96,6 +127,22 @@ mod array {
             self.0
         }
     }
+
+    /// Two neighbouring pixels by their weights, which add up to 2048: red, green and blue times 128, and a zero.
+    pub(in super::super) fn weighted(neighbours: [u8; 8], weights: [i16; 2]) -> [i16; 4] {
+        let level =
+            |channel: usize, pixel: usize| i32::from(neighbours[channel + 3 * pixel]) * i32::from(weights[pixel]);
+        let sum = |channel: usize| ((level(channel, 0) + level(channel, 1)) >> 4) as i16;
+        [sum(0), sum(1), sum(2), 0]
+    }
+
+    /// Eight values (levels times 128) between two rows by weights that add up to 2048, back to levels.
+    pub(in super::super) fn between(upper: &[i16; 8], lower: &[i16; 8], weights: [i16; 2]) -> [u8; 8] {
+        let weigh = |value: i16, weight: i16| (i32::from(value) * i32::from(weight)) >> 16;
+        std::array::from_fn(|index| {
+            ((weigh(upper[index], weights[0]) + weigh(lower[index], weights[1]) + 2) >> 2) as u8
+        })
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +150,7 @@ mod array {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Lanes, array};
+    use super::{Lanes, array, between, weighted};
 
     proptest! {
         #[test]
@@ -113,6 +160,14 @@ mod tests {
             prop_assert_eq!(register.rgb(), array.rgb());
             prop_assert_eq!(register.round().rgb(), array.round().rgb());
             prop_assert_eq!(register.centred(127.5, 0.25).rgb(), array.centred(127.5, 0.25).rgb());
+
+            let right = (share * 2048.0) as i16;
+            let weights = [2048 - right, right];
+            let neighbours = [from[0], from[1], from[2], to[0], to[1], to[2], from[3], to[3]];
+            prop_assert_eq!(&weighted(neighbours, weights)[..3], &array::weighted(neighbours, weights)[..3]);
+            let upper = [0, 128, 32_640, i16::from(from[0]) * 128, i16::from(from[1]) * 128, 77, 5000, 32_000];
+            let lower = [32_640, 0, 128, i16::from(to[0]) * 128, i16::from(to[1]) * 128, 32_111, 5001, 1];
+            prop_assert_eq!(between(&upper, &lower, weights), array::between(&upper, &lower, weights));
         }
     }
 }

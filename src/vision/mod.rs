@@ -5,7 +5,6 @@
 
 pub mod align;
 pub mod annotate;
-mod bilinear;
 pub mod crops;
 pub mod decode;
 pub mod detector_input;
