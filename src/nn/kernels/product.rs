@@ -213,7 +213,15 @@ impl Run<'_> {
                 }
                 pixel = pixel.add(input.run_stride);
             }
-            for (r, row) in acc.iter().enumerate() {
+            // A copy for the epilogue, whose loop is not unrolled: an array that is indexed at run time lies in memory,
+            // and the sums themselves must stay in registers.
+            let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
+            for (row, sums) in acc.iter().zip(&mut sums) {
+                for (sum, copy) in row.iter().zip(sums) {
+                    *copy = *sum;
+                }
+            }
+            for (r, row) in sums.iter().enumerate() {
                 for (v, &sum) in row.iter().enumerate() {
                     let column = column + v * S::LANES;
                     let y = product.activation.apply(simd, sum, column);
