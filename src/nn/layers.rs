@@ -154,30 +154,65 @@ pub(super) fn depthwise_rows(
     layer: &Depthwise3x3,
     (height, width): (usize, usize),
     together: usize,
-    mut produce: impl FnMut(Range<usize>, &mut [f32]),
+    produce: impl FnMut(Range<usize>, &mut [f32]),
     mut consume: impl FnMut(Range<usize>, &[f32]),
 ) {
     let strips = Strips::new(height, width, layer.stride(), together);
+    let pitch = layer.out_size(width) * padded(layer.channels());
+    let mut out = Buffer::take((strips.ring.div_ceil(layer.stride()) + together) * pitch);
+    depthwise_strips(layer, (height, width), (strips, together), produce, |rows, make_row| {
+        for (row, out) in rows.clone().zip(out.chunks_exact_mut(pitch)) {
+            make_row(row, out);
+        }
+        consume(rows.clone(), &out[..rows.len() * pitch]);
+    });
+}
+
+/// As [`depthwise_rows`], straight into a whole output map.
+pub(super) fn depthwise_map(
+    layer: &Depthwise3x3,
+    (height, width): (usize, usize),
+    produce: impl FnMut(Range<usize>, &mut [f32]),
+    output: &mut [f32],
+) {
+    let strips = Strips::new(height, width, layer.stride(), 1);
+    let pitch = layer.out_size(width) * padded(layer.channels());
+    depthwise_strips(layer, (height, width), (strips, 1), produce, |rows, make_row| {
+        for row in rows {
+            make_row(row, &mut output[row * pitch..(row + 1) * pitch]);
+        }
+    });
+}
+
+/// Produces strips into a ring, and after each tells `emit` which output rows can be made, and how.
+fn depthwise_strips(
+    layer: &Depthwise3x3,
+    (height, width): (usize, usize),
+    (strips, together): (Strips, usize),
+    mut produce: impl FnMut(Range<usize>, &mut [f32]),
+    mut emit: impl FnMut(Range<usize>, &dyn Fn(usize, &mut [f32])),
+) {
     let pitch = width * padded(layer.channels());
-    let (out_height, out_pitch) = (layer.out_size(height), layer.out_size(width) * padded(layer.channels()));
     let mut ring = Buffer::take(strips.ring * pitch);
-    let mut out = Buffer::take((strips.ring.div_ceil(layer.stride()) + together) * out_pitch);
     let mut done = 0;
     for start in (0..height).step_by(strips.rows) {
         let made = (start + strips.rows).min(height);
         let slot = start % strips.ring;
         produce(start..made, &mut ring[slot * pitch..(slot + made - start) * pitch]);
-        let reached = if made == height { out_height } else { (made - 1).div_ceil(layer.stride()) };
-        let ready = if made == height { reached } else { reached - (reached - done) % together };
-        let at = |row: usize| &ring[row % strips.ring * pitch..][..pitch];
-        for (row, out) in (done..ready).zip(out.chunks_exact_mut(out_pitch)) {
-            let centre = row * layer.stride();
-            let above = centre.checked_sub(1).map(at);
-            let below = (centre + 1 < height).then(|| at(centre + 1));
-            layer.run_row([above, Some(at(centre)), below], width, out);
-        }
+        let ready = if made == height {
+            layer.out_size(height)
+        } else {
+            let reached = (made - 1).div_ceil(layer.stride());
+            reached - (reached - done) % together
+        };
         if ready > done {
-            consume(done..ready, &out[..(ready - done) * out_pitch]);
+            let at = |row: usize| &ring[row % strips.ring * pitch..][..pitch];
+            emit(done..ready, &|row, out| {
+                let centre = row * layer.stride();
+                let above = centre.checked_sub(1).map(at);
+                let below = (centre + 1 < height).then(|| at(centre + 1));
+                layer.run_row([above, Some(at(centre)), below], width, out);
+            });
             done = ready;
         }
     }
@@ -305,13 +340,9 @@ impl FaceStem {
     /// A map of half the image's sides.
     pub(super) fn forward(&self, image: Image<'_>) -> Map {
         let mut output = Map::new(image.height / 2, image.width / 2, self.stem.outputs());
-        depthwise_rows(
-            &self.depthwise,
-            (output.height, output.width),
-            1,
-            |rows, out| self.stem.run_rows(image, rows, out),
-            |rows, made| output.rows_mut(rows).copy_from_slice(made),
-        );
+        let size = (output.height, output.width);
+        let produce = |rows, out: &mut [f32]| self.stem.run_rows(image, rows, out);
+        depthwise_map(&self.depthwise, size, produce, output.pixels_mut());
         output
     }
 }

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::{
     image_op::{self, ImageNetwork},
     kernels::{Depthwise3x3, Isa, Map, MaxPool, Product, elementwise},
-    layers::{Act, Image, Loaded, Stem, depthwise, depthwise_rows, pointwise, pointwise_rows},
+    layers::{Act, Image, Loaded, Stem, depthwise, depthwise_map, depthwise_rows, pointwise, pointwise_rows},
 };
 use crate::{
     domain::{Detection, FaceBox},
@@ -173,18 +173,8 @@ impl Unit {
     }
 
     fn forward_into(&self, input: &Map, output: &mut [f32]) {
-        let mut rest = output;
-        depthwise_rows(
-            &self.depthwise,
-            (input.height, input.width),
-            1,
-            |rows, out| pointwise_rows(&self.pointwise, input, rows, out),
-            |_, made| {
-                let (now, after) = std::mem::take(&mut rest).split_at_mut(made.len());
-                now.copy_from_slice(made);
-                rest = after;
-            },
-        );
+        let produce = |rows, out: &mut [f32]| pointwise_rows(&self.pointwise, input, rows, out);
+        depthwise_map(&self.depthwise, (input.height, input.width), produce, output);
     }
 
     /// The unit and a max pooling, which halves both sides.

@@ -39,6 +39,42 @@ impl Activation {
         }
     }
 
+    /// Applies it to a tile whose first vector starts at channel `column`.
+    ///
+    /// # Safety
+    /// As for [`Self::apply`], for all vectors of a row.
+    #[inline(always)]
+    pub(super) unsafe fn apply_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        tile: &mut [[S::V; VECTORS]; ROWS],
+        column: usize,
+    ) {
+        let zero = simd.splat(0.0);
+        match self {
+            Self::Identity => {}
+            Self::Relu => {
+                for row in tile {
+                    for value in row {
+                        *value = simd.max(*value, zero);
+                    }
+                }
+            }
+            Self::PRelu(slopes) => {
+                let mut slope = [zero; VECTORS];
+                for (v, slope) in slope.iter_mut().enumerate() {
+                    // SAFETY: the caller's promise.
+                    *slope = unsafe { simd.load(slopes.as_ptr().add(column + v * S::LANES)) };
+                }
+                for row in tile {
+                    for (value, &slope) in row.iter_mut().zip(&slope) {
+                        *value = simd.mul_add(slope, simd.min(*value, zero), simd.max(*value, zero));
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether it covers `channels` stored channels.
     pub(super) fn covers(&self, channels: usize) -> bool {
         match self {

@@ -213,45 +213,65 @@ impl Run<'_> {
                 }
                 pixel = pixel.add(input.run_stride);
             }
-            // A copy for the epilogue, whose loop is not unrolled: an array that is indexed at run time lies in memory,
-            // and the sums themselves must stay in registers.
-            let mut sums = [[simd.splat(0.0); VECTORS]; ROWS];
-            for (row, sums) in acc.iter().zip(&mut sums) {
-                for (sum, copy) in row.iter().zip(sums) {
-                    *copy = *sum;
-                }
-            }
-            for (r, row) in sums.iter().enumerate() {
-                for (v, &sum) in row.iter().enumerate() {
-                    let column = column + v * S::LANES;
-                    let y = product.activation.apply(simd, sum, column);
-                    self.finish(simd, first + r, column, y);
-                }
-            }
+            product.activation.apply_tile(simd, &mut acc, column);
+            self.finish(simd, &acc, first, column);
         }
     }
 
-    /// Writes a vector of results.
+    /// Writes a tile of results. Each way has a loop of its own, small enough to be unrolled: a tile that is indexed
+    /// at run time would lie in memory instead of registers, during the sums too.
     ///
     /// # Safety
     /// As for [`Self::tile`].
     #[inline(always)]
-    unsafe fn finish<S: Simd>(&mut self, simd: S, pixel: usize, column: usize, y: S::V) {
+    unsafe fn finish<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        tile: &[[S::V; VECTORS]; ROWS],
+        first: usize,
+        column: usize,
+    ) {
         // SAFETY: the caller's promise; an interleaved vector beyond the pixel's stride is not written.
         unsafe {
-            let out = self.out.as_mut_ptr().add(pixel * self.out_stride);
+            let stride = self.out_stride;
+            let out = self.out.as_mut_ptr().add(first * stride);
             match self.fuse {
-                Fuse::Store => simd.store(out.add(column), y),
-                Fuse::Add(residual) => {
-                    let residual = simd.load(residual.as_ptr().add(pixel * self.out_stride + column));
-                    simd.store(out.add(column), simd.add(y, residual));
+                Fuse::Store => {
+                    for (r, row) in tile.iter().enumerate() {
+                        for (v, &y) in row.iter().enumerate() {
+                            simd.store(out.add(r * stride + column + v * S::LANES), y);
+                        }
+                    }
                 }
-                Fuse::Interleave(left, stride) => {
-                    let left = simd.load(left.as_ptr().add(pixel * stride + column));
-                    let (low, high) = simd.interleave(left, y);
-                    for (half, value) in [(2 * column, low), (2 * column + S::LANES, high)] {
-                        if half < self.out_stride {
-                            simd.store(out.add(half), value);
+                Fuse::Add(residual) => {
+                    let residual = residual.as_ptr().add(first * stride);
+                    for (r, row) in tile.iter().enumerate() {
+                        for (v, &y) in row.iter().enumerate() {
+                            let at = r * stride + column + v * S::LANES;
+                            simd.store(out.add(at), simd.add(y, simd.load(residual.add(at))));
+                        }
+                    }
+                }
+                Fuse::Interleave(left, left_stride) => {
+                    let left = left.as_ptr().add(first * left_stride);
+                    // This loop is too large to be unrolled, so it gets a copy.
+                    let mut copy = [[simd.splat(0.0); VECTORS]; ROWS];
+                    for (row, copy) in tile.iter().zip(&mut copy) {
+                        for (&y, copy) in row.iter().zip(copy) {
+                            *copy = y;
+                        }
+                    }
+                    for (r, row) in copy.iter().enumerate() {
+                        for (v, &y) in row.iter().enumerate() {
+                            let column = column + v * S::LANES;
+                            let (low, high) = simd.interleave(simd.load(left.add(r * left_stride + column)), y);
+                            let out = out.add(r * stride);
+                            if 2 * column < stride {
+                                simd.store(out.add(2 * column), low);
+                            }
+                            if 2 * column + S::LANES < stride {
+                                simd.store(out.add(2 * column + S::LANES), high);
+                            }
                         }
                     }
                 }
