@@ -4,7 +4,10 @@
 mod backpressure;
 mod cli;
 mod contract;
+mod durability;
 mod openapi;
+mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;
 mod support;
+mod tenants;

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod images;
 pub(crate) mod metrics;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod server;
 
@@ -12,6 +13,7 @@ pub(crate) use self::{
     api::{Answer, Api, form},
     images::{class_photo, portrait},
     metrics::Metrics,
+    process::ServerProcess,
     server::TestServer,
 };
 

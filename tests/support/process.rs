@@ -1,0 +1,70 @@
+//! The real binary, for what only a process can show: signals, exit codes, kill -9.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+use super::{Api, eventually, server::read_key};
+
+/// A running `rollcall serve`.
+pub(crate) struct ServerProcess {
+    pub(crate) api: Api,
+    child: Child,
+}
+
+fn serve(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.arg("--data").arg(data).args(["serve", "--address", "127.0.0.1:0"]).stdin(Stdio::null());
+    command
+}
+
+impl ServerProcess {
+    /// Starts a server on `data` and waits until it is ready.
+    pub(crate) async fn start(data: &Path) -> Self {
+        let address_file = data.join("server.address");
+        drop(fs::remove_file(&address_file));
+        let child = serve(data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let address = async || fs::read_to_string(&address_file).ok().filter(|address| !address.is_empty());
+        eventually("the server writes its address", async || address().await.is_some()).await;
+        let url = format!("http://{}", address().await.unwrap());
+        Self { api: Api::new(url, read_key(data, "default.key")), child }
+    }
+
+    /// Runs a server that is expected to give up by itself.
+    pub(crate) fn fail_on(data: &Path) -> Output {
+        serve(data).output().unwrap()
+    }
+
+    /// Asks for an orderly end.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The exit status, once it has ended.
+    pub(crate) async fn ended(mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the process ends", async || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap()
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
