@@ -1,11 +1,14 @@
 //! The integration tests: one binary, one module a behaviour.
 
+mod attendance;
 #[cfg(feature = "failpoints")]
 mod backpressure;
 mod cli;
 mod contract;
 mod durability;
+mod enrolment;
 mod openapi;
+mod recognition;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;

@@ -7,9 +7,9 @@ async fn sigterm_lets_recognitions_under_way_finish_and_exits_0() {
     let data = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(data.path()).await;
     server.api.group("g").await;
-    server.api.enrol("obama", &["g"], "obama/1").await;
-    server.api.enrol("biden", &["g"], "biden/1").await;
-    let photo = class_photo(&[("obama/2", 500), ("biden/1", 400)]);
+    server.api.enrol("obama", &["g"], "obama").await;
+    server.api.enrol("biden", &["g"], "biden").await;
+    let photo = class_photo(&[("obama2", 500), ("biden", 400)]);
     let api = server.api.clone();
     let under_way = tokio::spawn(async move { api.recognize("g", &[], &[photo.as_slice(); 20]).await });
     eventually("photos are under way", async || {
@@ -34,10 +34,10 @@ async fn sigterm_lets_recognitions_under_way_finish_and_exits_0() {
 async fn a_photo_that_waits_at_the_stop_is_answered_and_nobody_new_is_admitted() {
     let server = TestServer::start().await;
     server.api.group("g").await;
-    server.api.enrol("p", &["g"], "obama/1").await;
+    server.api.enrol("p", &["g"], "obama").await;
     let gate = server.faults.block("attendance.actor");
     let api = server.api.clone();
-    let photo = portrait("obama/2");
+    let photo = portrait("obama2");
     let under_way = tokio::spawn(async move { api.recognize("g", &[], &[&photo]).await });
     eventually("the photo waits", async || server.faults.waiting_at("attendance.actor") == 1).await;
     server.ask_to_stop();
@@ -71,5 +71,5 @@ async fn a_second_server_on_the_same_data_is_refused() {
     assert!(message.contains("in use"), "{message}");
     assert!(!message.contains("panicked"), "{message}");
     assert_eq!(std::fs::read_to_string(data.path().join("server.address")).unwrap(), address);
-    first.api.post_form("/api/v1/detect", form(&[], &[&portrait("obama/1")])).await.expect(200);
+    first.api.post_form("/api/v1/detect", form(&[], &[&portrait("obama")])).await.expect(200);
 }
