@@ -3,6 +3,7 @@
 mod attendance;
 #[cfg(feature = "failpoints")]
 mod backpressure;
+mod bad_input;
 mod cli;
 mod contract;
 mod durability;
