@@ -1,7 +1,7 @@
 #!/bin/sh
 # The whole way on real portraits: a server with an empty data folder, a class enrolled from folders, two class photos
 # composed of other shots, who is present, and annotated copies in target/demo. Called by `make demo`.
-#   tests/demo.sh ROLLCALL COMPOSE
+#   tests/demo.sh ROLLCALL COMPOSE        (from the repository's root)
 #
 # Obama is enrolled from two shots and photographed by a third. Of Biden there is one shot under a free licence: the
 # class photos show a changed copy of it (mirrored, darker, smaller, compressed again), which is easier than another
@@ -10,9 +10,8 @@ set -eu
 
 rollcall=$1
 compose=$2
-here=$(cd "$(dirname "$0")" && pwd)
-portraits=$here/fixtures/portraits
-out=$here/../target/demo
+portraits=tests/fixtures/portraits
+out=target/demo
 work=$(mktemp -d)
 server=
 

@@ -99,7 +99,6 @@ pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
         let door = Door::open(settings, &args.tenant).await?;
         let mut reports = Vec::with_capacity(folders.len());
         let enrolled = enrol_all(&door, args.group.as_ref(), &folders, &limits, &mut reports).await;
-        door.close();
         summarise(&reports, &strays)?;
         enrolled?;
         if reports.iter().all(|report| report.outcome == Outcome::Failed) {

@@ -113,8 +113,6 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs) -> Result<()> {
             };
             report.add(file, annotated.as_deref(), recognised)?;
         }
-        drop(done);
-        door.close();
         report.finish()
     })
 }

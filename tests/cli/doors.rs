@@ -91,5 +91,5 @@ fn a_wrong_key_and_an_unknown_tenant_or_group_are_told() {
     let _server = place.serve();
     place.run(&["recognize", &photo, "--key", "rk_wrong"]).failed_saying("the server says unauthenticated");
     place.run(&["recognize", &photo, "--tenant", "nobody"]).failed_saying("give --key");
-    place.run(&["recognize", &photo, "--group", "nowhere"]).failed_saying("the server says not_found");
+    place.run(&["recognize", &photo, "--group", "nowhere"]).failed_saying("the server says group_not_found");
 }

@@ -47,15 +47,9 @@ impl Local {
             }
             _ => error,
         })?;
-        let scope = TenantScope::granted(tenant.clone());
-        let opened = Self { app, scope };
-        match opened.service().store().tenant(&opened.scope).await {
-            Ok(_) => Ok(opened),
-            Err(error) => {
-                opened.close();
-                Err(error)
-            }
-        }
+        let opened = Self { app, scope: TenantScope::granted(tenant.clone()) };
+        opened.service().store().tenant(&opened.scope).await?;
+        Ok(opened)
     }
 
     fn service(&self) -> &Service {
@@ -111,8 +105,11 @@ impl Local {
             None => self.service().identify(&self.scope, images, &IdentifyParams::from(wanted)).await,
         }
     }
+}
 
-    pub(super) fn close(self) {
+impl Drop for Local {
+    /// Ends what [`App::build`] started. What was acknowledged is stored already.
+    fn drop(&mut self) {
         self.app.stop();
     }
 }

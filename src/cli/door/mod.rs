@@ -33,7 +33,7 @@ pub(super) enum Door {
     /// A server runs on this data folder.
     Server(Server),
     /// This process has the store to itself.
-    Local(Local),
+    Local(Box<Local>),
 }
 
 /// What a recognition may set, whoever is looked for.
@@ -56,7 +56,7 @@ impl Door {
     pub(super) async fn open(settings: Settings, tenant: &TenantArgs) -> Result<Self> {
         match Server::find(&settings.server.data, tenant).await? {
             Some(server) => Ok(Self::Server(server)),
-            None => Local::open(settings, &tenant.tenant).await.map(Self::Local),
+            None => Ok(Self::Local(Local::open(settings, &tenant.tenant).await?.into())),
         }
     }
 
@@ -129,13 +129,6 @@ impl Door {
             Self::Local(local) => local.recognize(wanted, photo).await,
         })
         .await
-    }
-
-    /// Ends what this process started. What was acknowledged is stored already.
-    pub(super) fn close(self) {
-        if let Self::Local(local) = self {
-            local.close();
-        }
     }
 }
 

@@ -122,9 +122,9 @@ impl Report {
             date: self.date,
         };
         if self.json {
-            say_json(&summary)?
+            say_json(&summary)?;
         } else {
-            show_summary(&summary)?
+            show_summary(&summary)?;
         }
         if self.failed == self.photos {
             return Err(Error::invalid("none of the photos could be used").with_code("no_usable_photo"));
