@@ -129,9 +129,10 @@ impl Service {
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &person).await;
-            let faces = service.store.add_faces(&scope, &person, samples.clone()).await?;
+            let all = service.store.add_faces(&scope, &person, samples.clone()).await?;
             service.galleries.insert(&scope, &samples).await?;
-            Ok(FacesAdded { faces: faces.into_iter().map(Into::into).collect(), rejected })
+            let new = all.into_iter().filter(|face| samples.iter().any(|sample| sample.id == face.id));
+            Ok(FacesAdded { faces: new.map(Into::into).collect(), rejected })
         })
         .await
     }
