@@ -138,14 +138,14 @@ async fn a_tenant_over_its_share_is_refused_while_another_gets_in() {
     let settings = [
         ("limits.image_bytes", "1000000"),
         ("limits.body_bytes", "2000000"),
-        ("limits.photo_pixels", "200000"),
-        ("pipeline.budget_bytes", "5200000"),
+        ("limits.photo_pixels", "400000"),
+        ("pipeline.budget_bytes", "8000000"),
         ("pipeline.tenant_share", "0.5"),
     ];
     let (server, photo) = class(&settings).await;
     let other = server.tenant("other").await;
-    let _held = [(); 2].map(|()| Raw::post(&server.api, "/api/v1/detect", MULTIPART, "Content-Length: 1300000"));
-    eventually("the share is used up", async || server.budget.used_by("default") == 2_600_000).await;
+    let _held = [(); 2].map(|()| Raw::post(&server.api, "/api/v1/detect", MULTIPART, "Content-Length: 2000000"));
+    eventually("the share is used up", async || server.budget.used_by("default") == 4_000_000).await;
     assert_overloaded(&server.api.post_form("/api/v1/detect", form(&[], &[&photo])).await);
     let seen = other.post_form("/api/v1/detect", form(&[], &[&photo])).await.expect(200);
     assert_eq!(seen["photos"][0]["faces"].as_array().unwrap().len(), 1);

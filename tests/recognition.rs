@@ -127,7 +127,7 @@ async fn a_bad_photo_does_not_harm_the_good_ones_beside_it() {
     assert_eq!((&photos[0]["error"]["code"], &photos[0]["faces"]), (&json!("not_an_image"), &json!([])));
     assert_eq!((&photos[2]["error"], &photos[2]["faces"]), (&Value::Null, &json!([])), "no face is a success");
     let none = server.api.recognize("g", &[], &[b"no photo", b"nor this"]).await;
-    assert_eq!(none.problem(), (415, "not_an_image".to_owned()));
+    assert_eq!(none.problem(), (400, "not_an_image".to_owned()));
     assert_eq!(none.json()["error"]["details"]["photos"].as_array().unwrap().len(), 2);
 }
 
@@ -197,9 +197,9 @@ async fn two_images_are_compared_by_raw_cosine() {
     let (one, two, other) = (portrait("obama"), portrait("obama2"), portrait("biden"));
     let same = compare(&[&one, &one]).await.expect(200);
     assert!((number(&same["similarity"]) - 1.0).abs() < 1e-4, "{same}");
-    // From ONNX Runtime and OpenCV: 0.786 and 0.012 (the blur direction, taken out here, moves them a little).
-    assert!((number(&compare(&[&one, &two]).await.expect(200)["similarity"]) - 0.786).abs() < 0.05);
-    assert!((number(&compare(&[&one, &other]).await.expect(200)["similarity"]) - 0.012).abs() < 0.05);
+    // From ONNX Runtime and OpenCV: 0.790 and -0.036 (the blur direction, taken out here, moves them a little).
+    assert!((number(&compare(&[&one, &two]).await.expect(200)["similarity"]) - 0.790).abs() < 0.05);
+    assert!((number(&compare(&[&one, &other]).await.expect(200)["similarity"]) + 0.036).abs() < 0.05);
     assert_eq!(same["faces"].as_array().unwrap().len(), 2);
     assert_eq!(compare(&[&one]).await.problem(), (400, "two_images_wanted".to_owned()));
     let room = compare(&[&one, &empty_room(200, 200)]).await;

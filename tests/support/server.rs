@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rollcall::{
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::{Answer, Api, Metrics, form, portrait};
+use super::{Answer, Api, Metrics, PATIENCE, form, portrait};
 
 /// Small enough for many servers side by side, patient enough for a loaded machine.
 const SETTINGS: [(&str, &str); 5] = [
@@ -79,7 +80,7 @@ impl TestServer {
             let (faults, signal) = (faults.clone(), shutdown.signal());
             move || {
                 actix::System::new().block_on(async move {
-                    let app = App::build(settings, faults).await.unwrap();
+                    let app = build(settings, faults).await;
                     built.send(app.service().pipeline().tools().budget.clone()).unwrap();
                     app.serve(listener, signal).await.unwrap();
                 });
@@ -130,6 +131,19 @@ impl TestServer {
     /// Whether it calls itself ready.
     pub(crate) async fn is_ready(&self) -> bool {
         self.api.get("/health/ready").await.status == 200
+    }
+}
+
+/// Builds the server. One that has just ended on the same data may hold its store for a moment longer.
+async fn build(settings: Settings, faults: Faults) -> App {
+    let begun = Instant::now();
+    loop {
+        match App::build(settings.clone(), faults.clone()).await {
+            Err(error) if error.code() == "store_locked" && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            built => return built.unwrap(),
+        }
     }
 }
 
