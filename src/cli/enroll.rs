@@ -24,7 +24,7 @@ use crate::{
     config::Limits,
     domain::{GroupId, PersonId},
     error::{Error, ErrorKind, Result},
-    pipeline::messages::FaceChoice,
+    pipeline::request::FaceChoice,
     service::{
         enrol::{NewPerson, RejectedImage},
         view::ProblemView,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    messages::{HeldPhoto, OutcomeFace, Ticket},
+    messages::{HeldPhoto, OutcomeFace},
+    request::Ticket,
     tools::{Tools, while_wanted},
 };
 use crate::{

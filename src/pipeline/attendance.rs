@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    messages::{Frame, Marking, Matched, MatchedFace, OutcomeFace, PhotoOutcome, Ticket},
+    messages::{Frame, Matched, MatchedFace, OutcomeFace, PhotoOutcome},
+    request::{Marking, Ticket},
     station::Station,
     tools::Tools,
 };

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use super::{
-    messages::{Decoded, Detected, FaceChoice},
+    messages::{Decoded, Detected},
     networks::tensor,
+    request::FaceChoice,
     station::Station,
     tools::{PipelineOptions, Tools},
 };

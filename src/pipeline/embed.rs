@@ -24,7 +24,7 @@ const HERE: Station = Station::Embed;
 
 /// Faces in one task: about 10 ms of work, so that a crowded photo is spread over all threads and nobody waits long
 /// behind it. A batch of 16 is no faster a face than one.
-pub(super) const FACES_A_TASK: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+pub(super) const FACES_A_TASK: NonZeroUsize = NonZeroUsize::new(4).unwrap(); // Evaluated by the compiler.
 
 /// The stage; see the module.
 #[derive(Clone)]

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    messages::{Admitted, PixelMemory, Ticket, Upload},
+    messages::{Admitted, PixelMemory, Upload},
+    request::Ticket,
     station::Station,
     tools::Tools,
 };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    messages::{Assessed, AssessedFace, Matched, MatchedFace, Search},
+    messages::{Assessed, AssessedFace, Matched, MatchedFace},
+    request::Search,
     station::Station,
     tools::Tools,
 };

@@ -4,6 +4,7 @@
 //! A bad photo is a labelled count and a clear error for that photo; it never stops a stage.
 
 pub mod messages;
+pub mod request;
 
 mod ingest;
 
@@ -37,7 +38,8 @@ use self::{
     ingest::Ingest,
     liveness::Liveness,
     matching::Matching,
-    messages::{EncodedImage, PhotoFailure, PhotoReply, Request, Ticket, Upload, Wanted},
+    messages::{EncodedImage, PhotoFailure, PhotoReply, Upload},
+    request::{Request, Ticket, Wanted},
     tools::stopping,
 };
 pub use self::{

@@ -4,8 +4,9 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use super::embed::FACES_A_TASK;
 use super::{
-    messages::{InTransit, PhotoFailure, Ticket},
+    messages::{InTransit, PhotoFailure},
     networks::NetworkSlot,
+    request::Ticket,
     station::Station,
 };
 use crate::{

@@ -14,7 +14,10 @@ use crate::{
     domain::{PersonId, Quality, TenantScope},
     error::{Error, Result},
     gallery::SearchRequest,
-    pipeline::messages::{EncodedImage, FaceChoice, OutcomeFace, PhotoOutcome, Wanted},
+    pipeline::{
+        messages::{EncodedImage, OutcomeFace, PhotoOutcome},
+        request::{FaceChoice, Wanted},
+    },
 };
 
 /// A photo with faces of kind `F`.

@@ -14,7 +14,10 @@ use crate::{
     domain::{FaceId, FaceSample, GroupId, Person, PersonId, Quality, TenantScope, ids::checked_name},
     error::{Error, ErrorKind, Result},
     gallery::check_vector,
-    pipeline::messages::{EncodedImage, FaceChoice, OutcomeFace, PhotoOutcome, Wanted},
+    pipeline::{
+        messages::{EncodedImage, OutcomeFace, PhotoOutcome},
+        request::{FaceChoice, Wanted},
+    },
 };
 
 /// What a new person takes beside their photos.

@@ -18,7 +18,8 @@ use crate::{
     gallery::Galleries,
     pipeline::{
         Pipeline,
-        messages::{EncodedImage, FaceChoice, PhotoReply, Wanted},
+        messages::{EncodedImage, PhotoReply},
+        request::{FaceChoice, Wanted},
     },
     runtime::{Clock, ServiceClass},
     store::Store,

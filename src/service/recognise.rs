@@ -15,7 +15,10 @@ use super::{
 use crate::{
     domain::{GroupId, HeadPose, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy},
     error::{Error, Result},
-    pipeline::messages::{EncodedImage, FaceChoice, Marking, OutcomeFace, PhotoOutcome, PhotoReply, Search, Wanted},
+    pipeline::{
+        messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply},
+        request::{FaceChoice, Marking, Search, Wanted},
+    },
     runtime::ServiceClass,
 };
 

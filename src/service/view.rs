@@ -8,10 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     domain::{Candidate, Detection, FaceBox, Landmarks, LivenessVerdict, PersonId},
     error::Error,
-    pipeline::{
-        Station,
-        messages::{PhotoFailure, Timings},
-    },
+    pipeline::{Station, messages::PhotoFailure, request::Timings},
 };
 
 /// Where a face is in its photo.

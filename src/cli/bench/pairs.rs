@@ -15,7 +15,7 @@ use crate::{
         Tools,
         detect::{choose, detect_faces},
         embed::embed_faces,
-        messages::FaceChoice,
+        request::FaceChoice,
     },
 };
 

@@ -15,7 +15,8 @@ use crate::{
     error::{Error, Result},
     pipeline::{
         full,
-        messages::{EncodedImage, FaceChoice, Wanted},
+        messages::EncodedImage,
+        request::{FaceChoice, Wanted},
     },
     runtime::ServiceClass,
     service::access::DEFAULT_TENANT,

@@ -8,10 +8,7 @@ use crate::{
     config::Settings,
     domain::{GroupId, PersonId, TenantId, TenantScope},
     error::{Error, Result},
-    pipeline::{
-        full,
-        messages::{EncodedImage, FaceChoice},
-    },
+    pipeline::{full, messages::EncodedImage, request::FaceChoice},
     runtime::{Faults, ServiceClass},
     service::{
         Service,

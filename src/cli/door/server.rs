@@ -225,7 +225,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::messages::FaceChoice;
+    use crate::pipeline::request::FaceChoice;
 
     #[test]
     fn a_form_leaves_out_what_is_missing_and_repeats_lists() {
