@@ -1,5 +1,7 @@
 //! The integration tests: one binary, one module a behaviour.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test may fail the test")]
+
 mod attendance;
 #[cfg(feature = "failpoints")]
 mod backpressure;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::{Answer, Api, Metrics, PATIENCE, form, portrait};
+use super::{Answer, Api, Metrics, PATIENCE, eventually, form, portrait};
 
 /// Small enough for many servers side by side, patient enough for a loaded machine.
 const SETTINGS: [(&str, &str); 5] = [
@@ -126,6 +126,15 @@ impl TestServer {
     /// What `/metrics` says now.
     pub(crate) async fn metrics(&self) -> Metrics {
         Metrics::parse(&self.api.get("/metrics").await.text())
+    }
+
+    /// Returns once no photo is inside and all memory came back: an answer may be there a moment before its photo's
+    /// place is free.
+    pub(crate) async fn is_idle(&self) {
+        eventually("no photo is inside and no memory is held", async || {
+            self.metrics().await.count("stage_in_flight", &[]) == 0 && self.budget.used() == 0
+        })
+        .await;
     }
 
     /// Whether it calls itself ready.
