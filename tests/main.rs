@@ -15,5 +15,6 @@ mod recognition;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;
+#[cfg_attr(not(feature = "failpoints"), allow(dead_code, reason = "only the supervision tests use all of it"))]
 mod support;
 mod tenants;
