@@ -15,6 +15,6 @@ mod recognition;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;
-#[cfg_attr(not(feature = "failpoints"), allow(dead_code, reason = "only the supervision tests use all of it"))]
+#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "the tests with planted faults use the rest"))]
 mod support;
 mod tenants;
