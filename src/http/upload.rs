@@ -155,6 +155,10 @@ async fn read_multipart<P: DeserializeOwned>(
             let bytes = read_field(&mut field, body, MAX_FIELD_BYTES).await?;
             let text = String::from_utf8(bytes.into())
                 .map_err(|_| Error::invalid(format!("the field {name:.40} is not UTF-8")).with_code("invalid_form"))?;
+            // Read further, an empty field would pass for a missing one.
+            if text.is_empty() {
+                return Err(Error::invalid(format!("the field {name:.40} is empty")).with_code("invalid_form"));
+            }
             texts.push((name, text));
         }
     }

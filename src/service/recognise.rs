@@ -1,10 +1,16 @@
 //! The main job: photos in, the class out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Unexpected, Visitor},
+};
 use utoipa::ToSchema;
 
 use super::{
@@ -22,11 +28,35 @@ use crate::{
     runtime::ServiceClass,
 };
 
+/// A boolean spelled `true` or `false`, in a form or in JSON; the form reader alone would take `on` as well.
+fn strict_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    struct Spelled;
+
+    impl Visitor<'_> for Spelled {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true or false")
+        }
+
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+
+    deserializer.deserialize_any(Spelled).map(Some)
+}
+
 /// What a recognition may set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecognizeParams {
     /// Whether the people found are marked present; true if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
     pub mark: Option<bool>,
     /// When the photos were taken; now if missing. Not in the future.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -38,8 +68,10 @@ pub struct RecognizeParams {
     /// Whether faces must be live to be marked; off if missing.
     pub liveness: Option<LivenessPolicy>,
     /// Whether head poses are estimated; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
     pub pose: Option<bool>,
     /// Whether annotated copies come back; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
     pub annotate: Option<bool>,
 }
 
@@ -54,8 +86,10 @@ pub struct IdentifyParams {
     /// Whether the passive liveness check runs; off if missing.
     pub liveness: Option<LivenessPolicy>,
     /// Whether head poses are estimated; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
     pub pose: Option<bool>,
     /// Whether annotated copies come back; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
     pub annotate: Option<bool>,
 }
 
