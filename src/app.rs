@@ -29,6 +29,9 @@ use crate::{
     vision::decode::DecodeLimits,
 };
 
+/// How long the pipeline may take to notice that the HTTP side, which waited for its own requests, is done.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// How long after an interactive photo the next one may follow, so that a thread stays free for it.
 const INTERACTIVE_LINGER: Duration = Duration::from_millis(50);
 
@@ -117,7 +120,6 @@ impl App {
             supervisor: Arc::clone(&self.supervisor),
             metrics: self.metrics.clone(),
         };
-        let drain = Duration::from_secs(self.settings.server.drain_seconds);
         let metrics = self.metrics.clone();
         let server = HttpServer::new(move || {
             let state = state.clone();
@@ -143,7 +145,7 @@ impl App {
         let served = server.await.map_err(failed);
         stopper.abort();
         drop(address_file);
-        self.service.pipeline().drain(drain).await;
+        self.service.pipeline().drain(LAST_ANSWERS).await;
         self.stop();
         tracing::info!("stopped");
         served

@@ -72,11 +72,13 @@ where
         Box::pin(async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
             let response = service.call(request).await?.map_into_boxed_body();
+            // Taken before the envelope replaces the answer: the client is told a code, the log the cause.
+            let cause = response.response().error().map(ToString::to_string);
             let mut response = enveloped(response, &id);
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(REQUEST_ID, value);
             }
-            note(&metrics, &response, started, &id);
+            note(&metrics, &response, cause.as_deref(), started, &id);
             Ok(response)
         })
     }
@@ -117,14 +119,13 @@ fn foreign(response: &ServiceResponse<BoxBody>) -> CrateError {
 }
 
 /// One log line and the metrics of a request. The route's pattern stands for its path, which may hold ids.
-fn note(metrics: &Metrics, response: &ServiceResponse<BoxBody>, started: Instant, id: &str) {
+fn note(metrics: &Metrics, response: &ServiceResponse<BoxBody>, cause: Option<&str>, started: Instant, id: &str) {
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (method, status) = (response.request().method(), response.status());
     let seconds = started.elapsed().as_secs_f64();
     metrics.requests.with_label_values(&[route.as_str(), method_label(method.as_str()), status.as_str()]).inc();
     metrics.request_seconds.with_label_values(&[route.as_str()]).observe(seconds);
     if status.is_server_error() {
-        let cause = response.response().error().map(ToString::to_string).unwrap_or_default();
         tracing::error!(request_id = id, %method, route, status = status.as_u16(), seconds, cause, "request failed");
     } else {
         tracing::debug!(request_id = id, %method, route, status = status.as_u16(), seconds, "request");

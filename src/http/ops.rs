@@ -45,9 +45,10 @@ async fn ready(state: Data<ApiState>) -> HttpResponse {
     }
 }
 
-/// Public on loopback; elsewhere it takes a key: a tenant's or the operator's.
+/// Public on loopback; elsewhere, also behind a proxy on this machine, it takes a key: a tenant's or the operator's.
 async fn metrics(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    let local = request.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
+    let proxied = ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
+    let local = !proxied && request.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
     if !local {
         match state.service.authenticate(&auth::key(&request)?).await {
             Err(error) if error.kind() != ErrorKind::Forbidden => return Err(error.into()),

@@ -9,7 +9,10 @@ use super::{
     tools::Tools,
 };
 use crate::{
-    domain::{AttendanceRecord, Mark, ModelId, RecordId, attendance::liveness_allows},
+    domain::{
+        AttendanceRecord, Mark, ModelId, RecordId,
+        attendance::{LivenessPolicy, liveness_allows},
+    },
     error::Result,
     runtime::{Stage, StageContext},
     store::MarkOutcome,
@@ -50,9 +53,11 @@ impl Attendance {
     /// Marks and draws what was asked. The pixels end here: answers that wait for each other hold none.
     async fn finish(&self, ticket: &mut Ticket, frame: Frame, faces: Vec<MatchedFace>) -> Result<PhotoOutcome> {
         let request = Arc::clone(ticket.request());
+        let policy = request.wanted().liveness;
+        let faces: Vec<OutcomeFace> = faces.into_iter().map(|face| unmarked(face, policy)).collect();
         let faces = match &request.wanted().mark {
             Some(marking) => self.mark(ticket, marking, faces).await?,
-            None => faces.into_iter().map(unmarked).collect(),
+            None => faces,
         };
         let Frame { width, height, photo } = frame;
         let annotated = match photo {
@@ -63,10 +68,13 @@ impl Attendance {
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
-    async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<MatchedFace>) -> Result<Vec<OutcomeFace>> {
+    async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<OutcomeFace>) -> Result<Vec<OutcomeFace>> {
         let (model, marking) = (self.tools.networks.get().embedder.model_id().clone(), marking.clone());
-        let (mut outcomes, records) =
-            self.tools.work(ticket, HERE, move || Ok(apply_rules(faces, &marking, &model))).await?;
+        let prepare = move || {
+            let records = records(&faces, &marking, &model);
+            Ok((faces, records))
+        };
+        let (mut outcomes, records) = self.tools.work(ticket, HERE, prepare).await?;
         if records.is_empty() {
             return Ok(outcomes);
         }
@@ -93,27 +101,20 @@ impl Attendance {
     }
 }
 
-fn unmarked(face: MatchedFace) -> OutcomeFace {
-    OutcomeFace { face, mark: Mark::NotMarked, refused_as_not_live: false }
+/// A face before marking. What the liveness policy forbids shows even where no marks are asked.
+fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
+    let is_named = face.decision.as_ref().is_some_and(|decision| decision.verdict.is_ok());
+    let verdict = face.face.liveness.map(|(verdict, _)| verdict);
+    OutcomeFace { refused_as_not_live: is_named && !liveness_allows(policy, verdict), face, mark: Mark::NotMarked }
 }
 
-/// Every face, and the record that each named face shall have unless the liveness policy forbids it.
-fn apply_rules(
-    faces: Vec<MatchedFace>,
-    marking: &Marking,
-    model: &ModelId,
-) -> (Vec<OutcomeFace>, Vec<(usize, AttendanceRecord)>) {
-    let mut outcomes: Vec<OutcomeFace> = faces.into_iter().map(unmarked).collect();
+/// The record that each named face shall have unless it was refused as not live, by the face's place.
+fn records(faces: &[OutcomeFace], marking: &Marking, model: &ModelId) -> Vec<(usize, AttendanceRecord)> {
     let mut records = Vec::new();
-    for (index, outcome) in outcomes.iter_mut().enumerate() {
+    for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
         let assessed = &outcome.face.face;
         let Some(decision) = &outcome.face.decision else { continue };
         let (Ok(person), Some(similarity)) = (&decision.verdict, decision.similarity) else { continue };
-        let liveness = assessed.liveness.map(|(verdict, _)| verdict);
-        if !liveness_allows(marking.policy, liveness) {
-            outcome.refused_as_not_live = true;
-            continue;
-        }
         let record = AttendanceRecord {
             id: RecordId::generate(),
             group: marking.group.clone(),
@@ -123,10 +124,10 @@ fn apply_rules(
             similarity,
             margin: decision.margin,
             width_px: assessed.face.detection.bbox.width(),
-            liveness,
+            liveness: assessed.liveness.map(|(verdict, _)| verdict),
             model: model.clone(),
         };
         records.push((index, record));
     }
-    (outcomes, records)
+    records
 }

@@ -58,13 +58,20 @@ impl Ingest {
     async fn reserve(&self, ticket: &mut Ticket, header: &PhotoHeader) -> Result<Reservation> {
         let request = Arc::clone(ticket.request());
         let tenant = ticket.wanted().scope.tenant().clone();
-        let waiting = self.tools.budget.reserve_within(tenant.as_str(), header.decoded_bytes() as u64, Duration::MAX);
+        let bytes = header.decoded_bytes() as u64;
+        let waiting = self.tools.budget.reserve_within(tenant.as_str(), bytes, Duration::MAX);
         tokio::select! {
             biased;
             reserved = waiting => reserved.map_err(full),
             () = ticket.unwanted() => Err(Error::new(ErrorKind::Cancelled, "the caller has gone")),
-            () = request.starved(self.tools.options.admission_wait) => Err(full(Exhausted::Total)),
+            () = request.starved(self.tools.options.admission_wait) => Err(full(self.exhausted(tenant.as_str(), bytes))),
         }
+    }
+
+    /// What stands in the way of so many bytes more.
+    fn exhausted(&self, tenant: &str, bytes: u64) -> Exhausted {
+        let budget = &self.tools.budget;
+        if budget.used_by(tenant) + bytes > budget.share_per_key() { Exhausted::Share } else { Exhausted::Total }
     }
 }
 

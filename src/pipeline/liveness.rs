@@ -7,7 +7,7 @@ use super::{
     tools::{PipelineOptions, Tools},
 };
 use crate::{
-    domain::{FaceBox, HeadPose, LivenessVerdict},
+    domain::{FaceBox, HeadPose, LivenessVerdict, attendance::LivenessPolicy},
     error::Result,
     nn::Networks,
     runtime::{Stage, StageContext, StageSender},
@@ -41,7 +41,7 @@ impl Liveness {
     async fn assess(&self, message: Embedded, context: &StageContext) {
         let Embedded { mut ticket, photo, faces } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let (liveness, pose) = (ticket.wanted().liveness, ticket.wanted().pose);
+        let (liveness, pose) = (ticket.wanted().liveness != LivenessPolicy::Off, ticket.wanted().pose);
         let assessed = if liveness || pose {
             let (networks, options, photo) = (self.tools.networks.get(), self.tools.options.clone(), photo.clone());
             let assess = move |faces: Vec<EmbeddedFace>| -> Result<Vec<AssessedFace>> {

@@ -115,9 +115,16 @@ impl Pipeline {
         }
         let mut replies = Vec::with_capacity(answers.len());
         for answer in answers {
-            replies.push(answer.await.unwrap_or_else(|_| Err(lost())));
+            replies.push(answer.await.unwrap_or_else(|_| Err(self.lost())));
         }
         Ok(replies)
+    }
+
+    /// The answer for a photo that was inside a stage when the stage died.
+    fn lost(&self) -> PhotoFailure {
+        let error = Error::internal("a stage failed while this photo was in it");
+        self.tools.metrics.photos.with_label_values(&[error.code()]).inc();
+        PhotoFailure { stage: "pipeline", error }
     }
 }
 
@@ -134,9 +141,4 @@ fn start<S: Stage + Clone + Send>(
 
 fn door_full() -> Error {
     Error::new(ErrorKind::Overloaded, "the server is busy with other photos; try again shortly")
-}
-
-/// The answer for a photo that was inside a stage when the stage died.
-fn lost() -> PhotoFailure {
-    PhotoFailure { stage: "pipeline", error: Error::internal("a stage failed while this photo was in it") }
 }

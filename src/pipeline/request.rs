@@ -31,8 +31,8 @@ pub struct Wanted {
     pub embed: bool,
     /// Whether the crops behind the vectors are judged.
     pub measure: bool,
-    /// Whether the passive liveness check runs.
-    pub liveness: bool,
+    /// Whether the passive liveness check runs, and what its verdict decides.
+    pub liveness: LivenessPolicy,
     /// Whether head poses are estimated.
     pub pose: bool,
     /// Whom to look for.
@@ -77,8 +77,6 @@ pub struct Marking {
     pub date: Date,
     /// When they were seen.
     pub at: Timestamp,
-    /// What the liveness verdict decides.
-    pub policy: LivenessPolicy,
 }
 
 /// What the photos of one request share.

@@ -125,6 +125,9 @@ impl Tools {
         } else {
             context.count_failure(error.code());
         }
+        if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Storage) {
+            tracing::error!(stage = station.name(), code = error.code(), %error, "a photo failed");
+        }
         self.metrics.photos.with_label_values(&[error.code()]).inc();
         ticket.answer(Err(PhotoFailure { stage: station.name(), error }));
     }

@@ -164,7 +164,7 @@ impl Service {
         let (mut samples, mut rejected) = (Vec::new(), Vec::new());
         for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
             match reply {
-                Ok(outcome) => samples.extend(self.sample(person, outcome)?),
+                Ok(outcome) => samples.push(self.sample(person, outcome)?),
                 Err(failure) if is_the_images_fault(&failure.error) => {
                     let ProblemView { code, message } = ProblemView::from(&failure);
                     rejected.push(RejectedImage { image, reason: code, message });
@@ -180,22 +180,23 @@ impl Service {
         Ok((samples, rejected))
     }
 
-    fn sample(&self, person: &PersonId, outcome: PhotoOutcome) -> Result<Option<FaceSample>> {
+    fn sample(&self, person: &PersonId, outcome: PhotoOutcome) -> Result<FaceSample> {
         let model = self.pipeline.tools().networks.get().embedder.model_id().clone();
-        let Some(face) = outcome.faces.into_iter().next() else { return Ok(None) };
+        let missing = || Error::internal("an image came back without its face");
+        let face = outcome.faces.into_iter().next().ok_or_else(missing)?;
         let quality = quality(&face)?;
         let assessed = face.face.face;
-        let Some(appearance) = assessed.face.appearance else { return Ok(None) };
+        let appearance = assessed.face.appearance.ok_or_else(missing)?;
         // Before the store sees it: what is stored must be searchable.
         check_vector(&appearance.embedding.vector, model.dimension as usize)?;
-        Ok(Some(FaceSample {
+        Ok(FaceSample {
             id: FaceId::generate(),
             person: person.clone(),
             model,
             vector: appearance.embedding.vector,
             score: assessed.face.detection.score,
             quality,
-        }))
+        })
     }
 }
 

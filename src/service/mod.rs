@@ -13,7 +13,7 @@ pub mod view;
 use std::sync::Arc;
 
 use crate::{
-    domain::{NamingRules, TenantScope},
+    domain::{NamingRules, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     gallery::Galleries,
     pipeline::{
@@ -88,8 +88,7 @@ impl Service {
         &self.store
     }
 
-    /// Runs images through the pipeline. A failure of the server itself (overload, a lost stage) in any photo fails
-    /// the call; a bad photo is an error of its own.
+    /// Runs images through the pipeline; each has an answer of its own.
     async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         if images.is_empty() {
             return Err(Error::invalid("send at least one image in the field images").with_code("no_images"));
@@ -112,7 +111,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         faces,
         embed: false,
         measure: false,
-        liveness: false,
+        liveness: LivenessPolicy::Off,
         pose: false,
         search: None,
         mark: None,

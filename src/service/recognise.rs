@@ -14,7 +14,7 @@ use serde::{
 use utoipa::ToSchema;
 
 use super::{
-    RuleChanges, Service,
+    RuleChanges, Service, is_the_images_fault,
     view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
     wanted,
 };
@@ -22,7 +22,7 @@ use crate::{
     domain::{GroupId, HeadPose, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy},
     error::{Error, Result},
     pipeline::{
-        messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply},
+        messages::{EncodedImage, OutcomeFace, PhotoFailure, PhotoOutcome, PhotoReply},
         request::{FaceChoice, Marking, Search, Wanted},
     },
     runtime::ServiceClass,
@@ -216,13 +216,12 @@ impl Service {
         }
         let roster = self.store.roster(scope, group).await?;
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.roster)?;
-        let policy = params.liveness.unwrap_or_default();
         let date = found.local_date(at)?;
-        let marking = Marking { group: group.clone(), date, at, policy };
+        let marking = Marking { group: group.clone(), date, at };
         let wanted = Wanted {
             class,
             embed: true,
-            liveness: policy != LivenessPolicy::Off,
+            liveness: params.liveness.unwrap_or_default(),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: Some(roster.clone().into()), rules }),
@@ -243,7 +242,7 @@ impl Service {
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.gallery)?;
         let wanted = Wanted {
             embed: true,
-            liveness: params.liveness.unwrap_or_default() != LivenessPolicy::Off,
+            liveness: params.liveness.unwrap_or_default(),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: None, rules }),
@@ -314,14 +313,17 @@ fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>
 }
 
 /// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
-/// photo's problem in the details.
+/// photo's problem in the details; but if any failed for the server's reasons, as that one did, so that the client
+/// knows that it may try again.
 pub(super) fn usable(replies: Vec<PhotoReply>) -> Result<Vec<PhotoReply>> {
     if replies.iter().any(Result::is_ok) {
         return Ok(replies);
     }
     let problems: Vec<ProblemView> =
         replies.iter().filter_map(|reply| reply.as_ref().err()).map(ProblemView::from).collect();
-    match replies.into_iter().find_map(Result::err) {
+    let failures: Vec<PhotoFailure> = replies.into_iter().filter_map(Result::err).collect();
+    let servers_fault = failures.iter().position(|failure| !is_the_images_fault(&failure.error));
+    match failures.into_iter().nth(servers_fault.unwrap_or(0)) {
         Some(failure) => Err(failure.error.with_details(serde_json::json!({ "photos": problems }))),
         None => Ok(Vec::new()),
     }
@@ -351,11 +353,15 @@ fn recognized(outcome: &OutcomeFace, face: FaceView, names: &BTreeMap<PersonId, 
     }
 }
 
-/// Everybody who was named, each once with their best similarity and their best mark.
+/// Everybody who was named, each once with their best similarity and their best mark. A face that is not live shows
+/// nobody present.
 fn present(photos: &[RecognizedPhoto]) -> Vec<Present> {
     let mut by_person: BTreeMap<PersonId, Present> = BTreeMap::new();
     for face in photos.iter().flat_map(|photo| &photo.faces) {
         let (Some(person), Some(similarity)) = (&face.person, face.similarity) else { continue };
+        if face.reason == Some(Reason::NotLive) {
+            continue;
+        }
         let present = by_person.entry(person.clone()).or_insert_with(|| Present {
             person: person.clone(),
             name: face.name.clone(),
@@ -377,5 +383,54 @@ impl From<UnknownReason> for Reason {
             UnknownReason::LowScore => Self::LowScore,
             UnknownReason::Taken => Self::Taken,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::FaceBox, error::ErrorKind};
+
+    fn face(person: &str, similarity: f32, attendance: Mark, reason: Option<Reason>) -> RecognizedFace {
+        let bbox = FaceBox { x1: 0.0, y1: 0.0, x2: 90.0, y2: 90.0 };
+        RecognizedFace {
+            face: FaceView { bbox, normalized: bbox, landmarks: [[0.0; 2]; 5], score: 0.9, width_px: 90.0 },
+            person: Some(person.parse().unwrap()),
+            name: None,
+            similarity: Some(similarity),
+            margin: None,
+            reason,
+            candidates: Vec::new(),
+            liveness: None,
+            pose: None,
+            attendance,
+        }
+    }
+
+    #[test]
+    fn a_person_is_present_once_and_a_spoof_is_nobody() {
+        let photo = |faces| RecognizedPhoto { image: 0, width: 1, height: 1, faces, annotated: None, error: None };
+        let photos = [
+            photo(vec![
+                face("a", 0.6, Mark::AlreadyMarked, None),
+                face("b", 0.9, Mark::NotMarked, Some(Reason::NotLive)),
+            ]),
+            photo(vec![face("a", 0.7, Mark::Marked, None)]),
+        ];
+        let present = present(&photos);
+        assert_eq!(present.len(), 1);
+        assert_eq!((present[0].person.as_str(), present[0].attendance), ("a", Mark::Marked));
+        assert!((present[0].similarity - 0.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_request_none_of_whose_photos_worked_says_whether_to_try_again() {
+        let failed = |kind, message: &'static str| -> PhotoReply {
+            Err(PhotoFailure { stage: "ingest", error: Error::new(kind, message) })
+        };
+        let all_bad = usable(vec![failed(ErrorKind::Unsupported, "a"), failed(ErrorKind::Invalid, "b")]).unwrap_err();
+        assert_eq!(all_bad.kind(), ErrorKind::Unsupported);
+        let busy = usable(vec![failed(ErrorKind::Unsupported, "a"), failed(ErrorKind::Overloaded, "b")]).unwrap_err();
+        assert_eq!(busy.kind(), ErrorKind::Overloaded);
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{super::Common, DetectArgs, Parts, PhotoFiles, read_file, report, round, with_parts};
 use crate::{
-    domain::TenantScope,
+    domain::{TenantScope, attendance::LivenessPolicy},
     error::{Error, Result},
     pipeline::{
         full,
@@ -90,7 +90,7 @@ fn wanted(liveness: bool) -> Result<Wanted> {
         faces: FaceChoice::All,
         embed: true,
         measure: false,
-        liveness,
+        liveness: if liveness { LivenessPolicy::Passive } else { LivenessPolicy::Off },
         pose: false,
         search: None,
         mark: None,
