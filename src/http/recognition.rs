@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     domain::GroupId,
-    runtime::ServiceClass,
     service::{
         analyse::{CompareParams, Comparison, Detections, Embeddings, NoParams},
         recognise::{IdentifyParams, Recognition, RecognizeParams},
@@ -38,8 +37,7 @@ pub(super) async fn recognize(
     upload: Upload<RecognizeParams>,
 ) -> Result<Json<Recognition>, ApiError> {
     let Upload { scope, images, params } = upload;
-    let class = ServiceClass::Interactive;
-    Ok(Json(state.service.recognize(&scope, &group.parse()?, images, &params, class).await?))
+    Ok(Json(state.service.recognize(&scope, &group.parse()?, images, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",

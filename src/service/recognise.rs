@@ -73,6 +73,28 @@ pub struct RecognizeParams {
     /// Whether annotated copies come back; false if missing.
     #[serde(default, deserialize_with = "strict_bool")]
     pub annotate: Option<bool>,
+    /// How urgent it is; interactive if missing.
+    pub class: Option<RequestClass>,
+}
+
+/// How urgent a recognition is.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestClass {
+    /// Somebody waits for the answer.
+    #[default]
+    Interactive,
+    /// One of many photos that are worked off: whoever waits goes first.
+    Bulk,
+}
+
+impl From<RequestClass> for ServiceClass {
+    fn from(class: RequestClass) -> Self {
+        match class {
+            RequestClass::Interactive => Self::Interactive,
+            RequestClass::Bulk => Self::Bulk,
+        }
+    }
 }
 
 /// What an identification may set.
@@ -206,7 +228,6 @@ impl Service {
         group: &GroupId,
         images: Vec<EncodedImage>,
         params: &RecognizeParams,
-        class: ServiceClass,
     ) -> Result<Recognition> {
         let found = self.store.group(scope, group).await?;
         let now = self.clock.now();
@@ -219,7 +240,7 @@ impl Service {
         let date = found.local_date(at)?;
         let marking = Marking { group: group.clone(), date, at };
         let wanted = Wanted {
-            class,
+            class: params.class.unwrap_or_default().into(),
             embed: true,
             liveness: params.liveness.unwrap_or_default(),
             pose: params.pose.unwrap_or(false),

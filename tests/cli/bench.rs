@@ -64,6 +64,62 @@ fn strangers_photos_and_nets_have_the_yardsticks_keys() {
     assert_eq!(lines[3]["shape"], serde_json::json!([2, 3, 112, 112]));
 }
 
+const HTTP_KEYS: [&str; 10] =
+    ["what", "class", "clients", "requests", "requests_per_s", "photos_per_s", "errors", "p50_ms", "p95_ms", "p99_ms"];
+
+#[test]
+fn a_running_server_is_driven_by_both_classes_and_nobody_is_marked() {
+    let place = Place::new();
+    place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
+    let (a, b) = (portrait_path("obama3"), portrait_path("biden"));
+    place.run(&["bench", "http", &a]).failed_saying("no server runs on the data folder");
+    let _server = place.serve();
+    let lines = place
+        .run(&[
+            "bench",
+            "http",
+            &a,
+            "--clients",
+            "2",
+            "--bulk-photos",
+            &b,
+            "--bulk-clients",
+            "3",
+            "--group",
+            "class",
+            "--seconds",
+            "0.5",
+        ])
+        .succeeded()
+        .json();
+    assert_eq!(lines.len(), 2);
+    for (line, class, clients) in [(&lines[0], "interactive", 2), (&lines[1], "bulk", 3)] {
+        assert_keys(line, &HTTP_KEYS);
+        assert_eq!((&line["what"], &line["class"], &line["clients"]), (&"http".into(), &class.into(), &clients.into()));
+        assert_eq!(line["errors"], serde_json::json!({}), "{line}");
+        let number = |key: &str| line[key].as_f64().unwrap();
+        assert!(number("requests") >= f64::from(clients), "{line}");
+        assert!(number("photos_per_s") > 0.0 && number("p50_ms") > 0.0 && number("p99_ms") >= number("p50_ms"));
+    }
+    let seen = place.run(&["recognize", &a, "--group", "class", "--json"]).succeeded().json();
+    assert_eq!(seen[1]["present"][0]["attendance"], "marked", "the bench had marked nobody");
+}
+
+#[test]
+fn a_server_elsewhere_is_driven_by_its_address_and_key() {
+    let place = Place::new();
+    let photo = portrait_path("biden");
+    let _server = place.serve();
+    let address = std::fs::read_to_string(rollcall::app::address_path(&place.data())).unwrap();
+    let key = std::fs::read_to_string(place.data().join("default.key")).unwrap();
+    let url = format!("http://{}", address.trim());
+    let drive = |key: &str| rollcall(&["bench", "http", &photo, "--url", &url, "--key", key, "--seconds", "0.1"]);
+    let lines = drive(key.trim()).succeeded().json();
+    assert_eq!((lines.len(), &lines[0]["class"]), (1, &"interactive".into()));
+    assert!(lines[0]["photos_per_s"].as_f64().unwrap() > 0.0);
+    drive("rk_wrong").failed_saying("the server says unauthenticated");
+}
+
 #[test]
 fn models_are_verified_and_the_blur_direction_is_estimated_again() {
     let place = Place::new();

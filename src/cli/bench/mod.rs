@@ -1,5 +1,7 @@
-//! `rollcall bench`: accuracy and speed of the server's own parts, one JSON object a line. No data folder is touched.
+//! `rollcall bench`: accuracy and speed, one JSON object a line. `http` drives a running server; the others use the
+//! server's own parts and touch no data folder.
 
+mod http;
 mod nets;
 mod pairs;
 mod photos;
@@ -42,6 +44,8 @@ enum Bench {
     Photos(photos::PhotosArgs),
     /// Milliseconds of each network on one thread.
     Nets(nets::NetsArgs),
+    /// Requests a second of a running server, and how long each took.
+    Http(http::HttpArgs),
 }
 
 /// What every bench on photos takes.
@@ -58,6 +62,7 @@ pub(super) fn run(common: &Common, args: &BenchArgs) -> Result<()> {
         Bench::Strangers(args) => strangers::run(common, args),
         Bench::Photos(args) => photos::run(common, args),
         Bench::Nets(args) => nets::run(common, args),
+        Bench::Http(args) => http::run(common, args),
     }
 }
 

@@ -9,13 +9,13 @@ use crate::{
     domain::{GroupId, PersonId, TenantId, TenantScope},
     error::{Error, Result},
     pipeline::{full, messages::EncodedImage, request::FaceChoice},
-    runtime::{Faults, ServiceClass},
+    runtime::Faults,
     service::{
         Service,
         enrol::{Enrolled, FacesAdded, NewPerson},
         groups::NewGroup,
         people::PersonView,
-        recognise::{IdentifyParams, Recognition, RecognizeParams},
+        recognise::{IdentifyParams, Recognition, RecognizeParams, RequestClass},
     },
     telemetry::logging,
 };
@@ -97,7 +97,7 @@ impl Local {
         match &wanted.group {
             Some(group) => {
                 let params = RecognizeParams::from(wanted);
-                self.service().recognize(&self.scope, group, images, &params, ServiceClass::Bulk).await
+                self.service().recognize(&self.scope, group, images, &params).await
             }
             None => self.service().identify(&self.scope, images, &IdentifyParams::from(wanted)).await,
         }
@@ -119,6 +119,7 @@ impl From<&Recognize> for RecognizeParams {
             margin: wanted.margin,
             liveness: Some(wanted.liveness),
             annotate: Some(wanted.annotate),
+            class: Some(RequestClass::Bulk),
             ..Self::default()
         }
     }

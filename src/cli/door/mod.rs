@@ -8,7 +8,8 @@ use std::{io, path::Path, time::Duration};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
-use self::{local::Local, server::Server};
+use self::local::Local;
+pub(super) use self::server::Server;
 use super::TenantArgs;
 use crate::{
     config::Settings,

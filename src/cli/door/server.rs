@@ -57,13 +57,9 @@ impl Server {
     ///
     /// # Errors
     /// `Invalid` if a server answers and there is no key for it.
-    pub(super) async fn find(data: &Path, tenant: &TenantArgs) -> Result<Option<Self>> {
+    pub(in crate::cli) async fn find(data: &Path, tenant: &TenantArgs) -> Result<Option<Self>> {
         let Some(address) = address(data) else { return Ok(None) };
-        // The server is on this machine: a proxy for the outer world has no part in it.
-        let client = Client::builder()
-            .no_proxy()
-            .build()
-            .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))?;
+        let client = client()?;
         let (Ok(root), Ok(api)) =
             (Url::parse(&format!("http://{address}/health/live")), Url::parse(&format!("http://{address}/api/v1")))
         else {
@@ -73,6 +69,17 @@ impl Server {
             Ok(answer) if answer.status().is_success() => Ok(Some(Self { client, api, key: key(data, tenant)? })),
             _ => Ok(None),
         }
+    }
+
+    /// The server at an address of the form `http://HOST:PORT`, whether it answers or not.
+    ///
+    /// # Errors
+    /// `Invalid` if that is no such address, or if there is no key.
+    pub(in crate::cli) fn at(url: &str, data: &Path, tenant: &TenantArgs) -> Result<Self> {
+        let bad = || Error::invalid("the server's address looks like http://127.0.0.1:8080").with_code("invalid_url");
+        let mut api = Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(bad)?;
+        api.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend(["api", "v1"]);
+        Ok(Self { client: client()?, api, key: key(data, tenant)? })
     }
 
     pub(super) async fn create_group(&self, new: &NewGroup) -> Result<()> {
@@ -119,13 +126,36 @@ impl Server {
     }
 
     /// Sends images from memory together with `params`.
-    async fn upload<T: DeserializeOwned>(
+    pub(in crate::cli) async fn upload<T: DeserializeOwned>(
         &self,
         method: Method,
         route: &[&str],
         params: &impl Serialize,
         images: &[Bytes],
     ) -> Result<T> {
+        answer(self.form(method, route, params, images)?).await
+    }
+
+    /// The same with the answer read to its end and thrown away; its status, or `None` if the connection was lost.
+    pub(in crate::cli) async fn upload_status(
+        &self,
+        method: Method,
+        route: &[&str],
+        params: &impl Serialize,
+        images: &[Bytes],
+    ) -> Result<Option<StatusCode>> {
+        let Ok(response) = self.form(method, route, params, images)?.send().await else { return Ok(None) };
+        let status = response.status();
+        Ok(response.bytes().await.is_ok().then_some(status))
+    }
+
+    fn form(
+        &self,
+        method: Method,
+        route: &[&str],
+        params: &impl Serialize,
+        images: &[Bytes],
+    ) -> Result<RequestBuilder> {
         let mut form = Form::new();
         for (name, text) in text_fields(params)? {
             form = form.text(name, text);
@@ -134,8 +164,16 @@ impl Server {
             // The file's own name stays here: it may be a person's.
             form = form.part("images", Part::stream(image.clone()).file_name(index.to_string()));
         }
-        answer(self.request(method, route)?.multipart(form)).await
+        Ok(self.request(method, route)?.multipart(form))
     }
+}
+
+/// Connects without a proxy: the server is on this machine or near it.
+fn client() -> Result<Client> {
+    Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))
 }
 
 /// Where a server of this data folder listens, or did when it last ran.
@@ -252,6 +290,19 @@ mod tests {
         ] {
             fs::write(app::address_path(data.path()), written).unwrap();
             assert_eq!(address(data.path()), reached.map(|text| text.parse().unwrap()), "{written}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_end_in_a_slash_and_must_be_plain_http() {
+        let tenant = TenantArgs { tenant: "t".parse().unwrap(), key: Some("k".into()) };
+        let at = |url| Server::at(url, Path::new(""), &tenant);
+        for url in ["http://host:81", "http://host:81/"] {
+            assert_eq!(at(url).unwrap().api.as_str(), "http://host:81/api/v1");
+        }
+        assert_eq!(at("http://host/rollcall/").unwrap().api.as_str(), "http://host/rollcall/api/v1");
+        for url in ["host:81", "https://host", "mailto:host", ""] {
+            assert_eq!(at(url).err().unwrap().code(), "invalid_url", "{url}");
         }
     }
 
