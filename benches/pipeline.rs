@@ -1,11 +1,7 @@
 //! Photos through the real pipeline with the real networks, from a JPEG's bytes to the faces or their vectors, on all
 //! cores. The photos are composed of the tests' portraits. Throughput counts photos.
 
-#![expect(
-    clippy::expect_used,
-    missing_docs,
-    reason = "a bench that cannot run has nobody to tell; criterion names its groups"
-)]
+#![expect(clippy::expect_used, reason = "a bench that cannot run has nobody to tell")]
 
 use std::{path::Path, time::Duration};
 
