@@ -1,11 +1,7 @@
 //! Each network on one thread, at batches of 1, 8 and 16; `ROLLCALL_ISA` forces an instruction set.
 //! Throughput counts images (faces, crops or photos).
 
-#![expect(
-    clippy::expect_used,
-    missing_docs,
-    reason = "a bench that cannot run has nobody to tell; criterion names its groups"
-)]
+#![expect(clippy::expect_used, reason = "a bench that cannot run has nobody to tell")]
 
 use std::hint::black_box;
 

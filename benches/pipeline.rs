@@ -12,10 +12,11 @@ use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use rollcall::{
     app::App,
     config::Settings,
-    domain::TenantScope,
+    domain::{TenantScope, attendance::LivenessPolicy},
     pipeline::{
         Pipeline,
-        messages::{EncodedImage, FaceChoice, Wanted},
+        messages::EncodedImage,
+        request::{FaceChoice, Wanted},
     },
     runtime::{Faults, ServiceClass},
 };
@@ -54,7 +55,7 @@ fn wanted(embed: bool) -> Wanted {
         faces: FaceChoice::All,
         embed,
         measure: false,
-        liveness: false,
+        liveness: LivenessPolicy::Off,
         pose: false,
         search: None,
         mark: None,
