@@ -86,6 +86,7 @@ impl Attendance {
             outcomes[index].mark = match marked {
                 MarkOutcome::Marked(_) => Mark::Marked,
                 MarkOutcome::Already(_) => Mark::AlreadyMarked,
+                MarkOutcome::Gone => Mark::NotMarked,
             };
         }
         ticket.note_time(HERE.name(), started.elapsed());

@@ -8,7 +8,7 @@ use super::{
     Store,
     codec::Record,
     db::{Read, Transaction},
-    groups::{require_group, require_person},
+    groups::{on_roster, require_group},
     keys,
 };
 use crate::{
@@ -40,18 +40,20 @@ pub enum MarkOutcome {
     Marked(AttendanceRecord),
     /// The person had this record in the session already; nothing was written.
     Already(AttendanceRecord),
+    /// The person was deleted, or taken off the group's roster, since they were recognised; nothing was written.
+    Gone,
 }
 
 impl Store {
     /// Marks a person present unless the session has them already: however many calls run at once, one writes.
-    /// Errors: `NotFound` `group_not_found` or `person_not_found`.
+    /// Errors: `NotFound` `group_not_found`.
     pub async fn mark_once(&self, scope: &TenantScope, record: AttendanceRecord) -> Result<MarkOutcome> {
         let tenant = scope.tenant().clone();
         self.write(move |transaction| mark(transaction, &tenant, record)).await
     }
 
-    /// [`Self::mark_once`] for all of a photo's people in one transaction, with outcomes in the order of `records`.
-    /// An error means that none was marked.
+    /// [`Self::mark_once`] for all of a photo's people in one transaction, with outcomes in the order of `records`:
+    /// somebody who has gone keeps nobody else from being marked. An error means that none was marked.
     pub async fn mark_many(&self, scope: &TenantScope, records: Vec<AttendanceRecord>) -> Result<Vec<MarkOutcome>> {
         let tenant = scope.tenant().clone();
         self.write(move |transaction| records.into_iter().map(|record| mark(transaction, &tenant, record)).collect())
@@ -89,7 +91,10 @@ impl Store {
 
 fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: AttendanceRecord) -> Result<MarkOutcome> {
     require_group(transaction, tenant, &record.group)?;
-    require_person(transaction, tenant, &record.person)?;
+    // Erasing a person takes them off every roster, so this covers both ways of being gone.
+    if !on_roster(transaction, tenant, &record.group, &record.person)? {
+        return Ok(MarkOutcome::Gone);
+    }
     let key = keys::attendance(tenant, &record.group, record.date, &record.person);
     if let Some(existing) = transaction.get(&key)? {
         return Ok(MarkOutcome::Already(existing));

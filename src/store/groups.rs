@@ -148,6 +148,10 @@ pub(super) fn require_person(read: &impl Read, tenant: &TenantId, person: &Perso
     if read.has(&keys::person(tenant, person))? { Ok(()) } else { Err(person_not_found()) }
 }
 
+pub(super) fn on_roster(read: &impl Read, tenant: &TenantId, group: &GroupId, person: &PersonId) -> Result<bool> {
+    read.has(&keys::member(tenant, group, person))
+}
+
 pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
     read.scan(&keys::memberships(tenant, person), None).collect()
 }

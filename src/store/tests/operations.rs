@@ -217,6 +217,7 @@ async fn a_hundred_marks_at_once_make_one_record() {
         match task.await.unwrap() {
             MarkOutcome::Marked(record) => marked.push(record),
             MarkOutcome::Already(record) => already.push(record),
+            MarkOutcome::Gone => panic!("p is on the roster"),
         }
     }
     assert_eq!((marked.len(), already.len()), (1, 99));
@@ -228,8 +229,8 @@ async fn a_hundred_marks_at_once_make_one_record() {
 async fn attendance_is_listed_by_time_and_can_be_taken_back() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
-    for name in ["p1", "p2", "p3"] {
-        fixture.enrol(name, &[], vec![]).await.unwrap();
+    for name in ["p1", "p2"] {
+        fixture.enrol(name, &["a", "b"], vec![]).await.unwrap();
     }
     let mut late = record("a", "p1", 29);
     late.at += 5.minutes();
@@ -253,10 +254,28 @@ async fn attendance_is_listed_by_time_and_can_be_taken_back() {
     let again = record("a", "p1", 29);
     assert_eq!(fixture.mark_once(&t, again.clone()).await.unwrap(), MarkOutcome::Marked(again));
 
-    let mixed = vec![record("a", "p3", 29), record("a", "z", 29)];
-    assert_eq!(fixture.mark_many(&t, mixed).await.unwrap_err().code(), "person_not_found");
-    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap().len(), 2, "none of the batch was marked");
+    let mixed = vec![record("a", "p2", 31), record("z", "p2", 31)];
+    assert_eq!(fixture.mark_many(&t, mixed).await.unwrap_err().code(), "group_not_found");
+    let none = fixture.attendance(&t, &gid("a"), date(2026, 3, 31)).await.unwrap();
+    assert_eq!(none, [], "none of the batch was marked");
     assert_eq!(fixture.attendance(&t, &gid("z"), day).await.unwrap_err().code(), "group_not_found");
+}
+
+#[tokio::test]
+async fn whoever_went_since_the_photo_is_not_marked_and_keeps_nobody_else_from_it() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["deleted", "taken_off", "present"] {
+        fixture.enrol(name, &["a", "b"], vec![]).await.unwrap();
+    }
+    let photo = ["deleted", "taken_off", "present"].map(|name| record("a", name, 29)).to_vec();
+    fixture.delete_person(&t, &id("deleted")).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("taken_off")).await.unwrap();
+    let outcomes = fixture.mark_many(&t, photo.clone()).await.unwrap();
+    assert_eq!(outcomes, [MarkOutcome::Gone, MarkOutcome::Gone, MarkOutcome::Marked(photo[2].clone())]);
+    assert_eq!(fixture.attendance(&t, &gid("a"), date(2026, 3, 29)).await.unwrap(), photo[2..]);
+    let elsewhere = record("b", "taken_off", 29);
+    assert_eq!(fixture.mark_once(&t, elsewhere.clone()).await.unwrap(), MarkOutcome::Marked(elsewhere));
 }
 
 /// All keys and values under the tenant `t`.
@@ -314,11 +333,11 @@ async fn tenants_with_identical_ids_never_meet() {
         fixture.remove_member(&t2, &gid("a"), &id("p")).await.err(),
         fixture.groups_of(&t2, &id("p")).await.err(),
         fixture.undo_mark(&t2, &gid("a"), marked.id).await.err(),
-        fixture.mark_once(&t2, record("a", "p", 29)).await.err(),
     ];
     for error in not_found {
         assert_eq!(error.unwrap().kind(), ErrorKind::NotFound);
     }
+    assert_eq!(fixture.mark_once(&t2, record("a", "p", 29)).await.unwrap(), MarkOutcome::Gone);
     assert!(fixture.people(&t2, None, 10).await.unwrap().is_empty());
     assert!(fixture.roster(&t2, &gid("a")).await.unwrap().is_empty());
     assert!(fixture.attendance(&t2, &gid("a"), day).await.unwrap().is_empty());
