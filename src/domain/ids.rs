@@ -13,12 +13,14 @@ pub const MAX_ID_BYTES: usize = 128;
 /// The longest name, in Unicode scalar values.
 pub const MAX_NAME_CHARS: usize = 200;
 
-/// Checks an identifier given by a client: 1–128 of letters, digits and `._-@:/+ `, not blank at either end.
+/// Checks an identifier given by a client: 1–128 of letters, digits and `._-@:/+ `, not blank at either end. Neither
+/// `.` nor `..`: URL clients take such a path segment out, even percent-encoded, and would reach another route.
 fn check_id(text: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@:/+ ".contains(c);
-    if text.is_empty() || text.len() > MAX_ID_BYTES || !text.chars().all(allowed) || text.trim() != text {
+    let fits = (1..=MAX_ID_BYTES).contains(&text.len()) && text.chars().all(allowed) && text.trim() == text;
+    if !fits || [".", ".."].contains(&text) {
         return Err(Error::invalid(format!(
-            "an id is 1 to {MAX_ID_BYTES} of letters, digits and ._-@:/+ or inner spaces"
+            "an id is 1 to {MAX_ID_BYTES} of letters, digits and ._-@:/+ or inner spaces, and not . or .."
         ))
         .with_code("invalid_id"));
     }
@@ -155,10 +157,10 @@ mod tests {
 
     #[test]
     fn ids_take_the_documented_characters_and_nothing_else() {
-        for good in ["a", "2024/cs-101", "jane.doe+x@uni:1", "room 12", &"x".repeat(128)] {
+        for good in ["a", "2024/cs-101", "jane.doe+x@uni:1", "room 12", "...", "a/..", &"x".repeat(128)] {
             assert!(good.parse::<PersonId>().is_ok(), "{good}");
         }
-        for bad in ["", " a", "a ", "a\0", "é", "a?b", "a\n", &"x".repeat(129)] {
+        for bad in ["", " a", "a ", "a\0", "é", "a?b", "a\n", ".", "..", &"x".repeat(129)] {
             assert!(bad.parse::<PersonId>().is_err(), "{bad:?}");
         }
     }
