@@ -16,6 +16,8 @@ async fn the_operators_key_makes_tenants_and_opens_none() {
     assert_eq!(server.api.with_key(key).get("/api/v1/people").await.expect(200)["people"], json!([]));
     let taken = operator.post("/api/v1/tenants", &json!({ "id": "school/one", "name": "x" })).await;
     assert_eq!(taken.status, 409, "{}", taken.text());
+    let reserved = operator.post("/api/v1/tenants", &json!({ "id": "operator", "name": "x" })).await;
+    assert_eq!(reserved.problem(), (400, "invalid_id".to_owned()));
     let unnamed = operator.post("/api/v1/tenants", &json!({ "name": "x" })).await.expect(201);
     assert!(!unnamed["id"].as_str().unwrap().is_empty());
     for (path, status) in [("/api/v1/people", 403), ("/api/v1/groups", 403)] {

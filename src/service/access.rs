@@ -14,6 +14,8 @@ use crate::{
 
 /// The tenant that the first start makes.
 pub const DEFAULT_TENANT: &str = "default";
+/// No tenant may have this id: its key's file would be the operator's.
+const OPERATOR: &str = "operator";
 
 /// The right to make tenants. Got by [`Service::authenticate_operator`] only.
 #[derive(Debug)]
@@ -76,13 +78,16 @@ impl Service {
     /// Makes a tenant and its key.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken.
+    /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`.
     pub async fn create_tenant(
         &self,
         _operator: &OperatorScope,
         id: Option<TenantId>,
         name: &str,
     ) -> Result<(Tenant, SecretKey)> {
+        if id.as_ref().is_some_and(|id| id.as_str() == OPERATOR) {
+            return Err(Error::invalid("a tenant cannot have the id operator").with_code("invalid_id"));
+        }
         let tenant = Tenant {
             id: id.unwrap_or_else(TenantId::generate),
             name: checked_name(name)?,
@@ -102,7 +107,7 @@ pub fn unauthenticated() -> Error {
 
 /// Where the first start leaves the operator's key.
 pub fn operator_key_path(data: &Path) -> PathBuf {
-    data.join("operator.key")
+    data.join(format!("{OPERATOR}.key"))
 }
 
 /// Where a tenant's key is looked for by the command line; the first start leaves that of `default` there.
@@ -116,10 +121,16 @@ pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
 /// replaces, never a stored key that nobody has.
 ///
 /// # Errors
-/// `Storage` if a file or the store cannot be written.
+/// `Storage` if a file or the store cannot be written, or the store cannot be read: a damaged tenant is not a missing one,
+/// and its key is left alone.
 pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
-    if store.tenant(&TenantScope::granted(tenant.clone())).await.is_err() {
+    let missing = match store.tenant(&TenantScope::granted(tenant.clone())).await {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(error),
+    };
+    if missing {
         let path = tenant_key_path(data, &tenant);
         let key = SecretKey::generate()?;
         write_secret(&path, &key)?;
@@ -137,10 +148,10 @@ pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<(
     Ok(())
 }
 
-/// Writes a key durably to a file that only its owner can read.
+/// Writes a key durably, its name in the folder too, to a file that only its owner can read.
 fn write_secret(path: &Path, key: &SecretKey) -> Result<()> {
     use std::{
-        fs::{self, OpenOptions},
+        fs::{self, File, OpenOptions},
         io::Write,
         os::unix::fs::OpenOptionsExt,
     };
@@ -153,5 +164,9 @@ fn write_secret(path: &Path, key: &SecretKey) -> Result<()> {
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     writeln!(file, "{}", key.reveal()).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    file.sync_all().map_err(failed)?;
+    match path.parent() {
+        Some(folder) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed),
+        None => Ok(()),
+    }
 }

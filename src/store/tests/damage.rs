@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::*;
-use crate::error::ErrorKind;
+use crate::{error::ErrorKind, service::access};
 
 const PEOPLE: usize = 200;
 
@@ -133,6 +133,27 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
     assert!(fixture.is_healthy());
     fixture.delete_person(&scope("t"), &id("p")).await.unwrap();
     assert_eq!(ids(&fixture.people(&scope("t"), None, 10).await.unwrap()), ["q"]);
+}
+
+#[tokio::test]
+async fn a_damaged_tenant_is_not_taken_for_a_missing_one() {
+    let fixture = Fixture::new().await;
+    let data = tempfile::tempdir().unwrap();
+    access::first_start(&fixture, data.path(), now()).await.unwrap();
+    let key_file = access::tenant_key_path(data.path(), scope(access::DEFAULT_TENANT).tenant());
+    let key = fs::read(&key_file).unwrap();
+    access::first_start(&fixture, data.path(), now()).await.unwrap();
+    fixture
+        .write(|transaction| {
+            let at = crate::store::keys::tenant(scope(access::DEFAULT_TENANT).tenant());
+            transaction.put_bytes(at, b"\x01\x06rubbish".to_vec());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let error = access::first_start(&fixture, data.path(), now()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "damaged_record"));
+    assert_eq!(fs::read(&key_file).unwrap(), key, "the key that opens the tenant is left alone");
 }
 
 #[tokio::test]
