@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -113,12 +113,14 @@ impl App {
     pub async fn serve(self, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
         let failed = |error: std::io::Error| Error::internal("the listening socket failed").with_source(error);
         let address = listener.local_addr().map_err(failed)?;
+        let instance = new_instance()?;
         let state = ApiState {
             service: self.service.clone(),
             limits: self.settings.limits.clone(),
             health: self.health.clone(),
             supervisor: Arc::clone(&self.supervisor),
             metrics: self.metrics.clone(),
+            instance: instance.clone(),
         };
         let metrics = self.metrics.clone();
         let server = HttpServer::new(move || {
@@ -132,7 +134,7 @@ impl App {
         .listen(listener)
         .map_err(failed)?
         .run();
-        let address_file = AddressFile::write(&self.settings.server.data, &address.to_string())?;
+        let address_file = AddressFile::write(&self.settings.server.data, address, &instance)?;
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         let handle = server.handle();
         let health = self.health.clone();
@@ -229,14 +231,23 @@ impl Observer for Reporter {
     }
 }
 
-/// Where the command line finds the running server; removed at a clean stop. A stale one after a crash does no harm:
-/// nobody answers there, and the store's lock decides who may open it.
+/// 128 random bits that tell this start of the server from every other listener its address may ever have.
+fn new_instance() -> Result<Arc<str>> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::internal("the system gives no random numbers").with_source(error))?;
+    Ok(hex::encode(bytes).into())
+}
+
+/// Where the command line finds the running server: its address, then its instance, a line each; removed at a clean
+/// stop. After a crash it stays, and anybody may listen at its address: whoever does not answer with the instance is no
+/// server of this folder and gets no key.
 struct AddressFile(PathBuf);
 
 impl AddressFile {
-    fn write(data: &Path, address: &str) -> Result<Self> {
+    fn write(data: &Path, address: SocketAddr, instance: &str) -> Result<Self> {
         let path = address_path(data);
-        fs::write(&path, address)
+        fs::write(&path, format!("{address}\n{instance}\n"))
             .map_err(|error| Error::storage(format!("cannot write {}", path.display())).with_source(error))?;
         Ok(Self(path))
     }
@@ -249,7 +260,7 @@ impl Drop for AddressFile {
     }
 }
 
-/// The file with the running server's address.
+/// The file with the running server's address and instance.
 pub fn address_path(data: &Path) -> PathBuf {
     data.join("server.address")
 }

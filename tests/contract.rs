@@ -210,7 +210,14 @@ async fn head_answers_like_get_without_a_body() {
 async fn health_and_metrics_are_public_on_loopback() {
     let server = TestServer::start().await;
     let stranger = server.api.without_key();
-    assert_eq!(stranger.get("/health/live").await.expect(200)["status"], "live");
+    let live = stranger.get("/health/live").await.expect(200);
+    assert_eq!(live["status"], "live");
+    let written = async || std::fs::read_to_string(server.data().join("server.address")).unwrap_or_default();
+    eventually("the address is written", async || written().await.ends_with('\n')).await;
+    let written = written().await;
+    let lines: Vec<&str> = written.lines().collect();
+    assert_eq!(lines, [server.api.address(), live["instance"].as_str().unwrap()]);
+    assert_eq!(lines[1].len(), 32);
     let ready = stranger.get("/health/ready").await.expect(200);
     assert_eq!(ready["status"], "ready");
     let names: Vec<&str> =

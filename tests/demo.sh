@@ -37,7 +37,7 @@ until [ -s "$work/data/server.address" ]; do
     fi
     sleep 0.1
 done
-echo "listening on $(cat "$work/data/server.address")"
+echo "listening on $(head -n 1 "$work/data/server.address")"
 
 echo
 echo "== enrolling the class: one folder a person"

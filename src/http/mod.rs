@@ -42,6 +42,8 @@ pub struct ApiState {
     pub supervisor: Arc<Supervisor>,
     /// Counts and seconds.
     pub metrics: Metrics,
+    /// This start of the server, as its address file names it.
+    pub instance: Arc<str>,
 }
 
 /// The largest JSON body without images, in bytes.

@@ -26,9 +26,9 @@ fn docs_page() -> Config<'static> {
     Config::default().validator_url("none")
 }
 
-/// The process answers.
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "live" }))
+/// The process answers, and says which start of the server it is.
+async fn live(state: Data<ApiState>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "live", "instance": &*state.instance }))
 }
 
 /// Photos can be served: no stage was given up, the store writes, nobody asked to stop.

@@ -1,6 +1,10 @@
 //! Both doors: the server's where one answers, the store itself where none does, on one and the same data.
 
-use std::net::TcpListener;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::mpsc,
+};
 
 use rollcall::store::{Store, StoreOptions};
 
@@ -71,13 +75,43 @@ fn a_locked_store_without_a_server_is_told() {
         .failed_saying("is in use by another process, and no server answers");
 }
 
+/// What a server that crashed leaves behind.
+fn leave_address(place: &Place, address: SocketAddr) {
+    std::fs::write(rollcall::app::address_path(&place.data()), format!("{address}\n0123456789abcdef\n")).unwrap();
+}
+
+#[test]
+fn a_stranger_at_the_old_address_who_plays_a_server_gets_no_key() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.data()).unwrap();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    leave_address(&place, stranger.local_addr().unwrap());
+    let (heard, requests) = mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in stranger.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = [0; 4096];
+            let length = connection.read(&mut request).unwrap();
+            heard.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
+            let body = r#"{"status":"live","instance":"fedcba9876543210"}"#;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+    let photo = portrait_path("biden");
+    place.run(&["recognize", &photo, "--key", "rk_secret"]).succeeded().says("unknown faces: 1");
+    let requests: Vec<String> = requests.try_iter().collect();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].starts_with("GET /health/live") && !requests[0].contains("rk_secret"), "{requests:?}");
+}
+
 #[test]
 fn something_else_at_the_old_address_is_no_server() {
     let place = Place::new();
     std::fs::create_dir_all(place.data()).unwrap();
     // Bound and never accepting HTTP: closed as soon as somebody connects.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    std::fs::write(rollcall::app::address_path(&place.data()), other.local_addr().unwrap().to_string()).unwrap();
+    leave_address(&place, other.local_addr().unwrap());
     std::thread::spawn(move || while other.accept().is_ok() {});
     place.run(&["recognize", &portrait_path("biden")]).succeeded().says("unknown faces: 1");
 }

@@ -28,7 +28,7 @@ impl ServerProcess {
         let child = serve(data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let address = async || fs::read_to_string(&address_file).ok().filter(|address| !address.is_empty());
         eventually("the server writes its address", async || address().await.is_some()).await;
-        let url = format!("http://{}", address().await.unwrap());
+        let url = format!("http://{}", address().await.unwrap().lines().next().unwrap());
         Self { api: Api::new(url, read_key(data, "default.key")), child }
     }
 

@@ -39,6 +39,12 @@ pub(in crate::cli) struct Server {
     key: String,
 }
 
+/// What a live server says of itself.
+#[derive(Deserialize)]
+struct Live {
+    instance: String,
+}
+
 /// The envelope of every error.
 #[derive(Deserialize)]
 struct ErrorAnswer {
@@ -53,20 +59,22 @@ struct ErrorDetail {
 }
 
 impl Server {
-    /// The server that wrote its address into the data folder, if it still answers there.
+    /// The server that wrote its address into the data folder, if it still answers there. Another process may have
+    /// the address by now, so no key is looked for before the instance is found to be the one written.
     ///
     /// # Errors
     /// `Invalid` if a server answers and there is no key for it.
     pub(in crate::cli) async fn find(data: &Path, tenant: &TenantArgs) -> Result<Option<Self>> {
-        let Some(address) = address(data) else { return Ok(None) };
+        let Some((address, instance)) = address(data) else { return Ok(None) };
         let client = client()?;
         let (Ok(root), Ok(api)) =
             (Url::parse(&format!("http://{address}/health/live")), Url::parse(&format!("http://{address}/api/v1")))
         else {
             return Ok(None);
         };
-        match client.get(root).timeout(SIGN_OF_LIFE).send().await {
-            Ok(answer) if answer.status().is_success() => Ok(Some(Self { client, api, key: key(data, tenant)? })),
+        let Ok(answer) = client.get(root).timeout(SIGN_OF_LIFE).send().await else { return Ok(None) };
+        match answer.json::<Live>().await {
+            Ok(live) if live.instance == instance => Ok(Some(Self { client, api, key: key(data, tenant)? })),
             _ => Ok(None),
         }
     }
@@ -176,16 +184,18 @@ fn client() -> Result<Client> {
         .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))
 }
 
-/// Where a server of this data folder listens, or did when it last ran.
-fn address(data: &Path) -> Option<SocketAddr> {
-    let mut address: SocketAddr = fs::read_to_string(app::address_path(data)).ok()?.trim().parse().ok()?;
+/// Where a server of this data folder listens, or did when it last ran, and the instance it is.
+fn address(data: &Path) -> Option<(SocketAddr, String)> {
+    let written = fs::read_to_string(app::address_path(data)).ok()?;
+    let (address, instance) = written.trim_end().split_once('\n')?;
+    let mut address: SocketAddr = address.parse().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    Some(address)
+    Some((address, instance.to_owned()))
 }
 
 /// The key that was given, or the one in the data folder.
@@ -283,13 +293,15 @@ mod tests {
     fn a_server_for_all_addresses_is_reached_by_loopback() {
         let data = tempfile::tempdir().unwrap();
         for (written, reached) in [
-            ("0.0.0.0:81\n", Some("127.0.0.1:81")),
-            ("[::]:82", Some("[::1]:82")),
-            ("10.1.2.3:9", Some("10.1.2.3:9")),
+            ("0.0.0.0:81\nabc\n", Some("127.0.0.1:81")),
+            ("[::]:82\nabc\n", Some("[::1]:82")),
+            ("10.1.2.3:9\nabc\n", Some("10.1.2.3:9")),
+            ("10.1.2.3:9\n", None),
             ("", None),
         ] {
             fs::write(app::address_path(data.path()), written).unwrap();
-            assert_eq!(address(data.path()), reached.map(|text| text.parse().unwrap()), "{written}");
+            let expected = reached.map(|text| (text.parse().unwrap(), "abc".to_owned()));
+            assert_eq!(address(data.path()), expected, "{written}");
         }
     }
 
