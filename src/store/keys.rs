@@ -167,6 +167,10 @@ mod tests {
 
     const ID: &str = "[A-Za-z0-9._@:/+-]([A-Za-z0-9._@:/+ -]{0,6}[A-Za-z0-9._@:/+-])?";
 
+    fn id_text() -> impl Strategy<Value = String> {
+        ID.prop_filter("an id", |text| ![".", ".."].contains(&text.as_str()))
+    }
+
     fn id<T: std::str::FromStr<Err = crate::Error>>(text: &str) -> T {
         text.parse().unwrap()
     }
@@ -196,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_are_unique_and_sort_as_ids(a in (ID, ID, ID), b in (ID, ID, ID)) {
+        fn keys_are_unique_and_sort_as_ids(a in (id_text(), id_text(), id_text()), b in (id_text(), id_text(), id_text())) {
             let key = |(tenant, person, group): &(String, String, String)| {
                 membership(&id(tenant), &id(person), &id(group))
             };
