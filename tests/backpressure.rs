@@ -195,10 +195,16 @@ async fn a_chunked_body_is_refused_where_it_crosses_the_limit() {
     ];
     let (server, photo) = class(&settings).await;
     let part = "--x\r\nContent-Disposition: form-data; name=\"images\"; filename=\"a.jpg\"\r\n\r\n";
-    for (kind, start) in [(MULTIPART, part), ("application/json", "{\"images\":[\"")] {
+    let line = format!("{}\r\n", "A".repeat(98));
+    for (kind, start, filler) in [
+        (MULTIPART, part, "A"),
+        // Bytes before the first part belong to no field, and count all the same.
+        (MULTIPART, "preamble\r\n", line.as_str()),
+        ("application/json", "{\"images\":[\"", "A"),
+    ] {
         let mut request = Raw::post(&server.api, "/api/v1/detect", kind, "Transfer-Encoding: chunked");
         assert!(request.chunk(start.as_bytes()));
-        let chunk = vec![b'A'; 10_000];
+        let chunk = filler.repeat(10_000 / filler.len()).into_bytes();
         for _ in 0..LIMIT / chunk.len() - 1 {
             assert!(request.chunk(&chunk), "{kind}: up to the limit it is taken");
         }

@@ -1,10 +1,12 @@
 //! Files that are not what they should be: a clear code each, bounded memory, and no harm to the photo beside them.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage, codecs::gif::GifEncoder};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    TestServer, form,
+    Answer, TestServer, form,
     images::{encoded, jpeg, scaled},
     portrait,
 };
@@ -179,12 +181,58 @@ async fn nothing_is_fetched_on_a_clients_word() {
 
 #[tokio::test]
 async fn an_image_over_its_limit_is_refused_in_json_too() {
-    use base64::{Engine, prelude::BASE64_STANDARD};
     let server = TestServer::with(&[("limits.image_bytes", "100000")]).await;
-    let large = BASE64_STANDARD.encode(vec![0; 100_002]);
-    let answer = server.api.post("/api/v1/detect", &json!({ "images": [large] })).await;
-    assert_eq!(answer.problem(), (413, "image_too_large".to_owned()));
+    let detect = async |bytes: usize, head: &str| {
+        let image = format!("{head}{}", BASE64_STANDARD.encode(vec![0; bytes]));
+        server.api.post("/api/v1/detect", &json!({ "images": [image] })).await
+    };
+    for head in ["", "data:image/jpeg;base64,"] {
+        // Each length leaves another padding.
+        for bytes in [99_998, 99_999, 100_000] {
+            let seen = detect(bytes, head).await.expect(200);
+            assert_eq!(seen["photos"][0]["error"]["code"], "not_an_image", "{bytes}");
+        }
+        for bytes in [100_001, 100_002, 100_003] {
+            assert_eq!(detect(bytes, head).await.problem(), (413, "image_too_large".to_owned()), "{bytes}");
+        }
+    }
     let answer = server.api.post_form("/api/v1/detect", form(&[], &[&vec![0; 100_001]])).await;
     assert_eq!(answer.problem(), (413, "image_too_large".to_owned()));
+    server.is_idle().await;
+}
+
+#[tokio::test]
+async fn json_around_the_images_is_bounded() {
+    let server = TestServer::start().await;
+    let image = BASE64_STANDARD.encode(portrait("obama"));
+    let keys = |count: usize| (0..count).map(|n| format!("\"k{n}\":0")).collect::<Vec<_>>().join(",");
+    let list = |count: usize| vec!["\"\""; count].join(",");
+    let cases = [
+        ("a long value", format!("{{\"x\":[{}0]}}", "1,".repeat(1_000_000)), 413, "field_too_large"),
+        ("a deep value", format!("{{\"x\":{}", "[".repeat(1_000)), 400, "invalid_json"),
+        ("a long key", format!("{{\"{}\":1}}", "k".repeat(70_000)), 413, "field_too_large"),
+        ("many keys", format!("{{{}}}", keys(33)), 413, "field_too_large"),
+        ("an unknown key", format!("{{\"images\":[\"{image}\"],\"x\":1}}"), 400, "invalid_json"),
+        ("a key twice", "{\"x\":1,\"x\":1}".to_owned(), 400, "invalid_json"),
+        ("images twice", "{\"images\":[],\"\\u0069mages\":[]}".to_owned(), 400, "invalid_json"),
+        ("many images", format!("{{\"images\":[{}]}}", list(21)), 400, "too_many_images"),
+        ("images without end", format!("{{\"images\":[{}", list(21)), 400, "too_many_images"),
+        ("a number for an image", "{\"images\":[7]}".to_owned(), 400, "invalid_json"),
+        ("a text for the images", "{\"images\":\"\"}".to_owned(), 400, "invalid_json"),
+        ("a list", "[]".to_owned(), 400, "invalid_json"),
+        ("more behind the end", "{} {}".to_owned(), 400, "invalid_json"),
+    ];
+    let detect = async |body: String| {
+        let request = server.api.request(Method::POST, "/api/v1/detect").header("content-type", "application/json");
+        Answer::to(request.body(body)).await
+    };
+    for (what, body, status, code) in cases {
+        assert_eq!(detect(body).await.problem(), (status, code.to_owned()), "{what}");
+    }
+    let escaped = image.replace('/', "\\/");
+    assert_ne!(escaped, image);
+    let seen = detect(format!("{{\"images\":[\"{escaped}\",\"{image}\"]}}")).await.expect(200);
+    assert_eq!(seen["photos"][0]["faces"], seen["photos"][1]["faces"]);
+    assert_eq!(seen["photos"][0]["faces"].as_array().unwrap().len(), 1);
     server.is_idle().await;
 }

@@ -1,0 +1,209 @@
+//! JSON: the images as base64, the settings as the other keys. The text is taken apart in place: images stay where
+//! they are until they are decoded, and of what else a client sends only little becomes values.
+
+use std::{borrow::Cow, fmt, pin::pin};
+
+use actix_web::error::PayloadError;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, TryStreamExt};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{super::ApiState, check_count, check_image, ended_early, field_too_large, meter::Meter};
+use crate::{
+    config::Limits,
+    domain::TenantScope,
+    error::{Error, Result},
+    pipeline::{full, messages::EncodedImage},
+    runtime::{ByteBudget, Reservation},
+};
+
+/// The most bytes of keys and values beside `images`, as they stand in the text.
+const MAX_SETTINGS_BYTES: usize = 64 * 1024;
+/// The most keys beside `images`.
+const MAX_SETTINGS: usize = 32;
+
+/// The images and settings of a body whose bytes `meter` counts.
+pub(super) async fn read<P: DeserializeOwned>(
+    chunks: impl Stream<Item = Result<Bytes, PayloadError>>,
+    meter: &Meter,
+    state: &ApiState,
+    scope: &TenantScope,
+) -> Result<(Vec<EncodedImage>, P)> {
+    let mut chunks = pin!(chunks);
+    let mut text = BytesMut::with_capacity(meter.held_bytes() as usize);
+    while let Some(chunk) = chunks.try_next().await.map_err(|_| ended_early())? {
+        text.extend_from_slice(&chunk);
+    }
+    let budget = state.service.pipeline().tools().budget.clone();
+    let body = Body { text: text.freeze(), _held: meter.claim_all(), budget, scope, limits: &state.limits };
+    let (images, settings) = body.take_apart()?;
+    let params = serde_json::from_value(Value::Object(settings)).map_err(|error| unreadable(&error))?;
+    Ok((images, params))
+}
+
+/// A whole body and its memory.
+struct Body<'a> {
+    text: Bytes,
+    _held: Reservation,
+    budget: ByteBudget,
+    scope: &'a TenantScope,
+    limits: &'a Limits,
+}
+
+impl Body<'_> {
+    fn take_apart(&self) -> Result<(Vec<EncodedImage>, Map<String, Value>)> {
+        let Fields { images, settings } = fields(&self.text, self.limits)?;
+        let images = images.into_iter().enumerate().map(|(index, image)| self.decode(index, image));
+        Ok((images.collect::<Result<_>>()?, settings))
+    }
+
+    fn decode(&self, index: usize, image: &RawValue) -> Result<EncodedImage> {
+        let quoted = image.get();
+        let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let inner =
+            inner.ok_or_else(|| Error::invalid(format!("image {index} is not a string")).with_code("invalid_json"))?;
+        // Some encoders write `/` as `\/`; only then a second text is needed.
+        let (text, _unescaped) = if inner.contains('\\') {
+            let held = self.reserve(inner.len())?;
+            (Cow::Owned(serde_json::from_str(quoted).map_err(|error| unreadable(&error))?), Some(held))
+        } else {
+            (Cow::Borrowed(inner), None)
+        };
+        let base64 = strip_data_url(&text);
+        let bytes = decoded_bytes(base64);
+        check_image(bytes, self.limits)?;
+        // The decoded copy stands beside the text for a moment; both are accounted for.
+        let held = self.reserve(bytes)?;
+        let decoded = BASE64_STANDARD
+            .decode(base64)
+            .map_err(|_| Error::invalid(format!("image {index} is not base64")).with_code("invalid_base64"))?;
+        Ok(EncodedImage { bytes: decoded.into(), held })
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        self.budget.try_reserve(self.scope.tenant().as_str(), bytes as u64).map_err(full)
+    }
+}
+
+/// Browsers hand out `data:image/jpeg;base64,…`.
+fn strip_data_url(text: &str) -> &str {
+    match text.split_once(";base64,") {
+        Some((head, base64)) if head.starts_with("data:") => base64,
+        _ => text,
+    }
+}
+
+/// The length of what padded base64 stands for.
+fn decoded_bytes(base64: &str) -> usize {
+    let padding = base64.bytes().rev().take(2).take_while(|&byte| byte == b'=').count();
+    (base64.len() / 4 * 3).saturating_sub(padding)
+}
+
+fn unreadable(error: &serde_json::Error) -> Error {
+    Error::invalid(format!("the JSON body cannot be read: {error}")).with_code("invalid_json")
+}
+
+/// A body's object: `images` borrowed from the text, everything else as values.
+struct Fields<'a> {
+    images: Vec<&'a RawValue>,
+    settings: Map<String, Value>,
+}
+
+fn fields<'a>(text: &'a [u8], limits: &Limits) -> Result<Fields<'a>> {
+    let mut refusal = None;
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let fields = FieldsVisitor { limits, refusal: &mut refusal }.deserialize(&mut json);
+    let whole = fields.and_then(|fields| json.end().map(|()| fields));
+    whole.map_err(|error| refusal.unwrap_or_else(|| unreadable(&error)))
+}
+
+/// Reads [`Fields`]. A limit that is crossed ends the reading at once and is left in `refusal`, since serde's errors
+/// are text.
+struct FieldsVisitor<'l> {
+    limits: &'l Limits,
+    refusal: &'l mut Option<Error>,
+}
+
+fn refuse<E: de::Error>(refusal: &mut Option<Error>, error: Error) -> E {
+    *refusal = Some(error);
+    E::custom("over a limit")
+}
+
+impl<'de> DeserializeSeed<'de> for FieldsVisitor<'_> {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FieldsVisitor<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let twice = || de::Error::custom("a key is there twice");
+        let Self { limits, refusal } = self;
+        let (mut images, mut settings, mut settings_bytes) = (None, Map::new(), 0);
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            settings_bytes += key.get().len();
+            if settings_bytes > MAX_SETTINGS_BYTES {
+                return Err(refuse(refusal, field_too_large("the settings are too long")));
+            }
+            let key: String = serde_json::from_str(key.get()).map_err(de::Error::custom)?;
+            if key == "images" {
+                let seed = ImagesVisitor { limits, refusal: &mut *refusal };
+                if images.replace(map.next_value_seed(seed)?).is_some() {
+                    return Err(twice());
+                }
+                continue;
+            }
+            let value = map.next_value::<&RawValue>()?.get();
+            settings_bytes += value.len();
+            if settings_bytes > MAX_SETTINGS_BYTES || settings.len() == MAX_SETTINGS {
+                return Err(refuse(refusal, field_too_large("the settings are too many or too long")));
+            }
+            let value = serde_json::from_str(value).map_err(de::Error::custom)?;
+            if settings.insert(key, value).is_some() {
+                return Err(twice());
+            }
+        }
+        Ok(Fields { images: images.unwrap_or_default(), settings })
+    }
+}
+
+/// Reads the list of images, up to the most that fit into one request.
+struct ImagesVisitor<'l> {
+    limits: &'l Limits,
+    refusal: &'l mut Option<Error>,
+}
+
+impl<'de> DeserializeSeed<'de> for ImagesVisitor<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ImagesVisitor<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of images")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut images = Vec::new();
+        while let Some(image) = list.next_element()? {
+            check_count(images.len() + 1, self.limits).map_err(|error| refuse(self.refusal, error))?;
+            images.push(image);
+        }
+        Ok(images)
+    }
+}

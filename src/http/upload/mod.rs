@@ -1,0 +1,78 @@
+//! Bodies with images: multipart (field `images`, repeated) or JSON with base64. Memory is taken from the byte budget
+//! before it is used, so no number of clients can make the server grow.
+
+mod json;
+mod meter;
+mod multipart;
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
+use serde::de::DeserializeOwned;
+
+use self::meter::Meter;
+use super::{ApiState, auth, error::ApiError};
+use crate::{
+    config::Limits,
+    domain::TenantScope,
+    error::{Error, ErrorKind, Result},
+    pipeline::messages::EncodedImage,
+};
+
+/// A tenant's request with images and the settings `P`.
+pub(super) struct Upload<P> {
+    pub(super) scope: TenantScope,
+    pub(super) images: Vec<EncodedImage>,
+    pub(super) params: P,
+}
+
+impl<P: DeserializeOwned + 'static> FromRequest for Upload<P> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move { Ok(read(&request, payload).await?) })
+    }
+}
+
+/// Checks the key first: nobody's memory is taken for a stranger.
+async fn read<P: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<Upload<P>> {
+    let state: Data<ApiState> = auth::state(request)?;
+    let scope = state.service.authenticate(&auth::key(request)?).await?;
+    let meter = Meter::admit(request.headers(), &state, &scope)?;
+    let chunks = meter.stream(payload);
+    let outcome = match request.content_type().to_ascii_lowercase().as_str() {
+        "multipart/form-data" => multipart::read(request.headers(), chunks, &meter, &state.limits).await,
+        "application/json" => json::read(chunks, &meter, &state, &scope).await,
+        _ => Err(Error::new(ErrorKind::Unsupported, "send multipart/form-data or application/json")
+            .with_code("unsupported_content_type")),
+    };
+    // What stopped the stream says more than what its reader made of the end.
+    let (images, params) = outcome.map_err(|error| meter.refusal().unwrap_or(error))?;
+    Ok(Upload { scope, images, params })
+}
+
+fn check_count(images: usize, limits: &Limits) -> Result<()> {
+    if images > limits.request_images {
+        let message = format!("at most {} images fit into one request", limits.request_images);
+        return Err(Error::invalid(message).with_code("too_many_images"));
+    }
+    Ok(())
+}
+
+fn check_image(bytes: usize, limits: &Limits) -> Result<()> {
+    if bytes as u64 > limits.image_bytes {
+        let message = format!("an image is at most {} bytes", limits.image_bytes);
+        return Err(Error::new(ErrorKind::TooLarge, message).with_code("image_too_large"));
+    }
+    Ok(())
+}
+
+fn field_too_large(message: &'static str) -> Error {
+    Error::new(ErrorKind::TooLarge, message).with_code("field_too_large")
+}
+
+fn ended_early() -> Error {
+    Error::invalid("the body ended early").with_code("incomplete_body")
+}
