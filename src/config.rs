@@ -51,6 +51,7 @@ section!(
     Limits {
         image_bytes: u64,
         body_bytes: u64,
+        body_idle_seconds: u64,
         photo_pixels: u64,
         photo_side_px: u32,
         photo_faces: usize,
@@ -158,6 +159,7 @@ impl Settings {
             (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
             (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
             (self.limits.request_images >= 1, "limits.request_images is at least 1"),
+            (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
             (

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Overloaded,
     /// The service is stopping, starting or has lost a stage.
     Unavailable,
+    /// The caller fell silent in the middle of its request.
+    Timeout,
     /// The caller hung up; nobody will read the answer.
     Cancelled,
     /// The store is damaged, locked or cannot be written.
@@ -53,6 +55,7 @@ impl ErrorKind {
             Self::Unsupported => "unsupported",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
             Self::Storage => "storage",
             Self::Internal => "internal",

@@ -227,3 +227,20 @@ async fn an_image_over_its_limit_is_refused_in_a_body_within_its_own() {
     assert_eq!(answer.problem(), (413, "image_too_large".to_owned()));
     server.is_idle().await;
 }
+
+#[tokio::test]
+async fn a_body_that_falls_silent_is_given_up_with_its_memory() {
+    let (server, photo) = class(&[("limits.body_idle_seconds", "1")]).await;
+    for kind in [MULTIPART, "application/json"] {
+        let announced = Raw::post(&server.api, "/api/v1/detect", kind, "Content-Length: 2000000");
+        let mut begun = Raw::post(&server.api, "/api/v1/detect", kind, "Transfer-Encoding: chunked");
+        assert!(begun.chunk(b"--"));
+        eventually("both hold memory", async || server.budget.used() > 2_000_000).await;
+        for silent in [announced, begun] {
+            let answer = silent.answer();
+            assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"timeout\""), "{kind}: {answer}");
+        }
+        server.is_idle().await;
+    }
+    server.api.post_form("/api/v1/detect", form(&[], &[&photo])).await.expect(200);
+}
