@@ -112,7 +112,7 @@ fn a_server_elsewhere_is_driven_by_its_address_and_key() {
     let _server = place.serve();
     let address = std::fs::read_to_string(rollcall::app::address_path(&place.data())).unwrap();
     let key = std::fs::read_to_string(place.data().join("default.key")).unwrap();
-    let url = format!("http://{}", address.trim());
+    let url = format!("http://{}", address.lines().next().unwrap());
     let drive = |key: &str| rollcall(&["bench", "http", &photo, "--url", &url, "--key", key, "--seconds", "0.1"]);
     let lines = drive(key.trim()).succeeded().json();
     assert_eq!((lines.len(), &lines[0]["class"]), (1, &"interactive".into()));
