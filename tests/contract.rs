@@ -31,6 +31,10 @@ async fn every_error_comes_in_the_same_envelope() {
     assert_envelope(&Answer::to(malformed).await, 400, "invalid_json");
     let malformed = post("/api/v1/detect").header("content-type", "multipart/form-data").body("no boundary");
     assert_envelope(&Answer::to(malformed).await, 400, "invalid_form");
+    // More of a part's head than the reader keeps: the body is whole, only unreadable.
+    let head = format!("--x\r\nContent-Disposition: form-data; name=\"{}", "a".repeat(200_000));
+    let endless = post("/api/v1/detect").header("content-type", "multipart/form-data; boundary=x").body(head);
+    assert_envelope(&Answer::to(endless).await, 400, "invalid_form");
     assert_envelope(&api.without_key().get("/api/v1/groups").await, 401, "unauthenticated");
     assert_envelope(&api.get("/api/v1/groups/none").await, 404, "group_not_found");
     assert_envelope(&api.get("/api/v1/nowhere").await, 404, "not_found");

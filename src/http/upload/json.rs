@@ -16,7 +16,7 @@ use crate::{
     domain::TenantScope,
     error::{Error, Result},
     pipeline::{full, messages::EncodedImage},
-    runtime::{ByteBudget, Reservation},
+    runtime::{ByteBudget, CancelToken, JobSpec, Reservation, ServiceClass},
 };
 
 /// The most bytes of keys and values beside `images`, as they stand in the text.
@@ -33,28 +33,38 @@ pub(super) async fn read<P: DeserializeOwned>(
 ) -> Result<(Vec<EncodedImage>, P)> {
     let mut chunks = pin!(chunks);
     let mut text = BytesMut::with_capacity(meter.held_bytes() as usize);
-    while let Some(chunk) = chunks.try_next().await.map_err(|_| ended_early())? {
+    while let Some(chunk) = chunks.try_next().await.map_err(broken)? {
         text.extend_from_slice(&chunk);
     }
     let budget = state.service.pipeline().tools().budget.clone();
-    let body = Body { text: text.freeze(), _held: meter.claim_all(), budget, scope, limits: &state.limits };
-    let (images, settings) = body.take_apart()?;
+    let body = Body {
+        text: text.freeze(),
+        _held: meter.claim_all(),
+        budget,
+        scope: scope.clone(),
+        limits: state.limits.clone(),
+    };
+    // A large body takes long enough to stall whoever shares the HTTP thread. What the caller wants is not known yet.
+    let job =
+        JobSpec { class: ServiceClass::Interactive, stage: "upload", stage_rank: 0, cancel: CancelToken::default() };
+    let pool = &state.service.pipeline().tools().pool;
+    let (images, settings) = pool.run(job, move || body.take_apart()).await?.value?;
     let params = serde_json::from_value(Value::Object(settings)).map_err(|error| unreadable(&error))?;
     Ok((images, params))
 }
 
 /// A whole body and its memory.
-struct Body<'a> {
+struct Body {
     text: Bytes,
     _held: Reservation,
     budget: ByteBudget,
-    scope: &'a TenantScope,
-    limits: &'a Limits,
+    scope: TenantScope,
+    limits: Limits,
 }
 
-impl Body<'_> {
+impl Body {
     fn take_apart(&self) -> Result<(Vec<EncodedImage>, Map<String, Value>)> {
-        let Fields { images, settings } = fields(&self.text, self.limits)?;
+        let Fields { images, settings } = fields(&self.text, &self.limits)?;
         let images = images.into_iter().enumerate().map(|(index, image)| self.decode(index, image));
         Ok((images.collect::<Result<_>>()?, settings))
     }
@@ -73,7 +83,7 @@ impl Body<'_> {
         };
         let base64 = strip_data_url(&text);
         let bytes = decoded_bytes(base64);
-        check_image(bytes, self.limits)?;
+        check_image(bytes, &self.limits)?;
         // The decoded copy stands beside the text for a moment; both are accounted for.
         let held = self.reserve(bytes)?;
         let decoded = BASE64_STANDARD
@@ -99,6 +109,13 @@ fn strip_data_url(text: &str) -> &str {
 fn decoded_bytes(base64: &str) -> usize {
     let padding = base64.bytes().rev().take(2).take_while(|&byte| byte == b'=').count();
     (base64.len() / 4 * 3).saturating_sub(padding)
+}
+
+fn broken(error: PayloadError) -> Error {
+    match error {
+        PayloadError::Incomplete(_) => ended_early(),
+        error => Error::invalid("the JSON body cannot be read").with_code("invalid_json").with_source(error),
+    }
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {

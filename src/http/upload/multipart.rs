@@ -73,7 +73,7 @@ async fn read_field(field: &mut Field, check: impl Fn(usize) -> Result<()>) -> R
 
 fn unreadable(error: MultipartError) -> Error {
     match error {
-        MultipartError::Payload(_) => ended_early().with_source(error.to_string()),
+        MultipartError::Payload(PayloadError::Incomplete(_)) => ended_early(),
         error => Error::invalid(format!("the multipart body cannot be read: {error}")).with_code("invalid_form"),
     }
 }
