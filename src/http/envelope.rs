@@ -109,7 +109,7 @@ fn foreign(response: &ServiceResponse<BoxBody>) -> CrateError {
     let kind = match response.status().as_u16() {
         404 => ErrorKind::NotFound,
         405 => ErrorKind::MethodNotAllowed,
-        408 => ErrorKind::Cancelled,
+        408 => ErrorKind::Timeout,
         413 => ErrorKind::TooLarge,
         415 => ErrorKind::Unsupported,
         status if status < 500 => ErrorKind::Invalid,
