@@ -8,8 +8,8 @@ use std::{collections::hash_map::DefaultHasher, hash::Hasher, hint::black_box};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::{
-    domain::{FaceId, FaceSample, ModelId, PersonId, Quality},
-    gallery::{SearchRequest, TenantGallery},
+    domain::{FaceId, FaceSample, GalleryPlan, ModelId, PersonId, Quality},
+    gallery::{GalleryOptions, SearchRequest, TenantGallery},
 };
 
 const DIMENSION: usize = 512;
@@ -36,7 +36,7 @@ fn gallery(rows: u64) -> TenantGallery {
     let model = ModelId { name: "bench".into(), dimension: DIMENSION as u32, postprocessing: 1 };
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    let gallery = TenantGallery::new(model.clone(), None);
+    let gallery = TenantGallery::new(model.clone(), GalleryOptions::default());
     for n in 0..rows {
         let (id, person, model, vector) = (FaceId::generate(), person(n), model.clone(), vector(n));
         let sample = FaceSample { id, person, model, vector, score: 0.9, quality };
@@ -66,8 +66,12 @@ fn benches(criterion: &mut Criterion) {
         criterion.bench_function(name, |bencher| bencher.iter(|| gallery.search(black_box(&request))));
     };
     search("30 faces, roster of 60", 30, Some(&roster));
-    search("1 face, gallery of 100000", 1, None);
-    search("32 faces, gallery of 100000", 32, None);
+    for (name, plan) in [("exact", GalleryPlan::Exact), ("codes", GalleryPlan::Codes)] {
+        gallery.set_plan(plan);
+        for faces in [1, 32] {
+            search(&format!("{name}: {faces} faces, gallery of {ROWS}"), faces, None);
+        }
+    }
 }
 
 criterion_group! {

@@ -10,12 +10,15 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{App as WebApp, HttpServer};
+use tokio::task::JoinHandle;
 
 use crate::{
     config::Settings,
     domain::NamingRules,
     error::{Error, Result},
-    gallery::{Galleries, SearchObserver},
+    gallery::{
+        Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
+    },
     http::{ApiState, Envelope, routes},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
@@ -23,7 +26,7 @@ use crate::{
         ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
         ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
-    service::{Naming, Service, access},
+    service::{Naming, Service, access, backup},
     store::{Store, StoreOptions},
     telemetry::Metrics,
     vision::decode::DecodeLimits,
@@ -43,6 +46,8 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
+    /// Unloads galleries that nobody searches.
+    gallery_keeper: JoinHandle<()>,
 }
 
 impl App {
@@ -50,14 +55,13 @@ impl App {
     ///
     /// # Errors
     /// `Storage` if the data folder is in use, damaged or cannot be written; `Invalid` if the weights are not those
-    /// of the manifest.
+    /// of the manifest, or the processor lacks what the precision wants.
     pub async fn build(settings: Settings, faults: Faults) -> Result<Self> {
         let metrics = Metrics::new()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(&settings, &metrics)?;
         access::first_start(&store, &settings.server.data, clock.now()).await?;
-        let dir = Some(settings.models.dir.clone()).filter(|dir| !dir.as_os_str().is_empty());
-        let networks = Arc::new(NetworkSlot::load(dir)?);
+        let networks = Arc::new(NetworkSlot::load(settings.models.folder(), settings.nn.precision)?);
         let naming = naming(&settings, networks.get().embedder.defaults());
         let model = networks.get().embedder.model_id().clone();
         let observer: Arc<dyn Observer> = Arc::new(Reporter(metrics.clone()));
@@ -79,7 +83,21 @@ impl App {
         let observer: SearchObserver = Arc::new(move |plan, took| {
             search_seconds.with_label_values(&[plan.name()]).observe(took.as_secs_f64());
         });
-        let galleries = Galleries::new(store.clone(), model, Some(observer));
+        let gallery_options = GalleryOptions {
+            plan: settings.gallery.plan,
+            rebuild_share: settings.gallery.rebuild_share,
+            graph: GraphOptions { m: settings.gallery.hnsw.m, ef_construction: settings.gallery.hnsw.ef_construction },
+            ef_search: settings.gallery.hnsw.ef_search,
+            observer: Some(observer),
+            referee: Some(referee(&settings, &pool, &metrics)),
+            ..GalleryOptions::default()
+        };
+        let galleries = Galleries::new(store.clone(), model, gallery_options);
+        let limits = MemoryLimits {
+            idle: Duration::from_secs(settings.gallery.idle_seconds),
+            bytes: settings.gallery.memory_bytes,
+        };
+        let gallery_keeper = actix::spawn(galleries.clone().keep_within(limits));
         let tools = Tools {
             pool: pool.clone(),
             networks,
@@ -91,7 +109,7 @@ impl App {
             options: Arc::new(options(&settings)),
         };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming);
-        Ok(Self { settings, service, supervisor, health, metrics, pool })
+        Ok(Self { settings, service, supervisor, health, metrics, pool, gallery_keeper })
     }
 
     /// The use cases.
@@ -101,6 +119,7 @@ impl App {
 
     /// Ends the stages and the compute threads; what was acknowledged is in the store already.
     pub fn stop(&self) {
+        self.gallery_keeper.abort();
         self.supervisor.stop();
         self.pool.shut_down();
     }
@@ -164,12 +183,23 @@ fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Store> {
     fs::create_dir_all(data).map_err(|error| {
         Error::storage(format!("cannot make the data folder {}", data.display())).with_source(error)
     })?;
+    backup::require_finished(data)?;
     let flush_seconds = metrics.store_flush_seconds.clone();
     Store::open(StoreOptions {
         cache_bytes: settings.store.cache_bytes,
+        default_limits: settings.tenants.limits(),
         on_flush: Some(Arc::new(move |took| flush_seconds.observe(took.as_secs_f64()))),
-        ..StoreOptions::new(data.join("store"))
+        ..StoreOptions::new(backup::store_path(data))
     })
+}
+
+/// Repeats a share of the searches and tells Prometheus how they did.
+fn referee(settings: &Settings, pool: &ComputePool, metrics: &Metrics) -> Arc<Referee> {
+    let set = &settings.gallery;
+    let options = RefereeOptions { share: set.referee_share, recall_floor: set.recall_floor };
+    let metrics = metrics.clone();
+    let observer: RefereeObserver = Arc::new(move |plan, missed| metrics.search_was_repeated(plan.name(), missed));
+    Referee::start(options, pool.clone(), observer)
 }
 
 /// The model's rules, with the settings' changes.

@@ -11,7 +11,12 @@ use std::{
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    domain::{Amounts, GalleryPlan},
+    error::{Error, Result},
+    gallery::GraphOptions,
+    nn::Precision,
+};
 
 /// The defaults, with every key commented; also the documentation of the keys.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -28,7 +33,10 @@ pub struct Settings {
     pub matching: Matching,
     pub liveness: Liveness,
     pub store: Store,
+    pub tenants: Tenants,
+    pub gallery: Gallery,
     pub models: Models,
+    pub nn: Nn,
     pub log: Log,
 }
 
@@ -88,12 +96,36 @@ section!(
     Liveness { min_live: f32, min_width_px: f32, }
 );
 section!(
+    /// How people are found among all of a tenant's.
+    Gallery {
+        plan: GalleryPlan,
+        rebuild_share: f32,
+        referee_share: f64,
+        recall_floor: f64,
+        idle_seconds: u64,
+        memory_bytes: u64,
+        hnsw: Hnsw,
+    }
+);
+section!(
+    /// The graph of the plan hnsw.
+    Hnsw { m: usize, ef_construction: usize, ef_search: usize, }
+);
+section!(
     /// The embedded store.
     Store { cache_bytes: u64, }
 );
 section!(
+    /// What a tenant may have, unless the operator gave it limits of its own.
+    Tenants { max_people: u64, max_groups: u64, max_samples: u64, }
+);
+section!(
     /// Where the weights come from.
     Models { dir: PathBuf, }
+);
+section!(
+    /// How the networks run.
+    Nn { precision: Precision, }
 );
 section!(
     /// Logging.
@@ -108,6 +140,20 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
+}
+
+impl Tenants {
+    /// The limits as the store takes them.
+    pub fn limits(&self) -> Amounts {
+        Amounts { people: self.max_people, groups: self.max_groups, samples: self.max_samples }
+    }
+}
+
+impl Models {
+    /// The folder to use instead of the weights compiled in.
+    pub fn folder(&self) -> Option<PathBuf> {
+        Some(self.dir.clone()).filter(|dir| !dir.as_os_str().is_empty())
+    }
 }
 
 impl Pipeline {
@@ -158,6 +204,19 @@ impl Settings {
             (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
             (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
             (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
+            (self.gallery.idle_seconds >= 1, "gallery.idle_seconds is at least 1"),
+            (
+                self.gallery.rebuild_share > 0.0 && self.gallery.rebuild_share < 1.0,
+                "gallery.rebuild_share lies between 0 and 1",
+            ),
+            ((0.0..=1.0).contains(&self.gallery.referee_share), "gallery.referee_share is between 0 and 1"),
+            ((0.0..=1.0).contains(&self.gallery.recall_floor), "gallery.recall_floor is between 0 and 1"),
+            (GraphOptions::M.contains(&self.gallery.hnsw.m), "gallery.hnsw.m is between 4 and 64"),
+            (
+                GraphOptions::EF_CONSTRUCTION.contains(&self.gallery.hnsw.ef_construction),
+                "gallery.hnsw.ef_construction is between 16 and 2000",
+            ),
+            ((1..=10_000).contains(&self.gallery.hnsw.ef_search), "gallery.hnsw.ef_search is between 1 and 10000"),
             (self.limits.request_images >= 1, "limits.request_images is at least 1"),
             (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),

@@ -186,6 +186,11 @@ async fn identify_looks_in_the_whole_gallery_and_marks_nobody() {
     assert_eq!((people(&found["present"]), &found["not_seen"]), (vec!["biden", "obama"], &json!([])));
     assert_eq!((&found["date"], &found["present"][0]["attendance"]), (&Value::Null, &json!("not_marked")));
     assert_eq!(server.api.records("g", "").await.len(), 0);
+    assert_eq!(found["photos"][0]["search"], Value::Null, "not asked");
+    let explained = post(&server, "/api/v1/identify", &[("explain", "true")], &[&photo]).await.expect(200);
+    let faces = explained["photos"][0]["faces"].as_array().unwrap().len();
+    let search = json!({ "plan": "exact_gallery", "rows_scanned": 2, "rows_compared": 2 * faces });
+    assert_eq!(explained["photos"][0]["search"], search);
     let strict = post(&server, "/api/v1/identify", &[("threshold", "1")], &[&photo]).await.expect(200);
     assert_eq!((&strict["present"], &strict["unknown_faces"]), (&json!([]), &json!(2)));
     assert_eq!(post(&server, "/api/v1/identify", &[("mark", "true")], &[&photo]).await.status, 400);

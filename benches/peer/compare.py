@@ -26,6 +26,7 @@ def main():
     parser.add_argument("--photos", required=True, metavar="DIR")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--seconds", default="8")
+    parser.add_argument("--benches", nargs="+", default=["nets", "photos"], choices=["nets", "photos"])
     args = parser.parse_args()
     files = sorted(str(path) for path in Path(args.photos).iterdir() if path.suffix.lower() in (".jpg", ".jpeg"))
     if args.pairs < 1 or not files:
@@ -33,7 +34,7 @@ def main():
     ours, theirs = [args.rollcall, "bench"], [sys.executable, str(PEER), "--models", args.models]
     pairs = {}
     for number in range(args.pairs):
-        for bench in benches(files, args.seconds):
+        for bench in benches(args.benches, files, args.seconds):
             print(f"pair {number + 1} of {args.pairs}: {bench[0]} {' '.join(bench[1 + len(files):])}", file=sys.stderr)
             for a, b in zip(lines(ours + bench), lines(theirs + bench), strict=True):
                 if title(a) != title(b):
@@ -43,9 +44,12 @@ def main():
     print_circumstances(args, len(files))
 
 
-def benches(files, seconds):
+def benches(wanted, files, seconds):
     """The arguments of each run, the same for both sides."""
-    yield ["nets"]
+    if "nets" in wanted:
+        yield ["nets"]
+    if "photos" not in wanted:
+        return
     for threads in sorted({1, cores()}):
         for liveness in ([], ["--liveness"]):
             yield ["photos", *files, "--threads", str(threads), "--seconds", seconds, *liveness]
@@ -86,9 +90,9 @@ def print_table(pairs):
             f"| {name} | {statistics.median(ours):.2f} {unit} | {statistics.median(theirs):.2f} {unit} "
             f"| **{statistics.median(ratios):.2f}×** ({min(ratios):.2f}–{max(ratios):.2f}) |"
         )
-    photos = next(measured[0] for name, measured in pairs.items() if name.startswith("photos"))
-    faces = [line["faces_per_s"] / line["photos_per_s"] for line in photos]
-    print(f"\nFaces a photo: {faces[0]:.1f} found by rollcall, {faces[1]:.1f} by the other.")
+    for photos in [measured[0] for name, measured in pairs.items() if name.startswith("photos")][:1]:
+        faces = [line["faces_per_s"] / line["photos_per_s"] for line in photos]
+        print(f"\nFaces a photo: {faces[0]:.1f} found by rollcall, {faces[1]:.1f} by the other.")
 
 
 def print_circumstances(args, photos):

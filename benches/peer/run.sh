@@ -3,6 +3,7 @@
 #   run.sh ROLLCALL COMPOSE
 #   PHOTOS   a folder of JPEGs (default: photos composed of the tests' portraits)
 #   PAIRS    runs of each (default 5); RUN_SECONDS  of each run on photos (default 8)
+#   BENCHES  what is measured (default "nets photos")
 set -eu
 
 rollcall=$1
@@ -38,5 +39,6 @@ if [ -z "$photos" ]; then
     compose_photos
     photos=$out/photos
 fi
+# shellcheck disable=SC2086 # BENCHES is meant to be split
 exec "$out/venv/bin/python" "$peer/compare.py" --rollcall "$rollcall" --models "$out/models" --photos "$photos" \
-    --pairs "${PAIRS:-5}" --seconds "${RUN_SECONDS:-8}"
+    --pairs "${PAIRS:-5}" --seconds "${RUN_SECONDS:-8}" --benches ${BENCHES:-nets photos}

@@ -224,6 +224,7 @@ impl Enrolment<'_> {
             name: self.folder.name.clone(),
             groups: self.group.into_iter().cloned().collect(),
             faces: FaceChoice::default(),
+            quality: None,
         };
         let enrolled = self.door.enrol(&new, images).await?;
         Ok((enrolled.person.faces.len(), enrolled.rejected))
@@ -247,7 +248,7 @@ fn person_id(name: &str) -> PersonId {
 }
 
 fn refused(paths: &[&Path], rejected: Vec<RejectedImage>) -> impl Iterator<Item = Refused> {
-    rejected.into_iter().filter_map(|RejectedImage { image, reason, message }| {
+    rejected.into_iter().filter_map(|RejectedImage { image, reason, message, .. }| {
         let path = paths.get(image)?.to_path_buf();
         Some(Refused { path, problem: ProblemView { code: reason, message } })
     })

@@ -1,27 +1,32 @@
 //! The command line: one file a command.
 
+mod backup;
 mod bench;
+mod check;
 mod door;
 mod enroll;
 mod files;
+mod gallery;
 mod models;
 mod recognize;
+mod restore;
 mod serve;
 
 use std::{
     fmt::Display,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use self::door::KeyFile;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::Settings,
     domain::TenantId,
     error::{Error, Result},
-    service::access::DEFAULT_TENANT,
+    service::access::{DEFAULT_TENANT, operator_key_path, tenant_key_path},
 };
 
 /// Self-hosted attendance: one classroom photo in, the whole class out.
@@ -69,6 +74,26 @@ struct TenantArgs {
     key: Option<String>,
 }
 
+impl TenantArgs {
+    fn key_file(&self, data: &Path) -> KeyFile<'_> {
+        KeyFile { given: self.key.as_deref(), path: tenant_key_path(data, &self.tenant) }
+    }
+}
+
+/// Who works on the whole server.
+#[derive(Debug, Clone, Args)]
+struct OperatorArgs {
+    /// The operator's key for a running server [default: the content of DATA/operator.key].
+    #[arg(long, env = "ROLLCALL_OPERATOR_KEY", hide_env_values = true)]
+    key: Option<String>,
+}
+
+impl OperatorArgs {
+    fn key_file(&self, data: &Path) -> KeyFile<'_> {
+        KeyFile { given: self.key.as_deref(), path: operator_key_path(data) }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the server.
@@ -77,8 +102,16 @@ enum Command {
     Enroll(enroll::EnrollArgs),
     /// Recognises a group in photos.
     Recognize(recognize::RecognizeArgs),
+    /// Copies everything that is stored into a file, while the server serves.
+    Backup(backup::BackupArgs),
+    /// Makes a new data folder from a backup.
+    Restore(restore::RestoreArgs),
+    /// Reads everything that is stored and says what is wrong.
+    Check(check::CheckArgs),
     /// Measures accuracy and speed; prints one JSON object a line.
     Bench(bench::BenchArgs),
+    /// Looks after what searches go by.
+    Gallery(gallery::GalleryArgs),
     /// Imports and verifies network weights.
     Models(models::ModelsArgs),
 }
@@ -91,7 +124,11 @@ impl Cli {
             Command::Serve(args) => serve::run(&common, &args),
             Command::Enroll(args) => enroll::run(&common, &args),
             Command::Recognize(args) => recognize::run(&common, &args),
+            Command::Backup(args) => backup::run(&common, &args),
+            Command::Restore(args) => restore::run(&common, &args),
+            Command::Check(args) => check::run(&common, &args),
             Command::Bench(args) => bench::run(&common, &args),
+            Command::Gallery(args) => gallery::run(&common, &args),
             Command::Models(args) => models::run(&args),
         };
         match done {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::say;
 use crate::{
     error::Result,
-    nn::{Arch, Networks, Verified, blur, import::import, verify, verify_embedded},
+    nn::{Arch, Networks, Precision, Verified, blur, import::import, verify, verify_embedded},
 };
 
 #[derive(Debug, Args)]
@@ -64,7 +64,7 @@ pub(super) fn run(args: &ModelsArgs) -> Result<()> {
             Ok(())
         }
         Models::BlurDirection { faces, out, models } => {
-            let networks = models.as_deref().map_or_else(Networks::embedded, Networks::load)?;
+            let networks = Networks::load(models.as_deref(), Precision::F32)?;
             blur::estimate_from_files(&networks.embedder, faces, out)?;
             say(out.display())
         }

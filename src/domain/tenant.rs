@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::ids::TenantId;
+use super::{enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,43 @@ pub struct Tenant {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What the operator has set for a tenant; what is missing is the server's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantSettings {
+    /// The most people.
+    pub max_people: Option<u64>,
+    /// The most groups.
+    pub max_groups: Option<u64>,
+    /// The most face samples.
+    pub max_samples: Option<u64>,
+    /// How its gallery is searched.
+    pub gallery_plan: Option<GalleryPlan>,
+    /// What its people's images must be like.
+    pub enrolment: EnrolmentPolicy,
+}
+
+/// How much of each kind, whether counted or allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Amounts {
+    /// People.
+    pub people: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Face samples.
+    pub samples: u64,
+}
+
+impl TenantSettings {
+    /// The limits in force where the server's own are `defaults`.
+    pub fn limits(&self, defaults: Amounts) -> Amounts {
+        Amounts {
+            people: self.max_people.unwrap_or(defaults.people),
+            groups: self.max_groups.unwrap_or(defaults.groups),
+            samples: self.max_samples.unwrap_or(defaults.samples),
+        }
+    }
 }
 
 /// The right to act inside one tenant. Every function that touches a tenant's data takes one, so a caller

@@ -7,28 +7,62 @@
 //! |---|---|
 //! | `registry` | one gallery a tenant, loaded once; the order of changes to one person |
 //! | `tenant` | one tenant's gallery: changes and searches |
+//! | `spread` | one search over all threads |
+//! | `index` | rows and whose they are; the changes |
+//! | `view` | the index at one moment, as searches see it |
+//! | `column` | append-only memory that both share |
+//! | `people` | ids of people |
 //! | `planner` | which plan a search takes |
+//! | `costs` | what the plans cost on this machine |
 //! | `exact` | the exact plans |
+//! | `candidates` | plans that compare what something cheaper chose |
+//! | `codes` | one-bit codes, which choose |
+//! | `graph` | a graph, which chooses together with the codes |
+//! | `snapshot` | a graph as bytes |
+//! | `keeper` | builds, stores and restores graphs |
+//! | `referee` | repeats searches exactly, to say which plan can be trusted |
+//! | `check` | the same on demand |
+//! | `rebuild` | a gallery without its tombstones |
+//! | `upkeep` | the thread that rebuilds |
 //! | `ranking` | best people first |
-//! | `rows` | vectors and whose they are |
 //! | `vector` | what a vector must be |
 //! | `products` | scalar products, by SIMD where the processor has it |
 
+mod candidates;
+mod check;
+mod codes;
+mod column;
+mod costs;
 mod exact;
+mod graph;
+mod index;
+mod keeper;
+mod people;
 mod planner;
 mod products;
 mod ranking;
+mod rebuild;
+mod referee;
 mod registry;
-mod rows;
+mod snapshot;
+mod spread;
 mod tenant;
+mod upkeep;
 mod vector;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    check::{Checked, WayChecked, check},
+    graph::GraphOptions,
     planner::Plan,
-    registry::{Galleries, PersonGuard},
-    tenant::{SearchObserver, SearchRequest, SearchResult, TenantGallery},
+    rebuild::Rebuilt,
+    referee::{Referee, RefereeObserver, RefereeOptions, falls_short},
+    registry::{Galleries, MemoryLimits, PersonGuard},
+    spread::SharedRequest,
+    tenant::{Effort, GalleryOptions, SearchObserver, SearchRequest, SearchResult, TenantGallery},
+    upkeep::Upkeep,
     vector::check_vector,
 };

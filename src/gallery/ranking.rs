@@ -1,89 +1,102 @@
 //! Best people first: by similarity, ties by the bytes of the person's id, then by the sample's id.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::HashMap};
 
-use crate::domain::{Candidate, FaceId, PersonId};
+use super::view::View;
+use crate::domain::{Candidate, PersonId};
 
-/// A candidate that is still in the gallery's hands.
-#[derive(Clone, Copy)]
-pub(super) struct Hit<'a> {
+/// A row that matches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hit {
     pub(super) similarity: f32,
-    pub(super) person: &'a PersonId,
-    pub(super) face: FaceId,
+    pub(super) row: u32,
+    pub(super) person: u32,
 }
 
-impl Hit<'_> {
-    /// Better hits are less.
-    pub(super) fn rank(&self, other: &Self) -> Ordering {
-        other
-            .similarity
-            .total_cmp(&self.similarity)
-            .then_with(|| self.person.as_str().cmp(other.person.as_str()))
-            .then_with(|| self.face.cmp(&other.face))
-    }
-
-    /// A gallery keeps a person's id once, so where it lies tells people apart without reading it.
-    pub(super) fn is_of(&self, person: &PersonId) -> bool {
-        self.person.as_str().as_ptr() == person.as_str().as_ptr()
-    }
+/// Better hits are less. Ids are only looked at where similarities are the same.
+fn rank(view: &View, a: &Hit, b: &Hit) -> Ordering {
+    b.similarity.total_cmp(&a.similarity).then_with(|| {
+        let names = || view.names.text(a.person).cmp(view.names.text(b.person));
+        let people = if a.person == b.person { Ordering::Equal } else { names() };
+        people.then_with(|| view.face(a.row).cmp(&view.face(b.row)))
+    })
 }
 
-impl From<Hit<'_>> for Candidate {
-    fn from(hit: Hit<'_>) -> Self {
-        Self { person: hit.person.clone(), face: hit.face, similarity: hit.similarity }
-    }
-}
+/// Hits that are kept beyond the limit before the list is cut back to it.
+const SLACK: usize = 16;
 
 /// The best `limit` people of what has been offered, each with their best sample.
 ///
-/// A list without order: of rows in no order few pass its worst entry, about `limit × ln(rows ÷ limit)`.
+/// Hits are gathered and cut back now and then: of rows in no order few pass the worst of the list, about
+/// `limit × ln(rows ÷ limit)`.
 pub(super) struct Best<'a> {
+    view: &'a View,
     limit: usize,
-    hits: Vec<Hit<'a>>,
-    /// Where the worst hit is, once the list is full.
-    worst: usize,
+    hits: Vec<Hit>,
+    worst: f32,
 }
 
 impl<'a> Best<'a> {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, hits: Vec::new(), worst: 0 }
+    pub(super) fn new(view: &'a View, limit: usize) -> Self {
+        let worst = if limit == 0 { f32::INFINITY } else { f32::NEG_INFINITY };
+        Self { view, limit, hits: Vec::new(), worst }
     }
 
     /// Whether a sample this similar can change the list.
     #[inline]
     pub(super) fn may_take(&self, similarity: f32) -> bool {
-        self.hits.len() < self.limit || self.hits.get(self.worst).is_some_and(|worst| similarity >= worst.similarity)
+        similarity >= self.worst
     }
 
-    /// Takes the hit if it belongs into the list.
-    pub(super) fn offer(&mut self, hit: Hit<'a>) {
-        if let Some(known) = self.hits.iter_mut().find(|known| known.is_of(hit.person)) {
-            if hit.rank(known).is_lt() {
-                *known = hit;
+    /// Takes the row, unless it was removed or cannot change the list.
+    pub(super) fn offer(&mut self, row: u32, similarity: f32) {
+        if self.may_take(similarity) && !self.view.removed.contains(row) {
+            self.hits.push(Hit { similarity, row, person: self.view.owner(row) });
+            if self.hits.len() >= 2 * self.limit + SLACK {
+                self.cut_back();
             }
-        } else if self.hits.len() < self.limit {
-            self.hits.push(hit);
-        } else if let Some(worst) = self.hits.get_mut(self.worst).filter(|worst| hit.rank(worst).is_lt()) {
-            *worst = hit;
-        }
-        if self.hits.len() == self.limit {
-            let worst = self.hits.iter().enumerate().max_by(|(_, a), (_, b)| a.rank(b));
-            self.worst = worst.map_or(0, |(at, _)| at);
         }
     }
 
-    /// Best first.
-    pub(super) fn into_candidates(self) -> Vec<Candidate> {
-        ranked(self.hits, self.limit)
+    /// Leaves the best hit of each of the best people, best first.
+    fn cut_back(&mut self) {
+        let view = self.view;
+        self.hits.sort_unstable_by(|a, b| rank(view, a, b));
+        let mut kept = 0;
+        for at in 0..self.hits.len() {
+            if kept == self.limit {
+                break;
+            }
+            let hit = self.hits[at];
+            if self.hits[..kept].iter().all(|better| better.person != hit.person) {
+                self.hits[kept] = hit;
+                kept += 1;
+            }
+        }
+        self.hits.truncate(kept);
+        if let Some(last) = self.hits.last().filter(|_| kept == self.limit) {
+            self.worst = last.similarity;
+        }
+    }
+
+    /// The similarity that a further sample must have to change the list: negative infinity while people are missing.
+    pub(super) fn worst(&mut self) -> f32 {
+        self.cut_back();
+        self.worst
+    }
+
+    /// Best first, one a person.
+    pub(super) fn into_hits(mut self) -> Vec<Hit> {
+        self.cut_back();
+        self.hits
     }
 }
 
-/// The best `limit` of `hits`, one hit a person, best first.
-pub(super) fn ranked(mut hits: Vec<Hit<'_>>, limit: usize) -> Vec<Candidate> {
-    if limit < hits.len() {
-        hits.select_nth_unstable_by(limit, Hit::rank);
-        hits.truncate(limit);
-    }
-    hits.sort_unstable_by(Hit::rank);
-    hits.into_iter().map(Candidate::from).collect()
+/// Hits of many queries with the ids of their people, each of which is made once. `known` ids are taken as they are.
+pub(super) fn named(view: &View, hits: Vec<Vec<Hit>>, mut known: HashMap<u32, PersonId>) -> Vec<Vec<Candidate>> {
+    let mut name = |hit: Hit| {
+        let person = known.entry(hit.person).or_insert_with(|| view.names.id(hit.person)).clone();
+        Candidate { person, face: view.face(hit.row), similarity: hit.similarity }
+    };
+    hits.into_iter().map(|hits| hits.into_iter().map(&mut name).collect()).collect()
 }

@@ -3,12 +3,26 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    num::NonZeroUsize,
+    slice,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex as AsyncMutex, OnceCell, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Notify, OnceCell, OwnedMutexGuard},
+    task::spawn_blocking,
+    time::timeout,
+};
 
-use super::tenant::{SearchObserver, TenantGallery};
+use super::{
+    keeper::Keeper,
+    tenant::{GalleryOptions, TenantGallery},
+};
 use crate::{
     domain::{FaceId, FaceSample, ModelId, PersonId, TenantId, TenantScope},
     error::Result,
@@ -18,10 +32,28 @@ use crate::{
 /// Locks for people: two people share one now and then, which costs one of them a short wait.
 const PERSON_LOCKS: usize = 256;
 
+/// How often the galleries' sizes and ages are looked at where nothing is loaded.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// Held while a person is changed, see [`Galleries::person_lock`].
 pub type PersonGuard = OwnedMutexGuard<()>;
 
-type Slot = Arc<OnceCell<Arc<TenantGallery>>>;
+/// When galleries leave memory.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryLimits {
+    /// Nobody has searched it for so long.
+    pub idle: Duration,
+    /// All of them together take more bytes than this.
+    pub bytes: u64,
+}
+
+/// A tenant's place. A gallery that has left it is no longer kept up to date.
+#[derive(Default)]
+struct Slot {
+    gallery: OnceCell<Arc<TenantGallery>>,
+    /// Milliseconds from the start of the registry to the last search.
+    last_used: AtomicU64,
+}
 
 /// The galleries of all tenants. Clones share them.
 ///
@@ -33,28 +65,40 @@ pub struct Galleries {
     inner: Arc<Inner>,
 }
 
+type Slots = HashMap<TenantId, Arc<Slot>>;
+
 struct Inner {
     store: Store,
     model: ModelId,
-    observer: Option<SearchObserver>,
-    slots: Mutex<HashMap<TenantId, Slot>>,
+    options: GalleryOptions,
+    keeper: Keeper,
+    slots: Mutex<Slots>,
+    started: Instant,
+    /// Told of every load.
+    loaded: Notify,
     person_locks: Vec<Arc<AsyncMutex<()>>>,
     hasher: RandomState,
 }
 
 impl Galleries {
-    /// No gallery loaded yet. Only samples of `model` will be found. `observer` is told of every search.
-    pub fn new(store: Store, model: ModelId, observer: Option<SearchObserver>) -> Self {
+    /// No gallery loaded yet. Only samples of `model` will be found.
+    pub fn new(store: Store, model: ModelId, options: GalleryOptions) -> Self {
         let person_locks = (0..PERSON_LOCKS).map(|_| Arc::default()).collect();
         let (slots, hasher) = (Mutex::default(), RandomState::new());
-        Self { inner: Arc::new(Inner { store, model, observer, slots, person_locks, hasher }) }
+        let keeper = Keeper::new(store.clone());
+        let (started, loaded) = (Instant::now(), Notify::new());
+        Self { inner: Arc::new(Inner { store, model, options, keeper, slots, started, loaded, person_locks, hasher }) }
     }
 
     /// The tenant's gallery, loaded from the store if it is not; callers that come meanwhile wait for the one load.
     /// Ask anew for each search: after [`Self::unload`] an old one is no longer kept up to date.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
         let slot = Arc::clone(self.slots().entry(scope.tenant().clone()).or_default());
-        self.loaded(scope, &slot).await
+        self.touch(&slot);
+        let gallery = self.loaded(scope, &slot).await?;
+        // A load takes long: others may have been used since.
+        self.touch(&slot);
+        Ok(gallery)
     }
 
     /// See [`TenantGallery::insert`].
@@ -97,7 +141,69 @@ impl Galleries {
     /// The loaded galleries with their tenants.
     pub fn loaded_tenants(&self) -> Vec<(TenantId, Arc<TenantGallery>)> {
         let slots = self.slots();
-        slots.iter().filter_map(|(tenant, slot)| Some((tenant.clone(), Arc::clone(slot.get()?)))).collect()
+        slots.iter().filter_map(|(tenant, slot)| Some((tenant.clone(), Arc::clone(slot.gallery.get()?)))).collect()
+    }
+
+    /// Keeps the galleries within `limits`, for ever: looks after each load and now and then, as they grow and rest.
+    pub async fn keep_within(self, limits: MemoryLimits) {
+        loop {
+            // Ends early where something was loaded, and late where nothing was: both are fine.
+            let _ = timeout(LOOK_EVERY.min(limits.idle), self.inner.loaded.notified()).await;
+            let galleries = self.clone();
+            // Off the caller's thread: freeing a large gallery takes a while.
+            if spawn_blocking(move || galleries.unload_unused(limits)).await.is_err() {
+                tracing::error!("galleries could not be unloaded");
+            }
+        }
+    }
+
+    /// Unloads what is idle, then what was used longest ago while all together take too much; the one used last stays.
+    /// Returns how many it was.
+    pub fn unload_unused(&self, limits: MemoryLimits) -> usize {
+        let now = self.now();
+        let slots: Vec<(TenantId, Arc<Slot>)> =
+            self.slots().iter().map(|(tenant, slot)| (tenant.clone(), Arc::clone(slot))).collect();
+        // Their sizes are asked for without the lock on all slots: a gallery may be busy with a change.
+        let mut loaded: Vec<_> = slots
+            .into_iter()
+            .filter_map(|(tenant, slot)| {
+                let bytes = slot.gallery.get()?.memory_bytes() as u64;
+                Some((slot.last_used.load(Ordering::Relaxed), bytes, tenant, slot))
+            })
+            .collect();
+        loaded.sort_by_key(|&(last_used, ..)| last_used);
+        let mut total: u64 = loaded.iter().map(|&(_, bytes, ..)| bytes).sum();
+        let idle_ms = limits.idle.as_millis() as u64;
+        let last = loaded.len().saturating_sub(1);
+        let mut unloaded = Vec::new();
+        for (place, (last_used, bytes, tenant, slot)) in loaded.into_iter().enumerate() {
+            let is_idle = now.saturating_sub(last_used) >= idle_ms;
+            if (is_idle || (total > limits.bytes && place < last)) && self.take_out(&tenant, &slot, last_used) {
+                total -= bytes;
+                unloaded.push(slot);
+            }
+        }
+        unloaded.len()
+    }
+
+    /// Takes a slot out unless it was used, or another is in its place, since it was looked at.
+    fn take_out(&self, tenant: &TenantId, slot: &Arc<Slot>, last_used: u64) -> bool {
+        let mut slots = self.slots();
+        let is_same = slots.get(tenant).is_some_and(|present| Arc::ptr_eq(present, slot))
+            && slot.last_used.load(Ordering::Relaxed) == last_used;
+        if is_same {
+            slots.remove(tenant);
+        }
+        is_same
+    }
+
+    fn touch(&self, slot: &Slot) {
+        slot.last_used.fetch_max(self.now(), Ordering::Relaxed);
+    }
+
+    /// Milliseconds from the start of the registry.
+    fn now(&self) -> u64 {
+        self.inner.started.elapsed().as_millis() as u64
     }
 
     /// The gallery that a change has to reach: none where no load has begun or where it fails, for the next load will
@@ -108,16 +214,31 @@ impl Galleries {
     }
 
     async fn loaded(&self, scope: &TenantScope, slot: &Slot) -> Result<Arc<TenantGallery>> {
-        slot.get_or_try_init(|| self.load(scope)).await.cloned()
+        let gallery = slot.gallery.get_or_try_init(|| self.load(scope)).await?;
+        // Whoever asks for a gallery is about to search or to change it, so its graph is never long behind.
+        self.inner.keeper.tend(scope, gallery);
+        Ok(Arc::clone(gallery))
     }
 
     async fn load(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
-        let empty = TenantGallery::new(self.inner.model.clone(), self.inner.observer.clone());
-        let add = |(gallery, refused): &mut (TenantGallery, usize), sample| {
-            *refused += usize::from(gallery.insert(&[sample]).is_err());
+        let options = &self.inner.options;
+        let plan = self.inner.store.tenant_settings(scope).await?.gallery_plan.unwrap_or(options.plan);
+        let options = GalleryOptions { plan, ..options.clone() };
+        let gallery = Arc::new(TenantGallery::new(self.inner.model.clone(), options));
+        let refused = Arc::new(AtomicUsize::new(0));
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let (filled, counted) = (Arc::clone(&gallery), Arc::clone(&refused));
+        let add = move |samples: &[FaceSample]| {
+            if filled.insert(samples).is_err() {
+                // One by one: a bad sample keeps no other out.
+                let refused = samples.iter().filter(|sample| filled.insert(slice::from_ref(sample)).is_err());
+                counted.fetch_add(refused.count(), Ordering::Relaxed);
+            }
             Ok(())
         };
-        let (gallery, refused) = self.inner.store.fold_faces(scope, (empty, 0), add).await?;
+        self.inner.store.each_face(scope, threads, add).await?;
+        self.inner.loaded.notify_one();
+        let refused = refused.load(Ordering::Relaxed);
         if refused > 0 || gallery.of_other_models() > 0 {
             tracing::warn!(
                 of_other_models = gallery.of_other_models(),
@@ -125,10 +246,10 @@ impl Galleries {
                 "some stored face samples cannot be searched: enrol their people again with the present model"
             );
         }
-        Ok(Arc::new(gallery))
+        Ok(gallery)
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<TenantId, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.inner.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

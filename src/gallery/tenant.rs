@@ -3,25 +3,65 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::{
+    candidates::{FEWEST_ROWS, Found},
     exact,
-    planner::{self, Plan},
-    rows::Rows,
+    graph::{Graph, GraphOptions},
+    index::Index,
+    planner::{self, Plan, Situation},
+    ranking::{Best, named},
+    rebuild::{Rebuilt, rebuild},
+    referee::{Record, Referee},
+    upkeep::Upkeep,
     vector::check_vector,
+    view::View,
 };
 use crate::{
-    domain::{Candidate, FaceId, FaceSample, ModelId, PersonId},
+    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
     error::Result,
 };
 
 /// Told of every search which plan it took and how long.
 pub type SearchObserver = Arc<dyn Fn(Plan, Duration) + Send + Sync>;
+
+/// How a gallery goes about its work.
+#[derive(Clone)]
+pub struct GalleryOptions {
+    /// How the whole gallery is searched, to begin with.
+    pub plan: GalleryPlan,
+    /// The share of removed samples over which the gallery is rebuilt without them.
+    pub rebuild_share: f32,
+    /// How its graph is built, where the plan is `hnsw`.
+    pub graph: GraphOptions,
+    /// Rows that a graph is asked for.
+    pub ef_search: usize,
+    /// Told of every search.
+    pub observer: Option<SearchObserver>,
+    /// Repeats some searches.
+    pub referee: Option<Arc<Referee>>,
+    /// Does what nobody waits for.
+    pub upkeep: Upkeep,
+}
+
+impl Default for GalleryOptions {
+    fn default() -> Self {
+        Self {
+            plan: GalleryPlan::Auto,
+            rebuild_share: 0.2,
+            graph: GraphOptions::default(),
+            ef_search: 256,
+            observer: None,
+            referee: None,
+            upkeep: Upkeep::default(),
+        }
+    }
+}
 
 /// What to search for.
 #[derive(Debug, Clone, Copy)]
@@ -39,38 +79,67 @@ pub struct SearchRequest<'a> {
 pub struct SearchResult {
     /// For each query its people, best first, ties by person id.
     pub per_query: Vec<Vec<Candidate>>,
-    /// How it was searched.
+    /// What it took.
+    pub effort: Effort,
+}
+
+/// What a search took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// How it went about it.
     pub plan: Plan,
-    /// Samples that each query was compared with.
+    /// Samples that were looked at for each query: their vectors or their codes.
     pub rows_scanned: usize,
+    /// Vectors that were compared, all queries together.
+    pub rows_compared: usize,
 }
 
 /// A tenant's samples of one model, ready to be searched. A change is in force for every search that begins after
 /// the change has returned.
 pub struct TenantGallery {
     model: ModelId,
-    index: RwLock<Index>,
+    live: Arc<Live>,
     of_other_models: AtomicUsize,
-    observer: Option<SearchObserver>,
-}
-
-struct Index {
-    rows: Rows,
-    /// The numbers of each person's rows; nobody is here without one. The key is the copy of the id that rows share.
-    people: HashMap<PersonId, Vec<u32>>,
+    plan: Mutex<GalleryPlan>,
+    options: GalleryOptions,
+    record: Arc<Record>,
+    /// Whether somebody looks after the graph already.
+    graph_is_tended: AtomicBool,
 }
 
 impl TenantGallery {
     /// An empty gallery for samples of `model`.
-    pub fn new(model: ModelId, observer: Option<SearchObserver>) -> Self {
-        let rows = Rows::new(model.dimension as usize);
-        let index = RwLock::new(Index { rows, people: HashMap::new() });
-        Self { model, index, of_other_models: AtomicUsize::new(0), observer }
+    pub fn new(model: ModelId, options: GalleryOptions) -> Self {
+        let live = Arc::new(Live::new(Index::new(model.dimension as usize)));
+        Self {
+            model,
+            live,
+            of_other_models: AtomicUsize::new(0),
+            plan: Mutex::new(options.plan),
+            options,
+            record: Arc::default(),
+            graph_is_tended: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the whole gallery searched in another way from now on.
+    pub fn set_plan(&self, plan: GalleryPlan) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = plan;
+    }
+
+    /// How the whole gallery is searched.
+    pub fn plan(&self) -> GalleryPlan {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers in a vector.
+    pub fn dimension(&self) -> usize {
+        self.model.dimension as usize
     }
 
     /// Samples that can be found.
     pub fn len(&self) -> usize {
-        self.read().rows.len()
+        self.live.read().live()
     }
 
     /// Whether nobody can be found.
@@ -80,12 +149,17 @@ impl TenantGallery {
 
     /// People that can be found.
     pub fn people(&self) -> usize {
-        self.read().people.len()
+        self.live.read().people()
     }
 
     /// Samples that were left out so far because another model made them.
     pub fn of_other_models(&self) -> usize {
         self.of_other_models.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory, about. Room for rows to come counts, though the system need not have given it yet.
+    pub fn memory_bytes(&self) -> usize {
+        self.live.read().capacity_bytes()
     }
 
     /// Adds samples, all or none; one with a known id takes its sample's place. Samples of other models are left out
@@ -94,120 +168,202 @@ impl TenantGallery {
     /// Errors: `Invalid` `bad_vector`, see [`check_vector`].
     pub fn insert(&self, samples: &[FaceSample]) -> Result<()> {
         let samples = self.checked(samples)?;
-        let mut index = self.write();
-        for sample in samples {
-            index.insert(sample);
-        }
+        self.change(|index| samples.into_iter().for_each(|sample| index.insert(sample)));
         Ok(())
     }
 
     /// Removes all samples of a person.
     pub fn remove_person(&self, person: &PersonId) {
-        self.write().remove(person, |_| true);
+        self.change(|index| index.remove(person.as_str(), |_| true));
     }
 
     /// Removes some samples of a person; those that they do not have are passed over.
     pub fn remove_faces(&self, person: &PersonId, faces: &[FaceId]) {
-        self.write().remove(person, |face| faces.contains(&face));
+        self.change(|index| index.remove(person.as_str(), |face| faces.contains(&face)));
     }
 
     /// Puts samples in the place of all that a person has, in one step. Errors as for [`Self::insert`].
     pub fn replace(&self, person: &PersonId, samples: &[FaceSample]) -> Result<()> {
         let samples = self.checked(samples)?;
-        let mut index = self.write();
-        index.remove(person, |_| true);
-        for sample in samples {
-            index.insert(sample);
-        }
+        self.change(|index| {
+            index.remove(person.as_str(), |_| true);
+            for sample in samples {
+                index.insert(sample);
+            }
+        });
         Ok(())
     }
 
-    /// Searches on the caller's thread, which is pure computation: some 50 µs for 30 faces and a roster of 60, and
-    /// 0.16 µs a sample for one face and the whole gallery.
+    /// Searches on the caller's thread, which is pure computation: some 20 µs for 30 faces and a roster of 60. Of the
+    /// plans for the whole gallery, the one that the options name, or the one that was measured to be fastest.
     ///
     /// Errors: `Invalid` `bad_vector` for queries that are no unit vectors of the model's dimension.
     pub fn search(&self, request: &SearchRequest<'_>) -> Result<SearchResult> {
-        let dimension = self.model.dimension as usize;
+        let dimension = self.dimension();
         let queries: Vec<&[f32]> = request.queries.chunks(dimension).collect();
         queries.iter().try_for_each(|query| check_vector(query, dimension))?;
         let started = Instant::now();
-        let plan = planner::choose(request.roster.is_some());
-        let (per_query, rows_scanned) = match request.roster {
+        let result = match request.roster {
             Some(roster) => self.search_roster(roster, &queries, request.top),
             None => self.search_gallery(&queries, request.top),
         };
-        if let Some(observer) = &self.observer {
-            observer(plan, started.elapsed());
+        if let Some(observer) = &self.options.observer {
+            observer(result.effort.plan, started.elapsed());
         }
-        Ok(SearchResult { per_query, plan, rows_scanned })
+        Ok(result)
     }
 
-    /// Holds the lock while it computes: a roster takes microseconds, a copy of its rows would take as long.
-    fn search_roster(&self, roster: &[PersonId], queries: &[&[f32]], top: usize) -> (Vec<Vec<Candidate>>, usize) {
-        let mut roster: Vec<&PersonId> = roster.iter().collect();
-        roster.sort_unstable();
-        roster.dedup();
-        let index = self.read();
-        let people: Vec<&[u32]> =
-            roster.into_iter().filter_map(|person| index.people.get(person).map(Vec::as_slice)).collect();
-        let found = exact::gather(&index.rows, &people, queries, top);
-        (found, people.iter().map(|rows| rows.len()).sum())
+    fn search_roster(&self, roster: &[PersonId], queries: &[&[f32]], top: usize) -> SearchResult {
+        let (mut ids, mut rows) = (HashMap::with_capacity(roster.len()), Vec::with_capacity(roster.len()));
+        let view = {
+            let index = self.live.read();
+            for id in roster {
+                let Some(person) = index.person(id.as_str()) else { continue };
+                if ids.insert(person, id.clone()).is_none() {
+                    rows.extend(index.rows_of(person));
+                }
+            }
+            index.view()
+        };
+        let mut best: Vec<Best<'_>> = queries.iter().map(|_| Best::new(&view, top)).collect();
+        exact::compare_rows(&view, &rows, queries, &mut best);
+        let per_query = named(&view, best.into_iter().map(Best::into_hits).collect(), ids);
+        let rows_compared = queries.len() * rows.len();
+        SearchResult { per_query, effort: Effort { plan: Plan::ExactRoster, rows_scanned: rows.len(), rows_compared } }
     }
 
-    /// Takes the blocks as they are and lets go of the lock.
-    fn search_gallery(&self, queries: &[&[f32]], top: usize) -> (Vec<Vec<Candidate>>, usize) {
-        let blocks = self.read().rows.blocks().to_vec();
-        let found = exact::scan(&blocks, self.model.dimension as usize, queries, top);
-        (found, blocks.iter().map(|block| block.len()).sum())
+    fn search_gallery(&self, queries: &[&[f32]], top: usize) -> SearchResult {
+        let view = self.view();
+        let situation = self.situation(view.len, view.graph.is_some(), queries.len());
+        let plan = planner::choose(self.plan(), &situation);
+        let Found { hits, compared } = planner::search(&view, plan, queries, top, self.options.ef_search);
+        if let Some(referee) = &self.options.referee {
+            referee.consider((&view, &self.record), plan, queries, &hits);
+        }
+        let per_query = named(&view, hits, HashMap::new());
+        SearchResult { per_query, effort: Effort { plan, rows_scanned: view.len, rows_compared: compared } }
+    }
+
+    /// How long a search of the whole gallery should take on one thread.
+    pub(super) fn expected_cost(&self, num_queries: usize) -> Duration {
+        let situation = {
+            let index = self.live.read();
+            self.situation(index.rows(), index.has_graph(), num_queries)
+        };
+        planner::expected(planner::choose(self.plan(), &situation), &situation)
+    }
+
+    fn situation(&self, rows: usize, has_graph: bool, num_queries: usize) -> Situation {
+        let trusts_codes = self.record.trusts(Plan::Codes);
+        Situation { rows, dimension: self.dimension(), num_queries, has_graph, trusts_codes }
+    }
+
+    /// Whether a graph is wanted and too far behind the rows, or not there. So few rows as are compared anyway want
+    /// none.
+    pub(super) fn needs_graph(&self) -> bool {
+        self.plan() == GalleryPlan::Hnsw && {
+            let index = self.live.read();
+            index.live() >= FEWEST_ROWS && index.graph_lag() > self.options.rebuild_share
+        }
+    }
+
+    /// Whether the graph is to be looked after by whoever asks. Then nobody else is told so before
+    /// [`Self::graph_was_tended`].
+    pub(super) fn asks_for_graph(&self) -> bool {
+        self.needs_graph() && !self.graph_is_tended.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Self::asks_for_graph`].
+    pub(super) fn graph_was_tended(&self) {
+        self.graph_is_tended.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes a graph over the rows of `view`; returns whether it fits, which it does not if the rows were renumbered.
+    pub(super) fn set_graph(&self, graph: Graph, view: &View) -> bool {
+        self.live.write().set_graph(graph, view)
+    }
+
+    /// How it goes about its work.
+    pub(super) fn options(&self) -> &GalleryOptions {
+        &self.options
+    }
+
+    /// The model whose samples it holds.
+    pub fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    /// The gallery as it is now.
+    pub(super) fn view(&self) -> View {
+        self.live.read().view()
     }
 
     /// The samples of this gallery's model, if all of them are good.
     fn checked<'a>(&self, samples: &'a [FaceSample]) -> Result<Vec<&'a FaceSample>> {
         let (ours, others): (Vec<_>, Vec<_>) = samples.iter().partition(|sample| sample.model == self.model);
-        ours.iter().try_for_each(|sample| check_vector(&sample.vector, self.model.dimension as usize))?;
+        ours.iter().try_for_each(|sample| check_vector(&sample.vector, self.dimension()))?;
         self.of_other_models.fetch_add(others.len(), Ordering::Relaxed);
         Ok(ours)
     }
 
-    // A panic under the lock would be a bug in this folder; the rows it leaves are still consistent enough to be
-    // searched, and a restart makes them anew.
-    fn read(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    /// Leaves removed samples out, now and on the caller's thread, which takes about as long as a load; searches and
+    /// changes go on meanwhile. The gallery does so by itself in the background when enough were removed.
+    ///
+    /// `None` if it is being done already.
+    pub fn rebuild(&self) -> Option<Rebuilt> {
+        if !self.live.claim_rebuild() {
+            return None;
+        }
+        let rebuilt = rebuild(&self.live, || true);
+        self.live.release_rebuild();
+        rebuilt
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    /// Whether enough samples were removed for a rebuild.
+    pub fn is_worn(&self) -> bool {
+        self.live.read().is_worn(self.options.rebuild_share)
+    }
+
+    /// Changes the index, and has it rebuilt if that left too many tombstones.
+    fn change(&self, change: impl FnOnce(&mut Index)) {
+        let mut index = self.live.write();
+        change(&mut index);
+        let is_worn = index.is_worn(self.options.rebuild_share);
+        drop(index);
+        if is_worn {
+            self.options.upkeep.rebuild(&self.live);
+        }
     }
 }
 
-impl Index {
-    fn insert(&mut self, sample: &FaceSample) {
-        let shared = self.people.get_key_value(&sample.person).map_or(&sample.person, |(person, _)| person).clone();
-        let numbers = self.people.entry(shared.clone()).or_default();
-        match numbers.iter().find(|&&row| self.rows.face(row) == sample.id) {
-            Some(&row) => self.rows.set_vector(row, &sample.vector),
-            None => numbers.push(self.rows.push(shared, sample.id, &sample.vector)),
-        }
+/// What a gallery shares with the thread that rebuilds it.
+pub(super) struct Live {
+    index: RwLock<Index>,
+    is_rebuilt: AtomicBool,
+}
+
+impl Live {
+    fn new(index: Index) -> Self {
+        Self { index: RwLock::new(index), is_rebuilt: AtomicBool::new(false) }
     }
 
-    /// Removes those of a person's rows whose sample `is_removed`.
-    fn remove(&mut self, person: &PersonId, is_removed: impl Fn(FaceId) -> bool) {
-        let Some(numbers) = self.people.get_mut(person) else { return };
-        let mut removed: Vec<u32> = numbers.iter().copied().filter(|&row| is_removed(self.rows.face(row))).collect();
-        numbers.retain(|row| !removed.contains(row));
-        if numbers.is_empty() {
-            self.people.remove(person);
-        }
-        // From the last on: a row that takes a removed one's place is then never one that is still to be removed.
-        removed.sort_unstable();
-        for row in removed.into_iter().rev() {
-            let Some(moved) = self.rows.swap_remove(row) else { continue };
-            let old_number = self.rows.len() as u32;
-            if let Some(number) =
-                self.people.get_mut(&moved).and_then(|numbers| numbers.iter_mut().find(|n| **n == old_number))
-            {
-                *number = row;
-            }
-        }
+    // A panic under the lock would be a bug in this folder; the rows it leaves are still consistent enough to be
+    // searched, and a restart makes them anew.
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the caller is the one to rebuild it, and has to release it afterwards.
+    pub(super) fn claim_rebuild(&self) -> bool {
+        !self.is_rebuilt.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets others rebuild it again.
+    pub(super) fn release_rebuild(&self) {
+        self.is_rebuilt.store(false, Ordering::Release);
     }
 }

@@ -1,11 +1,14 @@
 //! Galleries against a plain map that is searched naively, and galleries over a real store.
 
+mod graphs;
+
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -13,7 +16,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{FaceId, FaceSample, ModelId, Person, PersonId, Quality, Tenant, TenantScope},
+    domain::{FaceId, FaceSample, GalleryPlan, ModelId, Person, PersonId, Quality, Tenant, TenantScope},
     store::{ApiKey, Grant, Store, StoreOptions},
 };
 
@@ -51,6 +54,10 @@ fn sample(person: &str, number: u64, seed: u64) -> FaceSample {
     FaceSample { id: face(number), person: id(person), model: model(), vector: vector(seed), score: 0.9, quality }
 }
 
+fn gallery(plan: GalleryPlan) -> TenantGallery {
+    TenantGallery::new(model(), GalleryOptions { plan, ..GalleryOptions::default() })
+}
+
 fn request<'a>(queries: &'a [f32], top: usize, roster: Option<&'a [PersonId]>) -> SearchRequest<'a> {
     SearchRequest { queries, top, roster }
 }
@@ -78,9 +85,9 @@ fn assert_same(gallery: &TenantGallery, plain: &Plain, seed: u64, top: usize) {
         (0..12).step_by(3).map(|n| id(&format!("p{n}"))).chain([id("nobody"), id("p0")]).collect();
     let rows: usize = plain.values().map(BTreeMap::len).sum();
     assert_eq!((gallery.len(), gallery.people()), (rows, plain.len()));
-    for (roster, plan) in [(None, Plan::ExactGallery), (Some(&roster[..]), Plan::ExactRoster)] {
+    for roster in [None, Some(&roster[..])] {
         let result = gallery.search(&request(&queries, top, roster)).unwrap();
-        assert_eq!((result.plan, result.per_query.len()), (plan, 5));
+        assert_eq!((result.effort.plan == Plan::ExactRoster, result.per_query.len()), (roster.is_some(), 5));
         for (query, found) in queries.chunks(DIMENSION).zip(&result.per_query) {
             let expected = naive(plain, query, top, roster);
             assert_eq!(found.len(), expected.len());
@@ -158,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
     #[test]
     fn a_gallery_does_what_a_plain_map_does(changes in prop::collection::vec(change(), 1..40), top in 0_usize..15) {
-        let (gallery, mut plain) = (TenantGallery::new(model(), None), Plain::new());
+        let (gallery, mut plain) = (TenantGallery::new(model(), GalleryOptions::default()), Plain::new());
         for (n, change) in changes.into_iter().enumerate() {
             apply(&gallery, &mut plain, change);
             assert_same(&gallery, &plain, n as u64, top);
@@ -166,15 +173,17 @@ proptest! {
     }
 }
 
+mod at_scale;
+
 #[test]
 fn every_sample_finds_itself_at_every_size() {
     for size in [0_u64, 1, 2, 26, 255, 256, 257, 1023, 1024, 1025, 2100] {
-        let gallery = TenantGallery::new(model(), None);
+        let gallery = TenantGallery::new(model(), GalleryOptions::default());
         let samples: Vec<_> = (0..size).map(|n| sample(&format!("p{n}"), n, n)).collect();
         gallery.insert(&samples).unwrap();
         let queries: Vec<f32> = samples.iter().flat_map(|sample| sample.vector.clone()).collect();
         let result = gallery.search(&request(&queries, 2, None)).unwrap();
-        assert_eq!((result.rows_scanned, result.per_query.len()), (size as usize, size as usize));
+        assert_eq!((result.effort.rows_scanned, result.per_query.len()), (size as usize, size as usize));
         for (sample, found) in samples.iter().zip(&result.per_query) {
             assert_eq!((&found[0].person, found[0].face), (&sample.person, sample.id));
             assert!((found[0].similarity - 1.0).abs() < 1e-5);
@@ -193,7 +202,7 @@ fn every_sample_finds_itself_at_every_size() {
 
 #[test]
 fn ties_go_by_the_persons_id_then_by_the_sample() {
-    let gallery = TenantGallery::new(model(), None);
+    let gallery = TenantGallery::new(model(), GalleryOptions::default());
     for (n, person) in ["c", "a", "d", "b"].into_iter().enumerate() {
         let n = n as u64;
         gallery.insert(&[sample(person, 20 + n, 7), sample(person, 10 + n, 7)]).unwrap();
@@ -208,7 +217,7 @@ fn ties_go_by_the_persons_id_then_by_the_sample() {
 
 #[test]
 fn bad_vectors_are_refused_and_nothing_is_added() {
-    let gallery = TenantGallery::new(model(), None);
+    let gallery = TenantGallery::new(model(), GalleryOptions::default());
     let mut spoiled = Vec::new();
     for (at, value) in [(0, f32::NAN), (3, f32::INFINITY), (5, 2.0)] {
         let mut bad = sample("p", 1, 1);
@@ -239,7 +248,7 @@ fn short_sample() -> FaceSample {
 
 #[test]
 fn samples_of_another_model_are_counted_and_never_found() {
-    let gallery = TenantGallery::new(model(), None);
+    let gallery = TenantGallery::new(model(), GalleryOptions::default());
     let mut other = sample("p", 1, 1);
     other.model.postprocessing += 1;
     gallery.insert(&[other, sample("q", 2, 2)]).unwrap();
@@ -254,16 +263,16 @@ fn every_search_is_reported_under_its_plan() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let report = Arc::clone(&seen);
     let observer: SearchObserver = Arc::new(move |plan, _| report.lock().unwrap().push(plan));
-    let gallery = TenantGallery::new(model(), Some(observer));
+    let gallery = TenantGallery::new(model(), GalleryOptions { observer: Some(observer), ..GalleryOptions::default() });
     gallery.search(&request(&vector(1), 5, None)).unwrap();
     gallery.search(&request(&vector(1), 5, Some(&[]))).unwrap();
     assert_eq!(*seen.lock().unwrap(), [Plan::ExactGallery, Plan::ExactRoster]);
-    assert_eq!(Plan::ALL.map(Plan::name), ["exact_roster", "exact_gallery"]);
+    assert_eq!(Plan::ALL.map(Plan::name), ["exact_roster", "exact_gallery", "codes", "hnsw"]);
 }
 
 #[test]
 fn searches_and_changes_at_once_see_whole_people() {
-    let gallery = Arc::new(TenantGallery::new(model(), None));
+    let gallery = Arc::new(TenantGallery::new(model(), GalleryOptions::default()));
     gallery.insert(&(0..1500).map(|n| sample(&format!("p{n}"), n, n)).collect::<Vec<_>>()).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let changer = {
@@ -326,7 +335,7 @@ async fn best(galleries: &Galleries, tenant: &str, seed: u64) -> Option<String> 
 async fn a_gallery_follows_its_store_and_is_made_anew_from_it() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_tenants(&folder).await;
-    let galleries = Galleries::new(store.clone(), model(), None);
+    let galleries = Galleries::new(store.clone(), model(), GalleryOptions::default());
     let t = scope("t");
     enrol(&store, "t", vec![sample("p", 1, 1), sample("p", 2, 2)]).await;
     galleries.insert(&t, &[sample("p", 1, 1), sample("p", 2, 2)]).await.unwrap();
@@ -347,7 +356,7 @@ async fn a_gallery_follows_its_store_and_is_made_anew_from_it() {
     let anew = galleries.tenant(&t).await.unwrap();
     assert!(!Arc::ptr_eq(&followed, &anew));
     for seed in 1..7 {
-        let search = |gallery: &TenantGallery| gallery.search(&request(&vector(seed), 5, None)).unwrap();
+        let search = |gallery: &TenantGallery| gallery.search(&request(&vector(seed), 5, None)).unwrap().per_query;
         assert_eq!(search(&followed), search(&anew));
     }
     store.delete_person(&t, &id("q")).await.unwrap();
@@ -361,7 +370,7 @@ async fn many_first_searches_load_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_tenants(&folder).await;
     enrol(&store, "t", (0..100).map(|n| sample("p", n, n)).collect()).await;
-    let galleries = Galleries::new(store, model(), None);
+    let galleries = Galleries::new(store, model(), GalleryOptions::default());
     let loads = (0..20).map(|_| {
         let galleries = galleries.clone();
         tokio::spawn(async move { galleries.tenant(&scope("t")).await.unwrap() })
@@ -379,7 +388,7 @@ async fn changes_to_one_person_keep_one_order_in_store_and_gallery() {
     let folder = tempfile::tempdir().unwrap();
     let store = store_with_tenants(&folder).await;
     enrol(&store, "t", vec![sample("p", 1, 1)]).await;
-    let galleries = Galleries::new(store.clone(), model(), None);
+    let galleries = Galleries::new(store.clone(), model(), GalleryOptions::default());
     let changes = (0..40_u64).map(|n| {
         let (store, galleries) = (store.clone(), galleries.clone());
         tokio::spawn(async move {
@@ -411,6 +420,101 @@ async fn stored_samples_that_cannot_be_searched_do_not_stop_a_load() {
     let mut old = sample("p", 1, 1);
     old.model.name = "older".into();
     enrol(&store, "t", vec![old, short_sample(), sample("p", 2, 2)]).await;
-    let gallery = Galleries::new(store, model(), None).tenant(&scope("t")).await.unwrap();
+    let gallery = Galleries::new(store, model(), GalleryOptions::default()).tenant(&scope("t")).await.unwrap();
     assert_eq!((gallery.len(), gallery.of_other_models()), (1, 1));
+}
+
+/// A store with `count` tenants of one person each: `n` has the sample `n`.
+async fn many_tenants(folder: &tempfile::TempDir, count: u64) -> Store {
+    let store = Store::open(StoreOptions::new(folder.path())).unwrap();
+    for n in 0..count {
+        let id: crate::domain::TenantId = format!("n{n}").parse().unwrap();
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&n.to_le_bytes());
+        let key = ApiKey { hash, grant: Grant::Tenant(id.clone()), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH };
+        store.create_tenant(tenant, key).await.unwrap();
+        enrol(&store, &format!("n{n}"), vec![sample("p", n, n)]).await;
+    }
+    store
+}
+
+fn loaded(galleries: &Galleries) -> Vec<String> {
+    let mut names: Vec<_> = galleries.loaded_tenants().into_iter().map(|(tenant, _)| tenant.to_string()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn galleries_leave_memory_when_idle_or_when_there_are_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = many_tenants(&folder, 6).await;
+    let galleries = Galleries::new(store, model(), GalleryOptions::default());
+    let long = Duration::from_secs(3600);
+    for n in 0..6 {
+        galleries.tenant(&scope(&format!("n{n}"))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    // The first is used again: it is not among those used longest ago.
+    galleries.tenant(&scope("n0")).await.unwrap();
+    let one = galleries.tenant(&scope("n5")).await.unwrap().memory_bytes() as u64;
+    assert!(one > 0);
+    assert_eq!(galleries.unload_unused(MemoryLimits { idle: long, bytes: 6 * one }), 0);
+    assert_eq!(galleries.unload_unused(MemoryLimits { idle: long, bytes: 3 * one }), 3);
+    assert_eq!(loaded(&galleries), ["n0", "n4", "n5"]);
+    // The one used last stays, however large it is, until it is idle.
+    assert_eq!(galleries.unload_unused(MemoryLimits { idle: long, bytes: 0 }), 2);
+    assert_eq!(galleries.unload_unused(MemoryLimits { idle: Duration::ZERO, bytes: u64::MAX }), 1);
+    assert!(loaded(&galleries).is_empty());
+    assert_eq!(best(&galleries, "n3", 3).await.unwrap(), "p", "loaded again on demand");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_tenants_in_little_memory_lose_no_change() {
+    const TENANTS: u64 = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let store = many_tenants(&folder, TENANTS).await;
+    let galleries = Galleries::new(store.clone(), model(), GalleryOptions::default());
+    let one = galleries.tenant(&scope("n0")).await.unwrap().memory_bytes() as u64;
+    // Room for a tenth of them, and a moment's rest is idleness.
+    let limits = MemoryLimits { idle: Duration::from_millis(2), bytes: one * TENANTS / 10 };
+    let keeper = tokio::spawn(galleries.clone().keep_within(limits));
+    let clients = (0..8_u64).map(|client| {
+        let (store, galleries) = (store.clone(), galleries.clone());
+        tokio::spawn(async move {
+            for round in 0..60 {
+                let n = (client * 37 + round * 101) % TENANTS;
+                let (name, number) = (format!("n{n}"), 1_000_000 + client * 1000 + round);
+                let person = format!("c{client}-{round}");
+                if round % 2 == 0 {
+                    best(&galleries, &name, 0).await.unwrap();
+                }
+                let enrolled = sample(&person, number, number);
+                let guard = galleries.person_lock(&scope(&name), &id(&person)).await;
+                enrol(&store, &name, vec![enrolled.clone()]).await;
+                galleries.insert(&scope(&name), &[enrolled]).await.unwrap();
+                drop(guard);
+                assert_eq!(best(&galleries, &name, number).await.unwrap(), person, "found by the next search");
+                if round % 3 == 0 {
+                    let guard = galleries.person_lock(&scope(&name), &id(&person)).await;
+                    store.delete_person(&scope(&name), &id(&person)).await.unwrap();
+                    galleries.remove_person(&scope(&name), &id(&person)).await;
+                    drop(guard);
+                    assert_ne!(best(&galleries, &name, number).await.unwrap(), person, "found by none");
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    for n in 0..TENANTS {
+        let scope = scope(&format!("n{n}"));
+        let (stored, known) = (store.usage(&scope).await.unwrap(), galleries.tenant(&scope).await.unwrap());
+        assert_eq!((stored.samples, stored.people), (known.len() as u64, known.people() as u64), "n{n}");
+    }
+    keeper.abort();
+    galleries.unload_unused(MemoryLimits { idle: Duration::from_secs(3600), bytes: limits.bytes });
+    let total: u64 = galleries.loaded_tenants().iter().map(|(_, gallery)| gallery.memory_bytes() as u64).sum();
+    assert!(total <= limits.bytes);
 }

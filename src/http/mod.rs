@@ -4,11 +4,14 @@ mod attendance;
 mod auth;
 mod envelope;
 mod error;
+mod gallery;
 mod groups;
+mod maintenance;
 mod openapi;
 mod ops;
 mod people;
 mod recognition;
+mod reports;
 mod tenants;
 mod upload;
 
@@ -72,10 +75,13 @@ pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
 
 fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
+    maintenance::routes(config);
     groups::routes(config);
     people::routes(config);
     recognition::routes(config);
     attendance::routes(config);
+    gallery::routes(config);
+    reports::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

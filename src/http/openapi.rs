@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::{attendance, groups, people, recognition, tenants};
+use super::{attendance, gallery, groups, maintenance, people, recognition, reports, tenants};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
@@ -23,7 +23,8 @@ use crate::service::{
 #[openapi(
     info(title = "rollcall", description = "Self-hosted attendance: one classroom photo in, the whole class out."),
     paths(
-        tenants::create,
+        tenants::create, tenants::show, tenants::update,
+        maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
         people::enrol, people::list, people::show, people::update, people::delete,
@@ -31,6 +32,8 @@ use crate::service::{
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
+        gallery::check,
+        reports::duplicates,
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))

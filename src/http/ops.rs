@@ -3,14 +3,15 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
-    web::{Data, ServiceConfig},
+    web::{Data, Query, ServiceConfig},
 };
+use serde::Deserialize;
 use serde_json::json;
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{ApiState, auth, error::ApiError, get_or_head, openapi::ApiDoc, resource};
-use crate::error::ErrorKind;
+use crate::{error::ErrorKind, telemetry::Metrics};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -45,11 +46,27 @@ async fn ready(state: Data<ApiState>) -> HttpResponse {
     }
 }
 
+/// What `/metrics` is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricsWanted {
+    /// Also those that have one series a tenant.
+    #[serde(default)]
+    tenants: bool,
+}
+
 /// Public on loopback; elsewhere, also behind a proxy on this machine, it takes a key: a tenant's or the operator's.
-async fn metrics(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResponse, ApiError> {
+async fn metrics(
+    request: HttpRequest,
+    state: Data<ApiState>,
+    wanted: Query<MetricsWanted>,
+) -> Result<HttpResponse, ApiError> {
     let proxied = ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
     let local = !proxied && request.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
-    if !local {
+    if !local && wanted.tenants {
+        // One tenant's key does not show who the others are.
+        state.service.authenticate_operator(&auth::key(&request)?).await?;
+    } else if !local {
         match state.service.authenticate(&auth::key(&request)?).await {
             Err(error) if error.kind() != ErrorKind::Forbidden => return Err(error.into()),
             _ => {}
@@ -57,13 +74,22 @@ async fn metrics(request: HttpRequest, state: Data<ApiState>) -> Result<HttpResp
     }
     let tools = state.service.pipeline().tools();
     state.metrics.budget_bytes.set(tools.budget.used() as i64);
-    let faces: usize = tools.galleries.loaded_tenants().iter().map(|(_, gallery)| gallery.len()).sum();
-    state.metrics.gallery_faces.set(faces as i64);
+    let galleries: Vec<(String, usize, usize)> = tools
+        .galleries
+        .loaded_tenants()
+        .into_iter()
+        .map(|(tenant, gallery)| (tenant.into(), gallery.memory_bytes(), gallery.len()))
+        .collect();
+    state.metrics.gallery_bytes.set(galleries.iter().map(|&(_, bytes, _)| bytes as i64).sum());
+    state.metrics.gallery_faces.set(galleries.iter().map(|&(.., faces)| faces as i64).sum());
     for stage in state.supervisor.snapshot() {
         let inside = (stage.queued + stage.working) as i64;
         state.metrics.stage_in_flight.with_label_values(&[stage.name]).set(inside);
     }
-    let text = state.metrics.render()?;
+    let mut text = state.metrics.render()?;
+    if wanted.tenants {
+        text += &Metrics::render_tenants(&galleries)?;
+    }
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
 }
 

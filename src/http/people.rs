@@ -106,7 +106,7 @@ pub(super) async fn replace_faces(
     upload: Upload<MoreFaces>,
 ) -> Result<Json<Enrolled>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.replace_faces(&scope, &person.parse()?, params.faces, images).await?))
+    Ok(Json(state.service.replace_faces(&scope, &person.parse()?, params, images).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
@@ -119,7 +119,7 @@ pub(super) async fn add_faces(
     upload: Upload<MoreFaces>,
 ) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
-    let added = state.service.add_faces(&scope, &person.parse()?, params.faces, images).await?;
+    let added = state.service.add_faces(&scope, &person.parse()?, params, images).await?;
     Ok(HttpResponse::Created().json(added))
 }
 

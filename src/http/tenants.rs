@@ -2,17 +2,27 @@
 
 use actix_web::{
     HttpResponse,
-    web::{self, Data, Json, ServiceConfig},
+    web::{self, Data, Json, Path, ServiceConfig},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ApiState, auth::Operator, error::ApiError, resource};
-use crate::domain::TenantId;
+use super::{
+    ApiState,
+    auth::Operator,
+    error::{ApiError, ErrorBody},
+    get_or_head, resource,
+};
+use crate::{
+    domain::TenantId,
+    service::tenants::{TenantPatch, TenantView},
+};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/tenants").route(web::post().to(create)));
+    config
+        .service(resource("/tenants").route(web::post().to(create)))
+        .service(resource("/tenants/{tenant}").route(get_or_head().to(show)).route(web::patch().to(update)));
 }
 
 /// What a new tenant takes.
@@ -40,7 +50,7 @@ pub(super) struct TenantWithKey {
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = NewTenant,
-    responses((status = 201, body = TenantWithKey), (status = "4XX", body = super::error::ErrorBody)))]
+    responses((status = 201, body = TenantWithKey), (status = "4XX", body = ErrorBody)))]
 /// Makes a tenant and its key (operator's key).
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -55,4 +65,27 @@ pub(super) async fn create(
         created_at: tenant.created_at,
         key: key.reveal().to_owned(),
     }))
+}
+
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+/// Shows a tenant with its limits and what it has (operator's key).
+pub(super) async fn show(
+    state: Data<ApiState>,
+    operator: Operator,
+    tenant: Path<String>,
+) -> Result<Json<TenantView>, ApiError> {
+    Ok(Json(state.service.tenant(&operator.0, &tenant.parse()?).await?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    request_body = TenantPatch, responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+/// Changes a tenant's name, limits or way of searching (operator's key).
+pub(super) async fn update(
+    state: Data<ApiState>,
+    operator: Operator,
+    tenant: Path<String>,
+    patch: Json<TenantPatch>,
+) -> Result<Json<TenantView>, ApiError> {
+    Ok(Json(state.service.update_tenant(&operator.0, &tenant.parse()?, patch.into_inner()).await?))
 }

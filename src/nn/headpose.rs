@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::{
     image_op::{self, ImageNetwork},
     kernels::{Buffer, Depthwise3x3, Fuse, Isa, Map, MaxPool, Product, Rows, elementwise, padded},
-    layers::{Act, Image, Loaded, Stem, depthwise, depthwise_rows, pointwise, pointwise_map},
+    layers::{Act, Image, Images, Loaded, Stem, depthwise, depthwise_rows, pointwise, pointwise_map},
 };
 use crate::{
     domain::HeadPose,
@@ -115,8 +115,8 @@ impl ImageNetwork for HeadPoseNet {
         (count, ANGLES * BINS).into()
     }
 
-    fn run(&self, crops: &[Image<'_>], output: &mut [f32]) {
-        for (&crop, output) in crops.iter().zip(output.chunks_exact_mut(ANGLES * BINS)) {
+    fn run(&self, crops: Images<'_>, output: &mut [f32]) {
+        for (crop, output) in crops.iter().zip(output.chunks_exact_mut(ANGLES * BINS)) {
             self.run_one(crop, output);
         }
     }
@@ -174,7 +174,6 @@ impl Stage {
         depthwise_rows(
             depthwise,
             (input.height, input.width),
-            1,
             |rows, out| out.copy_from_slice(input.rows(rows)),
             |rows, made| {
                 let pixels = Rows::pixels(made, padded(project.inputs()), project.inputs());
@@ -211,7 +210,6 @@ impl Branch {
         depthwise_rows(
             &self.depthwise,
             (input.height, input.width),
-            1,
             |rows, out| {
                 let pixels = Rows::pixels(&input.rows(rows.clone())[first..], input.stride(), self.expand.inputs());
                 self.expand.run(pixels, rows.len() * input.width, out, padded(half), Fuse::Store);

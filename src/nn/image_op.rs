@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
-use super::{Yunet, layers::Image};
+use super::{Yunet, layers::Images};
 use crate::error::{Error, Result};
 
 /// A network seen as one operation from images to numbers.
@@ -17,7 +17,7 @@ pub(super) trait ImageNetwork: Sync {
     fn output_shape(&self, count: usize, height: usize, width: usize) -> Shape;
 
     /// Fills `output`, which has [`Self::output_shape`], from `images` in order.
-    fn run(&self, images: &[Image<'_>], output: &mut [f32]);
+    fn run(&self, images: Images<'_>, output: &mut [f32]);
 }
 
 struct Op<'a, N>(&'a N);
@@ -33,10 +33,9 @@ impl<N: ImageNetwork> CustomOp1 for Op<'_, N> {
             candle_core::bail!("{}: the input is not contiguous", N::NAME);
         };
         let data = &storage.as_slice::<f32>()?[start..end];
-        let images: Vec<_> = data.chunks_exact(height * width * 3).map(|data| Image { height, width, data }).collect();
         let shape = self.0.output_shape(count, height, width);
         let mut output = vec![0.0; shape.elem_count()];
-        self.0.run(&images, &mut output);
+        self.0.run(Images { count, height, width, data }, &mut output);
         Ok((CpuStorage::F32(output), shape))
     }
 }

@@ -77,6 +77,27 @@ pub(super) struct Image<'a> {
     pub(super) data: &'a [f32],
 }
 
+/// Images one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Images<'a> {
+    /// How many.
+    pub(super) count: usize,
+    /// Rows of each; even.
+    pub(super) height: usize,
+    /// Columns of each; even.
+    pub(super) width: usize,
+    /// The pixels of all.
+    pub(super) data: &'a [f32],
+}
+
+impl<'a> Images<'a> {
+    /// Each image.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Image<'a>> + use<'a> {
+        let (height, width) = (self.height, self.width);
+        self.data.chunks_exact(height * width * COLOURS).map(move |data| Image { height, width, data })
+    }
+}
+
 /// Channels of an image.
 const COLOURS: usize = 3;
 
@@ -138,29 +159,27 @@ impl Strips {
     /// Pixels worth making at once: four register tiles of the product.
     const PIXELS: usize = 56;
 
-    /// For a map of `height`×`width` whose results are consumed `together` rows at a time.
-    fn new(height: usize, width: usize, stride: usize, together: usize) -> Self {
+    /// For a map of `height`×`width`.
+    fn new(height: usize, width: usize) -> Self {
         let rows = Self::PIXELS.div_ceil(width).min(height);
-        // The window's three rows, and those under results that wait for their fellows.
-        let needed = rows + 2 + stride * (together - 1);
-        let ring = needed.next_multiple_of(rows);
+        // The rows of a window that reaches back over the strip's first row.
+        let ring = (rows + 2).next_multiple_of(rows);
         if ring >= height { Self { rows: height, ring: height } } else { Self { rows, ring } }
     }
 }
 
 /// Runs a depthwise layer over a map that is never whole in memory: `produce` makes rows of its input,
-/// `consume` takes rows of its output, `together` at a time, in order.
+/// `consume` takes rows of its output, in order.
 pub(super) fn depthwise_rows(
     layer: &Depthwise3x3,
     (height, width): (usize, usize),
-    together: usize,
     produce: impl FnMut(Range<usize>, &mut [f32]),
     mut consume: impl FnMut(Range<usize>, &[f32]),
 ) {
-    let strips = Strips::new(height, width, layer.stride(), together);
+    let strips = Strips::new(height, width);
     let pitch = layer.out_size(width) * padded(layer.channels());
-    let mut out = Buffer::take((strips.ring.div_ceil(layer.stride()) + together) * pitch);
-    depthwise_strips(layer, (height, width), (strips, together), produce, |rows, make_row| {
+    let mut out = Buffer::take((strips.ring.div_ceil(layer.stride()) + 1) * pitch);
+    depthwise_strips(layer, (height, width), strips, produce, |rows, make_row| {
         for (row, out) in rows.clone().zip(out.chunks_exact_mut(pitch)) {
             make_row(row, out);
         }
@@ -175,9 +194,9 @@ pub(super) fn depthwise_map(
     produce: impl FnMut(Range<usize>, &mut [f32]),
     output: &mut [f32],
 ) {
-    let strips = Strips::new(height, width, layer.stride(), 1);
+    let strips = Strips::new(height, width);
     let pitch = layer.out_size(width) * padded(layer.channels());
-    depthwise_strips(layer, (height, width), (strips, 1), produce, |rows, make_row| {
+    depthwise_strips(layer, (height, width), strips, produce, |rows, make_row| {
         for row in rows {
             make_row(row, &mut output[row * pitch..(row + 1) * pitch]);
         }
@@ -188,7 +207,7 @@ pub(super) fn depthwise_map(
 fn depthwise_strips(
     layer: &Depthwise3x3,
     (height, width): (usize, usize),
-    (strips, together): (Strips, usize),
+    strips: Strips,
     mut produce: impl FnMut(Range<usize>, &mut [f32]),
     mut emit: impl FnMut(Range<usize>, &dyn Fn(usize, &mut [f32])),
 ) {
@@ -199,12 +218,7 @@ fn depthwise_strips(
         let made = (start + strips.rows).min(height);
         let slot = start % strips.ring;
         produce(start..made, &mut ring[slot * pitch..(slot + made - start) * pitch]);
-        let ready = if made == height {
-            layer.out_size(height)
-        } else {
-            let reached = (made - 1).div_ceil(layer.stride());
-            reached - (reached - done) % together
-        };
+        let ready = if made == height { layer.out_size(height) } else { (made - 1).div_ceil(layer.stride()) };
         if ready > done {
             let at = |row: usize| &ring[row % strips.ring * pitch..][..pitch];
             emit(done..ready, &|row, out| {
@@ -305,7 +319,6 @@ impl InvertedResidual {
         depthwise_rows(
             &self.depthwise,
             (input.height, input.width),
-            1,
             |rows, out| pointwise_rows(&self.expand, input, rows, out),
             |rows, hidden| {
                 let plain = !self.residual || self.squeeze_excite.is_some();
@@ -367,7 +380,7 @@ mod tests {
     proptest! {
         #[test]
         fn strips_give_what_the_whole_map_gives(
-            height in 1usize..40, width in 1usize..40, stride in 1usize..3, together in 1usize..3,
+            height in 1usize..40, width in 1usize..40, stride in 1usize..3,
         ) {
             let channels = 5;
             let layer = Depthwise3x3::new(
@@ -387,7 +400,6 @@ mod tests {
             depthwise_rows(
                 &layer,
                 (height, width),
-                together,
                 |rows, out| {
                     assert_eq!(rows.start, produced);
                     produced = rows.end;
@@ -395,7 +407,6 @@ mod tests {
                 },
                 |rows, made| {
                     assert_eq!(rows.start, consumed);
-                    assert!(rows.len() % together == 0 || rows.end == layer.out_size(height));
                     consumed = rows.end;
                     found.extend_from_slice(made);
                 },

@@ -6,7 +6,9 @@ use candle_nn::VarBuilder;
 use super::{
     image_op::{self, ImageNetwork},
     kernels::{Buffer, DepthwiseGlobal, Fuse, Isa, Product, Rows, padded},
-    layers::{Act, BlockShape, FaceStem, Image, InvertedResidual, Loaded, depthwise_global, pointwise, pointwise_map},
+    layers::{
+        Act, BlockShape, FaceStem, Image, Images, InvertedResidual, Loaded, depthwise_global, pointwise, pointwise_map,
+    },
 };
 use crate::error::{Error, Result};
 
@@ -111,8 +113,8 @@ impl ImageNetwork for MiniFasNet {
         (count, CLASSES).into()
     }
 
-    fn run(&self, crops: &[Image<'_>], output: &mut [f32]) {
-        for (&crop, output) in crops.iter().zip(output.chunks_exact_mut(CLASSES)) {
+    fn run(&self, crops: Images<'_>, output: &mut [f32]) {
+        for (crop, output) in crops.iter().zip(output.chunks_exact_mut(CLASSES)) {
             self.run_one(crop, output);
         }
     }

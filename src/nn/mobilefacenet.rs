@@ -7,7 +7,9 @@ use super::{
     embedding::Embedding,
     image_op::{self, ImageNetwork},
     kernels::{Buffer, DepthwiseGlobal, Fuse, Isa, Map, Product, Rows, padded},
-    layers::{Act, BlockShape, FaceStem, Image, InvertedResidual, Loaded, depthwise_global, pointwise, pointwise_map},
+    layers::{
+        Act, BlockShape, FaceStem, Image, Images, InvertedResidual, Loaded, depthwise_global, pointwise, pointwise_map,
+    },
     manifest::MatchDefaults,
 };
 use crate::{
@@ -109,16 +111,19 @@ impl MobileFaceNet {
 impl MobileFaceNetWeights {
     /// Reads and packs the weights.
     pub(super) fn load(isa: Isa, vb: &VarBuilder<'_>) -> Loaded<Self> {
+        // The first block and the last layers stay in f32, whatever the other products are in: there rounding costs most
+        // accuracy and saves least time.
+        let exact = isa.with_f32_products();
         let block = |(index, &(inputs, hidden, outputs, stride)): (usize, &(usize, usize, usize, usize))| {
             let shape = BlockShape { inputs, hidden, outputs, stride, gated: false };
-            InvertedResidual::load(isa, shape, &vb.pp("blocks").pp(index))
+            InvertedResidual::load(if index == 0 { exact } else { isa }, shape, &vb.pp("blocks").pp(index))
         };
         Ok(Self {
             stem: FaceStem::load(isa, 64, vb)?,
             blocks: BLOCKS.iter().enumerate().map(block).collect::<Loaded<_>>()?,
-            head: pointwise(isa, 128, DIMENSION, Act::PRelu, &vb.pp("head"))?,
+            head: pointwise(exact, 128, DIMENSION, Act::PRelu, &vb.pp("head"))?,
             global: depthwise_global(isa, MobileFaceNet::SIDE_PX / 16, DIMENSION, &vb.pp("global"))?,
-            embed: pointwise(isa, DIMENSION, DIMENSION, Act::Identity, &vb.pp("embed"))?,
+            embed: pointwise(exact, DIMENSION, DIMENSION, Act::Identity, &vb.pp("embed"))?,
         })
     }
 
@@ -139,13 +144,13 @@ impl ImageNetwork for MobileFaceNetWeights {
         (count, DIMENSION).into()
     }
 
-    fn run(&self, faces: &[Image<'_>], output: &mut [f32]) {
+    fn run(&self, faces: Images<'_>, output: &mut [f32]) {
         let width = padded(DIMENSION);
-        let mut pooled = Buffer::take(faces.len() * width);
-        for (&face, pooled) in faces.iter().zip(pooled.chunks_exact_mut(width)) {
+        let mut pooled = Buffer::take(faces.count * width);
+        for (face, pooled) in faces.iter().zip(pooled.chunks_exact_mut(width)) {
             self.global.run(self.features(face).pixels(), pooled);
         }
         // All faces at once: the last layer has a fifth of all weights, which are then read once.
-        self.embed.run(Rows::pixels(&pooled, width, DIMENSION), faces.len(), output, DIMENSION, Fuse::Store);
+        self.embed.run(Rows::pixels(&pooled, width, DIMENSION), faces.count, output, DIMENSION, Fuse::Store);
     }
 }

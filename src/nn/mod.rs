@@ -6,6 +6,7 @@
 mod arch;
 pub mod blur;
 mod embedding;
+mod flow;
 mod headpose;
 mod image_op;
 pub mod import;
@@ -14,6 +15,7 @@ mod layers;
 mod manifest;
 mod minifasnet;
 mod mobilefacenet;
+mod precision;
 mod verify;
 mod weights;
 mod yunet;
@@ -29,6 +31,7 @@ pub use headpose::HeadPoseNet;
 pub use manifest::{BlurFile, Manifest, MatchDefaults, ModelEntry, Source};
 pub use minifasnet::MiniFasNet;
 pub use mobilefacenet::MobileFaceNet;
+pub use precision::Precision;
 pub use verify::{Verified, verify, verify_embedded};
 pub use yunet::{Yunet, YunetLevel, YunetOutput};
 
@@ -49,30 +52,29 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// The weights that are compiled into the program.
+    /// The weights that are compiled into the program, in f32.
     ///
     /// # Errors
     /// `invalid` when [`kernels::isa::ISA_VARIABLE`] asks for what the processor lacks.
     pub fn embedded() -> Result<Self> {
-        Self::from_folder(&Folder::Embedded)
+        Self::load(None, Precision::F32)
     }
 
-    /// The weights of a folder with a MANIFEST.toml.
+    /// The weights of a folder with a MANIFEST.toml, or those compiled in; the embedder multiplies in
+    /// `embedder_precision`.
     ///
     /// # Errors
-    /// `invalid` with code `bad_model`, naming the file, when one is missing, has not the manifest's hash, or lacks
-    /// a weight or has one of another shape.
-    pub fn load(models_dir: &Path) -> Result<Self> {
-        Self::from_folder(&Folder::Disk(models_dir.to_owned()))
-    }
-
-    fn from_folder(folder: &Folder) -> Result<Self> {
+    /// `invalid` when the processor lacks what was asked for; with code `bad_model`, naming the file, when one is
+    /// missing, has not the manifest's hash, or lacks a weight or has one of another shape.
+    pub fn load(models_dir: Option<&Path>, embedder_precision: Precision) -> Result<Self> {
+        let folder = models_dir.map_or(Folder::Embedded, |dir| Folder::Disk(dir.to_owned()));
         let manifest = folder.manifest()?;
+        let isa = Isa::chosen()?;
         Ok(Self {
-            detector: network(folder, manifest.entry(Arch::Yunet)?, Yunet::load)?,
-            embedder: embedder(folder, &manifest)?,
-            liveness: network(folder, manifest.entry(Arch::MiniFasNet)?, MiniFasNet::load)?,
-            head_pose: network(folder, manifest.entry(Arch::HeadPose)?, HeadPoseNet::load)?,
+            detector: network(&folder, isa, manifest.entry(Arch::Yunet)?, Yunet::load)?,
+            embedder: embedder(&folder, embedder_precision.products(isa)?, &manifest)?,
+            liveness: network(&folder, isa, manifest.entry(Arch::MiniFasNet)?, MiniFasNet::load)?,
+            head_pose: network(&folder, isa, manifest.entry(Arch::HeadPose)?, HeadPoseNet::load)?,
         })
     }
 
@@ -93,12 +95,17 @@ impl Networks {
     }
 }
 
-fn network<N>(folder: &Folder, entry: &ModelEntry, load: impl FnOnce(Isa, &VarBuilder<'_>) -> Loaded<N>) -> Result<N> {
+fn network<N>(
+    folder: &Folder,
+    isa: Isa,
+    entry: &ModelEntry,
+    load: impl FnOnce(Isa, &VarBuilder<'_>) -> Loaded<N>,
+) -> Result<N> {
     let bytes: Cow<'_, [u8]> = folder.read(&entry.file, &entry.sha256)?;
-    weights::load(&entry.file, &bytes, load)
+    weights::load(&entry.file, &bytes, |weights| load(isa, weights))
 }
 
-fn embedder(folder: &Folder, manifest: &Manifest) -> Result<MobileFaceNet> {
+fn embedder(folder: &Folder, isa: Isa, manifest: &Manifest) -> Result<MobileFaceNet> {
     let entry = manifest.entry(Arch::MobileFaceNet)?;
     let defaults = entry.matching.ok_or_else(|| {
         weights::bad_model(format!("{}: {} has no [model.matching]", manifest::FILE_NAME, entry.arch.name()))
@@ -114,7 +121,7 @@ fn embedder(folder: &Folder, manifest: &Manifest) -> Result<MobileFaceNet> {
         }
         None => None,
     };
-    let layers = network(folder, entry, MobileFaceNetWeights::load)?;
+    let layers = network(folder, isa, entry, MobileFaceNetWeights::load)?;
     Ok(MobileFaceNet::new(layers, &entry.name, defaults, blur_direction))
 }
 

@@ -1,6 +1,11 @@
 //! The networks against ONNX Runtime and themselves, and model files that are not what they should be.
 
-use std::{fs, path::PathBuf};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fs,
+    path::PathBuf,
+};
 
 use candle_core::{Device, Tensor};
 
@@ -49,6 +54,69 @@ fn networks_are_shared_between_threads_and_warm_up() {
         value
     }
     shared(Networks::embedded().unwrap()).warm_up().unwrap();
+}
+
+/// Counts what each thread asks of the system's allocator.
+struct Counting;
+
+thread_local! {
+    static ALLOCATED_BYTES: Cell<usize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that is ending has no counter any more.
+        let _ = ALLOCATED_BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size()));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[test]
+fn a_forward_pass_allocates_nothing_but_its_answer() {
+    let networks = Networks::embedded().unwrap();
+    let image = |height: usize, width: usize| Tensor::zeros((1, height, width, 3), DType::F32, &Device::Cpu).unwrap();
+    let square = |side_px| image(side_px, side_px);
+    let (face, crop) = (square(MobileFaceNet::SIDE_PX), square(MiniFasNet::SIDE_PX));
+    let (head, photo) = (square(HeadPoseNet::SIDE_PX), image(320, 640));
+    let passes: [(&str, &dyn Fn() -> usize); 4] = [
+        ("MobileFaceNet", &|| networks.embedder.forward(&face).unwrap().elem_count()),
+        ("MiniFASNet", &|| networks.liveness.forward(&crop).map(|live| live.len()).unwrap()),
+        ("head pose", &|| networks.head_pose.forward(&head).map(|poses| poses.len()).unwrap()),
+        ("YuNet", &|| networks.detector.forward(&photo).map(|output| output.probabilities().len()).unwrap()),
+    ];
+    for (name, pass) in passes {
+        let answer = pass();
+        let before = ALLOCATED_BYTES.get();
+        pass();
+        let allocated = ALLOCATED_BYTES.get() - before;
+        // The answer, its copies on the way out of the tensor, and the tensor's own few words.
+        let fits = 4 * answer * size_of::<f32>() + 2048;
+        assert!(allocated <= fits, "{name} allocated {allocated} bytes for {answer} numbers");
+    }
+}
+
+#[test]
+fn bf16_products_move_vectors_a_little_and_want_the_processor_for_it() {
+    let faces = portraits();
+    let exact = Networks::embedded().unwrap().embedder.embed(&faces).unwrap();
+    let rounded = match Networks::load(None, Precision::Bf16) {
+        Ok(networks) => networks.embedder.embed(&faces).unwrap(),
+        Err(error) => return assert!(error.message().contains("AVX512_BF16"), "{error}"),
+    };
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        let cosine = cosine(&exact.vector, &rounded.vector);
+        assert!(cosine > 0.999 && exact.vector != rounded.vector, "{cosine}");
+    }
 }
 
 #[test]
@@ -113,7 +181,7 @@ fn a_truncated_file_is_refused_by_name() {
     let file = folder.path().join("headpose.safetensors");
     let bytes = fs::read(&file).unwrap();
     fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
-    let error = Networks::load(folder.path()).unwrap_err();
+    let error = Networks::load(Some(folder.path()), Precision::F32).unwrap_err();
     assert_eq!(error.code(), "bad_model");
     assert!(error.message().contains("headpose.safetensors") && error.message().contains("SHA-256"), "{error}");
 }
@@ -123,7 +191,7 @@ fn a_truncated_file_with_a_fitting_hash_is_refused_too() {
     let folder = copied_models();
     let bytes = fs::read(folder.path().join("yunet.safetensors")).unwrap();
     replace(&folder, "yunet.safetensors", &bytes[..bytes.len() - 4]);
-    let error = Networks::load(folder.path()).unwrap_err();
+    let error = Networks::load(Some(folder.path()), Precision::F32).unwrap_err();
     assert!(error.message().contains("yunet.safetensors: not a whole safetensors file"), "{error}");
 }
 
@@ -132,7 +200,7 @@ fn another_architectures_weights_are_refused_with_the_missing_name() {
     let folder = copied_models();
     let bytes = fs::read(folder.path().join("mobilefacenet.safetensors")).unwrap();
     replace(&folder, "minifasnet.safetensors", &bytes);
-    let error = Networks::load(folder.path()).unwrap_err();
+    let error = Networks::load(Some(folder.path()), Precision::F32).unwrap_err();
     assert!(error.message().contains("minifasnet.safetensors: not the weights"), "{error}");
 }
 
@@ -151,9 +219,14 @@ fn changed_weights_fail_the_known_answer() {
 fn a_missing_file_and_a_missing_manifest_are_named() {
     let folder = copied_models();
     fs::remove_file(folder.path().join("blur_direction.safetensors")).unwrap();
-    assert!(Networks::load(folder.path()).unwrap_err().message().contains("blur_direction.safetensors"));
+    assert!(
+        Networks::load(Some(folder.path()), Precision::F32)
+            .unwrap_err()
+            .message()
+            .contains("blur_direction.safetensors")
+    );
     fs::remove_file(folder.path().join("MANIFEST.toml")).unwrap();
-    assert!(Networks::load(folder.path()).unwrap_err().message().contains("MANIFEST.toml"));
+    assert!(Networks::load(Some(folder.path()), Precision::F32).unwrap_err().message().contains("MANIFEST.toml"));
 }
 
 /// Writes `bytes` as `file` and its hash into the manifest.

@@ -6,10 +6,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, safetensors};
 
-use super::{
-    Arch, Networks,
-    weights::{Folder, bad_model},
-};
+use super::{Arch, Networks, Precision, weights::bad_model};
 use crate::error::{Error, Result};
 
 /// Greatest difference that is allowed between any number and ONNX Runtime's.
@@ -29,7 +26,7 @@ pub struct Verified {
 /// # Errors
 /// As for [`Networks::load`], and `bad_model` when a network answers otherwise than ONNX Runtime.
 pub fn verify(models_dir: &Path) -> Result<Vec<Verified>> {
-    check(&Networks::from_folder(&Folder::Disk(models_dir.to_owned()))?)
+    check(&Networks::load(Some(models_dir), Precision::F32)?)
 }
 
 /// Checks the weights that are compiled in.

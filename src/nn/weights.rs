@@ -82,21 +82,20 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// `invalid` with code `bad_model`: `file`, and whether it is damaged or lacks a weight or has one of another shape.
-pub(super) fn load<N>(file: &str, bytes: &[u8], network: impl FnOnce(Isa, &VarBuilder<'_>) -> Loaded<N>) -> Result<N> {
-    let isa = Isa::chosen()?;
+pub(super) fn load<N>(file: &str, bytes: &[u8], network: impl FnOnce(&VarBuilder<'_>) -> Loaded<N>) -> Result<N> {
     let bad = |reason: &str, error: candle_core::Error| bad_model(format!("{file}: {reason}")).with_source(error);
     let weights = VarBuilder::from_slice_safetensors(bytes, DType::F32, &Device::Cpu)
         .map_err(|error| bad("not a whole safetensors file", error))?;
-    network(isa, &weights).map_err(|error| bad("not the weights of this architecture", error))
+    network(&weights).map_err(|error| bad("not the weights of this architecture", error))
 }
 
 /// Whether `bytes` hold all weights of `arch` in their shapes.
 pub(super) fn check_architecture(arch: Arch, bytes: &[u8]) -> Result<()> {
-    let file = arch.file_name();
-    match arch {
-        Arch::Yunet => load(file, bytes, Yunet::load).map(drop),
-        Arch::MobileFaceNet => load(file, bytes, MobileFaceNetWeights::load).map(drop),
-        Arch::MiniFasNet => load(file, bytes, MiniFasNet::load).map(drop),
-        Arch::HeadPose => load(file, bytes, HeadPoseNet::load).map(drop),
-    }
+    let (file, isa) = (arch.file_name(), Isa::chosen()?);
+    load(file, bytes, |weights| match arch {
+        Arch::Yunet => Yunet::load(isa, weights).map(drop),
+        Arch::MobileFaceNet => MobileFaceNetWeights::load(isa, weights).map(drop),
+        Arch::MiniFasNet => MiniFasNet::load(isa, weights).map(drop),
+        Arch::HeadPose => HeadPoseNet::load(isa, weights).map(drop),
+    })
 }

@@ -4,9 +4,10 @@ use candle_core::{Shape, Tensor};
 use candle_nn::VarBuilder;
 
 use super::{
+    flow::{Flow, Step, Unit},
     image_op::{self, ImageNetwork},
-    kernels::{Depthwise3x3, Isa, Map, MaxPool, Product, elementwise},
-    layers::{Act, Image, Loaded, Stem, depthwise, depthwise_map, depthwise_rows, pointwise, pointwise_rows},
+    kernels::{Isa, Map, MaxPool, elementwise},
+    layers::{Act, Image, Images, Loaded, Stem},
 };
 use crate::{
     domain::{Detection, FaceBox},
@@ -33,11 +34,11 @@ pub struct Yunet {
     stem: Stem,
     stem_unit: Unit,
     /// Two a stage: the second's result is pooled where the next stage wants half the resolution.
-    backbone: Vec<Unit>,
+    backbone: [Unit; BACKBONE.len()],
     /// Finest level first.
-    laterals: Vec<Unit>,
+    laterals: [Unit; STRIDES_PX.len()],
     /// Finest level first; the four heads of a level side by side.
-    heads: Vec<Unit>,
+    heads: [Unit; STRIDES_PX.len()],
 }
 
 impl Yunet {
@@ -46,19 +47,13 @@ impl Yunet {
 
     /// Reads and packs the weights.
     pub(super) fn load(isa: Isa, vb: &VarBuilder<'_>) -> Loaded<Self> {
-        let units = |name: &str, shapes: &[(usize, usize)], act: Act| -> Loaded<Vec<Unit>> {
-            let unit = |(index, &(inputs, outputs)): (usize, &(usize, usize))| {
-                Unit::load(isa, inputs, outputs, act, &vb.pp(name).pp(index))
-            };
-            shapes.iter().enumerate().map(unit).collect()
-        };
         Ok(Self {
             isa,
             stem: Stem::load(isa, 16, Act::Relu, &vb.pp("stem"))?,
             stem_unit: Unit::load(isa, 16, 16, Act::Relu, &vb.pp("stem_unit"))?,
-            backbone: units("backbone", &BACKBONE, Act::Relu)?,
-            laterals: units("laterals", &[(NECK, NECK); 3], Act::Relu)?,
-            heads: units("heads", &[(NECK, CELL); 3], Act::Identity)?,
+            backbone: units(isa, BACKBONE, Act::Relu, &vb.pp("backbone"))?,
+            laterals: units(isa, [(NECK, NECK); 3], Act::Relu, &vb.pp("laterals"))?,
+            heads: units(isa, [(NECK, CELL); 3], Act::Identity, &vb.pp("heads"))?,
         })
     }
 
@@ -76,44 +71,61 @@ impl Yunet {
         })
     }
 
-    /// Stem, its unit and the first pooling, row by row: the photo's largest maps never exist.
-    fn stem_map(&self, photo: Image<'_>) -> Map {
-        let (height, width) = (photo.height / 2, photo.width / 2);
-        let mut pooled = Map::new(height / 2, width / 2, self.stem_unit.outputs());
-        self.stem_unit.run_pooled(
-            self.isa,
-            (height, width),
-            |rows, out| {
-                let mut made = Map::new(rows.len(), width, self.stem.outputs());
-                self.stem.run_rows(photo, rows, made.pixels_mut());
-                pointwise_rows(&self.stem_unit.pointwise, &made, 0..made.height, out);
-            },
-            &mut pooled,
-        );
-        pooled
-    }
-
+    /// The backbone's three resolutions, finest first.
     fn levels(&self, photo: Image<'_>) -> [Map; 3] {
-        let unit = |index: usize, map: &Map| self.backbone[index].forward(map);
-        let pooled = |index: usize, map: &Map| self.backbone[index].forward_pooled(self.isa, map);
-        let map = unit(0, &self.stem_map(photo));
-        let map = unit(1, &map);
-        let map = pooled(3, &unit(2, &map));
-        let fine = unit(5, &unit(4, &map));
-        let middle = unit(7, &unit(6, &self.pool(&fine)));
-        let coarse = unit(9, &unit(8, &self.pool(&middle)));
+        use Step::{Plain, Pooled};
+        let [a, b, c, d, e, f, ..] = self.backbone.each_ref();
+        let steps = [Pooled(&self.stem_unit), Plain(a), Plain(b), Plain(c), Pooled(d), Plain(e), Plain(f)];
+        let fine = Flow::new((photo.height / 2, photo.width / 2), steps)
+            .run_to_map(|y, row| self.stem.run_rows(photo, y..y + 1, row));
+        let [.., a, b, c, d] = self.backbone.each_ref();
+        let middle = self.pooled(&fine, [Plain(a), Plain(b)]);
+        let coarse = self.pooled(&middle, [Plain(c), Plain(d)]);
         [fine, middle, coarse]
     }
 
-    fn pool(&self, map: &Map) -> Map {
+    /// A max pooling before `steps`.
+    fn pooled(&self, map: &Map, steps: [Step<'_>; 2]) -> Map {
         let pool = MaxPool::new(self.isa, 2);
-        let mut output = Map::new(map.height / 2, map.width / 2, map.channels);
-        for row in 0..output.height {
-            let window = map.rows(pool.window(row, map.height));
-            pool.run_row(window, map.width, map.stride(), output.rows_mut(row..row + 1));
-        }
-        output
+        Flow::new((map.height / 2, map.width / 2), steps)
+            .run_to_map(|y, row| pool.run_row(map.rows(pool.window(y, map.height)), map.width, map.stride(), row))
     }
+
+    /// The neck and the heads, from coarse to fine: each level is added what the coarser one came to, doubled.
+    fn neck(&self, [fine, middle, coarse]: &[Map; 3], output: &mut [f32]) {
+        let cells = |map: &Map| map.height * map.width * CELL;
+        let (fine_cells, rest) = output.split_at_mut(cells(fine));
+        let (middle_cells, coarse_cells) = rest.split_at_mut(cells(middle));
+        let [fine_lateral, middle_lateral, coarse_lateral] = &self.laterals;
+        let [fine_head, middle_head, coarse_head] = &self.heads;
+        let coarse = on_map(coarse, [coarse_lateral]).run_to_map(copy(coarse));
+        on_map(&coarse, [coarse_head]).run(copy(&coarse), coarse_cells);
+        let middle = on_map(middle, [middle_lateral])
+            .run_to_map(|y, row| elementwise::add_doubled(self.isa, (middle, &coarse), y, row));
+        on_map(&middle, [middle_head]).run(copy(&middle), middle_cells);
+        on_map(fine, [fine_lateral, fine_head])
+            .run(|y, row| elementwise::add_doubled(self.isa, (fine, &middle), y, row), fine_cells);
+    }
+}
+
+/// A flow for maps of this one's size.
+fn on_map<'a, const N: usize>(map: &Map, units: [&'a Unit; N]) -> Flow<'a, N> {
+    Flow::new((map.height, map.width), units.map(Step::Plain))
+}
+
+/// Fills rows with a map's own.
+fn copy(map: &Map) -> impl Fn(usize, &mut [f32]) {
+    |y, row| row.copy_from_slice(map.rows(y..y + 1))
+}
+
+/// Units numbered from 0 in `vb`, each with its channels in and out.
+fn units<const N: usize>(isa: Isa, shapes: [(usize, usize); N], act: Act, vb: &VarBuilder<'_>) -> Loaded<[Unit; N]> {
+    let units = shapes
+        .iter()
+        .enumerate()
+        .map(|(index, &(inputs, outputs))| Unit::load(isa, inputs, outputs, act, &vb.pp(index)));
+    let units: Vec<Unit> = units.collect::<Loaded<_>>()?;
+    units.try_into().map_err(|_| candle_core::Error::Msg("as many units as shapes".into()))
 }
 
 fn unreadable(error: candle_core::Error) -> Error {
@@ -129,80 +141,10 @@ impl ImageNetwork for Yunet {
         (cells, CELL).into()
     }
 
-    fn run(&self, photos: &[Image<'_>], output: &mut [f32]) {
-        for &photo in photos {
-            let [mut fine, mut middle, coarse] = self.levels(photo);
-            let coarse = self.laterals[2].forward(&coarse);
-            elementwise::add_doubled(self.isa, &mut middle, &coarse);
-            let middle = self.laterals[1].forward(&middle);
-            elementwise::add_doubled(self.isa, &mut fine, &middle);
-            let fine = self.laterals[0].forward(&fine);
-            let mut rest = &mut *output;
-            for (map, head) in [fine, middle, coarse].iter().zip(&self.heads) {
-                let (level, after) = rest.split_at_mut(map.height * map.width * CELL);
-                head.forward_into(map, level);
-                rest = after;
-            }
+    fn run(&self, photos: Images<'_>, output: &mut [f32]) {
+        for photo in photos.iter() {
+            self.neck(&self.levels(photo), output);
         }
-    }
-}
-
-/// The network's one building block: 1×1, then depthwise 3×3.
-#[derive(Debug)]
-struct Unit {
-    pointwise: Product,
-    depthwise: Depthwise3x3,
-}
-
-impl Unit {
-    fn load(isa: Isa, inputs: usize, outputs: usize, act: Act, vb: &VarBuilder<'_>) -> Loaded<Self> {
-        Ok(Self {
-            pointwise: pointwise(isa, inputs, outputs, Act::Identity, &vb.pp("pointwise"))?,
-            depthwise: depthwise(isa, outputs, 1, act, &vb.pp("depthwise"))?,
-        })
-    }
-
-    const fn outputs(&self) -> usize {
-        self.pointwise.outputs()
-    }
-
-    fn forward(&self, input: &Map) -> Map {
-        let mut output = Map::new(input.height, input.width, self.outputs());
-        self.forward_into(input, output.pixels_mut());
-        output
-    }
-
-    fn forward_into(&self, input: &Map, output: &mut [f32]) {
-        let produce = |rows, out: &mut [f32]| pointwise_rows(&self.pointwise, input, rows, out);
-        depthwise_map(&self.depthwise, (input.height, input.width), produce, output);
-    }
-
-    /// The unit and a max pooling, which halves both sides.
-    fn forward_pooled(&self, isa: Isa, input: &Map) -> Map {
-        let mut pooled = Map::new(input.height / 2, input.width / 2, self.outputs());
-        self.run_pooled(
-            isa,
-            (input.height, input.width),
-            |rows, out| pointwise_rows(&self.pointwise, input, rows, out),
-            &mut pooled,
-        );
-        pooled
-    }
-
-    fn run_pooled(
-        &self,
-        isa: Isa,
-        size: (usize, usize),
-        produce: impl FnMut(std::ops::Range<usize>, &mut [f32]),
-        pooled: &mut Map,
-    ) {
-        let pool = MaxPool::new(isa, 2);
-        let stride = pooled.stride();
-        depthwise_rows(&self.depthwise, size, 2, produce, |rows, made| {
-            for (row, pair) in (rows.start / 2..rows.end / 2).zip(made.chunks_exact(2 * size.1 * stride)) {
-                pool.run_row(pair, size.1, stride, pooled.rows_mut(row..row + 1));
-            }
-        });
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         attendance::{LivenessPolicy, liveness_allows},
     },
     error::Result,
+    gallery::Effort,
     runtime::{Stage, StageContext},
     store::MarkOutcome,
 };
@@ -37,9 +38,9 @@ impl Stage for Attendance {
 
 impl Attendance {
     async fn record(&self, message: Matched, context: &StageContext) {
-        let Matched { mut ticket, frame, faces } = message;
+        let Matched { mut ticket, frame, faces, searched } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        match self.finish(&mut ticket, frame, faces).await {
+        match self.finish(&mut ticket, frame, faces, searched).await {
             Ok(outcome) => {
                 self.count(&outcome.faces);
                 ticket.answer(Ok(outcome));
@@ -51,7 +52,13 @@ impl Attendance {
 
 impl Attendance {
     /// Marks and draws what was asked. The pixels end here: answers that wait for each other hold none.
-    async fn finish(&self, ticket: &mut Ticket, frame: Frame, faces: Vec<MatchedFace>) -> Result<PhotoOutcome> {
+    async fn finish(
+        &self,
+        ticket: &mut Ticket,
+        frame: Frame,
+        faces: Vec<MatchedFace>,
+        searched: Option<Effort>,
+    ) -> Result<PhotoOutcome> {
         let request = Arc::clone(ticket.request());
         let policy = request.wanted().liveness;
         let faces: Vec<OutcomeFace> = faces.into_iter().map(|face| unmarked(face, policy)).collect();
@@ -64,7 +71,8 @@ impl Attendance {
             Some(photo) => Some(self.tools.annotated(ticket, photo, &faces).await?),
             None => None,
         };
-        Ok(PhotoOutcome { width, height, annotated, faces, timings: std::mem::take(&mut ticket.timings) })
+        let timings = std::mem::take(&mut ticket.timings);
+        Ok(PhotoOutcome { width, height, annotated, faces, searched, timings })
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.

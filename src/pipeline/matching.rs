@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::{
     messages::{Assessed, AssessedFace, Matched, MatchedFace},
-    request::Search,
+    request::{Search, Ticket},
     station::Station,
-    tools::Tools,
+    tools::{Tools, job, while_wanted},
 };
 use crate::{
-    domain::{TenantScope, matching::Sighting, matching::name_faces},
+    domain::{Candidate, NamingRules, TenantScope, matching::Sighting, matching::name_faces},
     error::Result,
-    gallery::{SearchRequest, TenantGallery},
+    gallery::{Effort, SharedRequest, TenantGallery},
     runtime::{Stage, StageContext, StageSender},
 };
 
@@ -41,17 +41,14 @@ impl Matching {
         let wanted = request.wanted();
         let matched = match &wanted.search {
             Some(search) => match self.gallery(&wanted.scope).await {
-                Ok(gallery) => {
-                    let search = search.clone();
-                    self.tools.work(&mut ticket, HERE, move || name(&gallery, &search, faces)).await
-                }
+                Ok(gallery) => self.named(&mut ticket, &gallery, search, faces).await,
                 Err(error) => Err(error),
             },
-            None => Ok(faces.into_iter().map(|face| MatchedFace { face, decision: None }).collect()),
+            None => Ok((faces.into_iter().map(|face| MatchedFace { face, decision: None }).collect(), None)),
         };
         match matched {
-            Ok(faces) => {
-                self.tools.pass_on(&self.next, Matched { ticket, frame, faces }).await;
+            Ok((faces, searched)) => {
+                self.tools.pass_on(&self.next, Matched { ticket, frame, faces, searched }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
@@ -62,31 +59,43 @@ impl Matching {
     async fn gallery(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
         self.tools.galleries.tenant(scope).await
     }
+
+    /// One search for all faces of the photo, then the rules.
+    async fn named(
+        &self,
+        ticket: &mut Ticket,
+        gallery: &Arc<TenantGallery>,
+        search: &Search,
+        faces: Vec<AssessedFace>,
+    ) -> Result<(Vec<MatchedFace>, Option<Effort>)> {
+        let vectors: Vec<&[f32]> = faces
+            .iter()
+            .filter_map(|face| face.face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
+            .collect();
+        let request = SharedRequest {
+            queries: vectors.concat().into(),
+            // At most all the other faces' people can be given away, so one more than the faces are enough candidates.
+            top: faces.len() + 1,
+            roster: search.roster.clone(),
+        };
+        let run = gallery.search_on(&self.tools.pool, job(ticket, HERE), request);
+        let found = while_wanted(ticket, HERE.name(), run).await??;
+        let (rules, effort) = (search.rules, found.effort);
+        let name = move || Ok(name(&rules, found.per_query, faces));
+        Ok((self.tools.work(ticket, HERE, name).await?, search.explain.then_some(effort)))
+    }
 }
 
-/// One search for all faces of the photo, then the rules.
-fn name(gallery: &TenantGallery, search: &Search, faces: Vec<AssessedFace>) -> Result<Vec<MatchedFace>> {
-    let vectors: Vec<&[f32]> = faces
-        .iter()
-        .filter_map(|face| face.face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
-        .collect();
-    let queries = vectors.concat();
-    // At most all the other faces' people can be given away, so one more than the faces are enough candidates.
-    let request = SearchRequest { queries: &queries, top: faces.len() + 1, roster: search.roster.as_deref() };
-    let found = gallery.search(&request)?;
+fn name(rules: &NamingRules, found: Vec<Vec<Candidate>>, faces: Vec<AssessedFace>) -> Vec<MatchedFace> {
     let sightings: Vec<Sighting> = faces
         .iter()
-        .zip(found.per_query)
+        .zip(found)
         .map(|(face, candidates)| Sighting {
             width_px: face.face.detection.bbox.width(),
             score: face.face.detection.score,
             candidates,
         })
         .collect();
-    let decisions = name_faces(&sightings, &search.rules);
-    Ok(faces
-        .into_iter()
-        .zip(decisions)
-        .map(|(face, decision)| MatchedFace { face, decision: Some(decision) })
-        .collect())
+    let decisions = name_faces(&sightings, rules);
+    faces.into_iter().zip(decisions).map(|(face, decision)| MatchedFace { face, decision: Some(decision) }).collect()
 }

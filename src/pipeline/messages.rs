@@ -8,6 +8,7 @@ use super::request::{Request, Ticket, Timings};
 use crate::{
     domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark},
     error::Error,
+    gallery::Effort,
     nn::Embedding,
     runtime::Reservation,
     vision::{Photo, decode::PhotoHeader, quality::CropQuality},
@@ -193,6 +194,8 @@ pub struct Matched {
     pub frame: Frame,
     /// The faces in the order of detection.
     pub faces: Vec<MatchedFace>,
+    /// What the search for their people took, where that was asked.
+    pub searched: Option<Effort>,
 }
 
 /// A face at the end of its way.
@@ -217,6 +220,8 @@ pub struct PhotoOutcome {
     pub annotated: Option<Vec<u8>>,
     /// The faces in the order of detection.
     pub faces: Vec<OutcomeFace>,
+    /// What the search for their people took, where that was asked.
+    pub searched: Option<Effort>,
     /// Where its time went.
     pub timings: Timings,
 }

@@ -7,12 +7,13 @@ use candle_core::{Device, Shape, Tensor};
 
 use crate::{
     error::{Error, Result},
-    nn::Networks,
+    nn::{Networks, Precision},
 };
 
 /// Holds the networks and knows how to build them anew.
 pub struct NetworkSlot {
     dir: Option<PathBuf>,
+    precision: Precision,
     current: ArcSwap<Networks>,
 }
 
@@ -20,11 +21,11 @@ impl NetworkSlot {
     /// Loads the networks from `dir`, or those compiled in, and runs each once.
     ///
     /// # Errors
-    /// Names the file that is missing, damaged or of the wrong shape.
-    pub fn load(dir: Option<PathBuf>) -> Result<Self> {
-        let networks = build(dir.as_ref())?;
+    /// As for [`Networks::load`].
+    pub fn load(dir: Option<PathBuf>, precision: Precision) -> Result<Self> {
+        let networks = Networks::load(dir.as_deref(), precision)?;
         networks.warm_up()?;
-        Ok(Self { dir, current: ArcSwap::from_pointee(networks) })
+        Ok(Self { dir, precision, current: ArcSwap::from_pointee(networks) })
     }
 
     /// The networks to use for one task.
@@ -35,17 +36,10 @@ impl NetworkSlot {
     /// Builds the networks anew after a panic inside one of them, whose state is unknown; if that fails the old ones
     /// stay. Runs on the compute thread that caught the panic.
     pub fn rebuild(&self) {
-        match build(self.dir.as_ref()) {
+        match Networks::load(self.dir.as_deref(), self.precision) {
             Ok(networks) => self.current.store(Arc::new(networks)),
             Err(error) => tracing::error!(%error, "the networks could not be built anew; the old ones stay"),
         }
-    }
-}
-
-fn build(dir: Option<&PathBuf>) -> Result<Networks> {
-    match dir {
-        Some(dir) => Networks::load(dir),
-        None => Networks::embedded(),
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Search {
     pub roster: Option<Arc<[PersonId]>>,
     /// The rules of naming.
     pub rules: NamingRules,
+    /// Whether the answer says what the search took.
+    pub explain: bool,
 }
 
 /// Where to mark the people that are found.

@@ -133,7 +133,7 @@ impl Tools {
     }
 }
 
-fn job(ticket: &Ticket, station: Station) -> JobSpec {
+pub(super) fn job(ticket: &Ticket, station: Station) -> JobSpec {
     JobSpec {
         class: ticket.wanted().class,
         stage: station.name(),

@@ -148,6 +148,27 @@ pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<(
     Ok(())
 }
 
+/// Makes a further key for the operator and for the tenant `default`, each where the data folder lacks its file: a
+/// store that came from a backup knows its keys by their hashes alone.
+///
+/// # Errors
+/// `Storage` if a file or the store cannot be written.
+pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
+    let tenant: TenantId = DEFAULT_TENANT.parse()?;
+    let mut wanted = vec![(operator_key_path(data), Grant::Operator)];
+    if store.tenants().await?.iter().any(|known| known.id == tenant) {
+        wanted.push((tenant_key_path(data, &tenant), Grant::Tenant(tenant)));
+    }
+    for (path, grant) in wanted {
+        if !path.exists() {
+            let key = SecretKey::generate()?;
+            write_secret(&path, &key)?;
+            store.put_api_key(key.hashed(grant, now)).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a key durably, its name in the folder too, to a file that only its owner can read.
 fn write_secret(path: &Path, key: &SecretKey) -> Result<()> {
     use std::{

@@ -4,14 +4,20 @@
 pub mod access;
 pub mod analyse;
 pub mod attendance;
+pub mod backup;
+pub mod check;
+pub mod duplicates;
 pub mod enrol;
+pub mod gallery;
 pub mod groups;
 pub mod people;
 pub mod recognise;
+pub mod tenants;
 pub mod view;
 
 use std::sync::Arc;
 
+use self::duplicates::TenantTurns;
 use crate::{
     domain::{NamingRules, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
@@ -33,6 +39,7 @@ pub struct Service {
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
     naming: Naming,
+    tenant_turns: TenantTurns,
 }
 
 /// The rules of naming that apply where a request sets none.
@@ -75,7 +82,7 @@ impl Service {
     /// The use cases over these parts.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, naming: Naming) -> Self {
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
-        Self { store, galleries, pipeline, clock, naming }
+        Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default() }
     }
 
     /// The pipeline that serves them.

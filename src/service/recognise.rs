@@ -21,6 +21,7 @@ use super::{
 use crate::{
     domain::{GroupId, HeadPose, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy},
     error::{Error, Result},
+    gallery::Effort,
     pipeline::{
         messages::{EncodedImage, OutcomeFace, PhotoFailure, PhotoOutcome, PhotoReply},
         request::{FaceChoice, Marking, Search, Wanted},
@@ -73,6 +74,9 @@ pub struct RecognizeParams {
     /// Whether annotated copies come back; false if missing.
     #[serde(default, deserialize_with = "strict_bool")]
     pub annotate: Option<bool>,
+    /// Whether each photo says how its people were searched for; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub explain: Option<bool>,
     /// How urgent it is; interactive if missing.
     pub class: Option<RequestClass>,
 }
@@ -113,6 +117,9 @@ pub struct IdentifyParams {
     /// Whether annotated copies come back; false if missing.
     #[serde(default, deserialize_with = "strict_bool")]
     pub annotate: Option<bool>,
+    /// Whether each photo says how its people were searched for; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub explain: Option<bool>,
 }
 
 /// Why a face carries no name, or a named one no mark.
@@ -172,8 +179,28 @@ pub struct RecognizedPhoto {
     pub faces: Vec<RecognizedFace>,
     /// An annotated JPEG, base64, where it was asked.
     pub annotated: Option<String>,
+    /// How its people were searched for, where it was asked.
+    pub search: Option<SearchView>,
     /// Why the photo could not be used.
     pub error: Option<ProblemView>,
+}
+
+/// How the people of a photo were searched for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SearchView {
+    /// The plan that was taken: `exact_roster`, `exact_gallery`, `codes` or `hnsw`.
+    pub plan: String,
+    /// Samples that were looked at for each face: their vectors, or their codes.
+    pub rows_scanned: usize,
+    /// Vectors that were compared, all faces together.
+    pub rows_compared: usize,
+}
+
+impl From<Effort> for SearchView {
+    fn from(effort: Effort) -> Self {
+        let Effort { plan, rows_scanned, rows_compared } = effort;
+        Self { plan: plan.name().to_owned(), rows_scanned, rows_compared }
+    }
 }
 
 /// A person who was seen.
@@ -245,7 +272,11 @@ impl Service {
             liveness: params.liveness.unwrap_or_default(),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
-            search: Some(Search { roster: Some(roster.clone().into()), rules }),
+            search: Some(Search {
+                roster: Some(roster.clone().into()),
+                rules,
+                explain: params.explain.unwrap_or(false),
+            }),
             mark: params.mark.unwrap_or(true).then_some(marking),
             ..wanted(scope, FaceChoice::All)
         };
@@ -266,7 +297,7 @@ impl Service {
             liveness: params.liveness.unwrap_or_default(),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
-            search: Some(Search { roster: None, rules }),
+            search: Some(Search { roster: None, rules, explain: params.explain.unwrap_or(false) }),
             ..wanted(scope, FaceChoice::All)
         };
         self.recognition(scope, images, wanted, &[], None).await
@@ -324,13 +355,13 @@ impl Service {
 }
 
 fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {
-    let PhotoOutcome { width, height, annotated, faces, .. } = outcome;
+    let PhotoOutcome { width, height, annotated, faces, searched, .. } = outcome;
     let faces = faces
         .iter()
         .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
         .collect();
     let annotated = annotated.map(|jpeg| BASE64_STANDARD.encode(jpeg));
-    RecognizedPhoto { image, width, height, faces, annotated, error: None }
+    RecognizedPhoto { image, width, height, faces, annotated, search: searched.map(SearchView::from), error: None }
 }
 
 /// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
@@ -351,7 +382,15 @@ pub(super) fn usable(replies: Vec<PhotoReply>) -> Result<Vec<PhotoReply>> {
 }
 
 fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
-    RecognizedPhoto { image, width: 0, height: 0, faces: Vec::new(), annotated: None, error: Some(problem) }
+    RecognizedPhoto {
+        image,
+        width: 0,
+        height: 0,
+        faces: Vec::new(),
+        annotated: None,
+        search: None,
+        error: Some(problem),
+    }
 }
 
 fn recognized(outcome: &OutcomeFace, face: FaceView, names: &BTreeMap<PersonId, String>) -> RecognizedFace {
@@ -430,7 +469,15 @@ mod tests {
 
     #[test]
     fn a_person_is_present_once_and_a_spoof_is_nobody() {
-        let photo = |faces| RecognizedPhoto { image: 0, width: 1, height: 1, faces, annotated: None, error: None };
+        let photo = |faces| RecognizedPhoto {
+            image: 0,
+            width: 1,
+            height: 1,
+            faces,
+            annotated: None,
+            search: None,
+            error: None,
+        };
         let photos = [
             photo(vec![
                 face("a", 0.6, Mark::AlreadyMarked, None),

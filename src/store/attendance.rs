@@ -22,11 +22,11 @@ impl Record for AttendanceRecord {
 
 /// The index records' value: the parts of the attendance record's key, and its id.
 #[derive(Serialize, Deserialize)]
-struct Place {
-    group: GroupId,
-    date: Date,
-    person: PersonId,
-    record: RecordId,
+pub(super) struct Place {
+    pub(super) group: GroupId,
+    pub(super) date: Date,
+    pub(super) person: PersonId,
+    pub(super) record: RecordId,
 }
 
 impl Record for Place {

@@ -7,17 +7,27 @@
 //! offset 6  …    body: the value in bincode's standard encoding
 //! ```
 //!
-//! bincode does not describe itself: whoever changes a stored type raises its [`Record::VERSION`] and teaches
-//! [`decode`] to read the older layout.
+//! bincode does not describe itself: whoever changes a stored type raises its [`Record::VERSION`] and reads the older
+//! layouts in [`Record::from_older`].
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{
+    BorrowDecode, Decode,
+    config::{Configuration, Limit, LittleEndian, Varint},
+    de::{BorrowDecoder, read::BorrowReader},
+    error::DecodeError,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{Error, Result};
+use crate::{
+    domain::FaceSample,
+    error::{Error, Result},
+};
 
 const HEADER_BYTES: usize = 6;
 /// The largest body that is written or read: a face sample is about 2 KiB, so a length beyond this is damage.
 const MAX_BODY_BYTES: usize = 1 << 20;
+/// The largest record that is written, with its header.
+pub(super) const MAX_RECORD_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BODY_BYTES>> =
     bincode::config::standard().with_limit::<MAX_BODY_BYTES>();
 
@@ -25,8 +35,23 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BODY_BYTES>> =
 pub(super) trait Record: Serialize + DeserializeOwned {
     /// Tells records apart, so that a value under a wrong key is noticed. Never reused.
     const KIND: u8;
-    /// Version of the layout.
+    /// Version of the layout, from 1.
     const VERSION: u8 = 1;
+
+    /// The record in a body of the layout `version`, which is older than [`Self::VERSION`].
+    fn from_older(_version: u8, _body: OlderBody<'_>) -> Result<Self> {
+        Err(damaged())
+    }
+}
+
+/// The body of a record that an earlier version of this program wrote.
+pub(super) struct OlderBody<'a>(&'a [u8]);
+
+impl OlderBody<'_> {
+    /// Reads it as `T`, the stored type as it was then.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        read_body(self.0)
+    }
 }
 
 /// `record` with its header.
@@ -49,16 +74,11 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>> {
 /// Errors are of kind `Storage`: `damaged_record` where the bytes are not what [`encode`] wrote, `newer_record`
 /// where a later version of this program wrote them.
 pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
-    let Some((&[version, kind, c0, c1, c2, c3], body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(damaged());
-    };
-    if checksum(version, kind, body) != u32::from_le_bytes([c0, c1, c2, c3]) || kind != R::KIND {
-        return Err(damaged());
-    }
-    if version != R::VERSION {
-        return Err(Error::storage("a stored record was written by a newer version of this program: upgrade it")
-            .with_code("newer_record"));
-    }
+    let (version, body) = checked_body::<R>(bytes)?;
+    if version < R::VERSION { R::from_older(version, OlderBody(body)) } else { read_body(body) }
+}
+
+fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     match bincode::serde::decode_from_slice(body, CONFIG) {
         Ok((record, read)) if read == body.len() => Ok(record),
         Ok(_) => Err(damaged()),
@@ -66,12 +86,87 @@ pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R> {
     }
 }
 
+/// The version of an intact record of this kind, none newer than is known, and what follows its header.
+fn checked_body<R: Record>(bytes: &[u8]) -> Result<(u8, &[u8])> {
+    let Some((&[version, kind, c0, c1, c2, c3], body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(damaged());
+    };
+    if checksum(version, kind, body) != u32::from_le_bytes([c0, c1, c2, c3]) || kind != R::KIND {
+        return Err(damaged());
+    }
+    if version > R::VERSION {
+        return Err(Error::storage("a stored record was written by a newer version of this program: upgrade it")
+            .with_code("newer_record"));
+    }
+    Ok((version, body))
+}
+
+/// A face sample in its record's bytes, which holds nothing of its own: a gallery of a million is loaded from these.
+/// The fields are [`FaceSample`](crate::domain::FaceSample)'s, in its order.
+#[derive(bincode::BorrowDecode)]
+pub(super) struct FaceSampleRef<'a> {
+    /// The sample's 16 bytes.
+    pub(super) id: &'a [u8],
+    pub(super) person: &'a str,
+    pub(super) model_name: &'a str,
+    pub(super) model_dimension: u32,
+    pub(super) model_postprocessing: u32,
+    pub(super) vector: FloatsRef<'a>,
+    pub(super) score: f32,
+    /// In the order of [`Quality`](crate::domain::Quality)'s fields.
+    pub(super) quality: [f32; 7],
+}
+
+/// Numbers as they are stored.
+pub(super) struct FloatsRef<'a>(&'a [u8]);
+
+impl FloatsRef<'_> {
+    /// Puts the numbers in the place of those in `target`, whose memory is used again.
+    pub(super) fn copy_to(&self, target: &mut Vec<f32>) {
+        let (numbers, _) = self.0.as_chunks();
+        target.clear();
+        target.extend(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    }
+}
+
+impl<'de, Context> BorrowDecode<'de, Context> for FloatsRef<'de> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let count = u64::decode(decoder)?;
+        let bytes = usize::try_from(count).ok().and_then(|count| count.checked_mul(size_of::<f32>()));
+        let bytes = bytes.ok_or(DecodeError::LimitExceeded)?;
+        decoder.claim_bytes_read(bytes)?;
+        decoder.borrow_reader().take_bytes(bytes).map(Self)
+    }
+}
+
+/// The sample in `bytes`, in place. Errors as for [`decode`].
+pub(super) fn decode_face(bytes: &[u8]) -> Result<FaceSampleRef<'_>> {
+    let (version, body) = checked_body::<FaceSample>(bytes)?;
+    if version != FaceSample::VERSION {
+        return Err(damaged());
+    }
+    match bincode::borrow_decode_from_slice(body, CONFIG) {
+        Ok((sample, read)) if HEADER_BYTES + read == bytes.len() => Ok(sample),
+        Ok(_) => Err(damaged()),
+        Err(error) => Err(damaged().with_source(error)),
+    }
+}
+
+/// Whether `bytes` are what [`encode`] wrote for a record of some kind and version.
+pub(super) fn is_intact(bytes: &[u8]) -> bool {
+    bytes.split_first_chunk::<HEADER_BYTES>().is_some_and(|(&[version, kind, c0, c1, c2, c3], body)| {
+        checksum(version, kind, body) == u32::from_le_bytes([c0, c1, c2, c3])
+    })
+}
+
 fn checksum(version: u8, kind: u8, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&[version, kind]), body)
 }
 
-fn damaged() -> Error {
-    Error::storage("a stored record is damaged: restore the data folder from a backup").with_code("damaged_record")
+/// The error for a record that is not what was written.
+pub(super) fn damaged() -> Error {
+    Error::storage("a stored record is damaged: `rollcall check` says which; restore a backup into a new data folder")
+        .with_code("damaged_record")
 }
 
 #[cfg(test)]
@@ -100,6 +195,22 @@ mod tests {
         const VERSION: u8 = 2;
     }
 
+    /// Has had a field added since [`Sample`].
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Grown {
+        sample: Sample,
+        added: bool,
+    }
+
+    impl Record for Grown {
+        const KIND: u8 = 200;
+        const VERSION: u8 = 2;
+
+        fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+            Ok(Self { sample: body.read()?, added: true })
+        }
+    }
+
     #[derive(Debug, Serialize, Deserialize)]
     struct Other(Sample);
 
@@ -117,6 +228,34 @@ mod tests {
     }
 
     #[test]
+    fn a_face_in_place_is_the_one_that_was_stored() {
+        use crate::domain::{FaceId, ModelId, Quality};
+        let quality =
+            Quality { width_px: 1.0, sharpness: 2.0, brightness: 3.0, norm: 4.0, yaw: 5.0, pitch: 6.0, roll: 7.0 };
+        for length in [0, 1, 250, 251, 512, 70_000] {
+            let sample = FaceSample {
+                id: FaceId::generate(),
+                person: "jane doe".parse().unwrap(),
+                model: ModelId { name: "net".into(), dimension: 70_000, postprocessing: 300 },
+                vector: (0..length).map(|n| n as f32 - 0.5).collect(),
+                score: 0.75,
+                quality,
+            };
+            let bytes = encode(&sample).unwrap();
+            let stored = decode_face(&bytes).unwrap();
+            assert_eq!((stored.id, stored.person), (&sample.id.as_bytes()[..], "jane doe"));
+            assert_eq!((stored.model_name, stored.model_dimension, stored.model_postprocessing), ("net", 70_000, 300));
+            let mut vector = vec![9.0; 3];
+            stored.vector.copy_to(&mut vector);
+            assert_eq!((&vector, stored.score), (&sample.vector, 0.75));
+            assert_eq!(stored.quality.map(f32::to_bits), [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(f32::to_bits));
+            assert_eq!(decode::<FaceSample>(&bytes).unwrap(), sample);
+            assert_eq!(decode_face(&bytes[..bytes.len() - 1]).err().unwrap().code(), "damaged_record");
+        }
+        assert!(decode_face(&encode(&sample()).unwrap()).is_err(), "another kind of record");
+    }
+
+    #[test]
     fn every_bit_flip_and_every_cut_is_noticed() {
         let bytes = encode(&sample()).unwrap();
         for bit in 0..bytes.len() * 8 {
@@ -127,6 +266,15 @@ mod tests {
         for length in 0..bytes.len() {
             assert_eq!(decode::<Sample>(&bytes[..length]).unwrap_err().code(), "damaged_record", "cut at {length}");
         }
+    }
+
+    #[test]
+    fn an_older_layout_is_read_where_the_record_knows_it() {
+        let old = encode(&sample()).unwrap();
+        assert_eq!(decode::<Grown>(&old).unwrap(), Grown { sample: sample(), added: true });
+        let new = Grown { sample: sample(), added: false };
+        assert_eq!(decode::<Grown>(&encode(&new).unwrap()).unwrap(), new);
+        assert_eq!(decode::<Newer>(&old).unwrap_err().code(), "damaged_record");
     }
 
     #[test]
@@ -154,6 +302,10 @@ mod tests {
             bytes.extend_from_slice(&checksum(Sample::VERSION, Sample::KIND, &body).to_le_bytes());
             bytes.extend_from_slice(&body);
             let _ = decode::<Sample>(&bytes);
+            bytes[1] = FaceSample::KIND;
+            let checksum = checksum(FaceSample::VERSION, FaceSample::KIND, &bytes[HEADER_BYTES..]);
+            bytes[2..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+            let _ = decode_face(&bytes);
         }
     }
 }

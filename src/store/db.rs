@@ -5,13 +5,13 @@
 //! no reader sees half of an operation.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -21,12 +21,14 @@ use super::{
     keys::Key,
     marker::Marker,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// sled's data file inside the store's folder.
 const DATA_FILE: &str = "db";
 /// The tree and the key of the number of the last flush, see [`super::marker`].
 const FLUSHES: &[u8] = b"flushes";
+/// What a watch remembers before it gives up, some 50 MB.
+const MAX_WATCHED_KEYS: usize = 500_000;
 
 /// The open database.
 pub(super) struct Db {
@@ -38,6 +40,9 @@ pub(super) struct Db {
     last_flush: AtomicU64,
     /// Held shared by readers of more than one key, and exclusively while a batch is applied.
     batches: RwLock<()>,
+    /// The keys changed since a [`Watch`] began, where there is one.
+    changed: Mutex<Option<BTreeSet<Key>>>,
+    batches_applied: AtomicU64,
     /// Set for good by the first write that fails, see [`Self::refuse_if_failed`].
     failed: AtomicBool,
 }
@@ -72,6 +77,8 @@ impl Db {
             marker,
             last_flush: AtomicU64::new(number.unwrap_or(0)),
             batches: RwLock::new(()),
+            changed: Mutex::new(None),
+            batches_applied: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         };
         db.flush()?;
@@ -87,14 +94,23 @@ impl Db {
     /// Applies all of `writes` or none. They are durable after the next [`Self::flush`].
     pub(super) fn apply(&self, writes: Writes) -> Result<()> {
         let mut batch = sled::Batch::default();
-        for (key, value) in writes.0 {
+        for (key, value) in &writes.0 {
             match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
+                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                None => batch.remove(key.as_slice()),
             }
         }
         let _exclusive = self.batches.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(changed) = self.changed().as_mut().filter(|changed| changed.len() <= MAX_WATCHED_KEYS) {
+            changed.extend(writes.0.into_keys());
+        }
+        self.batches_applied.fetch_add(1, Ordering::Relaxed);
         self.or_fail(|| self.tree.apply_batch(batch).map_err(into_error))
+    }
+
+    /// How many batches were applied since the database was opened.
+    pub(super) fn batches_applied(&self) -> u64 {
+        self.batches_applied.load(Ordering::Relaxed)
     }
 
     /// Returns when every batch applied so far would survive a loss of power. Called by one thread at a time.
@@ -137,6 +153,20 @@ impl Db {
         self.tree.size_on_disk().map_err(into_error)
     }
 
+    /// Notes the keys of every batch from here on; `None` while somebody else does.
+    pub(super) fn watch(self: &Arc<Self>) -> Option<Watch> {
+        let mut changed = self.changed();
+        if changed.is_some() {
+            return None;
+        }
+        *changed = Some(BTreeSet::new());
+        Some(Watch(Arc::clone(self)))
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Option<BTreeSet<Key>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn or_fail(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
         let outcome = catch_unwind(AssertUnwindSafe(write))
             .unwrap_or_else(|_| Err(damaged("the embedded database gave up during a write")));
@@ -177,6 +207,30 @@ pub(super) trait Read {
             .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
     }
 
+    /// Shows the keys of `range` and their bytes in place, at most `limit`; the last key shown.
+    fn visit(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        limit: usize,
+        mut visitor: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<Option<Key>> {
+        let mut last = None;
+        for entry in self.db().tree.range::<&[u8], _>(range).take(limit) {
+            let (key, value) = entry.map_err(into_error)?;
+            visitor(&key, &value)?;
+            last = Some(key);
+        }
+        Ok(last.map(|key| key.to_vec()))
+    }
+
+    /// The first and the last key of `range`.
+    fn ends(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<(Key, Key)>> {
+        let mut keys = self.db().tree.range::<&[u8], _>(range).keys();
+        let Some(first) = keys.next().transpose().map_err(into_error)? else { return Ok(None) };
+        let last = keys.next_back().transpose().map_err(into_error)?;
+        Ok(Some((first.to_vec(), last.unwrap_or(first).to_vec())))
+    }
+
     /// The records of [`Self::scan_bytes`].
     fn scan<R: Record>(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<R>> {
         self.scan_bytes(prefix, after).map(|entry| codec::decode(&entry?.1))
@@ -204,9 +258,50 @@ impl Read for View<'_> {
     }
 }
 
+/// See [`Db::watch`]; ends when dropped.
+pub(super) struct Watch(Arc<Db>);
+
+impl Watch {
+    /// The database.
+    pub(super) fn db(&self) -> &Db {
+        &self.0
+    }
+
+    /// The keys changed since the watch began or this was last asked. Under a [`View`] they are all that ever will be
+    /// until the view goes.
+    ///
+    /// Errors: `Overloaded` `backup_outrun` where they were more than the watch remembers.
+    pub(super) fn take_changed(&self) -> Result<BTreeSet<Key>> {
+        let mut changed = self.0.changed();
+        if changed.as_ref().is_some_and(|keys| keys.len() > MAX_WATCHED_KEYS) {
+            return Err(outrun());
+        }
+        Ok(changed.replace(BTreeSet::new()).unwrap_or_default())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        *self.0.changed() = None;
+    }
+}
+
+/// The error for a copy that writes outran.
+pub(super) fn outrun() -> Error {
+    Error::new(ErrorKind::Overloaded, "too much was written during the backup: try again when less is going on")
+        .with_code("backup_outrun")
+}
+
 /// What an operation wants written: by key, the new bytes or nothing.
 #[derive(Default)]
 pub(super) struct Writes(BTreeMap<Key, Option<Vec<u8>>>);
+
+/// In the order of their application: a later change of a key takes the place of an earlier one.
+impl FromIterator<(Key, Option<Vec<u8>>)> for Writes {
+    fn from_iter<I: IntoIterator<Item = (Key, Option<Vec<u8>>)>>(changes: I) -> Self {
+        Self(changes.into_iter().collect())
+    }
+}
 
 /// One operation's reads and writes. Only the committer makes one, so nothing else writes meanwhile.
 pub(super) struct Transaction<'a> {
@@ -257,9 +352,11 @@ impl Read for Transaction<'_> {
 
 /// The error for a store that cannot be read, with what to do.
 pub(super) fn damaged(why: &'static str) -> Error {
-    Error::storage("the store is damaged: stop the server and restore its data folder from a backup")
-        .with_code("store_damaged")
-        .with_source(why)
+    Error::storage(
+        "the store is damaged: restore a backup into a new data folder; `rollcall check` says what can still be read",
+    )
+    .with_code("store_damaged")
+    .with_source(why)
 }
 
 /// The error for a file that cannot be read or written.

@@ -1,24 +1,40 @@
 //! Face samples.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 
 use super::{
     Store, blocking,
-    codec::Record,
+    codec::{self, FaceSampleRef, Record},
     db::{Read, Transaction},
     groups::require_person,
     keys,
+    sweep::{Visitor, sweep},
+    usage::{Growth, grow},
 };
 use crate::{
     domain::{FaceId, FaceSample, ModelId, PersonId, Quality, TenantId, TenantScope, person::MAX_FACES_A_PERSON},
     error::{Error, ErrorKind, Result},
 };
 
-/// Samples read under one view: writes wait for no more than this.
-const FOLD_PAGE: usize = 256;
-
 impl Record for FaceSample {
     const KIND: u8 = 7;
+}
+
+/// Samples read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 256;
+
+/// Samples passed over for one page of [`Store::chosen_faces`], so that a page of few chosen ones ends too.
+const PASSED_A_PAGE: usize = 16 * 1024;
+
+/// Some of a tenant's samples, see [`Store::chosen_faces`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FacePage {
+    /// Those that were chosen.
+    pub chosen: Vec<FaceSample>,
+    /// How many there were on the way, chosen or not.
+    pub passed: usize,
+    /// Where the next page begins; none where this was the last.
+    pub next: Option<Vec<u8>>,
 }
 
 /// A face sample without its vector.
@@ -53,21 +69,23 @@ impl Store {
 
     /// Adds samples to a person, all or none; returns all that they have then.
     ///
-    /// Errors: `NotFound` `person_not_found`; `Conflict` `too_many_faces` over [`MAX_FACES_A_PERSON`]; `Internal`
-    /// for a sample of another person.
+    /// Errors: `NotFound` `person_not_found`; `Conflict` `too_many_faces` over [`MAX_FACES_A_PERSON`] or
+    /// `limit_reached`; `Internal` for a sample of another person.
     pub async fn add_faces(
         &self,
         scope: &TenantScope,
         person: &PersonId,
         faces: Vec<FaceSample>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, &person)?;
+            let before = all.len();
             all.retain(|old| faces.iter().all(|new| new.id != old.id));
             all.extend(put_all(transaction, &tenant, &person, &faces, all.len())?);
             all.sort_by_key(|face| face.id);
+            grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             Ok(all)
         })
         .await
@@ -81,18 +99,20 @@ impl Store {
         person: &PersonId,
         faces: Vec<FaceSample>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
-            remove_all(transaction, &tenant, &person)?;
-            put_all(transaction, &tenant, &person, &faces, 0)
+            let before = remove_all(transaction, &tenant, &person)?;
+            let all = put_all(transaction, &tenant, &person, &faces, 0)?;
+            grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
+            Ok(all)
         })
         .await
     }
 
     /// Removes one sample. Errors: `NotFound` `person_not_found` or `face_not_found`.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
             let key = keys::face(&tenant, &person, face);
@@ -100,41 +120,122 @@ impl Store {
                 return Err(Error::not_found("the person has no such face sample").with_code("face_not_found"));
             }
             transaction.remove(key);
-            Ok(())
+            grow(transaction, &tenant, limits, of_samples(1, 0))
         })
         .await
     }
 
-    /// How many samples the tenant has. Reads all of their pages: for rare questions.
-    pub async fn face_count(&self, scope: &TenantScope) -> Result<usize> {
-        let prefix = keys::faces(scope.tenant());
-        self.read(move |view| view.scan_keys(&prefix).try_fold(0, |count, key| key.map(|_| count + 1))).await
-    }
-
-    /// Folds all of the tenant's samples into `state`, in the order of their people's ids.
+    /// Shows all of the tenant's samples to `step`, page by page, on `threads` threads at once and in no order.
     ///
-    /// Writes go on meanwhile: a sample that is added or removed during the fold may or may not be seen.
-    pub async fn fold_faces<S: Send + 'static>(
+    /// Writes go on meanwhile: a sample that is added or removed during it may or may not be seen. An error, the
+    /// store's or `step`'s, ends it.
+    pub async fn each_face(
         &self,
         scope: &TenantScope,
-        mut state: S,
-        mut step: impl FnMut(&mut S, FaceSample) -> Result<()> + Send + 'static,
-    ) -> Result<S> {
-        let (db, prefix) = (std::sync::Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        threads: NonZeroUsize,
+        step: impl Fn(&[FaceSample]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
         blocking(move || {
-            let mut after = None;
-            loop {
-                let page =
-                    db.view().scan_bytes(&prefix, after.as_deref()).take(FOLD_PAGE).collect::<Result<Vec<_>>>()?;
-                let Some((last, _)) = page.last() else { return Ok(state) };
-                after = Some(last.clone());
-                for (_, bytes) in page {
-                    step(&mut state, super::codec::decode(&bytes)?)?;
-                }
-            }
+            let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, person: None };
+            sweep(&db, &prefix, threads.get(), reader)
         })
         .await
     }
+}
+
+impl Store {
+    /// Up to `limit` of the tenant's samples, those that are `chosen`, in the order of their people's ids; from the
+    /// beginning, or on from `next` of the page before.
+    pub async fn chosen_faces(
+        &self,
+        scope: &TenantScope,
+        after: Option<&[u8]>,
+        limit: usize,
+        is_chosen: impl Fn(FaceId) -> bool + Send + 'static,
+    ) -> Result<FacePage> {
+        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        let mut after = after.map(|after| [prefix.as_slice(), after].concat());
+        blocking(move || {
+            let mut page = FacePage { chosen: Vec::new(), passed: 0, next: None };
+            while page.passed < PASSED_A_PAGE {
+                let some =
+                    db.view().scan_bytes(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
+                if some.is_empty() {
+                    page.next = None;
+                    break;
+                }
+                for (key, bytes) in some {
+                    page.passed += 1;
+                    page.next = Some(key[prefix.len()..].to_vec());
+                    if key.last_chunk().is_some_and(|face| is_chosen(FaceId::from_bytes(*face))) {
+                        page.chosen.push(codec::decode(&bytes)?);
+                    }
+                    if page.chosen.len() >= limit {
+                        return Ok(page);
+                    }
+                    after = Some(key);
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+}
+
+/// Decodes samples; those of one model, and of one person where they follow each other, share its name.
+struct FaceReader<'a, F> {
+    step: &'a F,
+    /// The first `filled` are the page's; what lies behind keeps its memory for the next page.
+    page: Vec<FaceSample>,
+    filled: usize,
+    model: Option<ModelId>,
+    person: Option<PersonId>,
+}
+
+impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
+    fn visit(&mut self, _key: &[u8], bytes: &[u8]) -> Result<()> {
+        let stored = codec::decode_face(bytes)?;
+        let person = match &self.person {
+            Some(person) if person.as_str() == stored.person => person.clone(),
+            _ => stored.person.parse().map_err(|_| codec::damaged())?,
+        };
+        let model = match &self.model {
+            Some(model) if is_model(model, &stored) => model.clone(),
+            _ => ModelId {
+                name: stored.model_name.into(),
+                dimension: stored.model_dimension,
+                postprocessing: stored.model_postprocessing,
+            },
+        };
+        let [width_px, sharpness, brightness, norm, yaw, pitch, roll] = stored.quality;
+        (self.person, self.model) = (Some(person.clone()), Some(model.clone()));
+        let mut vector = self.page.get_mut(self.filled).map(|old| mem::take(&mut old.vector)).unwrap_or_default();
+        stored.vector.copy_to(&mut vector);
+        let sample = FaceSample {
+            id: FaceId::from_bytes(stored.id.try_into().map_err(|_| codec::damaged())?),
+            person,
+            model,
+            vector,
+            score: stored.score,
+            quality: Quality { width_px, sharpness, brightness, norm, yaw, pitch, roll },
+        };
+        match self.page.get_mut(self.filled) {
+            Some(old) => *old = sample,
+            None => self.page.push(sample),
+        }
+        self.filled += 1;
+        Ok(())
+    }
+
+    fn page_ends(&mut self) -> Result<()> {
+        (self.step)(&self.page[..mem::take(&mut self.filled)])
+    }
+}
+
+fn is_model(model: &ModelId, stored: &FaceSampleRef<'_>) -> bool {
+    let same = (&*model.name, model.dimension) == (stored.model_name, stored.model_dimension);
+    same && model.postprocessing == stored.model_postprocessing
 }
 
 pub(super) fn infos(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<FaceInfo>> {
@@ -166,10 +267,16 @@ pub(super) fn put_all(
     Ok(by_id.into_values().map(FaceInfo::from).collect())
 }
 
-pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
+/// Removes all samples of a person; how many there were.
+pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<usize> {
     let keys = transaction.scan_keys(&keys::faces_of(tenant, person)).collect::<Result<Vec<_>>>()?;
+    let count = keys.len();
     for key in keys {
         transaction.remove(key);
     }
-    Ok(())
+    Ok(count)
+}
+
+fn of_samples(before: usize, after: usize) -> Growth {
+    Growth { samples: after as i64 - before as i64, ..Growth::default() }
 }

@@ -6,6 +6,7 @@ use super::{
     db::{Read, Transaction},
     group_not_found, keys, person_not_found,
     tenants::require_tenant,
+    usage::{Growth, grow},
 };
 use crate::{
     domain::{Group, GroupId, PersonId, TenantId, TenantScope},
@@ -36,9 +37,9 @@ pub struct GroupChange {
 }
 
 impl Store {
-    /// Makes a group. Errors: `Conflict` `group_exists`, `NotFound` `tenant_not_found`.
+    /// Makes a group. Errors: `Conflict` `group_exists` or `limit_reached`, `NotFound` `tenant_not_found`.
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
-        let tenant = scope.tenant().clone();
+        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_tenant(transaction, &tenant)?;
             let key = keys::group(&tenant, &group.id);
@@ -47,6 +48,7 @@ impl Store {
                     Error::new(ErrorKind::Conflict, "there is a group of this id already").with_code("group_exists")
                 );
             }
+            grow(transaction, &tenant, limits, Growth { groups: 1, ..Growth::default() })?;
             transaction.put(key, &group)
         })
         .await
@@ -81,7 +83,7 @@ impl Store {
     /// Removes a group with its roster and its attendance records; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             for person in roster(transaction, &tenant, &group)? {
@@ -89,7 +91,7 @@ impl Store {
             }
             attendance::remove_of_group(transaction, &tenant, &group)?;
             transaction.remove(keys::group(&tenant, &group));
-            Ok(())
+            grow(transaction, &tenant, limits, Growth { groups: -1, ..Growth::default() })
         })
         .await
     }

@@ -9,6 +9,8 @@
 //! | `format` | version of the store |
 //! | `key` hash | API key |
 //! | `tenant` tenant | tenant |
+//! | `data` tenant `settings` | what the operator has set for the tenant |
+//! | `data` tenant `usage` | how much the tenant has |
 //! | `data` tenant `group` group | group |
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `face` person face | face sample |
@@ -17,6 +19,10 @@
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
+//! | `data` tenant `chunk` generation number | a part of a snapshot |
+
+use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
@@ -31,13 +37,17 @@ const TENANT: u8 = b't';
 const DATA: u8 = b'd';
 
 const ATTENDANCE: u8 = b'a';
+const CHUNK: u8 = b'c';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const PERSON: u8 = b'p';
+const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
+const SNAPSHOT: u8 = b'x';
+const USAGE: u8 = b'u';
 
 trait Part {
     fn text(self, text: &str) -> Self;
@@ -88,6 +98,14 @@ pub(super) fn tenant(tenant: &TenantId) -> Key {
 
 pub(super) fn tenants() -> Key {
     vec![TENANT]
+}
+
+pub(super) fn settings(tenant: &TenantId) -> Key {
+    data(tenant, SETTINGS)
+}
+
+pub(super) fn usage(tenant: &TenantId) -> Key {
+    data(tenant, USAGE)
 }
 
 pub(super) fn group(tenant: &TenantId, group: &GroupId) -> Key {
@@ -158,6 +176,154 @@ pub(super) fn sightings(tenant: &TenantId, person: &PersonId) -> Key {
     data(tenant, SIGHTING).text(person.as_str())
 }
 
+pub(super) fn snapshot(tenant: &TenantId) -> Key {
+    data(tenant, SNAPSHOT)
+}
+
+pub(super) fn chunk(tenant: &TenantId, generation: u64, number: u32) -> Key {
+    chunks_of(tenant, generation).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn chunks_of(tenant: &TenantId, generation: u64) -> Key {
+    chunks(tenant).fixed(&generation.to_be_bytes())
+}
+
+pub(super) fn chunks(tenant: &TenantId) -> Key {
+    data(tenant, CHUNK)
+}
+
+/// What a key says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Parsed {
+    Format,
+    ApiKey([u8; 32]),
+    Tenant(TenantId),
+    /// A record of a tenant.
+    Data(TenantId, Kind),
+}
+
+/// What a key says of a tenant's record, its parts in the key's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    Settings,
+    Usage,
+    Group(GroupId),
+    Person(PersonId),
+    Face(PersonId, FaceId),
+    Member(GroupId, PersonId),
+    Membership(PersonId, GroupId),
+    Attendance(GroupId, Date, PersonId),
+    Mark(GroupId, RecordId),
+    Sighting(PersonId, GroupId, Date),
+    Snapshot,
+    /// Generation and number.
+    Chunk(u64, u32),
+}
+
+impl Kind {
+    /// What such a record is called.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Settings => "settings",
+            Self::Usage => "usage",
+            Self::Group(..) => "group",
+            Self::Person(..) => "person",
+            Self::Face(..) => "face",
+            Self::Member(..) => "member",
+            Self::Membership(..) => "membership",
+            Self::Attendance(..) => "attendance",
+            Self::Mark(..) => "mark",
+            Self::Sighting(..) => "sighting",
+            Self::Snapshot => "snapshot",
+            Self::Chunk(..) => "chunk",
+        }
+    }
+}
+
+/// For the operator, who looks for a record.
+impl fmt::Display for Parsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format => f.write_str("format"),
+            Self::ApiKey(hash) => write!(f, "api_key {}", hex::encode(&hash[..4])),
+            Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
+            Self::Data(tenant, kind) => {
+                write!(f, "tenant {tenant} {}", kind.name())?;
+                match kind {
+                    Kind::Settings | Kind::Usage | Kind::Snapshot => Ok(()),
+                    Kind::Group(group) => write!(f, " {group}"),
+                    Kind::Person(person) => write!(f, " {person}"),
+                    Kind::Face(person, face) => write!(f, " {person} {face}"),
+                    Kind::Member(group, person) => write!(f, " {group} {person}"),
+                    Kind::Membership(person, group) => write!(f, " {person} {group}"),
+                    Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
+                    Kind::Mark(group, record) => write!(f, " {group} {record}"),
+                    Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
+                }
+            }
+        }
+    }
+}
+
+/// Reads a key; `None` for one that nothing here makes.
+pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
+    let mut parts = Parts(key);
+    let parsed = match parts.byte()? {
+        FORMAT => Parsed::Format,
+        API_KEY => Parsed::ApiKey(parts.fixed()?),
+        TENANT => Parsed::Tenant(parts.text()?),
+        DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
+        _ => return None,
+    };
+    parts.0.is_empty().then_some(parsed)
+}
+
+fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
+    Some(match parts.byte()? {
+        SETTINGS => Kind::Settings,
+        USAGE => Kind::Usage,
+        GROUP => Kind::Group(parts.text()?),
+        PERSON => Kind::Person(parts.text()?),
+        FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
+        MEMBER => Kind::Member(parts.text()?, parts.text()?),
+        MEMBERSHIP => Kind::Membership(parts.text()?, parts.text()?),
+        ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
+        MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
+        SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
+        SNAPSHOT => Kind::Snapshot,
+        CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
+        _ => return None,
+    })
+}
+
+/// The parts of a key that were not read yet.
+struct Parts<'a>(&'a [u8]);
+
+impl Parts<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        self.fixed().map(|[byte]| byte)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (bytes, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*bytes)
+    }
+
+    fn text<T: FromStr>(&mut self) -> Option<T> {
+        let end = self.0.iter().position(|&byte| byte == 0)?;
+        let (text, rest) = self.0.split_at(end);
+        self.0 = &rest[1..];
+        std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn date(&mut self) -> Option<Date> {
+        let [y0, y1, month, day] = self.fixed()?;
+        Date::new((u16::from_be_bytes([y0, y1]) ^ 0x8000) as i16, month as i8, day as i8).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
@@ -198,7 +364,40 @@ mod tests {
         assert!(dates.windows(2).all(|pair| date_bytes(pair[0]) < date_bytes(pair[1])));
     }
 
+    #[test]
+    fn every_key_says_what_it_was_made_of() {
+        let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
+        let (face_id, record) = (FaceId::generate(), RecordId::generate());
+        let day = date(-44, 3, 15);
+        let of = |kind| Parsed::Data(id("t/1"), kind);
+        let keys = [
+            (format(), Parsed::Format),
+            (api_key(&[7; 32]), Parsed::ApiKey([7; 32])),
+            (tenant(t), Parsed::Tenant(id("t/1"))),
+            (settings(t), of(Kind::Settings)),
+            (usage(t), of(Kind::Usage)),
+            (group(t, g), of(Kind::Group(id("g-1")))),
+            (person(t, p), of(Kind::Person(id("p 1")))),
+            (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),
+            (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),
+            (membership(t, p, g), of(Kind::Membership(id("p 1"), id("g-1")))),
+            (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),
+            (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
+            (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
+        ];
+        for (key, expected) in keys {
+            assert_eq!(parse(&key).as_ref(), Some(&expected));
+            assert_eq!(parse(&[&key[..], b"x"].concat()), None, "longer than {expected:?}");
+            assert_eq!(parse(&key[..key.len() - 1]), None, "shorter than {expected:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_bytes_make_a_key_that_cannot_be_read(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = parse(&bytes);
+        }
+
         #[test]
         fn keys_are_unique_and_sort_as_ids(a in (id_text(), id_text(), id_text()), b in (id_text(), id_text(), id_text())) {
             let key = |(tenant, person, group): &(String, String, String)| {

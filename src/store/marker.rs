@@ -8,7 +8,7 @@
 //!
 //! Its limit: a bit that flips in the middle of the log can cost sled the one page it belongs to without a word.
 //! Records that are read are checked (see [`super::codec`]); that one is missing shows only when every reference
-//! between records is followed.
+//! between records is followed and all are counted, as [`super::check`] does.
 
 use std::{
     fs::{self, File},

@@ -17,10 +17,18 @@
 //! | `keys` | every key |
 //! | `committer` | group commit |
 //! | `open`, `marker` | opening, versions, damage |
+//! | `backup`, `archive` | copies of the whole store, and their file |
+//! | `sweep` | reading many records by several threads |
+//! | `check` | whether every record can be read and every reference resolves |
+//! | `usage` | what each tenant has, and its limits |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `snapshots` | a gallery's index, which can be made anew |
 
 mod api_keys;
+mod archive;
 mod attendance;
+mod backup;
+mod check;
 mod codec;
 mod committer;
 mod db;
@@ -30,7 +38,10 @@ mod keys;
 mod marker;
 mod open;
 mod people;
+mod snapshots;
+mod sweep;
 mod tenants;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -40,17 +51,23 @@ use std::sync::Arc;
 pub use self::{
     api_keys::{ApiKey, Grant},
     attendance::MarkOutcome,
+    backup::{BackupStream, restore, verify_backup},
+    check::{CheckReport, Problem},
     committer::FlushObserver,
-    faces::FaceInfo,
+    faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    usage::Growth,
 };
 use self::{
     committer::Committer,
     db::{Db, Transaction, View},
 };
-use crate::error::{Error, Result};
+use crate::{
+    domain::Amounts,
+    error::{Error, Result},
+};
 
 /// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
 /// blocks for the flush of what is still on its way.
@@ -63,6 +80,7 @@ struct Inner {
     // Dropped first: it waits for its threads, which share the database.
     committer: Committer,
     db: Arc<Db>,
+    default_limits: Amounts,
 }
 
 impl Store {

@@ -12,12 +12,18 @@ use super::{
     keys,
     marker::make_private_folder,
 };
-use crate::error::{Error, Result};
+use crate::{
+    domain::Amounts,
+    error::{Error, Result},
+};
 
 /// The layout of keys and records that this program reads and writes.
-const FORMAT_VERSION: u32 = 1;
+pub(super) const FORMAT_VERSION: u32 = 1;
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
-const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// What no disk holds.
+const NO_LIMITS: Amounts = Amounts { people: u64::MAX, groups: u64::MAX, samples: u64::MAX };
 
 /// How to open a store.
 #[derive(Clone)]
@@ -26,6 +32,8 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// Memory for pages read from the disk.
     pub cache_bytes: u64,
+    /// The limits of a tenant for which nothing else was set.
+    pub default_limits: Amounts,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
 }
@@ -33,13 +41,13 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The defaults for the store in the folder `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, on_flush: None }
+        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, default_limits: NO_LIMITS, on_flush: None }
     }
 }
 
 /// The record under [`keys::format`].
 #[derive(Serialize, Deserialize)]
-struct Format {
+pub(super) struct Format {
     version: u32,
 }
 
@@ -59,7 +67,7 @@ impl Store {
         check_format(&db)?;
         let db = Arc::new(db);
         let committer = Committer::start(&db, options.on_flush)?;
-        Ok(Self { inner: Arc::new(Inner { committer, db }) })
+        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits: options.default_limits }) })
     }
 }
 
@@ -70,11 +78,7 @@ fn check_format(db: &Db) -> Result<()> {
         (view.get::<Format>(&keys::format())?, view.scan_keys(&[]).next().transpose()?.is_none())
     };
     match format {
-        Some(Format { version: FORMAT_VERSION }) => Ok(()),
-        Some(Format { version }) => Err(Error::storage(format!(
-            "the data folder has store version {version} and this program reads {FORMAT_VERSION}: upgrade the program"
-        ))
-        .with_code("newer_store")),
+        Some(format) => check_version(format.version),
         None if !empty => Err(damaged("the embedded database has lost the store's version")),
         None => {
             let mut transaction = Transaction::new(db);
@@ -83,6 +87,22 @@ fn check_format(db: &Db) -> Result<()> {
             db.flush()
         }
     }
+}
+
+/// Errors unless this program reads stores of `version`: `Storage` `newer_store`.
+pub(super) fn check_version(version: u32) -> Result<()> {
+    if version == FORMAT_VERSION {
+        return Ok(());
+    }
+    let message =
+        format!("the store has version {version} and this program reads {FORMAT_VERSION}: upgrade the program");
+    Err(Error::storage(message).with_code("newer_store"))
+}
+
+/// Errors unless the database has a version that this program reads.
+pub(super) fn require_format(db: &Db) -> Result<()> {
+    let format: Option<Format> = db.view().get(&keys::format())?;
+    check_version(format.ok_or_else(|| damaged("the backup has no store's version"))?.version)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::{
     groups::{groups_of, join, leave, require_group, require_person},
     keys, person_not_found,
     tenants::require_tenant,
+    usage::{Growth, grow},
 };
 use crate::{
     domain::{FaceSample, GroupId, Person, PersonId, TenantId, TenantScope},
@@ -43,7 +44,7 @@ pub struct PersonChange {
 impl Store {
     /// Enrols a person: the person, their places on rosters and their samples, or nothing.
     ///
-    /// Errors: `Conflict` `person_exists` or `too_many_faces`; `NotFound` `tenant_not_found` or `group_not_found`;
+    /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
     /// `Internal` for a sample of another person.
     pub async fn create_person(
         &self,
@@ -52,7 +53,7 @@ impl Store {
         groups: &[GroupId],
         faces: Vec<FaceSample>,
     ) -> Result<PersonRecord> {
-        let (tenant, groups) = (scope.tenant().clone(), groups.to_vec());
+        let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
             require_tenant(transaction, &tenant)?;
             let key = keys::person(&tenant, &person.id);
@@ -64,6 +65,7 @@ impl Store {
             transaction.put(key, &person)?;
             let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
             let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -138,16 +140,16 @@ impl Store {
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
             for group in groups_of(transaction, &tenant, &person)? {
                 leave(transaction, &tenant, &group, &person);
             }
-            faces::remove_all(transaction, &tenant, &person)?;
+            let samples = faces::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
             transaction.remove(keys::person(&tenant, &person));
-            Ok(())
+            grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
     }

@@ -3,8 +3,8 @@
 //! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use crate::error::{Error, Result};
@@ -43,8 +43,14 @@ pub struct Metrics {
     pub budget_bytes: IntGauge,
     /// Face samples in the galleries that are in memory.
     pub gallery_faces: IntGauge,
+    /// Bytes of the galleries that are in memory.
+    pub gallery_bytes: IntGauge,
     /// Seconds of a search, by plan.
     pub search_seconds: HistogramVec,
+    /// Searches repeated exactly, by plan; the outcome is `right` where it had found the best sample, or `missed`.
+    pub searches_repeated: IntCounterVec,
+    /// The share of repeated searches that were `right`, by plan: recall@1.
+    pub search_recall: GaugeVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
 }
@@ -85,10 +91,44 @@ impl Metrics {
             )?,
             budget_bytes: declare.gauge("budget_bytes", "Bytes of bodies and decoded pixels held")?,
             gallery_faces: declare.gauge("gallery_faces", "Face samples in memory")?,
+            gallery_bytes: declare.gauge("gallery_bytes", "Bytes of the galleries in memory")?,
             search_seconds: declare.histograms("search_seconds", "Seconds of a gallery search", &["plan"])?,
+            searches_repeated: declare.counters(
+                "searches_repeated_total",
+                "Searches repeated exactly: right where they had found the best sample, or missed",
+                &["plan", "outcome"],
+            )?,
+            search_recall: declare.ratios(
+                "search_recall_ratio",
+                "Share of repeated searches that had found the best sample (recall@1)",
+                &["plan"],
+            )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
             registry: declare.0,
         })
+    }
+
+    /// The metrics by tenant, in the same format. Apart from the others, as they are many: only for who asks.
+    ///
+    /// # Errors
+    /// `Internal` if they cannot be encoded.
+    pub fn render_tenants(galleries: &[(String, usize, usize)]) -> Result<String> {
+        let declare = Declare(Registry::new());
+        let bytes = declare.gauges("tenant_gallery_bytes", "Bytes of a tenant's gallery in memory", &["tenant"])?;
+        let faces = declare.gauges("tenant_gallery_faces", "Face samples of a tenant in memory", &["tenant"])?;
+        for (tenant, in_memory, samples) in galleries {
+            bytes.with_label_values(&[tenant.as_str()]).set(*in_memory as i64);
+            faces.with_label_values(&[tenant.as_str()]).set(*samples as i64);
+        }
+        render(&declare.0)
+    }
+
+    /// Counts a search that was repeated exactly.
+    pub fn search_was_repeated(&self, plan: &str, missed: bool) {
+        self.searches_repeated.with_label_values(&[plan, if missed { "missed" } else { "right" }]).inc();
+        let [right, missed] =
+            ["right", "missed"].map(|outcome| self.searches_repeated.with_label_values(&[plan, outcome]).get() as f64);
+        self.search_recall.with_label_values(&[plan]).set(right / (right + missed));
     }
 
     /// All metrics in Prometheus's text format.
@@ -96,12 +136,14 @@ impl Metrics {
     /// # Errors
     /// `Internal` if they cannot be encoded.
     pub fn render(&self) -> Result<String> {
-        let mut text = Vec::new();
-        TextEncoder::new()
-            .encode(&self.registry.gather(), &mut text)
-            .map_err(|error| Error::internal("metrics cannot be encoded").with_source(error))?;
-        String::from_utf8(text).map_err(|error| Error::internal("metrics are not text").with_source(error))
+        render(&self.registry)
     }
+}
+
+fn render(registry: &Registry) -> Result<String> {
+    TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .map_err(|error| Error::internal("metrics cannot be encoded").with_source(error))
 }
 
 /// Makes and registers metrics with the common prefix.
@@ -122,6 +164,10 @@ impl Declare {
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
         self.register(IntGaugeVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn ratios(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec> {
+        self.register(GaugeVec::new(Opts::new(prefixed(name), help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {

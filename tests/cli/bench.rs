@@ -64,6 +64,64 @@ fn strangers_photos_and_nets_have_the_yardsticks_keys() {
     assert_eq!(lines[3]["shape"], serde_json::json!([2, 3, 112, 112]));
 }
 
+#[test]
+fn a_gallery_of_ready_vectors_is_searched_by_each_plan_and_stored() {
+    const ROWS: usize = 1500;
+    let place = Place::new();
+    let vectors: Vec<f32> = (0..ROWS as u64).flat_map(unit_vector).collect();
+    let bytes = |numbers: &[f32]| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let folder = place.path("vectors");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("gallery.f32"), bytes(&vectors)).unwrap();
+    std::fs::write(folder.join("queries.f32"), bytes(&vectors[..40 * 512])).unwrap();
+    // Each of the first 40 rows is its own nearest; the nine others are not looked at.
+    let truth: Vec<u8> = (0..40_u32).flat_map(|row| [row; 10]).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(folder.join("truth.u32"), truth).unwrap();
+
+    let lines = rollcall(&["bench", "gallery", text(&folder), "--threads", "2"]).succeeded().json();
+    let plans: Vec<&Value> = lines.iter().map(|line| &line["what"]).collect();
+    assert_eq!(plans, ["exact", "codes", "planner"]);
+    for line in &lines {
+        assert_keys(
+            line,
+            &[
+                "what",
+                "rows",
+                "threads",
+                "recall_at_1",
+                "single_ms",
+                "batch32_ms_per_query",
+                "bytes_per_row",
+                "build_s",
+                "load_s",
+                "swap_pause_ms",
+                "insert_per_s",
+                "insert_per_s_16",
+                "fsync_ms",
+                "roster_us",
+            ],
+        );
+        assert_eq!((&line["rows"], &line["recall_at_1"]), (&ROWS.into(), &1.0.into()));
+        for key in ["single_ms", "batch32_ms_per_query", "insert_per_s", "fsync_ms", "roster_us"] {
+            assert!(line[key].as_f64().unwrap() > 0.0, "{key}: {line}");
+        }
+    }
+    std::fs::remove_file(folder.join("truth.u32")).unwrap();
+    rollcall(&["bench", "gallery", text(&folder)]).failed_saying("truth.u32: cannot be read");
+}
+
+/// Of 512 numbers that `seed` decides.
+fn unit_vector(seed: u64) -> Vec<f32> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    let raw: Vec<f32> = (0..512).map(|_| next()).collect();
+    let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
+    raw.into_iter().map(|x| x / length).collect()
+}
+
 const HTTP_KEYS: [&str; 10] =
     ["what", "class", "clients", "requests", "requests_per_s", "photos_per_s", "errors", "p50_ms", "p95_ms", "p99_ms"];
 

@@ -4,16 +4,37 @@ use super::support::rollcall;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [(&[&str], &[&str]); 13] = [
-        (&[], &["serve", "enroll", "recognize", "bench", "models", "--data", "--config", "--version"]),
+    let commands: [(&[&str], &[&str]); 18] = [
+        (
+            &[],
+            &[
+                "serve",
+                "enroll",
+                "recognize",
+                "backup",
+                "restore",
+                "check",
+                "bench",
+                "gallery",
+                "models",
+                "--data",
+                "--config",
+                "--version",
+            ],
+        ),
         (&["serve"], &["--address"]),
         (&["enroll"], &["<DIR>", "--group", "--tenant", "--key", "replaced"]),
         (&["recognize"], &["<FILE>...", "--group", "--no-mark", "--liveness", "--threshold", "--margin", "--annotate"]),
+        (&["backup"], &["<FILE>", "--key", "one moment"]),
+        (&["restore"], &["<FILE>", "empty", "key"]),
+        (&["check"], &["--key", "restore"]),
         (&["bench"], &["pairs", "strangers", "photos", "nets"]),
         (&["bench", "pairs"], &["<PAIRS.csv>", "--long-side"]),
         (&["bench", "strangers"], &["--threshold", "--margin", "--min-width", "--min-score", "--long-side"]),
         (&["bench", "photos"], &["--threads", "--seconds", "--liveness", "--long-side"]),
         (&["bench", "nets"], &["--threads", "--batch", "--repeat"]),
+        (&["gallery"], &["check"]),
+        (&["gallery", "check"], &["--sample", "--all", "--json", "--tenant", "--key", "gallery.recall_floor"]),
         (&["models"], &["import", "verify", "blur-direction"]),
         (&["models", "import"], &["--arch", "--out", "<FILE.onnx>"]),
         (&["models", "verify"], &["[DIR]"]),

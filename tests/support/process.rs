@@ -14,8 +14,9 @@ pub(crate) struct ServerProcess {
     child: Child,
 }
 
-fn serve(data: &Path) -> Command {
+fn serve(data: &Path, settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    command.envs(settings.iter().copied());
     command.arg("--data").arg(data).args(["serve", "--address", "127.0.0.1:0"]).stdin(Stdio::null());
     command
 }
@@ -23,9 +24,14 @@ fn serve(data: &Path) -> Command {
 impl ServerProcess {
     /// Starts a server on `data` and waits until it is ready.
     pub(crate) async fn start(data: &Path) -> Self {
+        Self::with(data, &[]).await
+    }
+
+    /// The same with settings from the environment: `("ROLLCALL__GALLERY__PLAN", "exact")`.
+    pub(crate) async fn with(data: &Path, settings: &[(&str, &str)]) -> Self {
         let address_file = data.join("server.address");
         drop(fs::remove_file(&address_file));
-        let child = serve(data).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = serve(data, settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let address = async || fs::read_to_string(&address_file).ok().filter(|address| !address.is_empty());
         eventually("the server writes its address", async || address().await.is_some()).await;
         let url = format!("http://{}", address().await.unwrap().lines().next().unwrap());
@@ -34,7 +40,7 @@ impl ServerProcess {
 
     /// Runs a server that is expected to give up by itself.
     pub(crate) fn fail_on(data: &Path) -> Output {
-        serve(data).output().unwrap()
+        serve(data, &[]).output().unwrap()
     }
 
     /// Asks for an orderly end.

@@ -1,7 +1,8 @@
 //! `rollcall bench http`: a running server under load. People who wait for one portrait and jobs that work off class
 //! photos, at the same time, each client on a connection that stays open and with one request under way.
 //!
-//! Clients are closed loops: the next request leaves when the last one is answered. Nobody is marked present.
+//! Clients are closed loops: the next request leaves when the last one is answered, or `--pause-ms` later. Nobody is
+//! marked present.
 
 use std::{
     collections::BTreeMap,
@@ -37,6 +38,10 @@ pub(super) struct HttpArgs {
     /// Interactive clients, if there are portraits.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
+    /// How long an interactive client thinks between an answer and its next request, in milliseconds. Without, the server
+    /// knows that more will come at once.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pause_ms: u64,
     /// Class photos: the bulk clients post one after another to the group's /recognize with class=bulk.
     #[arg(long, num_args = 1.., requires = "group", value_name = "FILE")]
     bulk_photos: Vec<PathBuf>,
@@ -78,6 +83,7 @@ struct Line {
 struct Load {
     class: RequestClass,
     clients: u16,
+    pause: Duration,
     route: Vec<String>,
     params: Value,
     photos: Vec<Bytes>,
@@ -105,8 +111,8 @@ pub(super) fn run(common: &Common, args: &HttpArgs) -> Result<()> {
     let bulk = Load::new(args, RequestClass::Bulk, &args.bulk_photos, args.bulk_clients)?;
     actix::System::new().block_on(async {
         let server = match &args.url {
-            Some(url) => Server::at(url, &data, &args.tenant)?,
-            None => Server::find(&data, &args.tenant).await?.ok_or_else(|| {
+            Some(url) => Server::at(url, &args.tenant.key_file(&data))?,
+            None => Server::find(&data, &args.tenant.key_file(&data)).await?.ok_or_else(|| {
                 Error::invalid("no server runs on the data folder: start one, or give --url").with_code("no_server")
             })?,
         };
@@ -128,7 +134,11 @@ impl Load {
             }
             None => (vec!["detect".into()], json!({})),
         };
-        Ok(Self { class, clients, route, params, photos })
+        let pause = match class {
+            RequestClass::Interactive => Duration::from_millis(args.pause_ms),
+            RequestClass::Bulk => Duration::ZERO,
+        };
+        Ok(Self { class, clients, pause, route, params, photos })
     }
 
     fn route(&self) -> Vec<&str> {
@@ -169,12 +179,16 @@ impl Load {
             }
             let photo = std::slice::from_ref(photo);
             let status = server.upload_status(Method::POST, &route, &self.params, photo).await?;
-            if status.is_some_and(|status| status.is_success()) {
+            let wait = if status.is_some_and(|status| status.is_success()) {
                 tally.succeeded_ms.push(start.elapsed().as_secs_f64() * 1e3);
-                continue;
+                self.pause
+            } else {
+                tally.count_failure(status);
+                COME_BACK_AFTER
+            };
+            if !wait.is_zero() {
+                tokio::time::sleep(wait.min(until.saturating_duration_since(Instant::now()))).await;
             }
-            tally.count_failure(status);
-            tokio::time::sleep(COME_BACK_AFTER.min(until.saturating_duration_since(Instant::now()))).await;
         }
         Ok(tally)
     }
@@ -246,8 +260,14 @@ mod tests {
         other.count_failure(None);
         all.count_failure(Some(StatusCode::TOO_MANY_REQUESTS));
         all.add(other);
-        let load =
-            Load { class: RequestClass::Bulk, clients: 2, route: Vec::new(), params: Value::Null, photos: Vec::new() };
+        let load = Load {
+            class: RequestClass::Bulk,
+            clients: 2,
+            pause: Duration::ZERO,
+            route: Vec::new(),
+            params: Value::Null,
+            photos: Vec::new(),
+        };
         let line = json!(load.line(all, Duration::from_secs(2)));
         assert_eq!(line["errors"], json!({ "429": 2, "lost": 1 }));
         assert_eq!(

@@ -1,6 +1,7 @@
 //! `rollcall bench`: accuracy and speed, one JSON object a line. `http` drives a running server; the others use the
 //! server's own parts and touch no data folder.
 
+mod gallery;
 mod http;
 mod nets;
 mod pairs;
@@ -42,6 +43,8 @@ enum Bench {
     Strangers(strangers::StrangersArgs),
     /// Photos a second through the whole pipeline.
     Photos(photos::PhotosArgs),
+    /// Searches of a gallery of ready vectors by each plan, and such vectors through the store.
+    Gallery(gallery::GalleryArgs),
     /// Milliseconds of each network on one thread.
     Nets(nets::NetsArgs),
     /// Requests a second of a running server, and how long each took.
@@ -62,6 +65,7 @@ pub(super) fn run(common: &Common, args: &BenchArgs) -> Result<()> {
         Bench::Strangers(args) => strangers::run(common, args),
         Bench::Photos(args) => photos::run(common, args),
         Bench::Nets(args) => nets::run(common, args),
+        Bench::Gallery(args) => gallery::run(common, args),
         Bench::Http(args) => http::run(common, args),
     }
 }
@@ -69,7 +73,7 @@ pub(super) fn run(common: &Common, args: &BenchArgs) -> Result<()> {
 /// The server's parts over a throw-away store.
 struct Parts {
     app: App,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Parts {
@@ -79,7 +83,12 @@ impl Parts {
             tempfile::tempdir().map_err(|error| Error::storage("cannot make a temporary folder").with_source(error))?;
         changes.push(("server.data", data.path().to_string_lossy().into_owned()));
         let settings = Settings::load(common.config.as_deref(), &changes)?;
-        Ok(Self { app: App::build(settings, Faults::default()).await?, _data: data })
+        Ok(Self { app: App::build(settings, Faults::default()).await?, data })
+    }
+
+    /// The throw-away folder.
+    fn folder(&self) -> &Path {
+        self.data.path()
     }
 
     fn tools(&self) -> &Tools {

@@ -50,8 +50,8 @@ struct Case {
 }
 
 pub(super) fn run(common: &Common, args: &NetsArgs) -> Result<()> {
-    let dir = common.settings()?.models.dir;
-    let networks = if dir.as_os_str().is_empty() { Networks::embedded()? } else { Networks::load(&dir)? };
+    let settings = common.settings()?;
+    let networks = Networks::load(settings.models.folder().as_deref(), settings.nn.precision)?;
     for case in cases(&args.batch) {
         let line = case.time(&networks, args)?;
         report(&line)?;

@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 
-use super::{PATIENCE, Recognize};
+use super::{PATIENCE, Recognize, in_use};
 use crate::{
-    app::{self, App},
+    app::App,
     config::Settings,
     domain::{GroupId, PersonId, TenantId, TenantScope},
-    error::{Error, Result},
-    pipeline::{full, messages::EncodedImage, request::FaceChoice},
+    error::Result,
+    pipeline::{full, messages::EncodedImage},
     runtime::Faults,
     service::{
         Service,
-        enrol::{Enrolled, FacesAdded, NewPerson},
+        enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
         people::PersonView,
         recognise::{IdentifyParams, Recognition, RecognizeParams, RequestClass},
@@ -32,18 +33,7 @@ impl Local {
         settings.log.filter = "warn".into();
         logging::start(&settings.log)?;
         let data = settings.server.data.clone();
-        let app = App::build(settings, Faults::default()).await.map_err(|error| match error.code() {
-            "store_locked" => {
-                let address = app::address_path(&data);
-                let message = format!(
-                    "the data folder {} is in use by another process, and no server answers at the address in {}",
-                    data.display(),
-                    address.display(),
-                );
-                Error::storage(message).with_code("store_locked")
-            }
-            _ => error,
-        })?;
+        let app = App::build(settings, Faults::default()).await.map_err(|error| in_use(&data, error))?;
         let opened = Self { app, scope: TenantScope::granted(tenant.clone()) };
         opened.service().store().tenant(&opened.scope).await?;
         Ok(opened)
@@ -80,16 +70,20 @@ impl Local {
 
     pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
         let images = self.hold(images).await?;
-        self.service().replace_faces(&self.scope, person, FaceChoice::default(), images).await
+        self.service().replace_faces(&self.scope, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
         let images = self.hold(images).await?;
-        self.service().add_faces(&self.scope, person, FaceChoice::default(), images).await
+        self.service().add_faces(&self.scope, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
         self.service().add_member(&self.scope, group, person).await
+    }
+
+    pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
+        self.service().check_gallery(&self.scope, params.clone()).await
     }
 
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {

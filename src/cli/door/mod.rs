@@ -1,6 +1,7 @@
 //! How commands reach the data: through the running server if one answers, else by opening the store themselves.
 
 mod local;
+mod operator;
 mod server;
 
 use std::{io, path::Path, time::Duration};
@@ -9,14 +10,19 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use self::local::Local;
-pub(super) use self::server::Server;
+pub(super) use self::{
+    operator::OperatorDoor,
+    server::{KeyFile, Server},
+};
 use super::TenantArgs;
 use crate::{
+    app,
     config::Settings,
     domain::{GroupId, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     service::{
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
+        gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
         people::PersonView,
         recognise::Recognition,
@@ -55,7 +61,7 @@ impl Door {
     /// # Errors
     /// `store_locked` if another process has the store but no server answers; `NotFound` for an unknown tenant.
     pub(super) async fn open(settings: Settings, tenant: &TenantArgs) -> Result<Self> {
-        match Server::find(&settings.server.data, tenant).await? {
+        match Server::find(&settings.server.data, &tenant.key_file(&settings.server.data)).await? {
             Some(server) => Ok(Self::Server(server)),
             None => Ok(Self::Local(Local::open(settings, &tenant.tenant).await?.into())),
         }
@@ -123,6 +129,14 @@ impl Door {
         }
     }
 
+    /// Looks after a part of the gallery.
+    pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
+        match self {
+            Self::Server(server) => server.check_gallery(params).await,
+            Self::Local(local) => local.check_gallery(params).await,
+        }
+    }
+
     /// Recognises the people of one photo.
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
         patiently(async || match self {
@@ -144,6 +158,19 @@ async fn patiently<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
             answer => return answer,
         }
     }
+}
+
+/// Says of a locked store that no server answers for it; other errors as they are.
+fn in_use(data: &Path, error: Error) -> Error {
+    if error.code() != "store_locked" {
+        return error;
+    }
+    let message = format!(
+        "the data folder {} is in use by another process, and no server answers at the address in {}",
+        data.display(),
+        app::address_path(data).display(),
+    );
+    Error::storage(message).with_code("store_locked")
 }
 
 /// What was wrong with the only photo of a failed recognition; `None` where the request itself failed.

@@ -3,26 +3,30 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use reqwest::{
-    Client, Method, RequestBuilder, StatusCode, Url,
+    Client, Method, RequestBuilder, Response, StatusCode, Url,
     multipart::{Form, Part},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{super::TenantArgs, Recognize};
+use super::Recognize;
 use crate::{
     app,
     domain::{GroupId, PersonId},
     error::{Error, ErrorKind, Result},
     service::{
-        access::tenant_key_path,
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
         people::PersonView,
         recognise::{IdentifyParams, Recognition, RecognizeParams},
@@ -37,6 +41,26 @@ pub(in crate::cli) struct Server {
     client: Client,
     api: Url,
     key: String,
+}
+
+/// Where the key for a running server is found.
+pub(in crate::cli) struct KeyFile<'a> {
+    /// What the command was given.
+    pub(in crate::cli) given: Option<&'a str>,
+    /// The file to look into otherwise.
+    pub(in crate::cli) path: PathBuf,
+}
+
+impl KeyFile<'_> {
+    fn read(&self) -> Result<String> {
+        if let Some(key) = self.given {
+            return Ok(key.to_owned());
+        }
+        fs::read_to_string(&self.path).map(|key| key.trim().to_owned()).map_err(|error| {
+            let message = format!("no key for the running server: give --key, or put it into {}", self.path.display());
+            Error::invalid(message).with_code("no_key").with_source(error)
+        })
+    }
 }
 
 /// What a live server says of itself.
@@ -64,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// `Invalid` if a server answers and there is no key for it.
-    pub(in crate::cli) async fn find(data: &Path, tenant: &TenantArgs) -> Result<Option<Self>> {
+    pub(in crate::cli) async fn find(data: &Path, key: &KeyFile<'_>) -> Result<Option<Self>> {
         let Some((address, instance)) = address(data) else { return Ok(None) };
         let client = client()?;
         let (Ok(root), Ok(api)) =
@@ -74,7 +98,7 @@ impl Server {
         };
         let Ok(answer) = client.get(root).timeout(SIGN_OF_LIFE).send().await else { return Ok(None) };
         match answer.json::<Live>().await {
-            Ok(live) if live.instance == instance => Ok(Some(Self { client, api, key: key(data, tenant)? })),
+            Ok(live) if live.instance == instance => Ok(Some(Self { client, api, key: key.read()? })),
             _ => Ok(None),
         }
     }
@@ -83,11 +107,11 @@ impl Server {
     ///
     /// # Errors
     /// `Invalid` if that is no such address, or if there is no key.
-    pub(in crate::cli) fn at(url: &str, data: &Path, tenant: &TenantArgs) -> Result<Self> {
+    pub(in crate::cli) fn at(url: &str, key: &KeyFile<'_>) -> Result<Self> {
         let bad = || Error::invalid("the server's address looks like http://127.0.0.1:8080").with_code("invalid_url");
         let mut api = Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(bad)?;
         api.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend(["api", "v1"]);
-        Ok(Self { client: client()?, api, key: key(data, tenant)? })
+        Ok(Self { client: client()?, api, key: key.read()? })
     }
 
     pub(super) async fn create_group(&self, new: &NewGroup) -> Result<()> {
@@ -96,7 +120,11 @@ impl Server {
     }
 
     pub(super) async fn person(&self, id: &PersonId) -> Result<PersonView> {
-        answer(self.request(Method::GET, &["people", id.as_str()])?).await
+        self.get(&["people", id.as_str()]).await
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, route: &[&str]) -> Result<T> {
+        answer(self.request(Method::GET, route)?).await
     }
 
     pub(super) async fn enrol(&self, new: &NewPerson, images: &[Bytes]) -> Result<Enrolled> {
@@ -115,6 +143,10 @@ impl Server {
         answer(self.request(Method::PUT, &["groups", group.as_str(), "people", person.as_str()])?).await
     }
 
+    pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
+        answer(self.request(Method::POST, &["gallery", "check"])?.json(params)).await
+    }
+
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
         let images = std::slice::from_ref(photo);
         match &wanted.group {
@@ -124,6 +156,19 @@ impl Server {
             }
             None => self.upload(Method::POST, &["identify"], &IdentifyParams::from(wanted), images).await,
         }
+    }
+
+    /// The body of a route's answer, piece by piece.
+    pub(super) async fn download(&self, route: &[&str]) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let response = self.request(Method::GET, route)?.send().await.map_err(lost)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(refusal(status, &response.bytes().await.map_err(lost)?));
+        }
+        let next = |mut response: Response| async move {
+            Ok(response.chunk().await.map_err(lost)?.map(|piece| (piece, response)))
+        };
+        Ok(stream::try_unfold(response, next).boxed())
     }
 
     /// A request to a route below `/api/v1`; each segment is percent-encoded, so that an id may hold a slash.
@@ -198,18 +243,6 @@ fn address(data: &Path) -> Option<(SocketAddr, String)> {
     Some((address, instance.to_owned()))
 }
 
-/// The key that was given, or the one in the data folder.
-fn key(data: &Path, tenant: &TenantArgs) -> Result<String> {
-    if let Some(key) = &tenant.key {
-        return Ok(key.clone());
-    }
-    let path = tenant_key_path(data, &tenant.tenant);
-    fs::read_to_string(&path).map(|key| key.trim().to_owned()).map_err(|error| {
-        let message = format!("no key for the running server: give --key, or put it into {}", path.display());
-        Error::invalid(message).with_code("no_key").with_source(error)
-    })
-}
-
 /// A struct as the text fields of a form: what is missing is left out, a list is a repeated field.
 fn text_fields(params: &impl Serialize) -> Result<Vec<(String, String)>> {
     let unwritable = |error| Error::internal("the request cannot be written").with_source(error);
@@ -231,10 +264,6 @@ fn text_fields(params: &impl Serialize) -> Result<Vec<(String, String)>> {
 
 /// Sends a request and reads its answer.
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
-    let lost = |error: reqwest::Error| {
-        let message = "the connection to the server was lost";
-        Error::new(ErrorKind::Unavailable, message).with_source(error.without_url())
-    };
     let response = request.send().await.map_err(lost)?;
     let status = response.status();
     let body = response.bytes().await.map_err(lost)?;
@@ -244,6 +273,10 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
     let body: &[u8] = if body.is_empty() { b"null" } else { &body };
     serde_json::from_slice(body)
         .map_err(|error| Error::internal("the server's answer cannot be understood").with_source(error))
+}
+
+fn lost(error: reqwest::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, "the connection to the server was lost").with_source(error.without_url())
 }
 
 /// The server's error with its own code and message, and its details for the command to act on.
@@ -282,6 +315,7 @@ mod tests {
             name: "Zoë".into(),
             groups: vec!["a/1".parse().unwrap(), "b".parse().unwrap()],
             faces: FaceChoice::One,
+            quality: None,
         };
         let mut fields = text_fields(&new).unwrap();
         fields.sort();
@@ -307,8 +341,8 @@ mod tests {
 
     #[test]
     fn an_address_may_end_in_a_slash_and_must_be_plain_http() {
-        let tenant = TenantArgs { tenant: "t".parse().unwrap(), key: Some("k".into()) };
-        let at = |url| Server::at(url, Path::new(""), &tenant);
+        let key = KeyFile { given: Some("k"), path: PathBuf::new() };
+        let at = |url| Server::at(url, &key);
         for url in ["http://host:81", "http://host:81/"] {
             assert_eq!(at(url).unwrap().api.as_str(), "http://host:81/api/v1");
         }

@@ -54,6 +54,27 @@ impl Depthwise3x3 {
         assert!(width > 0 && out.len() >= self.out_size(width) * columns, "depthwise 3×3: out too short");
         self.isa.run(Row { layer: self, rows, width, out });
     }
+
+    /// Stride 1: two output rows, one after the other, from the four input rows of `width` pixels under their windows;
+    /// rows outside the map are zeros. Reads four rows where two calls of [`Self::run_row`] read six.
+    pub fn run_pair(&self, rows: [&[f32]; 4], width: usize, out: &mut [f32]) {
+        self.check_pair(rows, width);
+        assert!(out.len() >= 2 * width * self.bias.len(), "depthwise 3×3: out too short");
+        self.isa.run(Pair { layer: self, rows, width, out });
+    }
+
+    /// As [`Self::run_pair`] for an even `width`, and of each 2×2 outputs only the largest: one row of half the width.
+    pub fn run_pair_pooled(&self, rows: [&[f32]; 4], width: usize, out: &mut [f32]) {
+        self.check_pair(rows, width);
+        let fits = width.is_multiple_of(2) && out.len() >= width / 2 * self.bias.len();
+        assert!(fits, "depthwise 3×3: odd width, or out too short");
+        self.isa.run(PooledPair(Pair { layer: self, rows, width, out }));
+    }
+
+    fn check_pair(&self, rows: [&[f32]; 4], width: usize) {
+        assert!(self.stride == 1 && width > 0, "depthwise 3×3: pairs need stride 1");
+        assert!(rows.iter().all(|row| row.len() >= width * self.bias.len()), "depthwise 3×3: row too short");
+    }
 }
 
 struct Row<'a> {
@@ -156,6 +177,152 @@ impl Row<'_> {
                 }
                 let y = self.layer.activation.apply(simd, sum, channel);
                 simd.store(self.out.as_mut_ptr().add(x * columns + channel), y);
+            }
+        }
+    }
+}
+
+struct Pair<'a> {
+    layer: &'a Depthwise3x3,
+    rows: [&'a [f32]; 4],
+    width: usize,
+    out: &'a mut [f32],
+}
+
+struct PooledPair<'a>(Pair<'a>);
+
+/// The upper and the lower sum of an output column.
+type Sums<S> = [<S as Simd>::V; 2];
+
+/// What a vector of channels needs to slide along two output rows.
+struct Window<S: Simd> {
+    weights: [[S::V; 3]; 3],
+    bias: S::V,
+    rows: [*const f32; 4],
+    /// Numbers from pixel to pixel.
+    columns: usize,
+}
+
+impl<S: Simd> Window<S> {
+    /// # Safety
+    /// `channel` plus a vector lies within the padded channels.
+    #[inline(always)]
+    unsafe fn new(simd: S, pair: &Pair<'_>, channel: usize) -> Self {
+        let columns = pair.layer.bias.len();
+        let mut weights = [[simd.splat(0.0); 3]; 3];
+        // SAFETY: the caller's promise; nine rows of `columns` weights.
+        unsafe {
+            for (y, row) in weights.iter_mut().enumerate() {
+                for (x, weight) in row.iter_mut().enumerate() {
+                    *weight = simd.load(pair.layer.weight.as_ptr().add((y * 3 + x) * columns + channel));
+                }
+            }
+            let bias = simd.load(pair.layer.bias.as_ptr().add(channel));
+            Self { weights, bias, rows: pair.rows.map(|row| row.as_ptr().wrapping_add(channel)), columns }
+        }
+    }
+
+    /// Adds input column `x` to the output column left of it, which is complete then, to its own, and to the one right
+    /// of it; returns them in that order.
+    ///
+    /// # Safety
+    /// `x` is within the rows.
+    #[inline(always)]
+    unsafe fn slide(&self, simd: S, x: usize, mut left: Sums<S>, mut centre: Sums<S>) -> [Sums<S>; 3] {
+        let (w, mut right) = (&self.weights, [self.bias; 2]);
+        for y in 0..4 {
+            // SAFETY: the caller's promise.
+            let value = unsafe { simd.load(self.rows[y].add(x * self.columns)) };
+            // Input row y is under window row y of the upper output, y - 1 of the lower.
+            if y < 3 {
+                left[0] = simd.mul_add(value, w[y][2], left[0]);
+                centre[0] = simd.mul_add(value, w[y][1], centre[0]);
+                right[0] = simd.mul_add(value, w[y][0], right[0]);
+            }
+            if y > 0 {
+                left[1] = simd.mul_add(value, w[y - 1][2], left[1]);
+                centre[1] = simd.mul_add(value, w[y - 1][1], centre[1]);
+                right[1] = simd.mul_add(value, w[y - 1][0], right[1]);
+            }
+        }
+        [left, centre, right]
+    }
+}
+
+impl Pair<'_> {
+    /// Stores both sums of an output column, activated.
+    ///
+    /// # Safety
+    /// `upper` is in the upper of two output rows, at `channel`.
+    #[inline(always)]
+    unsafe fn store<S: Simd>(&self, simd: S, sums: Sums<S>, channel: usize, upper: *mut f32) {
+        let activation = &self.layer.activation;
+        // SAFETY: the caller's promise.
+        unsafe {
+            simd.store(upper, activation.apply(simd, sums[0], channel));
+            let lower = upper.add(self.width * self.layer.bias.len());
+            simd.store(lower, activation.apply(simd, sums[1], channel));
+        }
+    }
+
+    /// The largest of two output columns, activated.
+    ///
+    /// # Safety
+    /// `channel` plus a vector lies within the padded channels.
+    #[inline(always)]
+    unsafe fn largest<S: Simd>(&self, simd: S, columns: [Sums<S>; 2], channel: usize) -> S::V {
+        let [[a, b], [c, d]] = columns;
+        let activation = &self.layer.activation;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let even = simd.max(activation.apply(simd, a, channel), activation.apply(simd, b, channel));
+            let odd = simd.max(activation.apply(simd, c, channel), activation.apply(simd, d, channel));
+            simd.max(even, odd)
+        }
+    }
+}
+
+impl Kernel for Pair<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for channel in (0..self.layer.bias.len()).step_by(S::LANES) {
+            // SAFETY: check_pair checked the rows, run_pair the output of two rows.
+            unsafe {
+                let window = Window::new(simd, &self, channel);
+                let out = self.out.as_mut_ptr().add(channel);
+                let bias = [window.bias; 2];
+                let [_, mut left, mut centre] = window.slide(simd, 0, bias, bias);
+                for x in 1..self.width {
+                    let [complete, next, last] = window.slide(simd, x, left, centre);
+                    self.store(simd, complete, channel, out.add((x - 1) * window.columns));
+                    (left, centre) = (next, last);
+                }
+                self.store(simd, left, channel, out.add((self.width - 1) * window.columns));
+            }
+        }
+    }
+}
+
+impl Kernel for PooledPair<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let pair = self.0;
+        for channel in (0..pair.layer.bias.len()).step_by(S::LANES) {
+            // SAFETY: check_pair checked the rows, run_pair_pooled the even width and the output of half of it.
+            unsafe {
+                let window = Window::new(simd, &pair, channel);
+                let out = pair.out.as_mut_ptr().add(channel);
+                let bias = [window.bias; 2];
+                let [_, mut left, mut centre] = window.slide(simd, 0, bias, bias);
+                for x in (1..pair.width - 1).step_by(2) {
+                    let [even, next, last] = window.slide(simd, x, left, centre);
+                    let [odd, next, last] = window.slide(simd, x + 1, next, last);
+                    simd.store(out.add(x / 2 * window.columns), pair.largest(simd, [even, odd], channel));
+                    (left, centre) = (next, last);
+                }
+                let [even, odd, _] = window.slide(simd, pair.width - 1, left, centre);
+                let at = (pair.width / 2 - 1) * window.columns;
+                simd.store(out.add(at), pair.largest(simd, [even, odd], channel));
             }
         }
     }

@@ -66,33 +66,33 @@ impl Kernel for GateAdd<'_> {
     }
 }
 
-/// map += coarse doubled by nearest neighbour; `coarse` has half of `map`'s rows and columns.
-pub fn add_doubled(isa: Isa, map: &mut Map, coarse: &Map) {
+/// out = row `y` of `map` + `coarse` doubled by nearest neighbour; `coarse` has half of `map`'s rows and columns.
+pub fn add_doubled(isa: Isa, (map, coarse): (&Map, &Map), y: usize, out: &mut [f32]) {
     let fits = map.height == 2 * coarse.height && map.width == 2 * coarse.width && map.channels == coarse.channels;
-    assert!(fits, "doubling: shapes");
-    isa.run(AddDoubled { map, coarse });
+    let row = map.rows(y..y + 1);
+    assert!(fits && out.len() >= row.len(), "doubling: shapes");
+    isa.run(AddDoubled { row, coarse: coarse.rows(y / 2..y / 2 + 1), stride: map.stride(), out });
 }
 
 struct AddDoubled<'a> {
-    map: &'a mut Map,
-    coarse: &'a Map,
+    row: &'a [f32],
+    coarse: &'a [f32],
+    stride: usize,
+    out: &'a mut [f32],
 }
 
 impl Kernel for AddDoubled<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let stride = self.map.stride();
-        for row in 0..self.map.height {
-            let coarse = self.coarse.rows(row / 2..row / 2 + 1).chunks_exact(stride);
-            for (pair, coarse) in self.map.rows_mut(row..row + 1).chunks_exact_mut(2 * stride).zip(coarse) {
-                for channel in (0..stride).step_by(S::LANES) {
-                    // SAFETY: a pair is two pixels of `stride` numbers, coarse is one.
-                    unsafe {
-                        let add = simd.load(coarse.as_ptr().add(channel));
-                        for at in [channel, stride + channel] {
-                            let value = simd.add(simd.load(pair.as_ptr().add(at)), add);
-                            simd.store(pair.as_mut_ptr().add(at), value);
-                        }
+        let stride = self.stride;
+        let pairs = self.row.chunks_exact(2 * stride).zip(self.out.chunks_exact_mut(2 * stride));
+        for ((pair, out), coarse) in pairs.zip(self.coarse.chunks_exact(stride)) {
+            for channel in (0..stride).step_by(S::LANES) {
+                // SAFETY: a pair is two pixels of `stride` numbers, coarse is one.
+                unsafe {
+                    let add = simd.load(coarse.as_ptr().add(channel));
+                    for at in [channel, stride + channel] {
+                        simd.store(out.as_mut_ptr().add(at), simd.add(simd.load(pair.as_ptr().add(at)), add));
                     }
                 }
             }

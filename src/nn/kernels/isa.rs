@@ -19,6 +19,8 @@ enum Kind {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    #[cfg(target_arch = "x86_64")]
     Avx2,
     Portable,
 }
@@ -49,8 +51,19 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => "avx512bf16",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
             Kind::Portable => "portable",
+        }
+    }
+
+    /// Whether it is AVX-512, of which the processor may lack parts.
+    pub const fn is_avx512(self) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => true,
+            _ => false,
         }
     }
 
@@ -58,7 +71,7 @@ impl Isa {
     pub const fn lanes(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => Avx512::LANES,
+            Kind::Avx512 | Kind::Avx512Bf16 => Avx512::LANES,
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => Avx2::LANES,
             Kind::Portable => Portable::LANES,
@@ -83,6 +96,31 @@ impl Isa {
             })
     }
 
+    /// This instruction set with products of bf16 numbers, if it has the instructions.
+    #[must_use]
+    pub fn with_bf16_products(self) -> Option<Self> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 if std::arch::is_x86_feature_detected!("avx512bf16") => Some(Self(Kind::Avx512Bf16)),
+            _ => None,
+        }
+    }
+
+    /// This instruction set with products of f32 numbers.
+    #[must_use]
+    pub const fn with_f32_products(self) -> Self {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Bf16 => Self(Kind::Avx512),
+            _ => self,
+        }
+    }
+
+    /// Whether products take their inputs in pairs.
+    pub(super) fn takes_pairs(self) -> bool {
+        self != self.with_f32_products()
+    }
+
     /// Runs `kernel` compiled for this instruction set.
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) {
@@ -90,6 +128,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an Isa of this kind is only made after the processor was asked.
             Kind::Avx512 => unsafe { x86::run_avx512(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an Isa of this kind is only made after the processor was asked.
+            Kind::Avx512Bf16 => unsafe { x86::run_avx512_bf16(kernel) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an Isa of this kind is only made after the processor was asked.
             Kind::Avx2 => unsafe { x86::run_avx2(kernel) },
@@ -100,12 +141,18 @@ impl Isa {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::super::simd::{Avx2, Avx512, Kernel};
+    use super::super::simd::{Avx2, Avx512, Avx512Bf16, Kernel};
 
     #[target_feature(enable = "avx512f,avx2,fma")]
     pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K) {
         // SAFETY: this function may only be called where avx512f is.
         kernel.run(unsafe { Avx512::new() });
+    }
+
+    #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn run_avx512_bf16<K: Kernel>(kernel: K) {
+        // SAFETY: this function may only be called where avx512f and avx512bf16 are.
+        kernel.run(unsafe { Avx512Bf16::new() });
     }
 
     #[target_feature(enable = "avx2,fma")]

@@ -10,6 +10,7 @@ pub mod activation;
 pub mod depthwise;
 pub mod elementwise;
 pub mod isa;
+mod pairs;
 pub mod pool;
 pub mod product;
 pub mod scratch;

@@ -6,8 +6,8 @@
 #![expect(clippy::inline_always, reason = "bodies take their target features from the caller they are inlined into")]
 
 use super::{
-    Activation, Isa,
-    scratch::Lines,
+    Activation, Isa, pairs,
+    scratch::{Buffer, Lines},
     simd::{Kernel, Simd},
 };
 
@@ -18,6 +18,8 @@ const TILES_PER_CHUNK: usize = 4;
 #[derive(Debug)]
 pub struct Product {
     isa: Isa,
+    /// Inputs go in two by two, rounded to bf16.
+    is_paired: bool,
     inputs: usize,
     outputs: usize,
     panels: Lines,
@@ -67,14 +69,25 @@ pub enum Fuse<'a> {
 }
 
 impl Product {
-    /// Packs `weight` `[inputs, outputs]` (row-major) and `bias` `[outputs]`.
+    /// Packs `weight` `[inputs, outputs]` (row-major) and `bias` `[outputs]`. An instruction set that works on pairs of
+    /// inputs does so where their number is even.
     pub fn new(isa: Isa, weight: &[f32], bias: &[f32], activation: Activation) -> Self {
         let outputs = bias.len();
         let inputs = weight.len() / outputs;
         assert_eq!(weight.len(), inputs * outputs, "weight and bias disagree");
         let bias = Lines::padded(bias);
         assert!(activation.covers(bias.len()), "slopes and bias disagree");
-        let mut panels = Lines::zeroed(inputs * bias.len());
+        let is_paired = isa.takes_pairs() && inputs.is_multiple_of(2);
+        let isa = if is_paired { isa } else { isa.with_f32_products() };
+        let paired: Vec<f32>;
+        let weight = if is_paired {
+            let (first, second) = weight.split_at(weight.len() / 2);
+            paired = first.iter().zip(second).map(|(&first, &second)| pairs::pair(first, second)).collect();
+            &paired
+        } else {
+            weight
+        };
+        let mut panels = Lines::zeroed(weight.len() / outputs * bias.len());
         let width = 2 * isa.lanes();
         let mut at = 0;
         for first in (0..bias.len()).step_by(width) {
@@ -85,12 +98,17 @@ impl Product {
                 at += stored;
             }
         }
-        Self { isa, inputs, outputs, panels, bias, activation }
+        Self { isa, is_paired, inputs, outputs, panels, bias, activation }
     }
 
     /// Channels that come out, without padding.
     pub const fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Rows of a panel.
+    const fn steps(&self) -> usize {
+        if self.is_paired { self.inputs / 2 } else { self.inputs }
     }
 
     /// Channels that go in.
@@ -114,7 +132,49 @@ impl Product {
             Fuse::Add(residual) => assert!(residual.len() >= (count - 1) * out_stride + columns, "product: residual"),
             Fuse::Interleave(left, stride) => assert!(left.len() >= (count - 1) * stride + columns, "product: left"),
         }
-        self.isa.run(Run { product: self, input, count, out, out_stride, fuse });
+        if self.is_paired {
+            self.run_paired(input, count, out, out_stride, fuse);
+        } else {
+            self.isa.run(Run { product: self, input, count, out, out_stride, fuse });
+        }
+    }
+
+    /// A few pixels at a time: their pairs stay in the first cache.
+    fn run_paired(&self, input: Rows<'_>, count: usize, out: &mut [f32], out_stride: usize, fuse: Fuse<'_>) {
+        let steps = self.steps();
+        let mut pairs = Buffer::take(PAIRED_PIXELS.min(count) * steps);
+        for first in (0..count).step_by(PAIRED_PIXELS) {
+            let count = PAIRED_PIXELS.min(count - first);
+            self.isa.run(Pack { input, first, pairs: &mut pairs[..count * steps], steps });
+            let input = Rows::pixels(&pairs, steps, steps);
+            let fuse = match fuse {
+                Fuse::Store => Fuse::Store,
+                Fuse::Add(residual) => Fuse::Add(&residual[first * out_stride..]),
+                Fuse::Interleave(left, stride) => Fuse::Interleave(&left[first * stride..], stride),
+            };
+            self.isa.run(Run { product: self, input, count, out: &mut out[first * out_stride..], out_stride, fuse });
+        }
+    }
+}
+
+/// Pixels of one chunk of a paired product: four tiles of fourteen.
+const PAIRED_PIXELS: usize = 56;
+
+/// Rounds pixels to pairs.
+struct Pack<'a> {
+    input: Rows<'a>,
+    first: usize,
+    pairs: &'a mut [f32],
+    steps: usize,
+}
+
+impl Kernel for Pack<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        for (pixel, pairs) in self.pairs.chunks_exact_mut(self.steps).enumerate() {
+            let inputs = &self.input.data[(self.first + pixel) * self.input.stride..][..2 * self.steps];
+            pairs::pack(inputs, pairs);
+        }
     }
 }
 
@@ -183,7 +243,7 @@ impl Run<'_> {
     unsafe fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, first: usize, column: usize) {
         let (product, input) = (self.product, self.input);
         // SAFETY: pixels within `count` and columns within the padded outputs, which
-        // Product::run checked; a panel's weights start at column · inputs and are inputs · width long.
+        // Product::run checked; a panel's weights start at column · steps and are steps · width long.
         unsafe {
             let bias = product.bias.as_ptr().add(column);
             let mut acc = [[simd.splat(0.0); VECTORS]; ROWS];
@@ -193,7 +253,7 @@ impl Run<'_> {
                 }
             }
             let width = VECTORS * S::LANES;
-            let mut weight = product.panels.as_ptr().add(column * product.inputs + input.skipped * width);
+            let mut weight = product.panels.as_ptr().add(column * product.steps() + input.skipped * width);
             let mut pixel = input.data.as_ptr().add(first * input.stride);
             for _ in 0..input.runs {
                 let mut at = pixel;
@@ -205,7 +265,7 @@ impl Run<'_> {
                     for (r, row) in acc.iter_mut().enumerate() {
                         let x = simd.splat(*at.add(r * input.stride));
                         for (v, sum) in row.iter_mut().enumerate() {
-                            *sum = simd.mul_add(x, w[v], *sum);
+                            *sum = simd.step(x, w[v], *sum);
                         }
                     }
                     weight = weight.add(width);

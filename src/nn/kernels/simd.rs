@@ -29,6 +29,12 @@ pub trait Simd: Copy {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a · b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// One step of a product's sum: `x · w + sum` in every lane. Where steps are pairs (see [`super::pairs`]) the lanes
+    /// of `x` and `w` hold two numbers each.
+    #[inline(always)]
+    fn step(self, x: Self::V, w: Self::V, sum: Self::V) -> Self::V {
+        self.mul_add(x, w, sum)
+    }
     /// The larger of each lane.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller of each lane.
@@ -92,15 +98,15 @@ impl Simd for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512, Avx512Bf16};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+        __m256, __m512, __m512bh, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
         _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
-        _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_permutex2var_ps,
-        _mm512_set1_ps, _mm512_setr_epi32, _mm512_storeu_ps,
+        _mm512_add_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps,
+        _mm512_permutex2var_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_storeu_ps,
     };
 
     use super::Simd;
@@ -227,6 +233,68 @@ mod x86 {
                 let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
                 (_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b))
             }
+        }
+    }
+
+    /// [`Avx512`] with products of pairs of bf16 numbers, summed in f32.
+    #[derive(Clone, Copy)]
+    pub struct Avx512Bf16(Avx512);
+
+    impl Avx512Bf16 {
+        /// # Safety
+        /// The processor must have `avx512f` and `avx512bf16`.
+        pub unsafe fn new() -> Self {
+            // SAFETY: the caller's promise.
+            Self(unsafe { Avx512::new() })
+        }
+    }
+
+    impl Simd for Avx512Bf16 {
+        type V = __m512;
+        const LANES: usize = Avx512::LANES;
+        const TILE_ROWS: usize = Avx512::TILE_ROWS;
+
+        #[inline(always)]
+        unsafe fn load(self, from: *const f32) -> Self::V {
+            // SAFETY: the caller's promise.
+            unsafe { self.0.load(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32, value: Self::V) {
+            // SAFETY: the caller's promise.
+            unsafe { self.0.store(to, value) }
+        }
+        #[inline(always)]
+        fn splat(self, value: f32) -> Self::V {
+            self.0.splat(value)
+        }
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.add(a, b)
+        }
+        #[inline(always)]
+        fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            self.0.mul_add(a, b, c)
+        }
+        #[inline(always)]
+        fn step(self, x: Self::V, w: Self::V, sum: Self::V) -> Self::V {
+            // SAFETY: `self` proves avx512bf16; both types are 64 bytes of plain numbers.
+            unsafe {
+                let (x, w) = (std::mem::transmute::<__m512, __m512bh>(x), std::mem::transmute::<__m512, __m512bh>(w));
+                _mm512_dpbf16_ps(sum, x, w)
+            }
+        }
+        #[inline(always)]
+        fn max(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.max(a, b)
+        }
+        #[inline(always)]
+        fn min(self, a: Self::V, b: Self::V) -> Self::V {
+            self.0.min(a, b)
+        }
+        #[inline(always)]
+        fn interleave(self, a: Self::V, b: Self::V) -> (Self::V, Self::V) {
+            self.0.interleave(a, b)
         }
     }
 }

@@ -84,6 +84,64 @@ proptest! {
     }
 
     #[test]
+    fn two_rows_of_depthwise_3x3_at_once(
+        width in 1usize..40, channels in 1usize..40, act in 0usize..3, seed: u32,
+    ) {
+        let (weight, bias) = (noise(9 * channels, seed), noise(channels, seed ^ 1));
+        let map = pixels(4 * width, channels, seed ^ 2);
+        let pitch = width * padded(channels);
+        let rows = [0, 1, 2, 3].map(|y| &map[y * pitch..(y + 1) * pitch]);
+        for isa in Isa::available() {
+            let layer = Depthwise3x3::new(isa, &weight, &bias, activation(act, channels).0, 1);
+            let mut expected = vec![f32::NAN; 2 * pitch];
+            let (upper, lower) = expected.split_at_mut(pitch);
+            layer.run_row([Some(rows[0]), Some(rows[1]), Some(rows[2])], width, upper);
+            layer.run_row([Some(rows[1]), Some(rows[2]), Some(rows[3])], width, lower);
+            let mut pair = vec![f32::NAN; 2 * pitch];
+            layer.run_pair(rows, width, &mut pair);
+            for (at, (found, expected)) in pair.iter().zip(&expected).enumerate() {
+                if at % padded(channels) < channels {
+                    assert_close(isa, *found, *expected)?;
+                }
+            }
+            if width % 2 == 0 {
+                let mut pooled = vec![f32::NAN; pitch / 2];
+                layer.run_pair_pooled(rows, width, &mut pooled);
+                let at = |y: usize, x: usize, channel: usize| expected[y * pitch + x * padded(channels) + channel];
+                for (x, channel) in (0..width / 2).flat_map(|x| (0..channels).map(move |channel| (x, channel))) {
+                    let largest = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                        .map(|(y, right)| at(y, 2 * x + right, channel))
+                        .into_iter()
+                        .fold(f32::NEG_INFINITY, f32::max);
+                    assert_close(isa, pooled[x * padded(channels) + channel], largest)?;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn product_of_pairs_is_the_product_of_rounded_numbers(
+        count in 1usize..130, half in 1usize..40, outputs in 1usize..120, act in 0usize..3, adds: bool, seed: u32,
+    ) {
+        let Some(isa) = Isa::available()[0].with_bf16_products() else { return Ok(()) };
+        let inputs = 2 * half;
+        let (weight, bias) = (noise(inputs * outputs, seed), noise(outputs, seed ^ 1));
+        let (input, residual) = (pixels(count, inputs, seed ^ 2), pixels(count, outputs, seed ^ 3));
+        let (made, apply) = activation(act, outputs);
+        let mut out = vec![f32::NAN; count * padded(outputs)];
+        let fuse = if adds { Fuse::Add(&residual) } else { Fuse::Store };
+        Product::new(isa, &weight, &bias, made)
+            .run(Rows::pixels(&input, padded(inputs), inputs), count, &mut out, padded(outputs), fuse);
+        let rounded = |value: f32| f64::from(f32::from_bits(pairs::pair(value, 0.0).to_bits() << 16));
+        for (pixel, output) in (0..count).flat_map(|pixel| (0..outputs).map(move |output| (pixel, output))) {
+            let term = |i: usize| rounded(input[pixel * padded(inputs) + i]) * rounded(weight[i * outputs + output]);
+            let y = apply((0..inputs).map(term).sum::<f64>() as f32 + bias[output], output);
+            let at = pixel * padded(outputs) + output;
+            assert_close(isa, out[at], if adds { y + residual[at] } else { y })?;
+        }
+    }
+
+    #[test]
     fn depthwise_3x3_of_every_stride(
         height in 1usize..9, width in 1usize..20, channels in 1usize..40, stride in 1usize..3, act in 0usize..3, seed: u32,
     ) {
@@ -165,8 +223,10 @@ proptest! {
         let (coarse, gate) = (filled(height, width, seed ^ 1), noise(padded(channels), seed ^ 2));
         for isa in Isa::available() {
             let before = filled(2 * height, 2 * width, seed);
-            let mut doubled = filled(2 * height, 2 * width, seed);
-            elementwise::add_doubled(isa, &mut doubled, &coarse);
+            let mut doubled = vec![f32::NAN; before.pixels().len()];
+            for (y, row) in doubled.chunks_exact_mut(2 * width * padded(channels)).enumerate() {
+                elementwise::add_doubled(isa, (&before, &coarse), y, row);
+            }
             let mut gated = filled(2 * height, 2 * width, seed);
             elementwise::gate_add(isa, &mut gated, &gate, &before);
             let mut means = vec![f32::NAN; padded(channels)];
@@ -177,7 +237,7 @@ proptest! {
                     let at = (y * 2 * width + x) * padded(channels) + channel;
                     let value = before.pixels()[at];
                     let below = coarse.pixels()[(y / 2 * width + x / 2) * padded(channels) + channel];
-                    assert_close(isa, doubled.pixels()[at], value + below)?;
+                    assert_close(isa, doubled[at], value + below)?;
                     assert_close(isa, gated.pixels()[at], value * gate[channel] + value)?;
                     sum += value;
                 }

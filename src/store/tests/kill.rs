@@ -84,6 +84,6 @@ async fn what_was_acknowledged_survives_kill_9() {
             "an enrolment in half"
         );
         assert_eq!(fixture.roster(&scope("t"), &"a".parse().unwrap()).await.unwrap().len(), people.len());
-        assert_eq!(fixture.face_count(&scope("t")).await.unwrap(), 2 * people.len());
+        assert_eq!(fixture.usage(&scope("t")).await.unwrap().samples, 2 * people.len() as u64);
     }
 }

@@ -1,13 +1,22 @@
 //! The store as its callers see it, in a folder of its own for each test.
 
+mod backup;
+mod check;
 mod damage;
 mod kill;
 mod operations;
 
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Grant, Store, StoreOptions};
+use super::{ApiKey, Grant, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
         AttendanceRecord, FaceId, FaceSample, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant, TenantScope,
@@ -93,7 +102,7 @@ impl Fixture {
 
     fn reopen(&mut self) {
         self.store = None;
-        self.store = Some(Store::open(StoreOptions::new(self.folder.path())).unwrap());
+        self.store = Some(reopened(self.folder.path()));
     }
 }
 
@@ -111,4 +120,33 @@ fn ids(people: &[super::PersonRecord]) -> Vec<&str> {
 
 fn id(text: &str) -> PersonId {
     text.parse().unwrap()
+}
+
+/// Opens a store that was just closed: sled's threads may hold its lock for a moment longer.
+pub(super) fn reopened(folder: &Path) -> Store {
+    loop {
+        match Store::open(StoreOptions::new(folder)) {
+            Err(error) if error.code() == "store_locked" => std::thread::sleep(Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+/// Everything in a store.
+fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    store.inner.db.view().scan_bytes(&[], None).map(Result::unwrap).collect()
+}
+
+/// The ids of all samples of the tenant `t`.
+async fn faces_seen(store: &Store, threads: usize) -> Result<Vec<FaceId>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let see = {
+        let seen = Arc::clone(&seen);
+        move |page: &[FaceSample]| {
+            seen.lock().unwrap().extend(page.iter().map(|sample| sample.id));
+            Ok(())
+        }
+    };
+    store.each_face(&scope("t"), threads.try_into().unwrap(), see).await?;
+    Ok(std::mem::take(&mut *seen.lock().unwrap()))
 }

@@ -9,7 +9,7 @@ use jiff::{ToSpan, civil::date};
 
 use super::*;
 use crate::{
-    domain::{GroupId, person::MAX_FACES_A_PERSON},
+    domain::{Amounts, GroupId, TenantSettings, person::MAX_FACES_A_PERSON},
     error::ErrorKind,
     store::{GroupChange, MarkOutcome, PersonChange},
 };
@@ -110,7 +110,7 @@ async fn people_are_enrolled_whole_or_not_at_all() {
     assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), faces);
     assert_eq!(ids(&fixture.people(&t, None, 10).await.unwrap()), ["p", "q"], "one id given often is one sample");
     assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p"), id("q")]);
-    assert_eq!(fixture.face_count(&t).await.unwrap(), 3);
+    assert_eq!(fixture.usage(&t).await.unwrap().samples, 3);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn faces_are_added_replaced_and_removed() {
 }
 
 #[tokio::test]
-async fn a_fold_sees_every_sample_of_its_tenant_once() {
+async fn a_sweep_sees_every_sample_of_its_tenant_once() {
     let fixture = Fixture::new().await;
     fixture.create_tenant_with_groups("t2", 2).await;
     for n in 0..7 {
@@ -190,16 +190,12 @@ async fn a_fold_sees_every_sample_of_its_tenant_once() {
         fixture.enrol(&name, &[], (0..90).map(|_| sample(&name, 0.1)).collect()).await.unwrap();
     }
     fixture.create_person(&scope("t2"), person("x"), &[], vec![sample("x", 0.1)]).await.unwrap();
-    let seen = fixture
-        .fold_faces(&scope("t"), Vec::new(), |seen, sample| {
-            seen.push(sample.id);
-            Ok(())
-        })
-        .await
-        .unwrap();
-    let unique: std::collections::HashSet<_> = seen.iter().collect();
-    assert_eq!((seen.len(), unique.len()), (630, 630));
-    assert_eq!(fixture.face_count(&scope("t")).await.unwrap(), 630);
+    for threads in [1, 3] {
+        let seen = faces_seen(&fixture, threads).await.unwrap();
+        let unique: std::collections::HashSet<_> = seen.iter().collect();
+        assert_eq!((seen.len(), unique.len()), (630, 630));
+    }
+    assert_eq!(fixture.usage(&scope("t")).await.unwrap().samples, 630);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -341,7 +337,7 @@ async fn tenants_with_identical_ids_never_meet() {
     assert!(fixture.people(&t2, None, 10).await.unwrap().is_empty());
     assert!(fixture.roster(&t2, &gid("a")).await.unwrap().is_empty());
     assert!(fixture.attendance(&t2, &gid("a"), day).await.unwrap().is_empty());
-    assert_eq!(fixture.face_count(&t2).await.unwrap(), 0);
+    assert_eq!(fixture.usage(&t2).await.unwrap().samples, 0);
 
     fixture.create_person(&t2, person("p"), &[gid("a")], vec![sample("p", 0.9)]).await.unwrap();
     fixture.mark_once(&t2, record("a", "p", 29)).await.unwrap();
@@ -398,4 +394,86 @@ async fn a_reader_sees_whole_operations_only() {
         assert_eq!(seen.groups.len(), 1);
     }
     writer.await.unwrap();
+}
+
+#[tokio::test]
+async fn limits_hold_before_anything_is_written() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    let set = |people, groups, samples| {
+        move |settings: &mut TenantSettings| {
+            (settings.max_people, settings.max_groups, settings.max_samples) = (people, groups, samples);
+        }
+    };
+    fixture.update_tenant(&t, None, set(Some(2), Some(3), Some(4))).await.unwrap();
+    fixture.reopen();
+    fixture.enrol("p", &[], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
+    let before = everything(&fixture);
+    let refused = [
+        fixture.enrol("q", &[], (0..3).map(|_| sample("q", 0.1)).collect()).await.err(),
+        fixture.add_faces(&t, &id("p"), (0..3).map(|_| sample("p", 0.3)).collect()).await.err(),
+        fixture.replace_faces(&t, &id("p"), (0..5).map(|_| sample("p", 0.3)).collect()).await.err(),
+    ];
+    for error in refused.map(Option::unwrap) {
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "limit_reached"));
+        let details = error.details().unwrap();
+        assert_eq!((&details["limit"], &details["max"], &details["used"]), (&"samples".into(), &4.into(), &2.into()));
+    }
+    fixture.create_group(&t, group("c")).await.unwrap();
+    assert_eq!(fixture.create_group(&t, group("d")).await.unwrap_err().details().unwrap()["limit"], "groups");
+    fixture.enrol("q", &["c"], vec![]).await.unwrap();
+    assert_eq!(fixture.enrol("r", &[], vec![]).await.unwrap_err().details().unwrap()["limit"], "people");
+    assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 2, groups: 3, samples: 2 });
+    // A lowered limit takes nothing away, and lets go of what goes.
+    fixture.update_tenant(&t, Some("New".into()), set(Some(0), Some(0), Some(0))).await.unwrap();
+    fixture.replace_faces(&t, &id("p"), vec![sample("p", 0.5)]).await.unwrap();
+    fixture.delete_person(&t, &id("q")).await.unwrap();
+    fixture.delete_group(&t, &gid("c")).await.unwrap();
+    assert_eq!(fixture.enrol("q", &[], vec![]).await.unwrap_err().code(), "limit_reached");
+    assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 1, groups: 2, samples: 1 });
+    assert_eq!(everything(&fixture), before - 1, "one sample fewer than at first");
+    assert_eq!(fixture.tenant(&t).await.unwrap().name, "New");
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+    let nobody = fixture.update_tenant(&scope("nobody"), None, |_| {}).await.unwrap_err();
+    assert_eq!(nobody.code(), "tenant_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_exact_however_many_come_at_once() {
+    let fixture = Fixture::new().await;
+    fixture.update_tenant(&scope("t"), None, |settings| settings.max_people = Some(17)).await.unwrap();
+    let tasks: Vec<_> = (0..60)
+        .map(|n| {
+            let store = (*fixture).clone();
+            tokio::spawn(async move { store.create_person(&scope("t"), person(&format!("p{n}")), &[], vec![]).await })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(error) => assert_eq!(error.code(), "limit_reached"),
+        }
+    }
+    assert_eq!((made, fixture.people(&scope("t"), None, 100).await.unwrap().len()), (17, 17));
+}
+
+#[tokio::test]
+async fn a_tenant_of_an_earlier_version_is_counted_once() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["p", "q"] {
+        fixture.enrol(name, &["a"], vec![sample(name, 0.1)]).await.unwrap();
+    }
+    fixture
+        .write(|transaction| {
+            transaction.remove(crate::store::keys::usage(scope("t").tenant()));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 2, groups: 2, samples: 2 });
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+    fixture.delete_person(&t, &id("p")).await.unwrap();
+    assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 1, groups: 2, samples: 1 });
 }

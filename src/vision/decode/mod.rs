@@ -4,6 +4,7 @@
 //! a pixel is decoded; and what decoding will cost is known beforehand ([`PhotoHeader::decoded_bytes`]). A picture that
 //! breaks off is an error, never a photo that is grey from the middle on.
 
+mod container;
 mod jpeg;
 mod others;
 
@@ -110,6 +111,9 @@ pub fn decode(bytes: &[u8], header: &PhotoHeader, limits: &DecodeLimits) -> Resu
 
 /// The format by its magic number.
 fn sniff(bytes: &[u8]) -> Result<PhotoFormat> {
+    if let Some(refusal) = container::refusal(bytes) {
+        return Err(refusal);
+    }
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => Ok(PhotoFormat::Jpeg),
         Ok(ImageFormat::Png) => Ok(PhotoFormat::Png),
@@ -118,8 +122,6 @@ fn sniff(bytes: &[u8]) -> Result<PhotoFormat> {
         Ok(ImageFormat::Bmp) => Ok(PhotoFormat::Bmp),
         Ok(ImageFormat::Tiff) => Ok(PhotoFormat::Tiff),
         Ok(_) => Err(unsupported("this image format is not read; send JPEG, PNG or WebP")),
-        // HEIC, as telephones store it: an ISO base media file.
-        Err(_) if bytes.get(4..8) == Some(b"ftyp") => Err(unsupported("HEIC is not read; send JPEG, PNG or WebP")),
         Err(_) => Err(Error::invalid("these bytes are not an image").with_code("not_an_image")),
     }
 }

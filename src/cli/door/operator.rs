@@ -1,0 +1,60 @@
+//! The operator's door: commands on the whole server, through it where one runs, else on its closed store.
+
+use futures_util::{StreamExt, stream::BoxStream};
+
+use super::{Server, in_use};
+use crate::{
+    cli::OperatorArgs,
+    config::Settings,
+    error::{Error, Result},
+    pipeline::NetworkSlot,
+    service::{backup::store_path, check::check},
+    store::{BackupStream, CheckReport, Store, StoreOptions},
+};
+
+/// Either way to the whole server.
+pub(in crate::cli) enum OperatorDoor {
+    /// A server runs on this data folder.
+    Server(Server),
+    /// This process has the store to itself.
+    Local(Store),
+}
+
+impl OperatorDoor {
+    /// Finds the server of the data folder, or opens its store, which must exist.
+    ///
+    /// # Errors
+    /// `store_locked` if another process has the store but no server answers; `NotFound` `no_store`.
+    pub(in crate::cli) async fn open(settings: &Settings, operator: &OperatorArgs) -> Result<Self> {
+        let data = &settings.server.data;
+        if let Some(server) = Server::find(data, &operator.key_file(data)).await? {
+            return Ok(Self::Server(server));
+        }
+        let path = store_path(data);
+        if !path.exists() {
+            let message = format!("there is no store in the data folder {}", data.display());
+            return Err(Error::not_found(message).with_code("no_store"));
+        }
+        let options = StoreOptions { cache_bytes: settings.store.cache_bytes, ..StoreOptions::new(path) };
+        Store::open(options).map(Self::Local).map_err(|error| in_use(data, error))
+    }
+
+    /// The pieces of a backup.
+    pub(in crate::cli) async fn backup(&self) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
+        match self {
+            Self::Server(server) => server.download(&["backup"]).await,
+            Self::Local(store) => store.backup().map(BackupStream::boxed),
+        }
+    }
+
+    /// What is wrong with the store, if anything.
+    pub(in crate::cli) async fn check(&self, settings: &Settings) -> Result<CheckReport> {
+        match self {
+            Self::Server(server) => server.get(&["check"]).await,
+            Self::Local(store) => {
+                let networks = NetworkSlot::load(settings.models.folder(), settings.nn.precision)?;
+                check(store, networks.get().embedder.model_id().clone()).await
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The kernels against plain sums, and estimates against similarities.
+
+use proptest::prelude::*;
+
+use super::{coder::Group, scan::Codes, test_vectors::unit_vectors, *};
+use crate::gallery::view::Removed;
+
+/// Codes of whole groups, one after the other.
+struct Coded {
+    coder: Coder,
+    groups: Vec<Group>,
+    lines: Vec<u8>,
+    corrections: Vec<f32>,
+}
+
+fn coded(vectors: &[f32], dimension: usize, isa: Isa) -> Coded {
+    let coder = Coder::new(dimension, isa);
+    let groups: Vec<Group> =
+        vectors.chunks_exact(GROUP_ROWS * dimension).map(|vectors| coder.encode(vectors)).collect();
+    let lines = groups.iter().flat_map(|group| group.lines.clone()).collect();
+    let corrections = groups.iter().flat_map(|group| group.corrections).collect();
+    Coded { coder, groups, lines, corrections }
+}
+
+impl Coded {
+    /// All rows with their estimates for each query, as the scan has them, by row.
+    fn scanned(&self, queries: &[&[f32]], removed: &Removed) -> Vec<Vec<(f32, u32)>> {
+        let rows = self.corrections.len();
+        let search =
+            |query: &&[f32]| Search { lookup: Lookup::new(&self.coder, query), shortlist: Shortlist::new(rows) };
+        let mut searches: Vec<Search> = queries.iter().map(search).collect();
+        let group_bytes = self.coder.group_bytes();
+        let codes = Codes { lines: &self.lines, corrections: &self.corrections, group_bytes, first_row: 1000 };
+        scan::scan(self.coder.isa(), codes, removed, &mut searches);
+        let by_row = |search: Search| {
+            let mut rows = search.shortlist.into_rows().0;
+            rows.sort_by_key(|(_, row)| *row);
+            rows
+        };
+        searches.into_iter().map(by_row).collect()
+    }
+
+    /// The same, table entry by table entry.
+    fn summed(&self, query: &[f32], removed: &Removed) -> Vec<(f32, u32)> {
+        let lookup = Lookup::new(&self.coder, query);
+        let mut rows = Vec::new();
+        for at in 0..self.corrections.len() {
+            let code = self.groups[at / GROUP_ROWS].code(at % GROUP_ROWS);
+            let nibbles = code.iter().flat_map(|byte| [byte & 15, byte >> 4]);
+            let entries = nibbles.zip(lookup.tables.chunks_exact(lookup::ENTRIES));
+            let sum: u32 = entries.map(|(nibble, table)| u32::from(table[usize::from(nibble)])).sum();
+            let row = 1000 + at as u32;
+            if !removed.contains(row) {
+                rows.push(((lookup.step * sum as f32 + lookup.base) * self.corrections[at], row));
+            }
+        }
+        rows
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn every_instruction_set_adds_what_the_tables_say(
+        dimension in prop_oneof![1_usize..90, Just(512), Just(4500)],
+        (groups, num_queries) in (1_usize..4, 1_usize..7),
+        seed in any::<u64>(),
+    ) {
+        let vectors = unit_vectors(groups * GROUP_ROWS, dimension, seed);
+        let queries = unit_vectors(num_queries, dimension, seed ^ 1);
+        let queries: Vec<&[f32]> = queries.chunks_exact(dimension).collect();
+        let mut removed = Removed::default();
+        (0..10).for_each(|n| removed.insert(1000 + n * 6));
+        for isa in Isa::available() {
+            let coded = coded(&vectors, dimension, isa);
+            for (query, scanned) in queries.iter().zip(coded.scanned(&queries, &removed)) {
+                let summed = coded.summed(query, &removed);
+                prop_assert_eq!(scanned.len(), groups * GROUP_ROWS - 10);
+                for ((estimate, row), (expected, expected_row)) in scanned.into_iter().zip(summed) {
+                    prop_assert_eq!(row, expected_row);
+                    prop_assert!((estimate - expected).abs() < 1e-4, "{}: {estimate}, {expected}", isa.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn estimates_are_right_on_average_and_seldom_off_by_more_than_the_bound() {
+    let (dimension, rows) = (512, 64 * GROUP_ROWS);
+    let vectors = unit_vectors(rows, dimension, 3);
+    // A query that has something of every 64th row.
+    let query: Vec<f32> = unit_vectors(1, dimension, 4);
+    let mut near = vec![0.0; dimension];
+    for vector in vectors.chunks_exact(dimension).step_by(GROUP_ROWS) {
+        near.iter_mut().zip(vector).for_each(|(x, y)| *x += y);
+    }
+    let length = near.iter().map(|x| x * x).sum::<f32>().sqrt();
+    for x in &mut near {
+        *x /= length;
+    }
+    let coded = coded(&vectors, dimension, Isa::available()[0]);
+    let mut columns = CodeColumns::new(dimension);
+    vectors.chunks_exact(GROUP_ROWS * dimension).for_each(|group| columns.push(group));
+    let deviation = columns.view().deviation();
+    for query in [&query, &near] {
+        let [scanned] = &coded.scanned(&[query], &Removed::default())[..] else { panic!("one query") };
+        let errors: Vec<f32> = vectors
+            .chunks_exact(dimension)
+            .zip(scanned)
+            .map(|(vector, (estimate, _))| estimate - vector.iter().zip(query).map(|(x, y)| x * y).sum::<f32>())
+            .collect();
+        let mean = errors.iter().sum::<f32>() / rows as f32;
+        let square = errors.iter().map(|error| error * error).sum::<f32>() / rows as f32;
+        assert!(mean.abs() < 0.15 * deviation, "{mean}");
+        assert!((square.sqrt() / deviation - 1.0).abs() < 0.1, "{} {deviation}", square.sqrt());
+        let wrong = errors.iter().filter(|error| error.abs() > DEVIATIONS * deviation).count();
+        // Of normal errors 0.27 % lie beyond three deviations.
+        assert!(wrong <= rows / 200, "{wrong}");
+    }
+}
+
+#[test]
+fn a_shortlist_keeps_the_best_and_knows_what_it_left_out() {
+    let fill = |at_most| {
+        let mut list = Shortlist::new(at_most);
+        for row in 0..1000_u32 {
+            let estimate = (row * 7919 % 1000) as f32;
+            if estimate >= list.least() {
+                list.offer(row, estimate);
+            }
+        }
+        list
+    };
+    let (rows, cut_at) = fill(10).into_rows();
+    assert!(rows.len() >= 10 && rows.iter().take(10).zip((990..1000).rev()).all(|(row, best)| row.0 as i32 == best));
+    assert!((0.0..=990.0).contains(&cut_at), "{cut_at}");
+    assert!(rows.iter().all(|(estimate, _)| *estimate >= cut_at));
+
+    let mut whole = fill(1000);
+    whole.raise(900.0);
+    whole.raise(800.0);
+    assert_eq!(whole.best(1), [fill(1000).into_rows().0[0].1]);
+    let (rows, cut_at) = whole.into_rows();
+    assert_eq!(rows.len(), 100);
+    assert!(cut_at.is_infinite(), "what was left out was not wanted");
+}

@@ -1,0 +1,26 @@
+//! `/gallery`: looking after it.
+
+use actix_web::web::{self, Data, Json, ServiceConfig};
+
+use super::{
+    ApiState,
+    auth::Caller,
+    error::{ApiError, ErrorBody},
+    resource,
+};
+use crate::service::gallery::{GalleryCheckPage, GalleryCheckParams};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/gallery/check").route(web::post().to(check)));
+}
+
+#[utoipa::path(post, path = "/api/v1/gallery/check", tag = "gallery", request_body = GalleryCheckParams,
+    responses((status = 200, body = GalleryCheckPage), (status = "4XX", body = ErrorBody)))]
+/// Looks for enrolled samples in every way that the gallery can be searched, a page at a time.
+pub(super) async fn check(
+    state: Data<ApiState>,
+    caller: Caller,
+    params: Json<GalleryCheckParams>,
+) -> Result<Json<GalleryCheckPage>, ApiError> {
+    Ok(Json(state.service.check_gallery(&caller.0, params.into_inner()).await?))
+}

@@ -1,0 +1,173 @@
+//! Backups as files, and data folders made from them.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
+use tokio::{io::AsyncWriteExt, task::spawn_blocking, time::sleep};
+
+use super::{
+    Service,
+    access::{self, OperatorScope},
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    store::{self, BackupStream, Store, StoreOptions},
+};
+
+/// A store that is not whole yet has this name in its data folder; no server ever opens it.
+const UNFINISHED: &str = "store.restoring";
+
+/// How long a closed store may keep its lock.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at the lock.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+
+/// What a backup holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Saved {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Records in it, counting those twice that changed while it was taken.
+    pub records: u64,
+}
+
+impl Service {
+    /// Begins a copy of everything on the server. Errors as for [`Store::backup`].
+    pub fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
+        self.store.backup()
+    }
+}
+
+/// The folder of the store in a data folder.
+pub fn store_path(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+/// Errors where a restore into the data folder began and did not end: an empty store in its place would pass for the
+/// restored one. `Storage` `restore_unfinished`.
+pub fn require_finished(data: &Path) -> Result<()> {
+    if data.join(UNFINISHED).exists() && !store_path(data).exists() {
+        return Err(Error::storage("a restore into this data folder has not finished: run it again")
+            .with_code("restore_unfinished"));
+    }
+    Ok(())
+}
+
+/// Writes a backup to the file `path`, readable by its owner alone: aside, read back and checked, durable, and only
+/// then under its name, where it takes the place of an older one.
+///
+/// # Errors
+/// The stream's own; `Storage` if the file cannot be written; `Invalid` `truncated_backup` or `damaged_backup` if what
+/// arrived is not a whole backup.
+pub async fn save(mut backup: impl Stream<Item = Result<Bytes>> + Unpin, path: &Path) -> Result<Saved> {
+    let failed = |error: io::Error| cannot_write(path, error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let aside = tempfile::Builder::new().prefix(".rollcall-").suffix(".partial").tempfile_in(folder).map_err(failed)?;
+    let mut file = tokio::fs::File::from_std(aside.reopen().map_err(failed)?);
+    while let Some(piece) = backup.next().await {
+        file.write_all(&piece?).await.map_err(failed)?;
+    }
+    file.sync_all().await.map_err(failed)?;
+    let (path, folder) = (path.to_owned(), folder.to_owned());
+    in_background(move || {
+        let failed = |error: io::Error| cannot_write(&path, error);
+        let bytes = aside.as_file().metadata().map_err(failed)?.len();
+        let records = store::verify_backup(aside.reopen().map_err(failed)?)?;
+        aside.persist(&path).map_err(|error| failed(error.error))?;
+        sync(&folder).map_err(failed)?;
+        Ok(Saved { bytes, records })
+    })
+    .await
+}
+
+/// Makes the data folder `data` from the backup file `path`, all of it or nothing. The keys of the backup open the
+/// restored server as they did the old one. Where the folder lacks the key file of the operator or of the tenant
+/// `default`, a further key is made for it, as the backup holds hashes alone. Returns the records that were read.
+///
+/// # Errors
+/// `Conflict` `data_folder_in_use` if there is anything but key files in the folder; otherwise as for
+/// [`store::restore`].
+pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
+    let (path, folder) = (path.to_owned(), data.to_owned());
+    let unfinished = data.join(UNFINISHED);
+    let target = unfinished.clone();
+    let records = in_background(move || {
+        let backup = File::open(&path).map_err(|error| {
+            Error::invalid(format!("the backup {} cannot be read", path.display())).with_source(error)
+        })?;
+        fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
+        require_empty(&folder)?;
+        remove(&target)?;
+        store::restore(&target, backup).inspect_err(|_| drop(remove(&target)))
+    })
+    .await?;
+    let store = open_when_free(&unfinished).await?;
+    access::complete_key_files(&store, data, now).await?;
+    let data = data.to_owned();
+    in_background(move || {
+        // Waits for the store's threads, which hold its lock.
+        drop(store);
+        let failed = |error: io::Error| cannot_write(&data, error);
+        fs::rename(&unfinished, store_path(&data)).map_err(failed)?;
+        sync(&data).map_err(failed)
+    })
+    .await?;
+    Ok(records)
+}
+
+/// Opens a store that this process has just closed: its database may hold its lock for a moment longer.
+async fn open_when_free(path: &Path) -> Result<Store> {
+    let begun = Instant::now();
+    loop {
+        let options = StoreOptions::new(path);
+        match in_background(move || Store::open(options)).await {
+            Err(error) if error.code() == "store_locked" && begun.elapsed() < PATIENCE => sleep(RETRY_AFTER).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// What a restore may find in its data folder: key files that somebody kept, and what an interrupted one has left.
+fn require_empty(data: &Path) -> Result<()> {
+    let failed = |error: io::Error| cannot_write(data, error);
+    for entry in fs::read_dir(data).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name != UNFINISHED && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("the data folder {} is not empty: restore into a new one, or move it away", data.display()),
+            )
+            .with_code("data_folder_in_use"));
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(folder, error)),
+        _ => Ok(()),
+    }
+}
+
+/// A new name in a folder is durable only when the folder has been flushed.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    Error::storage(format!("{} cannot be written", path.display())).with_code("store_io").with_source(error)
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|lost| Err(Error::internal("work on a backup was cut short").with_source(lost)))
+}

@@ -1,0 +1,260 @@
+//! Whether the store is sound: every record can be read and says what its key says, every reference resolves, every
+//! count is right.
+//!
+//! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
+//! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Store,
+    api_keys::{ApiKey, Grant},
+    attendance::Place,
+    blocking,
+    codec::{self, Record},
+    db::{Db, Read, View},
+    keys::{self, Key, Kind, Parsed},
+    open::Format,
+    snapshots,
+};
+use crate::{
+    domain::{
+        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Tenant, TenantId, TenantSettings,
+    },
+    error::Result,
+};
+
+/// Records read under one view: writes wait for no more than this.
+const PAGE: usize = 256;
+/// Examples kept of each problem.
+const MAX_EXAMPLES: usize = 5;
+
+/// What a check has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CheckReport {
+    /// Records, by kind.
+    pub records: BTreeMap<String, u64>,
+    /// What is wrong, by code; empty for a sound store.
+    pub problems: BTreeMap<String, Problem>,
+    /// Whether the counts that are kept of each tenant's records were compared: not while records are written.
+    pub counts_compared: bool,
+}
+
+/// One kind of problem.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// How many records have it.
+    pub count: u64,
+    /// Where the first of them are, by ids.
+    pub examples: Vec<String>,
+}
+
+impl CheckReport {
+    /// Whether nothing is wrong.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn note(&mut self, code: &str, place: String) {
+        let problem = self.problems.entry(code.to_owned()).or_default();
+        problem.count += 1;
+        if problem.examples.len() < MAX_EXAMPLES {
+            problem.examples.push(place);
+        }
+    }
+}
+
+impl Store {
+    /// Reads every record, under many short views: writes go on. `judge` may find a sample unfit, with a code.
+    ///
+    /// Errors are of kind `Storage` and mean that the check could not go on; what it finds is in the report.
+    pub async fn check(
+        &self,
+        judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
+    ) -> Result<CheckReport> {
+        let db = Arc::clone(&self.inner.db);
+        blocking(move || Check { judge, report: CheckReport::default(), counted: HashMap::new() }.run(&db)).await
+    }
+}
+
+/// A check under way.
+struct Check<J> {
+    judge: J,
+    report: CheckReport,
+    /// What was found of each tenant.
+    counted: HashMap<TenantId, Amounts>,
+}
+
+impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
+    fn run(mut self, db: &Db) -> Result<CheckReport> {
+        let batches = db.batches_applied();
+        let mut after: Option<Key> = None;
+        loop {
+            let view = db.view();
+            let page = view.scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<Vec<_>>>()?;
+            for (key, bytes) in &page {
+                self.entry(&view, key, bytes)?;
+            }
+            let Some((last, _)) = page.into_iter().next_back() else { break };
+            after = Some(last);
+        }
+        let view = db.view();
+        self.report.counts_compared = db.batches_applied() == batches;
+        if self.report.counts_compared {
+            self.compare_counts(&view);
+        }
+        Ok(self.report)
+    }
+
+    fn entry(&mut self, view: &View<'_>, key: &[u8], bytes: &[u8]) -> Result<()> {
+        let Some(parsed) = keys::parse(key) else {
+            self.count("unknown");
+            self.report.note("unknown_key", hex::encode(&key[..key.len().min(16)]));
+            return Ok(());
+        };
+        let found = match &parsed {
+            Parsed::Format => self.read(bytes, "format", |_: &Format| Ok(None)),
+            Parsed::ApiKey(hash) => self.read(bytes, "api_key", |key: &ApiKey| {
+                Ok(match &key.grant {
+                    _ if key.hash != *hash => Some("misplaced"),
+                    Grant::Tenant(tenant) if !view.has(&keys::tenant(tenant))? => Some("no_tenant"),
+                    _ => None,
+                })
+            }),
+            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
+            Parsed::Data(tenant, kind) if !view.has(&keys::tenant(tenant))? => {
+                self.count(kind.name());
+                Ok(Some("no_tenant"))
+            }
+            Parsed::Data(tenant, kind) => self.data(view, tenant, kind, bytes),
+        }?;
+        if let Some(code) = found {
+            self.report.note(code, parsed.to_string());
+        }
+        Ok(())
+    }
+
+    fn data(&mut self, view: &View<'_>, tenant: &TenantId, kind: &Kind, bytes: &[u8]) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        let has_person = |person| view.has(&keys::person(tenant, person));
+        let has_group = |group| view.has(&keys::group(tenant, group));
+        match kind {
+            Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
+            Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
+            Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
+            Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
+            Kind::Group(id) => {
+                self.counted(tenant).groups += 1;
+                self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
+            }
+            Kind::Person(id) => {
+                self.counted(tenant).people += 1;
+                self.read(bytes, name, |person: &Person| Ok(misplaced(person.id != *id)))
+            }
+            Kind::Face(person, id) => {
+                self.counted(tenant).samples += 1;
+                let known = has_person(person)?;
+                let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
+                Ok(judged.or_else(|| missing(!known, "no_person")))
+            }
+            Kind::Member(group, person) => {
+                let mirrored = view.has(&keys::membership(tenant, person, group))?;
+                let resolved = both(has_group(group)?, has_person(person)?);
+                self.read(bytes, name, |member: &PersonId| {
+                    Ok(misplaced(member != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
+                })
+            }
+            Kind::Membership(person, group) => {
+                let mirrored = view.has(&keys::member(tenant, group, person))?;
+                let resolved = both(has_group(group)?, has_person(person)?);
+                self.read(bytes, name, |of: &GroupId| {
+                    Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
+                })
+            }
+            Kind::Attendance(group, date, person) => {
+                let resolved = both(has_group(group)?, has_person(person)?);
+                let seen = view.has(&keys::sighting(tenant, person, group, *date))?;
+                self.read(bytes, name, |record: &AttendanceRecord| {
+                    let place = (&record.group, record.date, &record.person);
+                    let marked = view.has(&keys::mark(tenant, group, record.id))?;
+                    Ok(misplaced(place != (group, *date, person))
+                        .or(resolved)
+                        .or_else(|| missing(!seen || !marked, "no_attendance_index")))
+                })
+            }
+            Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
+                let known = view.has(&keys::attendance(tenant, &place.group, place.date, &place.person))?;
+                let wrong = (&place.group, place.record) != (group, *id);
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
+            }),
+            Kind::Sighting(person, group, date) => self.read(bytes, name, |place: &Place| {
+                let known = view.has(&keys::attendance(tenant, group, *date, person))?;
+                let wrong = (&place.person, &place.group, place.date) != (person, group, *date);
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
+            }),
+        }
+    }
+
+    /// Counts a record and finds what is wrong with it.
+    fn read<R: Record>(
+        &mut self,
+        bytes: &[u8],
+        kind: &'static str,
+        judge: impl FnOnce(&R) -> Result<Option<&'static str>>,
+    ) -> Result<Option<&'static str>> {
+        self.count(kind);
+        match codec::decode::<R>(bytes) {
+            Ok(record) => judge(&record),
+            Err(error) => Ok(Some(error.code())),
+        }
+    }
+
+    fn read_sample(
+        &mut self,
+        bytes: &[u8],
+        place: impl FnOnce(&FaceSample) -> Option<&'static str>,
+    ) -> Option<&'static str> {
+        self.count("face");
+        match codec::decode::<FaceSample>(bytes) {
+            Ok(sample) => place(&sample).or_else(|| (self.judge)(&sample)),
+            Err(error) => Some(error.code()),
+        }
+    }
+
+    fn compare_counts(&mut self, view: &View<'_>) {
+        for tenant in view.scan::<Tenant>(&keys::tenants(), None) {
+            // One that cannot be read was noted.
+            let Ok(tenant) = tenant else { continue };
+            let counted = self.counted.get(&tenant.id).copied().unwrap_or_default();
+            if matches!(view.get::<Amounts>(&keys::usage(&tenant.id)), Ok(Some(kept)) if kept != counted) {
+                self.report.note("records_missing", format!("tenant {}", tenant.id));
+            }
+        }
+    }
+
+    fn count(&mut self, kind: &str) {
+        *self.report.records.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
+        self.counted.entry(tenant.clone()).or_default()
+    }
+}
+
+fn missing(is_missing: bool, code: &'static str) -> Option<&'static str> {
+    is_missing.then_some(code)
+}
+
+fn misplaced(is_misplaced: bool) -> Option<&'static str> {
+    missing(is_misplaced, "misplaced")
+}
+
+fn both(has_group: bool, has_person: bool) -> Option<&'static str> {
+    missing(!has_group, "no_group").or_else(|| missing(!has_person, "no_person"))
+}

@@ -1,0 +1,101 @@
+//! The check: what it says of a sound store, and what it finds in each that is not.
+
+use super::*;
+use crate::store::{CheckReport, db::Transaction, keys};
+
+/// With two people in `t`, one of whom is marked in `a`.
+async fn filled() -> Fixture {
+    let fixture = Fixture::new().await;
+    for name in ["p", "q"] {
+        fixture.enrol(name, &["a"], vec![sample(name, 0.1), sample(name, 0.2)]).await.unwrap();
+    }
+    fixture.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap();
+    fixture
+}
+
+async fn checked(fixture: &Fixture) -> CheckReport {
+    fixture.check(|sample| (&*sample.model.name != "test").then_some("other_model")).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sound_store_is_counted_by_kind() {
+    let fixture = filled().await;
+    let report = checked(&fixture).await;
+    assert!(report.is_sound() && report.counts_compared, "{report:?}");
+    let of = |kind: &str| report.records.get(kind).copied().unwrap_or_default();
+    let kinds = ["tenant", "api_key", "usage", "group", "person", "face", "member", "membership", "attendance", "mark"];
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 2, 2, 1, 1]);
+    assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
+}
+
+/// Every kind of damage, and what it is called.
+#[tokio::test]
+async fn each_kind_of_damage_has_its_name() {
+    type Damage = fn(&mut Transaction<'_>);
+    let cases: [(&str, Damage); 12] = [
+        ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
+        ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
+        ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
+        ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
+        ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
+        ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
+        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), &id("p")))),
+        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), &gid(), date(2026, 3, 29)))),
+        ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
+        ("misplaced", |it| it.put(keys::person(tenant_id(), &id("p")), &person("q")).unwrap()),
+        ("records_missing", |it| {
+            let key = it.scan_keys(&keys::faces_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            it.remove(key);
+        }),
+        ("other_model", |it| {
+            let mut old = sample("p", 0.3);
+            old.model.name = "older".into();
+            it.put(keys::face(tenant_id(), &id("p"), old.id), &old).unwrap();
+        }),
+    ];
+    for (code, damage) in cases {
+        let fixture = filled().await;
+        fixture
+            .write(move |transaction| {
+                damage(transaction);
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let report = checked(&fixture).await;
+        let problem = report.problems.get(code).unwrap_or_else(|| panic!("{code} is not in {report:?}"));
+        assert!(problem.count >= 1 && !problem.examples.is_empty() && problem.examples.len() <= 5, "{problem:?}");
+    }
+}
+
+fn tenant_id() -> &'static crate::domain::TenantId {
+    static TENANT: std::sync::LazyLock<crate::domain::TenantId> = std::sync::LazyLock::new(|| "t".parse().unwrap());
+    &TENANT
+}
+
+fn gid() -> crate::domain::GroupId {
+    "a".parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_among_writes_finds_nothing_wrong() {
+    let fixture = filled().await;
+    let store = (*fixture).clone();
+    let writer = tokio::spawn(async move {
+        for n in 0..150 {
+            let name = format!("x{n}");
+            let groups = ["a".parse().unwrap()];
+            store.create_person(&scope("t"), person(&name), &groups, vec![sample(&name, 0.1)]).await.unwrap();
+            store.mark_once(&scope("t"), record("a", &name, 30)).await.unwrap();
+            store.delete_person(&scope("t"), &id(&name)).await.unwrap();
+        }
+    });
+    let mut rounds = 0;
+    while !writer.is_finished() || rounds < 3 {
+        let report = checked(&fixture).await;
+        assert!(report.is_sound(), "{report:?}");
+        rounds += 1;
+    }
+    writer.await.unwrap();
+    assert!(checked(&fixture).await.counts_compared);
+}

@@ -1,0 +1,81 @@
+//! The operator's care for the server: backups over HTTP, the check, limits of tenants, memory by tenant.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Answer, TestServer, form, portrait};
+
+#[tokio::test]
+async fn only_the_operator_copies_and_checks() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    server.api.enrol("p", &[], "obama").await;
+    for path in ["/api/v1/backup", "/api/v1/check", "/api/v1/tenants/default"] {
+        assert_eq!(server.api.get(path).await.problem(), (403, "forbidden".to_owned()), "{path}");
+        assert_eq!(server.api.without_key().get(path).await.status, 401, "{path}");
+    }
+    let backup = operator.get("/api/v1/backup").await;
+    assert_eq!((backup.status, backup.header("content-type")), (200, "application/octet-stream"));
+    assert!(rollcall::store::verify_backup(&backup.bytes[..]).unwrap() > 5);
+    let report = operator.get("/api/v1/check").await.expect(200);
+    assert_eq!((&report["problems"], &report["records"]["face"]), (&json!({}), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_tenants_limits_are_shown_set_and_held() {
+    let server = TestServer::with(&[("tenants.max_people", "3"), ("tenants.max_groups", "7")]).await;
+    let (operator, api) = (server.operator(), &server.api);
+    let path = "/api/v1/tenants/default";
+    api.enrol("p", &[], "obama").await;
+    let seen = operator.get(path).await.expect(200);
+    assert_eq!(seen["limits"], json!({ "people": 3, "groups": 7, "samples": 2_000_000 }));
+    assert_eq!(seen["usage"], json!({ "people": 1, "groups": 0, "samples": 1 }));
+    let patch = async |body| operator.send(Method::PATCH, path, &body).await;
+    let set =
+        patch(json!({ "name": "Schule", "limits": { "people": 1, "samples": 2 }, "gallery_plan": "exact" })).await;
+    let set = set.expect(200);
+    assert_eq!((&set["name"], &set["gallery_plan"]), (&json!("Schule"), &json!("exact")));
+    assert_eq!(set["limits"], json!({ "people": 1, "groups": 7, "samples": 2 }));
+
+    let photo = portrait("biden");
+    let refused = api.post_form("/api/v1/people", form(&[("id", "q"), ("name", "q")], &[&photo])).await;
+    assert_eq!(refused.problem(), (409, "limit_reached".to_owned()));
+    assert_eq!(refused.json()["error"]["details"], json!({ "limit": "people", "max": 1, "used": 1 }));
+    assert_eq!(api.get("/api/v1/people/q").await.status, 404);
+    let two = form(&[], &[&portrait("obama2"), &portrait("obama3")]);
+    let refused = api.post_form("/api/v1/people/p/faces", two).await;
+    assert_eq!(refused.json()["error"]["details"], json!({ "limit": "samples", "max": 2, "used": 1 }));
+    api.post_form("/api/v1/people/p/faces", form(&[], &[&portrait("obama2")])).await.expect(201);
+    let full = api.post_form("/api/v1/people/p/faces", form(&[], &[&portrait("obama3")])).await;
+    assert_eq!(full.status, 409);
+
+    let back = patch(json!({ "limits": { "people": null, "samples": null }, "gallery_plan": null })).await.expect(200);
+    assert_eq!((&back["limits"]["people"], &back["gallery_plan"]), (&json!(3), &json!(null)));
+    api.enrol("q", &[], "biden").await;
+    for bad in [json!({ "limits": { "people": -1 } }), json!({ "limit": {} }), json!({ "gallery_plan": "best" })] {
+        assert_eq!(patch(bad.clone()).await.status, 400, "{bad}");
+    }
+    assert_eq!(operator.get("/api/v1/tenants/nobody").await.problem(), (404, "tenant_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn memory_is_shown_by_tenant_to_who_asks_and_given_back_when_idle() {
+    let server = TestServer::with(&[("gallery.idle_seconds", "1")]).await;
+    server.api.enrol("p", &[], "obama").await;
+    let identify =
+        async || server.api.post_form("/api/v1/identify", form(&[], &[&portrait("obama2")])).await.expect(200);
+    identify().await;
+    let asked = Answer::to(server.api.request(Method::GET, "/metrics?tenants=true")).await.text();
+    assert!(asked.contains("rollcall_tenant_gallery_faces{tenant=\"default\"} 1"), "{asked}");
+    assert!(!server.api.get("/metrics").await.text().contains("tenant=\""));
+    // From elsewhere a tenant's key shows the server's figures, and no other tenant's name.
+    let elsewhere = |api: &crate::support::Api, path: &str| api.request(Method::GET, path).header("forwarded", "for=x");
+    assert_eq!(Answer::to(elsewhere(&server.api, "/metrics")).await.status, 200);
+    assert_eq!(Answer::to(elsewhere(&server.api, "/metrics?tenants=true")).await.status, 403);
+    assert_eq!(Answer::to(elsewhere(&server.operator(), "/metrics?tenants=true")).await.status, 200);
+    crate::support::eventually("the gallery leaves memory", async || {
+        server.metrics().await.count("gallery_bytes", &[]) == 0
+    })
+    .await;
+    assert_eq!(identify().await["present"][0]["person"], "p", "loaded again on demand");
+}
