@@ -99,8 +99,7 @@ async fn kill_9_while_a_graph_is_built_and_stored_loses_nobody() {
     let pages = check(api).await;
     assert!(pages.len() as u64 >= PEOPLE / 32);
     assert!(pages.iter().all(|page| page["lost"] == json!([])), "{pages:?}");
-    // The floor of recall: an error bound of three deviations lets one best in a thousand pass.
-    for (way, least) in [("codes", PEOPLE * 999 / 1000), ("hnsw", PEOPLE * 999 / 1000), ("graph", PEOPLE / 2)] {
+    for (way, least) in [("codes", PEOPLE), ("hnsw", PEOPLE), ("graph", PEOPLE / 2)] {
         assert_eq!(sum(&pages, way, "searches"), PEOPLE, "{way}");
         assert!(sum(&pages, way, "right") >= least, "{way}: {}", sum(&pages, way, "right"));
     }
@@ -127,7 +126,8 @@ async fn searches_are_repeated_and_told_as_recall() {
     eventually("the search is repeated", async || metrics().await.count("searches_repeated_total", &[]) > 0).await;
     let metrics = metrics().await;
     assert_eq!(metrics.count("searches_repeated_total", &["outcome=\"missed\""]), 0);
-    assert_eq!(metrics.count("search_recall_ratio", &[]), 1);
+    let recall = metrics.each("search_recall_ratio", &[]);
+    assert!(!recall.is_empty() && recall.iter().all(|recall| *recall >= 1.0), "by plan: {recall:?}");
 }
 
 #[tokio::test]

@@ -36,6 +36,10 @@ fn face(number: u64) -> FaceId {
 
 /// A unit vector that `seed` decides.
 fn vector(seed: u64) -> Vec<f32> {
+    vector_of(DIMENSION, seed)
+}
+
+fn vector_of(dimension: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = || {
         state ^= state << 13;
@@ -43,7 +47,7 @@ fn vector(seed: u64) -> Vec<f32> {
         state ^= state << 17;
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
-    let raw: Vec<f32> = (0..DIMENSION).map(|_| next()).collect();
+    let raw: Vec<f32> = (0..dimension).map(|_| next()).collect();
     let length = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
     raw.into_iter().map(|x| x / length).collect()
 }

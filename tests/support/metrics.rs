@@ -14,11 +14,16 @@ impl Metrics {
 
     /// The sum over the series of `rollcall_{name}` that carry all of `labels` (`stage="decode"`).
     pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> f64 {
+        // Folded from +0: an empty sum of floats is -0.
+        self.each(name, labels).into_iter().fold(0.0, |sum, value| sum + value)
+    }
+
+    /// The value of each of these series.
+    pub(crate) fn each(&self, name: &str, labels: &[&str]) -> Vec<f64> {
         let name = format!("rollcall_{name}");
         let meant =
             |series: &str| series.split('{').next() == Some(&name) && labels.iter().all(|label| series.contains(label));
-        // Folded from +0: an empty sum of floats is -0.
-        self.0.iter().filter(|(series, _)| meant(series)).fold(0.0, |sum, (_, value)| sum + value)
+        self.0.iter().filter(|(series, _)| meant(series)).map(|(_, value)| *value).collect()
     }
 
     /// The same for counts.

@@ -144,7 +144,7 @@ impl CandidateSource for ByCodes<'_> {
             if first_row >= next_look {
                 next_look *= NEXT_LOOK;
                 for (search, query) in searches.iter_mut().zip(queries) {
-                    let least = self.worst_of_best(&mut search.shortlist, query, top) - margin;
+                    let least = self.least_worth_keeping(&mut search.shortlist, query, top, margin);
                     search.shortlist.raise(least);
                 }
             }
@@ -163,12 +163,17 @@ impl CandidateSource for ByCodes<'_> {
 }
 
 impl ByCodes<'_> {
-    /// The similarity that the last of the best `top` people has at least.
-    fn worst_of_best(&self, shortlist: &mut Shortlist, query: &[f32], top: usize) -> f32 {
-        let rows = shortlist.best(LOOKED_AT + LOOKED_AT_A_PERSON * top);
+    /// The least estimate that one of the best `top` people can have. It is no more than the estimates of the best rows
+    /// that are known, however low these turned out: a row that was just found must not be dropped.
+    fn least_worth_keeping(&self, shortlist: &mut Shortlist, query: &[f32], top: usize, margin: f32) -> f32 {
+        let looked_at = shortlist.best(LOOKED_AT + LOOKED_AT_A_PERSON * top);
+        let rows: Vec<u32> = looked_at.iter().map(|(_, row)| *row).collect();
         let mut best = [Best::new(self.0, top)];
         exact::compare_rows(self.0, &rows, &[query], &mut best);
         let [mut best] = best;
-        best.worst()
+        let worst = best.worst();
+        let best = best.into_hits();
+        let known = looked_at.iter().filter(|(_, row)| best.iter().any(|hit| hit.row == *row));
+        known.map(|(estimate, _)| *estimate).fold(worst - margin, f32::min)
     }
 }

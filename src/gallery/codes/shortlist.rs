@@ -49,10 +49,10 @@ impl Shortlist {
         }
     }
 
-    /// The `count` best rows, or all if there are fewer, in no order.
-    pub(super) fn best(&mut self, count: usize) -> Vec<u32> {
+    /// The `count` best rows with their estimates, or all if there are fewer, in no order.
+    pub(super) fn best(&mut self, count: usize) -> Vec<(f32, u32)> {
         self.select(count);
-        self.rows.iter().take(count).map(|(_, row)| *row).collect()
+        self.rows.iter().take(count).copied().collect()
     }
 
     /// The rows with their estimates, the highest first, and the least of them if the list had been too long.

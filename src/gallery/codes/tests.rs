@@ -140,7 +140,7 @@ fn a_shortlist_keeps_the_best_and_knows_what_it_left_out() {
     let mut whole = fill(1000);
     whole.raise(900.0);
     whole.raise(800.0);
-    assert_eq!(whole.best(1), [fill(1000).into_rows().0[0].1]);
+    assert_eq!(whole.best(1), [fill(1000).into_rows().0[0]]);
     let (rows, cut_at) = whole.into_rows();
     assert_eq!(rows.len(), 100);
     assert!(cut_at.is_infinite(), "what was left out was not wanted");

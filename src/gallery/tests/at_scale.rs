@@ -9,7 +9,7 @@ const PLANS: [GalleryPlan; 4] = [GalleryPlan::Exact, GalleryPlan::Codes, Gallery
 
 /// A unit vector at about `cosine` to another.
 fn near(center: &[f32], cosine: f32, seed: u64) -> Vec<f32> {
-    let noise = vector(seed);
+    let noise = vector_of(center.len(), seed);
     let along: f32 = noise.iter().zip(center).map(|(x, y)| x * y).sum();
     let aside: Vec<f32> = noise.iter().zip(center).map(|(x, y)| x - along * y).collect();
     let length = aside.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -68,6 +68,20 @@ fn a_forced_plan_is_the_one_that_is_taken_and_the_effort_says_so() {
     let by_codes = effort(GalleryPlan::Codes);
     assert_eq!((by_codes.plan, by_codes.rows_scanned), (Plan::Codes, 4096));
     assert!(by_codes.rows_compared < 200, "{}: a sample that is in the gallery stands out", by_codes.rows_compared);
+}
+
+#[test]
+fn a_sample_that_stands_out_is_found_however_low_its_estimate() {
+    let (dimension, rows) = (128, 4096);
+    let model = ModelId { dimension: dimension as u32, ..model() };
+    let gallery =
+        TenantGallery::new(model.clone(), GalleryOptions { plan: GalleryPlan::Codes, ..GalleryOptions::default() });
+    let one =
+        |n| FaceSample { model: model.clone(), vector: vector_of(dimension, n), ..sample(&format!("p{n}"), n, 0) };
+    gallery.insert(&(0..rows).map(one).collect::<Vec<_>>()).unwrap();
+    // Of so many queries some have an estimate more than the bound below the similarity.
+    let queries: Vec<f32> = (0..rows).flat_map(|n| near(&vector_of(dimension, n), 0.4, 1_000_000 + n)).collect();
+    assert_plans_agree(&gallery, &queries, 1);
 }
 
 #[test]
