@@ -5,8 +5,8 @@ use crate::nn::kernels::{Isa, simd::Kernel, simd::Simd};
 
 /// Rows whose codes lie together.
 pub(in crate::gallery) const GROUP_ROWS: usize = 64;
-/// Rows that are rotated side by side: a vector of the widest instruction set.
-const LANES: usize = 16;
+/// The most rows that are rotated side by side: a vector of the widest instruction set.
+const MOST_LANES: usize = 16;
 
 /// Makes codes of vectors of one dimension.
 #[derive(Debug)]
@@ -55,10 +55,10 @@ impl Coder {
 
     /// Rotates one vector.
     pub(super) fn rotate(&self, vector: &[f32]) -> Vec<f32> {
-        let mut numbers: Vec<[f32; 1]> = vector.iter().map(|&x| [x]).collect();
-        numbers.resize(self.rotated_dimension(), [0.0]);
-        self.isa.run(Rotate { rotation: &self.rotation, numbers: &mut numbers });
-        numbers.into_iter().map(|[x]| x).collect()
+        let mut rotated = vector.to_vec();
+        rotated.resize(self.rotated_dimension(), 0.0);
+        self.isa.run(Rotate { rotation: &self.rotation, vector: &mut rotated });
+        rotated
     }
 
     /// The codes of [`GROUP_ROWS`] vectors that lie one after the other.
@@ -71,14 +71,18 @@ impl Coder {
 
 struct Rotate<'a> {
     rotation: &'a Rotation,
-    numbers: &'a mut [[f32; 1]],
+    vector: &'a mut [f32],
 }
 
 impl Kernel for Rotate<'_> {
     #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        self.rotation.apply(self.numbers);
+    fn run<S: Simd>(self, simd: S) {
+        let mut numbers: Vec<S::V> = self.vector.iter().map(|&x| simd.splat(x)).collect();
+        self.rotation.apply(simd, &mut numbers);
+        for (number, lanes) in self.vector.iter_mut().zip(numbers) {
+            *number = to_array(simd, lanes)[0];
+        }
     }
 }
 
@@ -91,42 +95,55 @@ struct Encode<'a> {
 impl Kernel for Encode<'_> {
     #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { coder, vectors, group } = self;
-        let mut numbers = vec![[0.0_f32; LANES]; coder.rotated_dimension()];
-        for (part, vectors) in vectors.chunks_exact(LANES * coder.dimension).enumerate() {
-            numbers[coder.dimension..].fill([0.0; LANES]);
-            for (lane, vector) in vectors.chunks_exact(coder.dimension).enumerate() {
-                for (number, &x) in numbers.iter_mut().zip(vector) {
-                    number[lane] = x;
+        let mut numbers = vec![simd.splat(0.0); coder.rotated_dimension()];
+        for (part, vectors) in vectors.chunks_exact(S::LANES * coder.dimension).enumerate() {
+            numbers[coder.dimension..].fill(simd.splat(0.0));
+            for (k, number) in numbers[..coder.dimension].iter_mut().enumerate() {
+                let mut lanes = [0.0; MOST_LANES];
+                for (lane, vector) in lanes.iter_mut().zip(vectors.chunks_exact(coder.dimension)) {
+                    *lane = vector[k];
                 }
+                // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
+                *number = unsafe { simd.load(lanes.as_ptr()) };
             }
-            coder.rotation.apply(&mut numbers);
-            group.take_signs(part * LANES, &numbers);
+            coder.rotation.apply(simd, &mut numbers);
+            group.take_signs(simd, part * S::LANES, &numbers);
         }
     }
 }
 
+#[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
+#[inline(always)]
+fn to_array<S: Simd>(simd: S, lanes: S::V) -> [f32; MOST_LANES] {
+    let mut array = [0.0; MOST_LANES];
+    // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
+    unsafe { simd.store(array.as_mut_ptr(), lanes) };
+    array
+}
+
 impl Group {
-    /// Sets the codes of [`LANES`] rows from `first` on.
+    /// Sets the codes of [`Simd::LANES`] rows from `first` on.
     #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
     #[inline(always)]
-    fn take_signs(&mut self, first: usize, numbers: &[[f32; LANES]]) {
-        let mut sums = [0.0; LANES];
+    fn take_signs<S: Simd>(&mut self, simd: S, first: usize, numbers: &[S::V]) {
+        let (zero, minus) = (simd.splat(0.0), simd.splat(-1.0));
+        let mut sums = zero;
         for (line, numbers) in self.lines.chunks_exact_mut(GROUP_ROWS).zip(numbers.chunks_exact(8)) {
-            let mut bytes = [0_u32; LANES];
-            for (bit, number) in numbers.iter().enumerate() {
-                for lane in 0..LANES {
-                    sums[lane] += number[lane].abs();
-                    bytes[lane] |= u32::from(number[lane] >= 0.0) << bit;
+            let mut bytes = [0_u32; MOST_LANES];
+            for (bit, &number) in numbers.iter().enumerate() {
+                sums = simd.add(sums, simd.max(number, simd.mul_add(number, minus, zero)));
+                for (byte, x) in bytes.iter_mut().zip(to_array(simd, number)) {
+                    *byte |= u32::from(x >= 0.0) << bit;
                 }
             }
-            for (lane, byte) in bytes.into_iter().enumerate() {
+            for (lane, byte) in bytes.into_iter().take(S::LANES).enumerate() {
                 line[place(first + lane)] = byte as u8;
             }
         }
         let root = (numbers.len() as f32).sqrt();
-        for (lane, sum) in sums.into_iter().enumerate() {
+        for (lane, sum) in to_array(simd, sums).into_iter().take(S::LANES).enumerate() {
             self.corrections[first + lane] = root / sum;
         }
     }

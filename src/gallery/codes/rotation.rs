@@ -3,6 +3,8 @@
 //! It spreads what a vector says over all numbers alike, whatever the vector; the sign of each then says the same
 //! amount. It is the same in every process: codes made elsewhere can be compared.
 
+use crate::nn::kernels::simd::Simd;
+
 /// Times that signs are flipped and numbers mixed. After one, vectors of few large numbers are not spread enough.
 const ROUNDS: usize = 4;
 /// Codes of another seed have nothing to do with ours.
@@ -29,13 +31,13 @@ impl Rotation {
         self.dimension
     }
 
-    /// Rotates `N` vectors that lie side by side: `numbers[k]` holds number `k` of each.
+    /// Rotates vectors that lie side by side, one a lane: `numbers[k]` holds number `k` of each.
     ///
     /// The transform takes a power of two; of other dimensions it mixes as many numbers as it can, from the front
     /// and from the back in turn.
     #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
     #[inline(always)]
-    pub(super) fn apply<const N: usize>(&self, numbers: &mut [[f32; N]]) {
+    pub(super) fn apply<S: Simd>(&self, simd: S, numbers: &mut [S::V]) {
         assert_eq!(numbers.len(), self.dimension, "a vector of the rotation's dimension");
         let width = 1 << self.dimension.ilog2();
         let scale = 1.0 / (width as f32).sqrt();
@@ -43,28 +45,36 @@ impl Rotation {
             let start = if round % 2 == 0 { 0 } else { self.dimension - width };
             for (k, (number, sign)) in numbers.iter_mut().zip(signs).enumerate() {
                 let factor = if (start..start + width).contains(&k) { sign * scale } else { *sign };
-                *number = number.map(|x| x * factor);
+                *number = simd.mul_add(*number, simd.splat(factor), simd.splat(0.0));
             }
-            hadamard(&mut numbers[start..start + width]);
+            hadamard(simd, &mut numbers[start..start + width]);
         }
     }
 }
 
-/// The Hadamard transform without its scale, in place.
+/// The Hadamard transform without its scale, in place. Two of its steps are taken at a time, for it waits for memory.
 #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
 #[inline(always)]
-fn hadamard<const N: usize>(numbers: &mut [[f32; N]]) {
-    let mut half = 1;
-    while half < numbers.len() {
-        for pair in numbers.chunks_exact_mut(2 * half) {
-            let (left, right) = pair.split_at_mut(half);
-            for (a, b) in left.iter_mut().zip(right) {
-                for lane in 0..N {
-                    (a[lane], b[lane]) = (a[lane] + b[lane], a[lane] - b[lane]);
-                }
+fn hadamard<S: Simd>(simd: S, numbers: &mut [S::V]) {
+    let minus = simd.splat(-1.0);
+    let mixed = |a: S::V, b: S::V| (simd.add(a, b), simd.mul_add(b, minus, a));
+    let mut quarter = 1;
+    while 4 * quarter <= numbers.len() {
+        for block in numbers.chunks_exact_mut(4 * quarter) {
+            let (low, high) = block.split_at_mut(2 * quarter);
+            let ((a, b), (c, d)) = (low.split_at_mut(quarter), high.split_at_mut(quarter));
+            for ((a, b), (c, d)) in a.iter_mut().zip(b).zip(c.iter_mut().zip(d)) {
+                let ((ab, a_b), (cd, c_d)) = (mixed(*a, *b), mixed(*c, *d));
+                ((*a, *c), (*b, *d)) = (mixed(ab, cd), mixed(a_b, c_d));
             }
         }
-        half *= 2;
+        quarter *= 4;
+    }
+    if 2 * quarter <= numbers.len() {
+        let (left, right) = numbers.split_at_mut(quarter);
+        for (a, b) in left.iter_mut().zip(right) {
+            (*a, *b) = mixed(*a, *b);
+        }
     }
 }
 
@@ -80,29 +90,28 @@ fn split_mix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::kernels::simd::Portable;
 
-    fn unit(dimension: usize, k: usize) -> Vec<[f32; 1]> {
-        (0..dimension).map(|at| [if at == k { 1.0 } else { 0.0 }]).collect()
+    /// The rotated vector, by the plainest instruction set.
+    fn rotated(rotation: &Rotation, vector: &[f32]) -> Vec<f32> {
+        let mut numbers: Vec<[f32; 4]> = vector.iter().map(|&x| [x, 0.0, 0.0, 0.0]).collect();
+        rotation.apply(Portable, &mut numbers);
+        numbers.into_iter().map(|lanes| lanes[0]).collect()
     }
 
     #[test]
     fn lengths_and_angles_stay_and_every_number_takes_part() {
         for dimension in [1, 2, 8, 24, 32, 40, 96, 128, 200, 512, 768] {
             let rotation = Rotation::new(dimension);
-            let rotated: Vec<Vec<[f32; 1]>> = (0..dimension)
-                .map(|k| {
-                    let mut vector = unit(dimension, k);
-                    rotation.apply(&mut vector);
-                    vector
-                })
-                .collect();
-            let dot = |a: &[[f32; 1]], b: &[[f32; 1]]| a.iter().zip(b).map(|(x, y)| x[0] * y[0]).sum::<f32>();
+            let unit = |k: usize| (0..dimension).map(|at| if at == k { 1.0 } else { 0.0 }).collect::<Vec<f32>>();
+            let rotated: Vec<Vec<f32>> = (0..dimension).map(|k| rotated(&rotation, &unit(k))).collect();
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
             for (k, a) in rotated.iter().enumerate() {
                 for (l, b) in rotated.iter().enumerate().skip(k.saturating_sub(2)).take(5) {
                     let expected = if k == l { 1.0 } else { 0.0 };
                     assert!((dot(a, b) - expected).abs() < 1e-4, "{dimension}: {k} and {l}");
                 }
-                let largest = a.iter().map(|x| x[0].abs()).fold(0.0, f32::max);
+                let largest = a.iter().map(|x| x.abs()).fold(0.0, f32::max);
                 assert!(dimension < 96 || largest < 0.8, "{dimension}: number {k} stays where it was");
             }
         }
@@ -112,12 +121,11 @@ mod tests {
     fn side_by_side_is_one_by_one() {
         let rotation = Rotation::new(40);
         let number = |k: usize, lane: usize| ((k * 7 + lane * 13) % 11) as f32 - 5.0;
-        let mut together: Vec<[f32; 3]> = (0..40).map(|k| [0, 1, 2].map(|lane| number(k, lane))).collect();
-        rotation.apply(&mut together);
-        for lane in 0..3 {
-            let mut alone: Vec<[f32; 1]> = (0..40).map(|k| [number(k, lane)]).collect();
-            rotation.apply(&mut alone);
-            assert!(alone.iter().zip(&together).all(|(a, b)| (a[0] - b[lane]).abs() < 1e-4));
+        let mut together: Vec<[f32; 4]> = (0..40).map(|k| [0, 1, 2, 3].map(|lane| number(k, lane))).collect();
+        rotation.apply(Portable, &mut together);
+        for lane in 0..4 {
+            let alone = rotated(&rotation, &(0..40).map(|k| number(k, lane)).collect::<Vec<f32>>());
+            assert!(alone.iter().zip(&together).all(|(a, b)| (a - b[lane]).abs() < 1e-4));
         }
     }
 }
