@@ -4,13 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Store,
-    codec::Record,
-    db::{Read, Transaction},
-    keys,
-    tenants::require_tenant,
-};
+use super::{Store, codec::Record, db::Read, keys, tenants::require_tenant, transaction::Transaction};
 use crate::{domain::TenantId, error::Result};
 
 /// What a key opens.

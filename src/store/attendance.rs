@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     codec::Record,
-    db::{Read, Transaction},
+    db::Read,
     groups::{on_roster, require_group},
     keys,
+    transaction::Transaction,
 };
 use crate::{
     domain::{AttendanceRecord, GroupId, PersonId, RecordId, TenantId, TenantScope},

@@ -4,8 +4,8 @@
 //! callers ─▶ (256) ─▶ apply thread ─▶ (4096) ─▶ flush thread ─▶ every caller of the group
 //! ```
 //!
-//! While one flush runs, the operations that arrive are applied and gather for the next: many callers share one
-//! fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied
+//! The operations that wait are applied as one [`Group`]. While one flush runs, those that arrive are applied and
+//! gather for the next: many callers share one fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied
 //! before it, for what it read may not have been durable yet. An operation once sent happens, whether or not its
 //! caller still waits.
 
@@ -18,7 +18,10 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::db::{Db, Transaction};
+use super::{
+    db::Db,
+    transaction::{Group, Transaction},
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Operations waiting to be applied.
@@ -29,8 +32,11 @@ const FLUSH_CAPACITY: usize = 4096;
 /// Told of every flush how long it took.
 pub type FlushObserver = Arc<dyn Fn(Duration) + Send + Sync>;
 
-/// Applies itself to the database.
-type Operation = Box<dyn FnOnce(&Db) -> Applied + Send>;
+/// Bytes over which a group of operations takes no more.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// Joins a group.
+type Operation = Box<dyn FnOnce(&mut Group<'_>) -> Applied + Send>;
 
 /// Answers an operation's caller; takes the flush's failure, if it failed.
 type Acknowledge = Box<dyn FnOnce(Option<&Error>) + Send>;
@@ -73,9 +79,11 @@ impl Committer {
     ) -> Result<T> {
         let stopped = || Error::new(ErrorKind::Unavailable, "the store is closing");
         let (reply, answer) = oneshot::channel();
-        let boxed: Operation = Box::new(move |db| {
-            let mut wrote = false;
-            let outcome = apply(db, operation, &mut wrote);
+        let boxed: Operation = Box::new(move |group| {
+            let (outcome, wrote) = match run(group, operation) {
+                Ok((value, wrote)) => (Ok(value), wrote),
+                Err(error) => (Err(error), false),
+            };
             let acknowledge = Box::new(move |failure: Option<&Error>| {
                 let answer = match (failure, outcome) {
                     (Some(failure), Ok(_)) => Err(for_each_caller(failure)),
@@ -103,22 +111,28 @@ impl Drop for Committer {
     }
 }
 
-fn apply<T>(db: &Db, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>, wrote: &mut bool) -> Result<T> {
-    db.refuse_if_failed()?;
-    let mut transaction = Transaction::new(db);
-    let value = catch_unwind(AssertUnwindSafe(|| operation(&mut transaction)))
-        .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))?;
-    if let Some(writes) = transaction.into_writes() {
-        *wrote = true;
-        db.apply(writes)?;
-    }
-    Ok(value)
+fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
+    group.db().refuse_if_failed()?;
+    catch_unwind(AssertUnwindSafe(|| group.run(operation)))
+        .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))
 }
 
 fn apply_all(db: &Db, mut operations: mpsc::Receiver<Operation>, applied: &mpsc::Sender<Applied>) {
-    while let Some(operation) = operations.blocking_recv() {
-        if applied.blocking_send(operation(db)).is_err() {
-            return;
+    while let Some(first) = operations.blocking_recv() {
+        let mut group = Group::new(db);
+        let mut members = vec![first(&mut group)];
+        while group.bytes() < GROUP_BYTES
+            && let Ok(next) = operations.try_recv()
+        {
+            members.push(next(&mut group));
+        }
+        let outcome = group.apply();
+        for member in members {
+            if let Err(failure) = &outcome {
+                (member.acknowledge)(Some(failure));
+            } else if applied.blocking_send(member).is_err() {
+                return;
+            }
         }
     }
 }

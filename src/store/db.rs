@@ -5,7 +5,7 @@
 //! no reader sees half of an operation.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::File,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,6 +20,7 @@ use super::{
     codec::{self, Record},
     keys::Key,
     marker::Marker,
+    transaction::Writes,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -94,15 +95,17 @@ impl Db {
     /// Applies all of `writes` or none. They are durable after the next [`Self::flush`].
     pub(super) fn apply(&self, writes: Writes) -> Result<()> {
         let mut batch = sled::Batch::default();
-        for (key, value) in &writes.0 {
+        let mut keys = Vec::new();
+        for (key, value) in writes {
             match value {
-                Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+                Some(value) => batch.insert(key.as_slice(), value),
                 None => batch.remove(key.as_slice()),
             }
+            keys.push(key);
         }
         let _exclusive = self.batches.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(changed) = self.changed().as_mut().filter(|changed| changed.len() <= MAX_WATCHED_KEYS) {
-            changed.extend(writes.0.into_keys());
+            changed.extend(keys);
         }
         self.batches_applied.fetch_add(1, Ordering::Relaxed);
         self.or_fail(|| self.tree.apply_batch(batch).map_err(into_error))
@@ -182,8 +185,8 @@ pub(super) trait Read {
     /// The bytes under `key`.
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// The database, for scans.
-    fn db(&self) -> &Db;
+    /// Keys and bytes whose key starts with `prefix` and lies after `after`, in the order of their keys.
+    fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>>;
 
     /// The record under `key`.
     fn get<R: Record>(&self, key: &[u8]) -> Result<Option<R>> {
@@ -193,42 +196,6 @@ pub(super) trait Read {
     /// Whether there is a record under `key`.
     fn has(&self, key: &[u8]) -> Result<bool> {
         Ok(self.bytes(key)?.is_some())
-    }
-
-    /// Keys and bytes whose key starts with `prefix` and lies after `after`, in the order of their keys. Inside an
-    /// operation a scan does not see what the operation itself has written.
-    fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
-        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        let prefix = prefix.to_vec();
-        self.db()
-            .tree
-            .range::<&[u8], _>((start, Bound::Unbounded))
-            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(into_error))
-            .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
-    }
-
-    /// Shows the keys of `range` and their bytes in place, at most `limit`; the last key shown.
-    fn visit(
-        &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
-        limit: usize,
-        mut visitor: impl FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<Option<Key>> {
-        let mut last = None;
-        for entry in self.db().tree.range::<&[u8], _>(range).take(limit) {
-            let (key, value) = entry.map_err(into_error)?;
-            visitor(&key, &value)?;
-            last = Some(key);
-        }
-        Ok(last.map(|key| key.to_vec()))
-    }
-
-    /// The first and the last key of `range`.
-    fn ends(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<(Key, Key)>> {
-        let mut keys = self.db().tree.range::<&[u8], _>(range).keys();
-        let Some(first) = keys.next().transpose().map_err(into_error)? else { return Ok(None) };
-        let last = keys.next_back().transpose().map_err(into_error)?;
-        Ok(Some((first.to_vec(), last.unwrap_or(first).to_vec())))
     }
 
     /// The records of [`Self::scan_bytes`].
@@ -248,13 +215,55 @@ pub(super) struct View<'a> {
     _guard: RwLockReadGuard<'a, ()>,
 }
 
-impl Read for View<'_> {
+/// The database as it is, between batches or beside them.
+impl Read for Db {
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.db.tree.get(key).map(|value| value.map(|value| value.to_vec())).map_err(into_error)
+        self.tree.get(key).map(|value| value.map(|value| value.to_vec())).map_err(into_error)
     }
 
-    fn db(&self) -> &Db {
-        self.db
+    fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
+        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let prefix = prefix.to_vec();
+        self.tree
+            .range::<&[u8], _>((start, Bound::Unbounded))
+            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(into_error))
+            .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
+    }
+}
+
+impl Read for View<'_> {
+    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.db.bytes(key)
+    }
+
+    fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
+        self.db.scan_bytes(prefix, after)
+    }
+}
+
+impl View<'_> {
+    /// Shows the keys of `range` and their bytes in place, at most `limit`; the last key shown.
+    pub(super) fn visit(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+        limit: usize,
+        mut visitor: impl FnMut(&[u8], &[u8]) -> Result<()>,
+    ) -> Result<Option<Key>> {
+        let mut last = None;
+        for entry in self.db.tree.range::<&[u8], _>(range).take(limit) {
+            let (key, value) = entry.map_err(into_error)?;
+            visitor(&key, &value)?;
+            last = Some(key);
+        }
+        Ok(last.map(|key| key.to_vec()))
+    }
+
+    /// The first and the last key of `range`.
+    pub(super) fn ends(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<(Key, Key)>> {
+        let mut keys = self.db.tree.range::<&[u8], _>(range).keys();
+        let Some(first) = keys.next().transpose().map_err(into_error)? else { return Ok(None) };
+        let last = keys.next_back().transpose().map_err(into_error)?;
+        Ok(Some((first.to_vec(), last.unwrap_or(first).to_vec())))
     }
 }
 
@@ -290,64 +299,6 @@ impl Drop for Watch {
 pub(super) fn outrun() -> Error {
     Error::new(ErrorKind::Overloaded, "too much was written during the backup: try again when less is going on")
         .with_code("backup_outrun")
-}
-
-/// What an operation wants written: by key, the new bytes or nothing.
-#[derive(Default)]
-pub(super) struct Writes(BTreeMap<Key, Option<Vec<u8>>>);
-
-/// In the order of their application: a later change of a key takes the place of an earlier one.
-impl FromIterator<(Key, Option<Vec<u8>>)> for Writes {
-    fn from_iter<I: IntoIterator<Item = (Key, Option<Vec<u8>>)>>(changes: I) -> Self {
-        Self(changes.into_iter().collect())
-    }
-}
-
-/// One operation's reads and writes. Only the committer makes one, so nothing else writes meanwhile.
-pub(super) struct Transaction<'a> {
-    db: &'a Db,
-    writes: Writes,
-}
-
-impl<'a> Transaction<'a> {
-    pub(super) fn new(db: &'a Db) -> Self {
-        Self { db, writes: Writes::default() }
-    }
-
-    /// Sets the record under `key`.
-    pub(super) fn put<R: Record>(&mut self, key: Key, record: &R) -> Result<()> {
-        self.writes.0.insert(key, Some(codec::encode(record)?));
-        Ok(())
-    }
-
-    /// Sets bytes that may be no record, to see what becomes of them.
-    #[cfg(test)]
-    pub(super) fn put_bytes(&mut self, key: Key, bytes: Vec<u8>) {
-        self.writes.0.insert(key, Some(bytes));
-    }
-
-    /// Removes the record under `key`, if there is one.
-    pub(super) fn remove(&mut self, key: Key) {
-        self.writes.0.insert(key, None);
-    }
-
-    /// What is to be applied; nothing where the operation only read.
-    pub(super) fn into_writes(self) -> Option<Writes> {
-        (!self.writes.0.is_empty()).then_some(self.writes)
-    }
-}
-
-impl Read for Transaction<'_> {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.writes.0.get(key) {
-            Some(written) => Ok(written.clone()),
-            None => self.db.tree.get(key).map(|value| value.map(|value| value.to_vec())).map_err(into_error),
-        }
-    }
-
-    fn db(&self) -> &Db {
-        self.db
-    }
 }
 
 /// The error for a store that cannot be read, with what to do.

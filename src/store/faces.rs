@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 use super::{
     Store, blocking,
     codec::{self, FaceSampleRef, Record},
-    db::{Read, Transaction},
+    db::Read,
     groups::require_person,
     keys,
     sweep::{Visitor, sweep},
+    transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{

@@ -3,9 +3,10 @@
 use super::{
     Store, attendance,
     codec::Record,
-    db::{Read, Transaction},
+    db::Read,
     group_not_found, keys, person_not_found,
     tenants::require_tenant,
+    transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{

@@ -15,6 +15,7 @@
 //! | `db` | the embedded database; names sled |
 //! | `codec` | records as bytes; names bincode |
 //! | `keys` | every key |
+//! | `transaction` | what operations read and write |
 //! | `committer` | group commit |
 //! | `open`, `marker` | opening, versions, damage |
 //! | `backup`, `archive` | copies of the whole store, and their file |
@@ -41,6 +42,7 @@ mod people;
 mod snapshots;
 mod sweep;
 mod tenants;
+mod transaction;
 mod usage;
 
 #[cfg(test)]
@@ -62,7 +64,8 @@ pub use self::{
 };
 use self::{
     committer::Committer,
-    db::{Db, Transaction, View},
+    db::{Db, View},
+    transaction::Transaction,
 };
 use crate::{
     domain::Amounts,

@@ -8,9 +8,10 @@ use super::{
     Inner, Store,
     codec::Record,
     committer::{Committer, FlushObserver},
-    db::{Db, Read, Transaction, damaged},
+    db::{Db, Read, damaged},
     keys,
     marker::make_private_folder,
+    transaction::Group,
 };
 use crate::{
     domain::Amounts,
@@ -81,9 +82,9 @@ fn check_format(db: &Db) -> Result<()> {
         Some(format) => check_version(format.version),
         None if !empty => Err(damaged("the embedded database has lost the store's version")),
         None => {
-            let mut transaction = Transaction::new(db);
-            transaction.put(keys::format(), &Format { version: FORMAT_VERSION })?;
-            transaction.into_writes().map_or(Ok(()), |writes| db.apply(writes))?;
+            let mut group = Group::new(db);
+            group.run(|transaction| transaction.put(keys::format(), &Format { version: FORMAT_VERSION }))?;
+            group.apply()?;
             db.flush()
         }
     }
@@ -115,9 +116,10 @@ mod tests {
         drop(Store::open(StoreOptions::new(folder.path())).unwrap());
         {
             let db = Db::open(folder.path(), DEFAULT_CACHE_BYTES).unwrap();
-            let mut transaction = Transaction::new(&db);
-            transaction.put(keys::format(), &Format { version: FORMAT_VERSION + 1 }).unwrap();
-            db.apply(transaction.into_writes().unwrap()).unwrap();
+            let mut group = Group::new(&db);
+            let newer = Format { version: FORMAT_VERSION + 1 };
+            group.run(|transaction| transaction.put(keys::format(), &newer)).unwrap();
+            group.apply().unwrap();
             db.flush().unwrap();
         }
         for _ in 0..2 {

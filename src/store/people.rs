@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::{
     FaceInfo, Store, attendance,
     codec::Record,
-    db::{Read, Transaction},
+    db::Read,
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
     keys, person_not_found,
     tenants::require_tenant,
+    transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{

@@ -156,7 +156,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{StoreOptions, db::Transaction, tests::reopened},
+        super::{StoreOptions, tests::reopened, transaction::Transaction},
         *,
     };
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    db::{Db, Read, View},
+    db::{Db, View},
     keys::Key,
 };
 use crate::error::Result;
@@ -138,7 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{error::Error, store::db::Writes};
+    use crate::{error::Error, store::transaction::Writes};
 
     struct Keys<'a>(&'a Mutex<Vec<Key>>, Vec<Key>);
 

@@ -6,8 +6,9 @@ use super::{
     Store,
     api_keys::{self, ApiKey},
     codec::{OlderBody, Record},
-    db::{Read, Transaction},
+    db::Read,
     keys, tenant_not_found,
+    transaction::Transaction,
 };
 use crate::{
     domain::{Amounts, EnrolmentPolicy, GalleryPlan, Tenant, TenantId, TenantScope, TenantSettings},

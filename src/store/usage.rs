@@ -1,11 +1,6 @@
 //! How much a tenant has, counted in the transactions that change it, and the limits of that.
 
-use super::{
-    Store,
-    codec::Record,
-    db::{Read, Transaction},
-    keys, tenants,
-};
+use super::{Store, codec::Record, db::Read, keys, tenants, transaction::Transaction};
 use crate::{
     domain::{Amounts, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},

@@ -1,7 +1,7 @@
 //! The check: what it says of a sound store, and what it finds in each that is not.
 
 use super::*;
-use crate::store::{CheckReport, db::Transaction, keys};
+use crate::store::{CheckReport, keys, transaction::Transaction};
 
 /// With two people in `t`, one of whom is marked in `a`.
 async fn filled() -> Fixture {

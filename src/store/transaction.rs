@@ -1,0 +1,212 @@
+//! Operations' reads and writes, and the group in which several are applied at once.
+//!
+//! sled writes and waits for a file at every batch, so operations that wait for each other anyway share one: each
+//! sees what those before it wrote, and all of them reach the database together or not at all.
+
+use std::{collections::BTreeMap, iter::Peekable, ops::Bound};
+
+use super::{
+    codec::{self, Record},
+    db::{Db, Read},
+    keys::Key,
+};
+use crate::error::Result;
+
+/// What is to be written: by key, the new bytes or nothing.
+#[derive(Default)]
+pub(super) struct Writes(BTreeMap<Key, Option<Vec<u8>>>);
+
+/// In the order of their application: a later change of a key takes the place of an earlier one.
+impl FromIterator<(Key, Option<Vec<u8>>)> for Writes {
+    fn from_iter<I: IntoIterator<Item = (Key, Option<Vec<u8>>)>>(changes: I) -> Self {
+        Self(changes.into_iter().collect())
+    }
+}
+
+impl IntoIterator for Writes {
+    type Item = (Key, Option<Vec<u8>>);
+    type IntoIter = std::collections::btree_map::IntoIter<Key, Option<Vec<u8>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// Operations whose writes have not reached the database yet.
+pub(super) struct Group<'a> {
+    db: &'a Db,
+    writes: Writes,
+    bytes: usize,
+}
+
+impl<'a> Group<'a> {
+    /// None yet.
+    pub(super) fn new(db: &'a Db) -> Self {
+        Self { db, writes: Writes::default(), bytes: 0 }
+    }
+
+    /// The database.
+    pub(super) fn db(&self) -> &'a Db {
+        self.db
+    }
+
+    /// Bytes to be written.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Runs an operation; says whether it wrote. One that fails writes nothing.
+    pub(super) fn run<T>(&mut self, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
+        let mut transaction = Transaction { db: self.db, earlier: &self.writes, own: Writes::default() };
+        let value = operation(&mut transaction)?;
+        let own = transaction.own;
+        let wrote = !own.0.is_empty();
+        self.bytes += own.0.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
+        self.writes.0.extend(own.0);
+        Ok((value, wrote))
+    }
+
+    /// Applies all that was written or nothing. It is durable after the next [`Db::flush`].
+    pub(super) fn apply(self) -> Result<()> {
+        if self.writes.0.is_empty() { Ok(()) } else { self.db.apply(self.writes) }
+    }
+}
+
+/// One operation's reads and writes. Only the committer makes one, so nothing else writes meanwhile.
+pub(super) struct Transaction<'a> {
+    db: &'a Db,
+    /// Of the group's operations before this one.
+    earlier: &'a Writes,
+    own: Writes,
+}
+
+impl Transaction<'_> {
+    /// Sets the record under `key`.
+    pub(super) fn put<R: Record>(&mut self, key: Key, record: &R) -> Result<()> {
+        self.own.0.insert(key, Some(codec::encode(record)?));
+        Ok(())
+    }
+
+    /// Sets bytes that may be no record, to see what becomes of them.
+    #[cfg(test)]
+    pub(super) fn put_bytes(&mut self, key: Key, bytes: Vec<u8>) {
+        self.own.0.insert(key, Some(bytes));
+    }
+
+    /// Removes the record under `key`, if there is one.
+    pub(super) fn remove(&mut self, key: Key) {
+        self.own.0.insert(key, None);
+    }
+}
+
+impl Read for Transaction<'_> {
+    fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.own.0.get(key).or_else(|| self.earlier.0.get(key)) {
+            Some(written) => Ok(written.clone()),
+            None => self.db.bytes(key),
+        }
+    }
+
+    /// Does not see what the operation itself has written.
+    fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
+        let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
+        let owned_prefix = prefix.to_vec();
+        let earlier = self.earlier.0.range::<[u8], _>((start, Bound::Unbounded));
+        let earlier = earlier.take_while(move |(key, _)| key.starts_with(&owned_prefix));
+        Overlaid { stored: self.db.scan_bytes(prefix, after).peekable(), written: earlier.peekable() }
+    }
+}
+
+/// Stored records, some of which are written anew or removed, in the order of their keys.
+struct Overlaid<S: Iterator, W: Iterator> {
+    stored: Peekable<S>,
+    written: Peekable<W>,
+}
+
+impl<'a, S, W> Iterator for Overlaid<S, W>
+where
+    S: Iterator<Item = Result<(Key, Vec<u8>)>>,
+    W: Iterator<Item = (&'a Key, &'a Option<Vec<u8>>)>,
+{
+    type Item = Result<(Key, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some((written, _)) = self.written.peek() else { return self.stored.next() };
+            match self.stored.peek() {
+                Some(Err(_)) => return self.stored.next(),
+                Some(Ok((stored, _))) if stored < *written => return self.stored.next(),
+                Some(Ok((stored, _))) if stored == *written => drop(self.stored.next()),
+                _ => {}
+            }
+            if let Some((key, Some(bytes))) = self.written.next() {
+                return Some(Ok((key.clone(), bytes.clone())));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys of one and two letters, so that some are prefixes of others.
+    fn changes() -> impl Strategy<Value = Vec<(Key, Option<Vec<u8>>)>> {
+        prop::collection::vec(("[ab]{1,3}".prop_map(String::into_bytes), any::<Option<[u8; 1]>>()), 0..12)
+            .prop_map(|changes| changes.into_iter().map(|(key, value)| (key, value.map(Vec::from))).collect())
+    }
+
+    fn change(transaction: &mut Transaction<'_>, changes: &[(Key, Option<Vec<u8>>)]) {
+        for (key, value) in changes {
+            match value {
+                Some(bytes) => transaction.put_bytes(key.clone(), bytes.clone()),
+                None => transaction.remove(key.clone()),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn an_operation_sees_those_before_it_in_its_group_as_if_they_were_stored(
+            stored in changes(), earlier in changes(), own in changes(), prefix in "[ab]{0,2}", after in "[ab]{0,3}",
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let db = Db::open(folder.path(), 1 << 20).unwrap();
+            db.apply(stored.iter().cloned().collect()).unwrap();
+            let mut plain: BTreeMap<Key, Vec<u8>> = BTreeMap::new();
+            for (key, value) in stored.iter().chain(&earlier) {
+                match value {
+                    Some(bytes) => plain.insert(key.clone(), bytes.clone()),
+                    None => plain.remove(key),
+                };
+            }
+            let (prefix, after) = (prefix.as_bytes(), [prefix.as_bytes(), after.as_bytes()].concat());
+            let mut group = Group::new(&db);
+            group.run(|transaction| { change(transaction, &earlier); Ok(()) }).unwrap();
+            let failed: Result<((), bool)> = group.run(|transaction| {
+                change(transaction, &own);
+                Err(crate::Error::internal("changed its mind"))
+            });
+            prop_assert!(failed.is_err());
+            let (seen, wrote) = group.run(|transaction| {
+                let all = transaction.scan_bytes(prefix, None).collect::<Result<Vec<_>>>()?;
+                let rest = transaction.scan_bytes(prefix, Some(&after)).collect::<Result<Vec<_>>>()?;
+                for (key, _) in stored.iter().chain(&earlier) {
+                    assert_eq!(transaction.bytes(key)?, plain.get(key).cloned());
+                }
+                Ok((all, rest))
+            }).unwrap();
+            let expected: Vec<_> = plain.clone().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect();
+            let expected_rest: Vec<_> = expected.iter().filter(|(key, _)| *key > after).cloned().collect();
+            prop_assert_eq!((seen, wrote), ((expected, expected_rest), false));
+            group.apply().unwrap();
+            let now: Vec<_> = db.scan_bytes(&[], None).collect::<Result<_>>().unwrap();
+            prop_assert_eq!(now, plain.into_iter().collect::<Vec<_>>());
+        }
+    }
+}
