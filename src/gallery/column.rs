@@ -213,6 +213,49 @@ impl<T: Copy + Default> Column<T> {
     }
 }
 
+/// Numbers that change in place. They grow by chunks of one size, so that they take what they hold, wherever in the
+/// memory there is room, and are never moved.
+#[derive(Default)]
+pub(super) struct Slots(Vec<Vec<u32>>);
+
+/// Numbers in a chunk of [`Slots`].
+const SLOTS: usize = 4096;
+
+impl Slots {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * SLOTS + last.len())
+    }
+
+    /// Number `at`.
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> u32 {
+        self.0[at / SLOTS][at % SLOTS]
+    }
+
+    /// Changes number `at`.
+    pub(super) fn set(&mut self, at: usize, value: u32) {
+        self.0[at / SLOTS][at % SLOTS] = value;
+    }
+
+    /// Appends a number.
+    pub(super) fn push(&mut self, value: u32) {
+        match self.0.last_mut().filter(|last| last.len() < SLOTS) {
+            Some(last) => last.push(value),
+            None => {
+                let mut chunk = Vec::with_capacity(if self.0.is_empty() { 0 } else { SLOTS });
+                chunk.push(value);
+                self.0.push(chunk);
+            }
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.0.iter().map(|chunk| chunk.capacity() * size_of::<u32>()).sum()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -248,6 +291,21 @@ mod tests {
                 prop_assert_eq!(view.chunks().map(<[u32]>::len).sum::<usize>(), last);
             }
         }
+    }
+
+    #[test]
+    fn slots_are_what_they_were_set_to() {
+        let mut slots = Slots::default();
+        for n in 0..10_000 {
+            assert_eq!(slots.len(), n as usize);
+            slots.push(n);
+        }
+        slots.set(4095, 1);
+        slots.set(4096, 2);
+        let all: Vec<u32> = (0..slots.len()).map(|at| slots.get(at)).collect();
+        let changed = |n| [(4095, 1), (4096, 2)].into_iter().find(|(at, _)| *at == n).map_or(n, |(_, value)| value);
+        assert_eq!(all, (0..10_000).map(changed).collect::<Vec<u32>>());
+        assert!(slots.capacity_bytes() <= 12_288 * size_of::<u32>(), "two chunks and a part of one");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     codes::{CodeColumns, GROUP_ROWS},
-    column::Column,
+    column::{Column, Slots},
     graph::Graph,
     people::{NO_ROW, People},
     view::{Removed, View},
@@ -23,7 +23,7 @@ pub(super) struct Index {
     owners: Column<u32>,
     codes: CodeColumns,
     /// For each row the next of the same person, or [`NO_ROW`]. Removed rows are in nobody's chain.
-    next_rows: Vec<u32>,
+    next_rows: Slots,
     removed: Removed,
     people: People,
     graph: Option<Kept>,
@@ -50,7 +50,7 @@ impl Index {
             faces: Column::new(first, doublings),
             owners: Column::new(first, doublings),
             codes: CodeColumns::new(dimension),
-            next_rows: Vec::new(),
+            next_rows: Slots::default(),
             removed: Removed::default(),
             people: People::new(),
             graph: None,
@@ -101,7 +101,7 @@ impl Index {
     /// The rows of a person.
     pub(super) fn rows_of(&self, person: u32) -> impl Iterator<Item = u32> {
         let row = |row: u32| (row != NO_ROW).then_some(row);
-        std::iter::successors(row(self.people.first_row(person)), move |&last| row(self.next_rows[last as usize]))
+        std::iter::successors(row(self.people.first_row(person)), move |&last| row(self.next_rows.get(last as usize)))
     }
 
     /// Adds a sample; one with a known id takes its sample's place.
@@ -133,13 +133,13 @@ impl Index {
         let mut kept = NO_ROW;
         let mut row = self.people.first_row(person);
         while row != NO_ROW {
-            let next = self.next_rows[row as usize];
+            let next = self.next_rows.get(row as usize);
             if is_removed(self.face(row)) {
                 self.removed.insert(row);
                 if kept == NO_ROW {
                     self.people.set_first_row(person, next);
                 } else {
-                    self.next_rows[kept as usize] = next;
+                    self.next_rows.set(kept as usize, next);
                 }
             } else {
                 kept = row;
@@ -184,7 +184,7 @@ impl Index {
             + self.faces.capacity_bytes()
             + self.owners.capacity_bytes()
             + self.codes.capacity_bytes()
-            + self.next_rows.capacity() * size_of::<u32>()
+            + self.next_rows.capacity_bytes()
             + self.removed.capacity_bytes()
             + self.people.capacity_bytes()
             + self.graph.as_ref().map_or(0, |kept| kept.graph.memory_bytes())

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 
-use super::column::{Column, ColumnView};
+use super::column::{Column, ColumnView, Slots};
 use crate::domain::PersonId;
 
 /// Stands for "no row" and "no more rows".
@@ -56,7 +56,7 @@ pub(super) struct People {
     numbers: HashTable<u32>,
     hasher: RandomState,
     /// A person's latest row, by number; the others hang behind it.
-    first_rows: Vec<u32>,
+    first_rows: Slots,
     /// How many have rows.
     present: usize,
 }
@@ -68,7 +68,7 @@ impl People {
             starts: Column::new(START_CHUNKS.0, START_CHUNKS.1),
         };
         let (numbers, hasher) = (HashTable::new(), RandomState::new());
-        Self { texts, numbers, hasher, first_rows: Vec::new(), present: 0 }
+        Self { texts, numbers, hasher, first_rows: Slots::default(), present: 0 }
     }
 
     /// How many people have rows.
@@ -105,25 +105,24 @@ impl People {
 
     /// A person's latest row, or [`NO_ROW`].
     pub(super) fn first_row(&self, person: u32) -> u32 {
-        self.first_rows[person as usize]
+        self.first_rows.get(person as usize)
     }
 
     /// Says which row is a person's latest.
     pub(super) fn set_first_row(&mut self, person: u32, row: u32) {
-        let first = &mut self.first_rows[person as usize];
-        match (*first == NO_ROW, row == NO_ROW) {
+        match (self.first_row(person) == NO_ROW, row == NO_ROW) {
             (true, false) => self.present += 1,
             (false, true) => self.present -= 1,
             _ => {}
         }
-        *first = row;
+        self.first_rows.set(person as usize, row);
     }
 
     /// Bytes of memory, about.
     pub(super) fn capacity_bytes(&self) -> usize {
         self.texts.bytes.capacity_bytes()
             + self.texts.starts.capacity_bytes()
-            + self.first_rows.capacity() * size_of::<u32>()
+            + self.first_rows.capacity_bytes()
             + self.numbers.allocation_size()
     }
 }

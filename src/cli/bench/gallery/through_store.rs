@@ -1,4 +1,5 @@
-//! Ready vectors through a throw-away store: durable and found by the next search before the next one is sent.
+//! Ready vectors through a throw-away store, one person with one sample at a time: durable and found by the next
+//! search before the client sends its next one.
 
 use std::{cell::RefCell, io::Write, time::Instant};
 
@@ -16,8 +17,6 @@ use crate::{
     service::access::DEFAULT_TENANT,
 };
 
-/// Samples of a person, who is one request and one transaction: as many as a request may have images.
-const SAMPLES_A_PERSON: usize = 20;
 /// Rows that one client alone stores; the others are stored by many.
 const ROWS_OF_ONE: usize = 10_000;
 /// The many.
@@ -41,7 +40,7 @@ pub(super) async fn measure(parts: &Parts, files: &VectorFiles) -> Result<StoreF
     let galleries = &parts.tools().galleries;
     galleries.tenant(&scope).await?;
     let model = parts.tools().networks.get().embedder.model_id().clone();
-    let people = RefCell::new(People { rows: files.rows()?, first_row: 0, model });
+    let people = RefCell::new(People { rows: files.rows()?, next_row: 0, model });
     let fsync_ms = fsync_ms(parts)?;
     let insert_per_s = enrol(parts, &scope, &people, 1, ROWS_OF_ONE).await?;
     let insert_per_s_16 = enrol(parts, &scope, &people, CLIENTS, usize::MAX).await?;
@@ -55,25 +54,24 @@ pub(super) async fn measure(parts: &Parts, files: &VectorFiles) -> Result<StoreF
     Ok(StoreFigures { load_s: Some(round(load_s, 2)), insert_per_s, insert_per_s_16, fsync_ms: Some(fsync_ms) })
 }
 
-/// People with ready samples, made as they are taken.
+/// People with a ready sample each, made as they are taken.
 struct People<R> {
     rows: R,
-    first_row: usize,
+    next_row: usize,
     model: ModelId,
 }
 
 impl<R: Iterator<Item = Result<Vec<f32>>>> People<R> {
     /// The next person, unless there are no more rows or all before row `end` were taken.
-    fn next(&mut self, end: usize) -> Result<Option<(Person, Vec<FaceSample>)>> {
-        if self.first_row >= end {
+    fn next(&mut self, end: usize) -> Result<Option<(Person, FaceSample)>> {
+        if self.next_row >= end {
             return Ok(None);
         }
-        let id = person(self.first_row)?;
-        let (model, rows) = (&self.model, self.rows.by_ref().take(SAMPLES_A_PERSON));
-        let samples: Vec<FaceSample> = rows.map(|row| Ok(sample(id.clone(), model, row?))).collect::<Result<_>>()?;
-        self.first_row += SAMPLES_A_PERSON;
-        let person = Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH };
-        Ok((!samples.is_empty()).then_some((person, samples)))
+        let Some(vector) = self.rows.next().transpose()? else { return Ok(None) };
+        let id = person(self.next_row)?;
+        self.next_row += 1;
+        let sample = sample(id.clone(), &self.model, vector);
+        Ok(Some((Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH }, sample)))
     }
 }
 
@@ -90,11 +88,11 @@ async fn enrol<R: Iterator<Item = Result<Vec<f32>>>>(
         let mut stored = 0;
         loop {
             let next = people.borrow_mut().next(end)?;
-            let Some((person, samples)) = next else { return Ok::<_, Error>(stored) };
+            let Some((person, sample)) = next else { return Ok::<_, Error>(stored) };
             let _turn = galleries.person_lock(scope, &person.id).await;
-            stored += samples.len();
-            store.create_person(scope, person, &[], samples.clone()).await?;
-            galleries.insert(scope, &samples).await?;
+            store.create_person(scope, person, &[], vec![sample.clone()]).await?;
+            galleries.insert(scope, &[sample]).await?;
+            stored += 1;
         }
     };
     let start = Instant::now();

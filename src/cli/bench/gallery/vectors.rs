@@ -56,7 +56,7 @@ impl VectorFiles {
     /// All rows, in order.
     pub(super) fn rows(&self) -> Result<impl Iterator<Item = Result<Vec<f32>>>> {
         let file = File::open(&self.gallery).map_err(|error| unreadable(&self.gallery, error))?;
-        let mut file = BufReader::with_capacity(1 << 20, file);
+        let mut file = BufReader::with_capacity(1 << 16, file);
         let mut bytes = vec![0; size_of::<f32>() * self.dimension];
         Ok((0..self.rows).map(move |_| {
             file.read_exact(&mut bytes).map_err(|error| unreadable(&self.gallery, error))?;
