@@ -240,13 +240,12 @@ impl Slots {
 
     /// Appends a number.
     pub(super) fn push(&mut self, value: u32) {
-        match self.0.last_mut().filter(|last| last.len() < SLOTS) {
-            Some(last) => last.push(value),
-            None => {
-                let mut chunk = Vec::with_capacity(if self.0.is_empty() { 0 } else { SLOTS });
-                chunk.push(value);
-                self.0.push(chunk);
-            }
+        let is_full = self.0.last().is_none_or(|last| last.len() == SLOTS);
+        if is_full {
+            self.0.push(Vec::with_capacity(if self.0.is_empty() { 0 } else { SLOTS }));
+        }
+        if let Some(last) = self.0.last_mut() {
+            last.push(value);
         }
     }
 
