@@ -36,6 +36,7 @@ use std::{
 
 pub(super) use self::coder::{Coder, GROUP_ROWS};
 use self::{
+    coder::Correction,
     lookup::Lookup,
     scan::{Codes, Search},
     shortlist::Shortlist,
@@ -68,7 +69,7 @@ const LOOKED_AT_A_PERSON: usize = 2;
 pub(super) struct CodeColumns {
     coder: Arc<Coder>,
     lines: Column<u8>,
-    corrections: Column<f32>,
+    corrections: Column<Correction>,
 }
 
 /// The codes as they were when the view was taken.
@@ -76,7 +77,7 @@ pub(super) struct CodeColumns {
 pub(super) struct CodesView {
     coder: Arc<Coder>,
     lines: ColumnView<u8>,
-    corrections: ColumnView<f32>,
+    corrections: ColumnView<Correction>,
 }
 
 impl CodeColumns {

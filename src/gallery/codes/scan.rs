@@ -8,7 +8,7 @@
 use std::arch::x86_64::{__m256i, __m512i};
 
 use super::{
-    coder::GROUP_ROWS,
+    coder::{Correction, GROUP_ROWS},
     lookup::Lookup,
     shortlist::Shortlist,
     sums::{Bytes, Line, sums},
@@ -34,7 +34,7 @@ impl Search {
 #[derive(Clone, Copy)]
 pub(super) struct Codes<'a> {
     pub(super) lines: &'a [u8],
-    pub(super) corrections: &'a [f32],
+    pub(super) corrections: &'a [Correction],
     /// Bytes of a group.
     pub(super) group_bytes: usize,
     /// The number of the first row.
@@ -112,7 +112,7 @@ unsafe fn groups<B: Bytes, const Q: usize>(codes: Codes<'_>, removed: &Removed, 
                 reaching &= reaching - 1;
                 let row = (codes.first_row + group * GROUP_ROWS + at) as u32;
                 if !removed.contains(row) {
-                    let estimate = lines[query].estimate(totals[query][at], corrections[at]);
+                    let estimate = lines[query].estimate(totals[query][at], corrections[at].factor());
                     searches[query].shortlist.offer(row, estimate);
                     lines[query].least = searches[query].shortlist.least();
                 }

@@ -7,7 +7,10 @@
     reason = "a function that is not inlined into the one with the target feature is compiled without it"
 )]
 
-use super::{coder::GROUP_ROWS, lookup::ENTRIES};
+use super::{
+    coder::{Correction, GROUP_ROWS},
+    lookup::ENTRIES,
+};
 
 /// The sums of a group's rows, in order.
 pub(super) type Sums = [u16; GROUP_ROWS];
@@ -44,7 +47,7 @@ pub(super) trait Bytes: Copy {
     /// 16-bit numbers times 256, wrapping.
     unsafe fn raise(self) -> Self;
     /// A bit for each row that reaches `least`: `(step × sum + base) × correction ≥ least`.
-    unsafe fn reaching(sums: &Sums, corrections: &[f32; GROUP_ROWS], line: &Line) -> u64;
+    unsafe fn reaching(sums: &Sums, corrections: &[Correction; GROUP_ROWS], line: &Line) -> u64;
 }
 
 /// How sums become similarities, and which of these count.
@@ -161,8 +164,8 @@ impl Bytes for [u8; 16] {
         pairwise(self, self, |pair, _| pair << 8)
     }
     #[inline(always)]
-    unsafe fn reaching(sums: &Sums, corrections: &[f32; GROUP_ROWS], line: &Line) -> u64 {
-        let reaches = |row: usize| u64::from(line.estimate(sums[row], corrections[row]) >= line.least) << row;
+    unsafe fn reaching(sums: &Sums, corrections: &[Correction; GROUP_ROWS], line: &Line) -> u64 {
+        let reaches = |row: usize| u64::from(line.estimate(sums[row], corrections[row].factor()) >= line.least) << row;
         (0..GROUP_ROWS).map(reaches).fold(0, |mask, bit| mask | bit)
     }
 }
@@ -182,16 +185,17 @@ fn pairwise(a: [u8; 16], b: [u8; 16], combine: impl Fn(u16, u16) -> u16) -> [u8;
 pub(super) mod x86 {
     use std::arch::x86_64::{
         __m256, __m256i, __m512i, _CMP_GE_OQ, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi16, _mm256_and_si256,
-        _mm256_broadcastsi128_si256, _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_ps,
-        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_storeu_si256,
-        _mm256_sub_epi16, _mm512_add_epi8, _mm512_add_epi16, _mm512_and_si512, _mm512_broadcast_i32x4,
-        _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512, _mm512_shuffle_epi8,
-        _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi16,
+        _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtepu16_epi32,
+        _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_mul_ps, _mm256_set1_epi8, _mm256_set1_ps,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16,
+        _mm256_storeu_si256, _mm256_sub_epi16, _mm512_add_epi8, _mm512_add_epi16, _mm512_and_si512,
+        _mm512_broadcast_i32x4, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+        _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi8, _mm512_set1_ps, _mm512_setzero_si512,
+        _mm512_shuffle_epi8, _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_storeu_si512,
+        _mm512_sub_epi16,
     };
 
-    use super::{Bytes, GROUP_ROWS, Line, Sums};
+    use super::{Bytes, Correction, GROUP_ROWS, Line, Sums};
 
     impl Bytes for __m256i {
         const WIDTH: usize = 32;
@@ -258,7 +262,7 @@ pub(super) mod x86 {
             unsafe { _mm256_slli_epi16::<8>(self) }
         }
         #[inline(always)]
-        unsafe fn reaching(sums: &Sums, corrections: &[f32; GROUP_ROWS], line: &Line) -> u64 {
+        unsafe fn reaching(sums: &Sums, corrections: &[Correction; GROUP_ROWS], line: &Line) -> u64 {
             let mut mask = 0;
             for at in (0..GROUP_ROWS).step_by(8) {
                 // SAFETY: as above; 8 numbers from `at` on are inside both arrays.
@@ -266,7 +270,9 @@ pub(super) mod x86 {
                     let sums = _mm256_cvtepu16_epi32(_mm_loadu_si128(sums.as_ptr().add(at).cast()));
                     let numbers: __m256 =
                         _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), _mm256_set1_ps(line.step), _mm256_set1_ps(line.base));
-                    let estimates = _mm256_mul_ps(numbers, _mm256_loadu_ps(corrections.as_ptr().add(at)));
+                    let factors = _mm256_cvtepu16_epi32(_mm_loadu_si128(corrections.as_ptr().add(at).cast()));
+                    let factors = _mm256_castsi256_ps(_mm256_slli_epi32::<{ Correction::SHIFT as i32 }>(factors));
+                    let estimates = _mm256_mul_ps(numbers, factors);
                     let reaching = _mm256_cmp_ps::<_CMP_GE_OQ>(estimates, _mm256_set1_ps(line.least));
                     mask |= (_mm256_movemask_ps(reaching) as u64) << at;
                 }
@@ -340,7 +346,7 @@ pub(super) mod x86 {
             unsafe { _mm512_slli_epi16::<8>(self) }
         }
         #[inline(always)]
-        unsafe fn reaching(sums: &Sums, corrections: &[f32; GROUP_ROWS], line: &Line) -> u64 {
+        unsafe fn reaching(sums: &Sums, corrections: &[Correction; GROUP_ROWS], line: &Line) -> u64 {
             let mut mask = 0;
             for at in (0..GROUP_ROWS).step_by(16) {
                 // SAFETY: as above; 16 numbers from `at` on are inside both arrays.
@@ -348,7 +354,9 @@ pub(super) mod x86 {
                     let sums = _mm512_cvtepu16_epi32(_mm256_loadu_si256(sums.as_ptr().add(at).cast()));
                     let numbers =
                         _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), _mm512_set1_ps(line.step), _mm512_set1_ps(line.base));
-                    let estimates = _mm512_mul_ps(numbers, _mm512_loadu_ps(corrections.as_ptr().add(at)));
+                    let factors = _mm512_cvtepu16_epi32(_mm256_loadu_si256(corrections.as_ptr().add(at).cast()));
+                    let factors = _mm512_castsi512_ps(_mm512_slli_epi32::<{ Correction::SHIFT }>(factors));
+                    let estimates = _mm512_mul_ps(numbers, factors);
                     let reaching = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(estimates, _mm512_set1_ps(line.least));
                     mask |= u64::from(reaching) << at;
                 }

@@ -10,7 +10,7 @@ struct Coded {
     coder: Coder,
     groups: Vec<Group>,
     lines: Vec<u8>,
-    corrections: Vec<f32>,
+    corrections: Vec<Correction>,
 }
 
 fn coded(vectors: &[f32], dimension: usize, isa: Isa) -> Coded {
@@ -51,7 +51,7 @@ impl Coded {
             let sum: u32 = entries.map(|(nibble, table)| u32::from(table[usize::from(nibble)])).sum();
             let row = 1000 + at as u32;
             if !removed.contains(row) {
-                rows.push(((lookup.step * sum as f32 + lookup.base) * self.corrections[at], row));
+                rows.push(((lookup.step * sum as f32 + lookup.base) * self.corrections[at].factor(), row));
             }
         }
         rows

@@ -111,7 +111,7 @@ fn clusters_of_near_duplicates_hide_nobody() {
 
 /// Waits for the rebuild in the background that the changes so far call for.
 fn wait_for_rebuild(gallery: &TenantGallery) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_secs(300);
     while gallery.is_worn() {
         assert!(Instant::now() < patience, "the gallery is not rebuilt");
         std::thread::sleep(Duration::from_millis(1));
