@@ -1,174 +1,91 @@
 //! Scalar products of many vectors with many, straight from where they lie.
 //!
 //! A tile of queries by rows keeps its sums in registers, so that each number that is loaded serves several
-//! products. On one core 30 faces by 60 rows take about 20 µs, and one query over a large gallery runs at the speed of
-//! memory. Left to vectorise such a tile by itself, the compiler was up to twenty times slower, hence the intrinsics.
-//! AVX-512 was a tenth faster on a roster, for the tile waits for its loads, and is left out.
+//! products: one query over a large gallery runs at the speed of memory.
 
-#![expect(
-    clippy::inline_always,
-    reason = "a function that is not inlined into the one with the target feature is compiled without it"
-)]
+use std::sync::LazyLock;
 
-/// Numbers that are added and multiplied at once.
-trait Lanes: Copy {
-    const LENGTH: usize;
+use crate::nn::kernels::{
+    Isa,
+    simd::{Kernel, Simd},
+};
 
-    /// # Safety
-    /// The processor has the instructions of the type.
-    unsafe fn zero() -> Self;
-
-    /// # Safety
-    /// As for [`Self::zero`], and `from` points at [`Self::LENGTH`] numbers.
-    unsafe fn load(from: *const f32) -> Self;
-
-    /// `self + a × b`.
-    ///
-    /// # Safety
-    /// As for [`Self::zero`].
-    unsafe fn multiply_add(self, a: Self, b: Self) -> Self;
-
-    /// The sum of the lanes.
-    fn sum(self) -> f32;
-}
-
-impl Lanes for [f32; 4] {
-    const LENGTH: usize = 4;
-
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        [0.0; 4]
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller's promise; an array of numbers is aligned as a number is.
-        unsafe { from.cast::<Self>().read() }
-    }
-
-    #[inline(always)]
-    unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-        std::array::from_fn(|lane| self[lane] + a[lane] * b[lane])
-    }
-
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        (self[0] + self[2]) + (self[1] + self[3])
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::{__m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps};
-
-    use super::Lanes;
-
-    impl Lanes for __m256 {
-        const LENGTH: usize = 8;
-
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: the caller's promise.
-            unsafe { _mm256_setzero_ps() }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller's promise; the load needs no alignment.
-            unsafe { _mm256_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn multiply_add(self, a: Self, b: Self) -> Self {
-            // SAFETY: the caller's promise.
-            unsafe { _mm256_fmadd_ps(a, b, self) }
-        }
-
-        #[inline(always)]
-        fn sum(self) -> f32 {
-            // SAFETY: both are 32 bytes without padding.
-            let lanes: [f32; 8] = unsafe { std::mem::transmute(self) };
-            ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
-        }
-    }
-
-    /// See [`super::products`].
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) fn products_avx2(queries: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
-        // SAFETY: this function is entered only where the processor has AVX2 and FMA.
-        unsafe { super::all::<__m256, 2, 4>(queries, rows, out) }
-    }
-}
+/// Queries and rows of a tile.
+const TILE: (usize, usize) = (2, 4);
+/// Numbers in the widest vector.
+const MOST_LANES: usize = 16;
 
 /// Writes the product of query `i` and row `j` to `out[i * rows.len() + j]`.
 ///
 /// # Panics
 /// Where the vectors are not all of one length, or `out` is not `queries.len() * rows.len()` long.
 pub(super) fn products(queries: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: both features were found.
-        unsafe { x86::products_avx2(queries, rows, out) };
-        return;
-    }
-    products_portable(queries, rows, out);
+    // An instruction set that the processor lacks was refused when the networks were loaded.
+    static ISA: LazyLock<Isa> = LazyLock::new(|| Isa::chosen().unwrap_or(Isa::PORTABLE));
+    products_by(*ISA, queries, rows, out);
 }
 
-fn products_portable(queries: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
-    // SAFETY: plain arrays need no instructions of their own.
-    unsafe { all::<[f32; 4], 2, 2>(queries, rows, out) }
-}
-
-/// All products, in tiles of `Q` queries by `R` rows. Rows are the outer loop: there may be many, and each is read
-/// from memory once.
-#[inline(always)]
-unsafe fn all<V: Lanes, const Q: usize, const R: usize>(queries: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
+fn products_by(isa: Isa, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f32]) {
     assert_eq!(out.len(), queries.len() * rows.len(), "one place a product");
-    let width = rows.len();
-    let (row_tiles, last_rows) = rows.as_chunks::<R>();
-    let (query_tiles, last_queries) = queries.as_chunks::<Q>();
-    let first_last_query = queries.len() - last_queries.len();
-    for (tile_index, row_tile) in row_tiles.iter().enumerate() {
-        let column = tile_index * R;
-        for (query_index, query_tile) in query_tiles.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            let sums = unsafe { tile::<V, Q, R>(query_tile, row_tile) };
-            for (offset, sums) in sums.iter().enumerate() {
-                out[(query_index * Q + offset) * width + column..][..R].copy_from_slice(sums);
+    isa.run(Products { queries, rows, out });
+}
+
+struct Products<'a> {
+    queries: &'a [&'a [f32]],
+    rows: &'a [&'a [f32]],
+    out: &'a mut [f32],
+}
+
+/// In tiles. Rows are the outer loop: there may be many, and each is read from memory once.
+impl Kernel for Products<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        const Q: usize = TILE.0;
+        const R: usize = TILE.1;
+        let Self { queries, rows, out } = self;
+        let width = rows.len();
+        let (row_tiles, last_rows) = rows.as_chunks::<R>();
+        let (query_tiles, last_queries) = queries.as_chunks::<Q>();
+        let first_last_query = queries.len() - last_queries.len();
+        for (tile_index, row_tile) in row_tiles.iter().enumerate() {
+            let column = tile_index * R;
+            for (query_index, query_tile) in query_tiles.iter().enumerate() {
+                let sums = tile::<S, Q, R>(simd, query_tile, row_tile);
+                for (offset, sums) in sums.iter().enumerate() {
+                    out[(query_index * Q + offset) * width + column..][..R].copy_from_slice(sums);
+                }
+            }
+            for (offset, query) in last_queries.iter().enumerate() {
+                let [sums] = tile::<S, 1, R>(simd, &[*query], row_tile);
+                out[(first_last_query + offset) * width + column..][..R].copy_from_slice(&sums);
             }
         }
-        for (offset, query) in last_queries.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            let [sums] = unsafe { tile::<V, 1, R>(&[*query], row_tile) };
-            out[(first_last_query + offset) * width + column..][..R].copy_from_slice(&sums);
-        }
-    }
-    for (offset, row) in last_rows.iter().enumerate() {
-        for (query_index, query) in queries.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            let [[sum]] = unsafe { tile::<V, 1, 1>(&[*query], &[*row]) };
-            out[query_index * width + row_tiles.len() * R + offset] = sum;
+        for (offset, row) in last_rows.iter().enumerate() {
+            for (query_index, query) in queries.iter().enumerate() {
+                let [[sum]] = tile::<S, 1, 1>(simd, &[*query], &[*row]);
+                out[query_index * width + row_tiles.len() * R + offset] = sum;
+            }
         }
     }
 }
 
 /// The products of `Q` queries and `R` rows. By indices: iterators and closures over the sums make the compiler keep
 /// them in memory instead of registers, at half the speed.
+#[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
 #[inline(always)]
-unsafe fn tile<V: Lanes, const Q: usize, const R: usize>(queries: &[&[f32]; Q], rows: &[&[f32]; R]) -> [[f32; R]; Q] {
+fn tile<S: Simd, const Q: usize, const R: usize>(simd: S, queries: &[&[f32]; Q], rows: &[&[f32]; R]) -> [[f32; R]; Q] {
     let length = queries[0].len();
     assert!(queries.iter().chain(rows).all(|vector| vector.len() == length), "vectors of one length");
-    let whole = length - length % V::LENGTH;
-    // SAFETY: the caller's promise; every load ends at or before `whole`, and all vectors are that long.
-    let mut sums = [[unsafe { V::zero() }; R]; Q];
-    for at in (0..whole).step_by(V::LENGTH) {
-        // SAFETY: as above.
+    let whole = length - length % S::LANES;
+    let mut sums = [[simd.splat(0.0); R]; Q];
+    for at in (0..whole).step_by(S::LANES) {
+        // SAFETY: every load ends at or before `whole`, and all vectors are that long.
         unsafe {
-            let row_lanes: [V; R] = std::array::from_fn(|row| V::load(rows[row].as_ptr().add(at)));
+            let row_lanes: [S::V; R] = std::array::from_fn(|row| simd.load(rows[row].as_ptr().add(at)));
             for query in 0..Q {
-                let query_lanes = V::load(queries[query].as_ptr().add(at));
+                let query_lanes = simd.load(queries[query].as_ptr().add(at));
                 for row in 0..R {
-                    sums[query][row] = sums[query][row].multiply_add(query_lanes, row_lanes[row]);
+                    sums[query][row] = simd.mul_add(query_lanes, row_lanes[row], sums[query][row]);
                 }
             }
         }
@@ -176,7 +93,7 @@ unsafe fn tile<V: Lanes, const Q: usize, const R: usize>(queries: &[&[f32]; Q], 
     let mut products = [[0.0; R]; Q];
     for query in 0..Q {
         for row in 0..R {
-            let mut product = sums[query][row].sum();
+            let mut product = sum_of_lanes(simd, sums[query][row]);
             for at in whole..length {
                 product += queries[query][at] * rows[row][at];
             }
@@ -186,18 +103,27 @@ unsafe fn tile<V: Lanes, const Q: usize, const R: usize>(queries: &[&[f32]; Q], 
     products
 }
 
+#[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
+#[inline(always)]
+fn sum_of_lanes<S: Simd>(simd: S, lanes: S::V) -> f32 {
+    let mut numbers = [0.0; MOST_LANES];
+    // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
+    unsafe { simd.store(numbers.as_mut_ptr(), lanes) };
+    let eight: [f32; 8] = std::array::from_fn(|at| numbers[at] + numbers[at + 8]);
+    let four: [f32; 4] = std::array::from_fn(|at| eight[at] + eight[at + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    type Products = fn(&[&[f32]], &[&[f32]], &mut [f32]);
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn both_kernels_agree_with_the_plain_sum(
+        fn every_instruction_set_agrees_with_the_plain_sum(
             (length, queries, rows) in (0_usize..70, 0_usize..6, 0_usize..11),
             seed in any::<u64>(),
         ) {
@@ -211,9 +137,9 @@ mod tests {
             let (queries, rows) = (matrix(queries, 0), matrix(rows, 10_000));
             let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
             let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
-            for kernel in [products as Products, products_portable] {
+            for isa in Isa::available() {
                 let mut out = vec![f32::NAN; queries.len() * rows.len()];
-                kernel(&queries, &rows, &mut out);
+                products_by(isa, &queries, &rows, &mut out);
                 for (i, query) in queries.iter().enumerate() {
                     for (j, row) in rows.iter().enumerate() {
                         let expected: f64 = query.iter().zip(*row).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
