@@ -21,7 +21,7 @@
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
-//! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
 mod api_keys;
@@ -42,6 +42,7 @@ mod snapshots;
 mod sweep;
 mod tenants;
 mod usage;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::{
-    api_keys::{ApiKey, Grant},
+    api_keys::ApiKey,
     attendance::MarkOutcome,
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
@@ -59,6 +60,7 @@ pub use self::{
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
     usage::Growth,
+    users::{Session, User, UserChange},
 };
 use self::{
     committer::Committer,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{FaceSample, ModelId, Person, TenantScope},
     error::{Error, Result},
-    service::access::DEFAULT_TENANT,
+    service::access::first_start::DEFAULT_TENANT,
 };
 
 /// Samples of a person, who is one request and one transaction: as many as a request may have images.
