@@ -23,9 +23,9 @@ use std::{
 use clap::Parser;
 use jiff::Timestamp;
 use rollcall::{
-    domain::{FaceId, FaceSample, ModelId, Person, PersonId, Quality, Tenant, TenantId, TenantScope},
+    domain::{FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Tenant, TenantId, TenantScope},
     gallery::{Galleries, SearchRequest},
-    store::{ApiKey, Grant, Store, StoreOptions},
+    store::{ApiKey, Store, StoreOptions},
 };
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn print(what: &str, mut figures: Value) {
 async fn fill(store: &Store, rows: u64) {
     if store.tenant(&scope()).await.is_err() {
         let id: TenantId = "t".parse().unwrap();
-        let key = ApiKey { hash: [1; 32], grant: Grant::Tenant(id.clone()), created_at: Timestamp::UNIX_EPOCH };
+        let key = ApiKey::new([1; 32], Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
         let tenant = Tenant { id, name: "t".into(), created_at: Timestamp::UNIX_EPOCH };
         store.create_tenant(tenant, key).await.unwrap();
     }

@@ -19,14 +19,14 @@ use crate::{
     gallery::{
         Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
     },
-    http::{ApiState, Envelope, routes},
+    http::{ApiState, Envelope, TlsIdentity, routes},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
         ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
         ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
-    service::{Naming, Service, access, backup},
+    service::{Naming, Service, access::first_start, backup},
     store::{Store, StoreOptions},
     telemetry::Metrics,
     vision::decode::DecodeLimits,
@@ -60,7 +60,7 @@ impl App {
         let metrics = Metrics::new()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = open_store(&settings, &metrics)?;
-        access::first_start(&store, &settings.server.data, clock.now()).await?;
+        first_start::first_start(&store, &settings.server.data, clock.now()).await?;
         let networks = Arc::new(NetworkSlot::load(settings.models.folder(), settings.nn.precision)?);
         let naming = naming(&settings, networks.get().embedder.defaults());
         let model = networks.get().embedder.model_id().clone();
@@ -108,7 +108,8 @@ impl App {
             faults,
             options: Arc::new(options(&settings)),
         };
-        let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming);
+        let pipeline = Pipeline::start(tools, &supervisor);
+        let service = Service::new(pipeline, clock, naming, &settings.server.data, settings.access.lifetimes())?;
         Ok(Self { settings, service, supervisor, health, metrics, pool, gallery_keeper })
     }
 
@@ -128,17 +129,20 @@ impl App {
     /// drain time, and ends.
     ///
     /// # Errors
-    /// `Storage` if the address file cannot be written, `Internal` if the socket fails.
+    /// `Storage` if the address file cannot be written, `Internal` if the socket fails, `Invalid` `invalid_tls`.
     pub async fn serve(self, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
         let failed = |error: std::io::Error| Error::internal("the listening socket failed").with_source(error);
         let address = listener.local_addr().map_err(failed)?;
         let instance = new_instance()?;
+        let tls =
+            self.settings.server.tls().map(|(certificate, key)| TlsIdentity::read(certificate, key)).transpose()?;
         let state = ApiState {
             service: self.service.clone(),
             limits: self.settings.limits.clone(),
             health: self.health.clone(),
             supervisor: Arc::clone(&self.supervisor),
             metrics: self.metrics.clone(),
+            trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
             instance: instance.clone(),
         };
         let metrics = self.metrics.clone();
@@ -149,11 +153,15 @@ impl App {
         .workers(self.settings.server.http_threads.get())
         .shutdown_timeout(self.settings.server.drain_seconds)
         .h1_allow_half_closed(false)
-        .disable_signals()
-        .listen(listener)
-        .map_err(failed)?
-        .run();
-        let address_file = AddressFile::write(&self.settings.server.data, address, &instance)?;
+        .disable_signals();
+        let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
+        let server = match tls {
+            Some(tls) => server.listen_rustls_0_23(listener, tls.config),
+            None => server.listen(listener),
+        };
+        let server = server.map_err(failed)?.run();
+        let data = &self.settings.server.data;
+        let address_file = AddressFile::write(data, address, &instance, fingerprint.as_deref())?;
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         let handle = server.handle();
         let health = self.health.clone();
@@ -269,15 +277,16 @@ fn new_instance() -> Result<Arc<str>> {
     Ok(hex::encode(bytes).into())
 }
 
-/// Where the command line finds the running server: its address, then its instance, a line each; removed at a clean
-/// stop. After a crash it stays, and anybody may listen at its address: whoever does not answer with the instance is no
+/// Where the command line finds the running server: its address, its instance, and the SHA-256 of its certificate if it
+/// speaks HTTPS, a line each; removed at a clean stop. After a crash it stays, and anybody may listen at its address: whoever does not answer with the instance is no
 /// server of this folder and gets no key.
 struct AddressFile(PathBuf);
 
 impl AddressFile {
-    fn write(data: &Path, address: SocketAddr, instance: &str) -> Result<Self> {
+    fn write(data: &Path, address: SocketAddr, instance: &str, fingerprint: Option<&str>) -> Result<Self> {
         let path = address_path(data);
-        fs::write(&path, format!("{address}\n{instance}\n"))
+        let certificate = fingerprint.map(|fingerprint| format!("{fingerprint}\n")).unwrap_or_default();
+        fs::write(&path, format!("{address}\n{instance}\n{certificate}"))
             .map_err(|error| Error::storage(format!("cannot write {}", path.display())).with_source(error))?;
         Ok(Self(path))
     }

@@ -1,7 +1,7 @@
 //! Settings: defaults < file < environment < flags. Unknown keys are refused; everything is checked once, here.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat};
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     error::{Error, Result},
     gallery::GraphOptions,
     nn::Precision,
+    service::access::Lifetimes,
 };
 
 /// The defaults, with every key commented; also the documentation of the keys.
@@ -27,6 +29,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 #[expect(missing_docs, reason = "config/default.toml documents each key beside its default")]
 pub struct Settings {
     pub server: Server,
+    pub access: Access,
     pub limits: Limits,
     pub pipeline: Pipeline,
     pub detect: Detect,
@@ -52,7 +55,19 @@ macro_rules! section {
 
 section!(
     /// The listening side.
-    Server { address: SocketAddr, data: PathBuf, http_threads: NonZeroUsize, drain_seconds: u64, }
+    Server {
+        address: SocketAddr,
+        data: PathBuf,
+        http_threads: NonZeroUsize,
+        drain_seconds: u64,
+        trusted_proxies: Networks,
+        tls_certificate: PathBuf,
+        tls_key: PathBuf,
+    }
+);
+section!(
+    /// Logins.
+    Access { token_minutes: u64, session_days: u64, }
 );
 section!(
     /// What a client may send.
@@ -132,6 +147,24 @@ section!(
     Log { filter: String, format: LogFormat, }
 );
 
+/// Networks in CIDR notation, separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Networks(pub Vec<IpNet>);
+
+impl TryFrom<String> for Networks {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let read = |text: &str| {
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.map_err(|_| format!("{text:?} is no network such as 10.0.0.0/8"))
+        };
+        texts.map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,6 +173,24 @@ pub enum LogFormat {
     Text,
     /// One object a line.
     Json,
+}
+
+impl Server {
+    /// The files of the certificate and its key, where the server speaks HTTPS.
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        let is_set = !self.tls_certificate.as_os_str().is_empty();
+        is_set.then_some((self.tls_certificate.as_path(), self.tls_key.as_path()))
+    }
+}
+
+impl Access {
+    /// As the use cases take them.
+    pub fn lifetimes(&self) -> Lifetimes {
+        Lifetimes {
+            token: Duration::from_secs(60 * self.token_minutes),
+            session: Duration::from_secs(24 * 60 * 60 * self.session_days),
+        }
+    }
 }
 
 impl Tenants {
@@ -217,6 +268,12 @@ impl Settings {
                 "gallery.hnsw.ef_construction is between 16 and 2000",
             ),
             ((1..=10_000).contains(&self.gallery.hnsw.ef_search), "gallery.hnsw.ef_search is between 1 and 10000"),
+            (
+                self.server.tls_certificate.as_os_str().is_empty() == self.server.tls_key.as_os_str().is_empty(),
+                "server.tls_certificate and server.tls_key are set together or not at all",
+            ),
+            ((1..=1440).contains(&self.access.token_minutes), "access.token_minutes is between 1 and 1440"),
+            ((1..=3650).contains(&self.access.session_days), "access.session_days is between 1 and 3650"),
             (self.limits.request_images >= 1, "limits.request_images is at least 1"),
             (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
@@ -285,6 +342,9 @@ mod tests {
             ("[matching]\nmargin = 7", "matching"),
             ("[limits]\nbody_bytes = 900_000_000", "budget_bytes"),
             ("[log]\nformat = 'xml'", "xml"),
+            ("[server]\ntrusted_proxies = '10.0.0.0/8, proxy.example'", "proxy.example"),
+            ("[server]\ntls_key = 'key.pem'", "server.tls_certificate"),
+            ("[access]\ntoken_minutes = 0", "access.token_minutes"),
         ] {
             let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
             assert!(error.to_string().contains(named), "{content}: {error}");

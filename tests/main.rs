@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test may fail the test")]
 
+mod access;
 mod attendance;
 #[cfg(feature = "failpoints")]
 mod backpressure;
@@ -12,12 +13,15 @@ mod durability;
 mod enrolment;
 mod enrolment_rules;
 mod gallery;
+mod isolation;
 mod maintenance;
 mod openapi;
 mod recognition;
+mod roles;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;
 #[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "the tests with planted faults use the rest"))]
 mod support;
 mod tenants;
+mod tls;

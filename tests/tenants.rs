@@ -33,7 +33,7 @@ async fn the_operators_key_makes_tenants_and_opens_none() {
 }
 
 #[tokio::test]
-async fn another_tenants_ids_are_404_on_every_route_and_verb() {
+async fn another_tenants_ids_beside_ones_own_are_404() {
     let server = TestServer::start().await;
     let (owner, other) = (&server.api, server.tenant("other").await);
     owner.group("g").await;
@@ -41,32 +41,16 @@ async fn another_tenants_ids_are_404_on_every_route_and_verb() {
     owner.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
     let face = person["faces"][0]["id"].as_str().unwrap();
     let record = owner.records("g", "").await[0]["id"].as_str().unwrap().to_owned();
-    // The other tenant has a group and a person of its own, so that paths with two ids can mix them.
+    // Paths with two ids can mix them; whole paths of another tenant's are tried by tests/isolation.rs.
     other.group("mine").await;
     other.enrol("me", &["mine"], "biden").await;
     let photo = portrait("obama2");
-    let patch = json!({ "name": "stolen" });
     let attempts = [
-        other.get("/api/v1/groups/g").await,
-        other.send(Method::PATCH, "/api/v1/groups/g", &patch).await,
-        other.delete("/api/v1/groups/g").await,
         other.send(Method::PUT, "/api/v1/groups/g/people/me", &json!({})).await,
         other.send(Method::PUT, "/api/v1/groups/mine/people/p", &json!({})).await,
-        other.send(Method::PUT, "/api/v1/groups/g/people/p", &json!({})).await,
-        other.delete("/api/v1/groups/g/people/p").await,
-        other.recognize("g", &[], &[&photo]).await,
-        other.get("/api/v1/groups/g/attendance").await,
-        other.delete(&format!("/api/v1/groups/g/attendance/{record}")).await,
         other.delete(&format!("/api/v1/groups/mine/attendance/{record}")).await,
-        other.get("/api/v1/people/p").await,
-        other.send(Method::PATCH, "/api/v1/people/p", &patch).await,
         other.send(Method::PATCH, "/api/v1/people/me", &json!({ "groups": ["g"] })).await,
-        other.delete("/api/v1/people/p").await,
-        other.put_form("/api/v1/people/p/faces", form(&[("faces", "clear")], &[&photo])).await,
-        other.post_form("/api/v1/people/p/faces", form(&[("faces", "clear")], &[&photo])).await,
-        other.delete(&format!("/api/v1/people/p/faces/{face}")).await,
         other.delete(&format!("/api/v1/people/me/faces/{face}")).await,
-        other.post_form("/api/v1/people/p/verify", form(&[], &[&photo])).await,
         other.post_form("/api/v1/people", form(&[("name", "x"), ("groups", "g")], &[&photo])).await,
     ];
     for (number, answer) in attempts.iter().enumerate() {

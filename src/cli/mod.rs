@@ -11,6 +11,7 @@ mod models;
 mod recognize;
 mod restore;
 mod serve;
+mod user;
 
 use std::{
     fmt::Display,
@@ -26,7 +27,7 @@ use crate::{
     config::Settings,
     domain::TenantId,
     error::{Error, Result},
-    service::access::{DEFAULT_TENANT, operator_key_path, tenant_key_path},
+    service::access::first_start::{DEFAULT_TENANT, operator_key_path, tenant_key_path},
 };
 
 /// Self-hosted attendance: one classroom photo in, the whole class out.
@@ -108,6 +109,10 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
+    /// Makes and lists those who log in.
+    User(user::UserArgs),
+    /// Looks after what signs their tokens.
+    Keys(user::KeysArgs),
     /// Measures accuracy and speed; prints one JSON object a line.
     Bench(bench::BenchArgs),
     /// Looks after what searches go by.
@@ -127,6 +132,8 @@ impl Cli {
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
+            Command::User(args) => user::run(&common, &args),
+            Command::Keys(args) => user::run_keys(&common, &args),
             Command::Bench(args) => bench::run(&common, &args),
             Command::Gallery(args) => gallery::run(&common, &args),
             Command::Models(args) => models::run(&args),

@@ -100,6 +100,10 @@ client_id!(
     /// A student or a user.
     PersonId
 );
+client_id!(
+    /// Somebody who logs in; unique in their tenant.
+    UserId
+);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -149,6 +153,14 @@ uuid_id!(
 uuid_id!(
     /// One attendance record.
     RecordId
+);
+uuid_id!(
+    /// One API key; says nothing of its secret.
+    KeyId
+);
+uuid_id!(
+    /// One login.
+    SessionId
 );
 
 #[cfg(test)]

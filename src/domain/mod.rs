@@ -1,5 +1,6 @@
 //! Plain types and the attendance rules: no I/O, no clock, no locks.
 
+pub mod access;
 pub mod attendance;
 pub mod enrolment;
 pub mod face;
@@ -10,12 +11,13 @@ pub mod matching;
 pub mod person;
 pub mod tenant;
 
+pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, PersonId, RecordId, TenantId};
+pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use person::Person;
 pub use tenant::{Amounts, Tenant, TenantScope, TenantSettings};

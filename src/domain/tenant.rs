@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId};
+use super::{access::Actor, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,17 +55,29 @@ impl TenantSettings {
 }
 
 /// The right to act inside one tenant. Every function that touches a tenant's data takes one, so a caller
-/// that forgot to ask for it does not compile.
+/// that forgot to ask for it does not compile. It also says whose act it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantScope {
     tenant: TenantId,
+    actor: Actor,
 }
 
 impl TenantScope {
     /// Grants the right. To be called only where a key has been checked, or on the machine itself by the
     /// command line, which can read the data folder anyway.
     pub fn granted(tenant: TenantId) -> Self {
-        Self { tenant }
+        Self { tenant, actor: Actor::Machine }
+    }
+
+    /// The same right, used by `actor`.
+    #[must_use]
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+
+    /// Whose act it is.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Whose data it opens.

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    auth::Caller,
+    auth::{CorrectAttendance, Granted, ReadAttendance},
     error::{ApiError, ErrorBody},
     get_or_head, resource,
 };
@@ -41,7 +41,7 @@ pub(super) struct Day {
 /// Lists who was marked present on a day.
 pub(super) async fn list(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ReadAttendance>,
     group: Path<String>,
     day: Query<Day>,
 ) -> Result<Json<AttendanceView>, ApiError> {
@@ -54,7 +54,7 @@ pub(super) async fn list(
 /// Undoes a mark; the person can be marked again.
 pub(super) async fn undo(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.undo_mark(&caller.0, &path.0.parse()?, path.1.parse()?).await?;

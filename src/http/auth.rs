@@ -1,42 +1,96 @@
-//! Who asks: a key becomes a scope, and handlers take the scope as an argument.
+//! Who asks, and whether they may: a key or a token becomes a scope, and handlers take the scope as an argument.
+//!
+//! A handler says what it does by the type of that argument, e.g. [`Granted<ReadPeople>`]: without one it has no
+//! scope to call a use case with, so it does not compile.
 
 use std::{future::Future, pin::Pin};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web::Data};
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{Data, Path},
+};
+use serde::Deserialize;
 
-use super::{ApiState, error::ApiError};
+use super::{ApiState, address::client_address, error::ApiError};
 use crate::{
-    domain::TenantScope,
+    domain::{Access, GroupId, Permission, TenantScope},
     error::{Error, Result},
-    service::access::{OperatorScope, unauthenticated},
+    service::access::{OperatorScope, RealmScope, Scope, unauthenticated},
 };
 
-/// A handler with this argument serves one tenant.
-pub(super) struct Caller(pub(super) TenantScope);
+/// What a handler asks of its caller.
+pub(super) trait Permit: 'static {
+    /// What its caller must be permitted.
+    const PERMISSION: Permission;
+    /// What it works with.
+    type Scope: Scope;
+}
 
-/// A handler with this argument serves the operator.
-pub(super) struct Operator(pub(super) OperatorScope);
+macro_rules! permits {
+    ($($permission:ident => $scope:ty,)*) => {$(
+        #[doc = concat!("See [`Permission::", stringify!($permission), "`].")]
+        pub(super) struct $permission;
 
-type Extraction<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
+        impl Permit for $permission {
+            const PERMISSION: Permission = Permission::$permission;
+            type Scope = $scope;
+        }
+    )*};
+}
 
-impl FromRequest for Caller {
+permits! {
+    Operate => OperatorScope,
+    ManageAccess => RealmScope,
+    OwnAccount => Access,
+    ReadPeople => TenantScope,
+    ManagePeople => TenantScope,
+    ListGroups => Access,
+    ReadGroup => TenantScope,
+    ManageGroups => TenantScope,
+    Recognise => Access,
+    ReadAttendance => TenantScope,
+    CorrectAttendance => TenantScope,
+    Identify => TenantScope,
+    ReadReports => TenantScope,
+    MaintainGallery => TenantScope,
+}
+
+/// A handler with this argument serves callers who are permitted `P`.
+pub(super) struct Granted<P: Permit>(pub(super) P::Scope);
+
+impl<P: Permit> FromRequest for Granted<P> {
     type Error = ApiError;
-    type Future = Extraction<Self>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let (state, key) = (state(request), key(request));
-        Box::pin(async move { Ok(Self(state?.service.authenticate(&key?).await?)) })
+        let request = request.clone();
+        Box::pin(async move { Ok(Self(P::Scope::of(permitted::<P>(&request).await?)?)) })
     }
 }
 
-impl FromRequest for Operator {
-    type Error = ApiError;
-    type Future = Extraction<Self>;
+/// The group that a path names, if it names one.
+#[derive(Deserialize)]
+struct GroupInPath {
+    group: Option<String>,
+}
 
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let (state, key) = (state(request), key(request));
-        Box::pin(async move { Ok(Self(state?.service.authenticate_operator(&key?).await?)) })
-    }
+/// The caller's access, if it permits `P` on the group of the path.
+pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access> {
+    let access = authenticated(request).await?;
+    let path = Path::<GroupInPath>::extract(request).await;
+    let path = path.map_err(|_| Error::invalid("the path cannot be read").with_code("invalid_id"))?;
+    let group: Option<GroupId> = path.into_inner().group.as_deref().map(str::parse).transpose()?;
+    access.require(P::PERMISSION, group.as_ref())?;
+    Ok(access)
+}
+
+/// The caller's access, whatever it permits.
+pub(super) async fn authenticated(request: &HttpRequest) -> Result<Access> {
+    let state = state(request)?;
+    let from = client_address(request, &state.trusted_proxies);
+    state.service.authenticate(&credential(request)?, from).await
 }
 
 /// The server's state.
@@ -47,8 +101,8 @@ pub(super) fn state(request: &HttpRequest) -> Result<Data<ApiState>> {
         .ok_or_else(|| Error::internal("the server was built without its state"))
 }
 
-/// The key of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
-pub(super) fn key(request: &HttpRequest) -> Result<String> {
+/// The key or token of a request: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
+fn credential(request: &HttpRequest) -> Result<String> {
     let headers = request.headers();
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;

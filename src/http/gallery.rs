@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Json, ServiceConfig};
 
 use super::{
     ApiState,
-    auth::Caller,
+    auth::{Granted, MaintainGallery},
     error::{ApiError, ErrorBody},
     resource,
 };
@@ -19,7 +19,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// Looks for enrolled samples in every way that the gallery can be searched, a page at a time.
 pub(super) async fn check(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<MaintainGallery>,
     params: Json<GalleryCheckParams>,
 ) -> Result<Json<GalleryCheckPage>, ApiError> {
     Ok(Json(state.service.check_gallery(&caller.0, params.into_inner()).await?))

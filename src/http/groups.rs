@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    auth::Caller,
+    auth::{Granted, ListGroups, ManageGroups, ManagePeople, ReadGroup},
     error::{ApiError, ErrorBody},
     get_or_head, resource,
 };
@@ -65,7 +65,7 @@ impl Page {
 /// Makes a group.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManageGroups>,
     new: Json<NewGroup>,
 ) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Created().json(state.service.create_group(&caller.0, new.into_inner()).await?))
@@ -76,11 +76,11 @@ pub(super) async fn create(
 /// Lists groups by id.
 pub(super) async fn list(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ListGroups>,
     page: Query<Page>,
 ) -> Result<Json<GroupPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.groups(&caller.0, after.as_ref(), limit).await?))
+    Ok(Json(state.service.groups_for(&caller.0, after.as_ref(), limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
@@ -88,7 +88,7 @@ pub(super) async fn list(
 /// Shows a group and its roster.
 pub(super) async fn show(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ReadGroup>,
     group: Path<String>,
 ) -> Result<Json<GroupWithRoster>, ApiError> {
     Ok(Json(state.service.group(&caller.0, &group.parse()?).await?))
@@ -99,7 +99,7 @@ pub(super) async fn show(
 /// Changes a group's name or time zone.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManageGroups>,
     group: Path<String>,
     patch: Json<GroupPatch>,
 ) -> Result<Json<GroupView>, ApiError> {
@@ -111,7 +111,7 @@ pub(super) async fn update(
 /// Deletes a group with its roster and attendance; its people stay.
 pub(super) async fn delete(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManageGroups>,
     group: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.delete_group(&caller.0, &group.parse()?).await?;
@@ -124,7 +124,7 @@ pub(super) async fn delete(
 /// Puts a person on the roster.
 pub(super) async fn add_member(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.add_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
@@ -137,7 +137,7 @@ pub(super) async fn add_member(
 /// Takes a person off the roster.
 pub(super) async fn remove_member(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.remove_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;

@@ -6,7 +6,12 @@ use actix_web::{
     web::{self, Data, Json, ServiceConfig},
 };
 
-use super::{ApiState, auth::Operator, error::ApiError, resource};
+use super::{
+    ApiState,
+    auth::{Granted, Operate},
+    error::ApiError,
+    resource,
+};
 use crate::store::CheckReport;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -20,7 +25,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         (status = "4XX", body = super::error::ErrorBody)))]
 /// Copies everything on the server as of one moment (operator's key), for `rollcall restore`. Ends early if it fails:
 /// the file's own checksums tell a whole one.
-pub(super) async fn backup(state: Data<ApiState>, operator: Operator) -> Result<HttpResponse, ApiError> {
+pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
     let pieces = state.service.backup(&operator.0)?;
     Ok(HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(pieces))
 }
@@ -28,6 +33,6 @@ pub(super) async fn backup(state: Data<ApiState>, operator: Operator) -> Result<
 #[utoipa::path(get, path = "/api/v1/check", tag = "maintenance",
     responses((status = 200, body = CheckReport), (status = "4XX", body = super::error::ErrorBody)))]
 /// Reads everything on the server and says what is wrong (operator's key). Takes seconds for a million samples.
-pub(super) async fn check(state: Data<ApiState>, operator: Operator) -> Result<Json<CheckReport>, ApiError> {
+pub(super) async fn check(state: Data<ApiState>, operator: Granted<Operate>) -> Result<Json<CheckReport>, ApiError> {
     Ok(Json(state.service.check(&operator.0).await?))
 }

@@ -1,11 +1,14 @@
 //! The route map, and everything between a socket and a use case.
 
+mod account;
+mod address;
 mod attendance;
 mod auth;
 mod envelope;
 mod error;
 mod gallery;
 mod groups;
+mod keys;
 mod maintenance;
 mod openapi;
 mod ops;
@@ -13,7 +16,9 @@ mod people;
 mod recognition;
 mod reports;
 mod tenants;
+mod tls;
 mod upload;
+mod users;
 
 use std::sync::Arc;
 
@@ -21,9 +26,10 @@ use actix_web::{
     Resource, guard,
     web::{self, Data, ServiceConfig},
 };
+use ipnet::IpNet;
 
-pub use self::envelope::Envelope;
 use self::error::ApiError;
+pub use self::{envelope::Envelope, tls::TlsIdentity};
 use crate::{
     config::Limits,
     error::{Error, ErrorKind},
@@ -45,6 +51,8 @@ pub struct ApiState {
     pub supervisor: Arc<Supervisor>,
     /// Counts and seconds.
     pub metrics: Metrics,
+    /// The proxies whose word on a client's address is taken.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// This start of the server, as its address file names it.
     pub instance: Arc<str>,
 }
@@ -74,6 +82,9 @@ pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
 }
 
 fn api(config: &mut ServiceConfig) {
+    account::routes(config);
+    users::routes(config);
+    keys::routes(config);
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);

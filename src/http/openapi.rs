@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::{attendance, gallery, groups, maintenance, people, recognition, reports, tenants};
+use super::{account, attendance, gallery, groups, keys, maintenance, people, recognition, reports, tenants, users};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
@@ -23,6 +23,9 @@ use crate::service::{
 #[openapi(
     info(title = "rollcall", description = "Self-hosted attendance: one classroom photo in, the whole class out."),
     paths(
+        account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
+        users::create, users::list, users::show, users::update, users::delete,
+        keys::create, keys::list, keys::revoke,
         tenants::create, tenants::show, tenants::update,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,

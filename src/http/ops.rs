@@ -10,8 +10,15 @@ use serde_json::json;
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{ApiState, auth, error::ApiError, get_or_head, openapi::ApiDoc, resource};
-use crate::{error::ErrorKind, telemetry::Metrics};
+use super::{
+    ApiState,
+    auth::{self, Operate},
+    error::ApiError,
+    get_or_head,
+    openapi::ApiDoc,
+    resource,
+};
+use crate::{domain::Permission, telemetry::Metrics};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
@@ -55,7 +62,7 @@ struct MetricsWanted {
     tenants: bool,
 }
 
-/// Public on loopback; elsewhere, also behind a proxy on this machine, it takes a key: a tenant's or the operator's.
+/// Public on loopback; elsewhere, also behind a proxy on this machine, it takes an admin's or an operator's key.
 async fn metrics(
     request: HttpRequest,
     state: Data<ApiState>,
@@ -65,12 +72,10 @@ async fn metrics(
     let local = !proxied && request.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
     if !local && wanted.tenants {
         // One tenant's key does not show who the others are.
-        state.service.authenticate_operator(&auth::key(&request)?).await?;
+        auth::permitted::<Operate>(&request).await?;
     } else if !local {
-        match state.service.authenticate(&auth::key(&request)?).await {
-            Err(error) if error.kind() != ErrorKind::Forbidden => return Err(error.into()),
-            _ => {}
-        }
+        let access = auth::authenticated(&request).await?;
+        access.require(Permission::ManageAccess, None)?;
     }
     let tools = state.service.pipeline().tools();
     state.metrics.budget_bytes.set(tools.budget.used() as i64);

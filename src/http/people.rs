@@ -7,7 +7,7 @@ use actix_web::{
 
 use super::{
     ApiState,
-    auth::Caller,
+    auth::{Granted, Identify, ManagePeople, ReadPeople},
     error::{ApiError, ErrorBody},
     get_or_head,
     groups::Page,
@@ -44,7 +44,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     request_body(content((EnrolForm = "multipart/form-data"), (EnrolForm = "application/json"))),
     responses((status = 201, body = Enrolled), (status = "4XX", body = ErrorBody)))]
 /// Enrols a person from 1–20 images. Partial success: images that cannot be used are listed with reasons.
-pub(super) async fn enrol(state: Data<ApiState>, upload: Upload<NewPerson>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn enrol(
+    state: Data<ApiState>,
+    upload: Upload<NewPerson, ManagePeople>,
+) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
     Ok(HttpResponse::Created().json(state.service.enrol(&scope, params, images).await?))
 }
@@ -54,7 +57,7 @@ pub(super) async fn enrol(state: Data<ApiState>, upload: Upload<NewPerson>) -> R
 /// Lists people by id.
 pub(super) async fn list(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ReadPeople>,
     page: Query<Page>,
 ) -> Result<Json<PersonPage>, ApiError> {
     let (after, limit) = page.parse()?;
@@ -66,7 +69,7 @@ pub(super) async fn list(
 /// Shows a person.
 pub(super) async fn show(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ReadPeople>,
     person: Path<String>,
 ) -> Result<Json<PersonView>, ApiError> {
     Ok(Json(state.service.person(&caller.0, &person.parse()?).await?))
@@ -77,7 +80,7 @@ pub(super) async fn show(
 /// Changes a person's name or groups.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManagePeople>,
     person: Path<String>,
     patch: Json<PersonPatch>,
 ) -> Result<Json<PersonView>, ApiError> {
@@ -89,7 +92,7 @@ pub(super) async fn update(
 /// Erases a person: samples, memberships and attendance.
 pub(super) async fn delete(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.delete_person(&caller.0, &person.parse()?).await?;
@@ -103,7 +106,7 @@ pub(super) async fn delete(
 pub(super) async fn replace_faces(
     state: Data<ApiState>,
     person: Path<String>,
-    upload: Upload<MoreFaces>,
+    upload: Upload<MoreFaces, ManagePeople>,
 ) -> Result<Json<Enrolled>, ApiError> {
     let Upload { scope, images, params } = upload;
     Ok(Json(state.service.replace_faces(&scope, &person.parse()?, params, images).await?))
@@ -116,7 +119,7 @@ pub(super) async fn replace_faces(
 pub(super) async fn add_faces(
     state: Data<ApiState>,
     person: Path<String>,
-    upload: Upload<MoreFaces>,
+    upload: Upload<MoreFaces, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
     let added = state.service.add_faces(&scope, &person.parse()?, params, images).await?;
@@ -129,7 +132,7 @@ pub(super) async fn add_faces(
 /// Deletes one sample of a person.
 pub(super) async fn delete_face(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.delete_face(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
@@ -143,7 +146,7 @@ pub(super) async fn delete_face(
 pub(super) async fn verify(
     state: Data<ApiState>,
     person: Path<String>,
-    upload: Upload<VerifyParams>,
+    upload: Upload<VerifyParams, Identify>,
 ) -> Result<Json<Verification>, ApiError> {
     let Upload { scope, images, params } = upload;
     Ok(Json(state.service.verify(&scope, &person.parse()?, &params, images).await?))

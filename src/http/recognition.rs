@@ -4,6 +4,7 @@ use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 
 use super::{
     ApiState,
+    auth::{Identify, Recognise},
     error::{ApiError, ErrorBody},
     openapi::{CompareForm, IdentifyForm, ImagesForm, RecognizeForm},
     resource,
@@ -30,14 +31,14 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     params(("group" = GroupId, Path)),
     request_body(content((RecognizeForm = "multipart/form-data"), (RecognizeForm = "application/json"))),
     responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
-/// Recognises a group in 1–20 photos, and marks it present.
+/// Recognises a group in 1–20 photos, and marks it present. A kiosk is told only who was marked.
 pub(super) async fn recognize(
     state: Data<ApiState>,
     group: Path<String>,
-    upload: Upload<RecognizeParams>,
+    upload: Upload<RecognizeParams, Recognise>,
 ) -> Result<Json<Recognition>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.recognize(&scope, &group.parse()?, images, &params).await?))
+    Ok(Json(state.service.recognize_as(&scope, &group.parse()?, images, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",
@@ -46,7 +47,7 @@ pub(super) async fn recognize(
 /// Looks the faces of 1–20 photos up in the whole gallery; marks nobody.
 pub(super) async fn identify(
     state: Data<ApiState>,
-    upload: Upload<IdentifyParams>,
+    upload: Upload<IdentifyParams, Identify>,
 ) -> Result<Json<Recognition>, ApiError> {
     let Upload { scope, images, params } = upload;
     Ok(Json(state.service.identify(&scope, images, &params).await?))
@@ -58,7 +59,7 @@ pub(super) async fn identify(
 /// Compares the faces of two images: raw cosine.
 pub(super) async fn compare(
     state: Data<ApiState>,
-    upload: Upload<CompareParams>,
+    upload: Upload<CompareParams, Identify>,
 ) -> Result<Json<Comparison>, ApiError> {
     let Upload { scope, images, params } = upload;
     Ok(Json(state.service.compare(&scope, params.faces, images).await?))
@@ -68,7 +69,10 @@ pub(super) async fn compare(
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
     responses((status = 200, body = Detections), (status = "4XX", body = ErrorBody)))]
 /// Finds the faces of 1–20 photos.
-pub(super) async fn detect(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Detections>, ApiError> {
+pub(super) async fn detect(
+    state: Data<ApiState>,
+    upload: Upload<NoParams, Identify>,
+) -> Result<Json<Detections>, ApiError> {
     Ok(Json(state.service.detect(&upload.scope, upload.images).await?))
 }
 
@@ -76,6 +80,9 @@ pub(super) async fn detect(state: Data<ApiState>, upload: Upload<NoParams>) -> R
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
     responses((status = 200, body = Embeddings), (status = "4XX", body = ErrorBody)))]
 /// Turns the faces of 1–20 photos into unit vectors.
-pub(super) async fn embeddings(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Embeddings>, ApiError> {
+pub(super) async fn embeddings(
+    state: Data<ApiState>,
+    upload: Upload<NoParams, Identify>,
+) -> Result<Json<Embeddings>, ApiError> {
     Ok(Json(state.service.embeddings(&upload.scope, upload.images).await?))
 }

@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    auth::Caller,
+    auth::{Granted, ReadReports},
     error::{ApiError, ErrorBody},
     get_or_head, resource,
 };
@@ -38,7 +38,7 @@ pub(super) struct DuplicatesQuery {
 /// Takes seconds for 10 000 samples; a page of a large tenant ends after about a minute and is gone on with by `after`.
 pub(super) async fn duplicates(
     state: Data<ApiState>,
-    caller: Caller,
+    caller: Granted<ReadReports>,
     query: Query<DuplicatesQuery>,
 ) -> Result<Json<DuplicatesPage>, ApiError> {
     let DuplicatesQuery { threshold, after, limit } = query.into_inner();

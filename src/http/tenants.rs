@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{
     ApiState,
-    auth::Operator,
+    auth::{Granted, Operate},
     error::{ApiError, ErrorBody},
     get_or_head, resource,
 };
@@ -54,7 +54,7 @@ pub(super) struct TenantWithKey {
 /// Makes a tenant and its key (operator's key).
 pub(super) async fn create(
     state: Data<ApiState>,
-    operator: Operator,
+    operator: Granted<Operate>,
     new: Json<NewTenant>,
 ) -> Result<HttpResponse, ApiError> {
     let NewTenant { id, name } = new.into_inner();
@@ -72,7 +72,7 @@ pub(super) async fn create(
 /// Shows a tenant with its limits and what it has (operator's key).
 pub(super) async fn show(
     state: Data<ApiState>,
-    operator: Operator,
+    operator: Granted<Operate>,
     tenant: Path<String>,
 ) -> Result<Json<TenantView>, ApiError> {
     Ok(Json(state.service.tenant(&operator.0, &tenant.parse()?).await?))
@@ -83,7 +83,7 @@ pub(super) async fn show(
 /// Changes a tenant's name, limits or way of searching (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,
-    operator: Operator,
+    operator: Granted<Operate>,
     tenant: Path<String>,
     patch: Json<TenantPatch>,
 ) -> Result<Json<TenantView>, ApiError> {

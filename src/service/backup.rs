@@ -14,7 +14,7 @@ use tokio::{io::AsyncWriteExt, task::spawn_blocking, time::sleep};
 
 use super::{
     Service,
-    access::{self, OperatorScope},
+    access::{OperatorScope, first_start},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -109,7 +109,7 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
     })
     .await?;
     let store = open_when_free(&unfinished).await?;
-    access::complete_key_files(&store, data, now).await?;
+    first_start::complete_key_files(&store, data, now).await?;
     let data = data.to_owned();
     in_background(move || {
         // Waits for the store's threads, which hold its lock.

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
-    domain::{Group, GroupId, PersonId, TenantScope, group::checked_time_zone, ids::checked_name},
-    error::Result,
+    domain::{Access, Group, GroupId, PersonId, TenantScope, group::checked_time_zone, ids::checked_name},
+    error::{ErrorKind, Result},
     store::GroupChange,
 };
 
@@ -95,6 +95,27 @@ impl Service {
         groups.truncate(limit);
         let next = groups.last().filter(|_| more).map(|group| group.id.clone());
         Ok(GroupPage { groups: groups.into_iter().map(Into::into).collect(), next })
+    }
+
+    /// The same, of the groups that `access` reaches.
+    ///
+    /// # Errors
+    /// `Forbidden` for an access to no tenant.
+    pub async fn groups_for(&self, access: &Access, after: Option<&GroupId>, limit: usize) -> Result<GroupPage> {
+        let scope = access.tenant_scope()?;
+        let Some(own) = access.groups() else { return self.groups(&scope, after, limit).await };
+        let mut ids = own.iter().filter(|id| after.is_none_or(|after| *id > after));
+        let mut groups: Vec<GroupView> = Vec::new();
+        for id in ids.by_ref().take(limit) {
+            match self.store.group(&scope, id).await {
+                Ok(group) => groups.push(group.into()),
+                // Deleted just now.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let next = groups.last().filter(|_| ids.next().is_some()).map(|group| group.id.clone());
+        Ok(GroupPage { groups, next })
     }
 
     /// One group and its roster.

@@ -15,9 +15,12 @@ pub mod recognise;
 pub mod tenants;
 pub mod view;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use self::duplicates::TenantTurns;
+use self::{
+    access::{Gate, Lifetimes},
+    duplicates::TenantTurns,
+};
 use crate::{
     domain::{NamingRules, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
@@ -40,6 +43,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     naming: Naming,
     tenant_turns: TenantTurns,
+    gate: Arc<Gate>,
 }
 
 /// The rules of naming that apply where a request sets none.
@@ -79,10 +83,20 @@ impl RuleChanges {
 }
 
 impl Service {
-    /// The use cases over these parts.
-    pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, naming: Naming) -> Self {
+    /// The use cases over these parts, with the secrets of the folder `data`.
+    ///
+    /// # Errors
+    /// `Storage` if the keys of the access tokens cannot be read or made.
+    pub fn new(
+        pipeline: Pipeline,
+        clock: Arc<dyn Clock>,
+        naming: Naming,
+        data: &Path,
+        lifetimes: Lifetimes,
+    ) -> Result<Self> {
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
-        Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default() }
+        let gate = Gate::open(data, lifetimes, clock.now())?;
+        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default(), gate })
     }
 
     /// The pipeline that serves them.

@@ -19,8 +19,8 @@ use super::{
     wanted,
 };
 use crate::{
-    domain::{GroupId, HeadPose, Mark, PersonId, TenantScope, UnknownReason, attendance::LivenessPolicy},
-    error::{Error, Result},
+    domain::{Access, GroupId, HeadPose, Mark, PersonId, Role, TenantScope, UnknownReason, attendance::LivenessPolicy},
+    error::{Error, ErrorKind, Result},
     gallery::Effort,
     pipeline::{
         messages::{EncodedImage, OutcomeFace, PhotoFailure, PhotoOutcome, PhotoReply},
@@ -79,6 +79,18 @@ pub struct RecognizeParams {
     pub explain: Option<bool>,
     /// How urgent it is; interactive if missing.
     pub class: Option<RequestClass>,
+}
+
+impl RecognizeParams {
+    /// Errors: `Forbidden` where it would show more than a mark, or name people by other rules than the server's.
+    fn require_plain(&self) -> Result<()> {
+        let shows = [self.annotate, self.explain, self.pose].contains(&Some(true));
+        if self.mark == Some(false) || self.threshold.is_some() || self.margin.is_some() || shows {
+            let message = "a kiosk may set at, liveness and class alone";
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        Ok(())
+    }
 }
 
 /// How urgent a recognition is.
@@ -243,6 +255,18 @@ pub struct Recognition {
     pub timings_ms: TimingsView,
 }
 
+impl Recognition {
+    /// What a kiosk shows: who was marked, now or before, and which photos were of no use. No faces, no absent people.
+    fn who_was_marked(mut self) -> Self {
+        self.present.retain(|present| matches!(present.attendance, Mark::Marked | Mark::AlreadyMarked));
+        self.not_seen.clear();
+        for photo in &mut self.photos {
+            photo.faces.clear();
+        }
+        self
+    }
+}
+
 impl Service {
     /// Recognises a group in photos, and marks it present.
     ///
@@ -282,6 +306,25 @@ impl Service {
         };
         let date = wanted.mark.as_ref().map(|marking| marking.date);
         self.recognition(scope, images, wanted, &roster, date).await
+    }
+
+    /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked.
+    ///
+    /// # Errors
+    /// As for [`Self::recognize`]; `Forbidden` where a kiosk asks for more than to mark.
+    pub async fn recognize_as(
+        &self,
+        access: &Access,
+        group: &GroupId,
+        images: Vec<EncodedImage>,
+        params: &RecognizeParams,
+    ) -> Result<Recognition> {
+        let scope = access.tenant_scope()?;
+        if access.grant().role != Role::Kiosk {
+            return self.recognize(&scope, group, images, params).await;
+        }
+        params.require_plain()?;
+        Ok(self.recognize(&scope, group, images, params).await?.who_was_marked())
     }
 
     /// Looks faces up in the whole gallery; marks nobody.

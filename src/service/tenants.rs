@@ -4,13 +4,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, access::OperatorScope};
+use super::{
+    Service,
+    access::{
+        OperatorScope,
+        first_start::{FIRST_KEY, OPERATOR},
+        keys::SecretKey,
+    },
+};
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, QualityGate, Tenant, TenantId, TenantScope,
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, QualityGate, Tenant, TenantId, TenantScope,
         TenantSettings, attendance::LivenessPolicy, ids::checked_name,
     },
-    error::Result,
+    error::{Error, Result},
 };
 
 /// A tenant, as the operator sees it.
@@ -89,6 +96,30 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Opt
 }
 
 impl Service {
+    /// Makes a tenant and its first key, which may do everything in it.
+    ///
+    /// # Errors
+    /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`.
+    pub async fn create_tenant(
+        &self,
+        _operator: &OperatorScope,
+        id: Option<TenantId>,
+        name: &str,
+    ) -> Result<(Tenant, SecretKey)> {
+        if id.as_ref().is_some_and(|id| id.as_str() == OPERATOR) {
+            return Err(Error::invalid("a tenant cannot have the id operator").with_code("invalid_id"));
+        }
+        let tenant = Tenant {
+            id: id.unwrap_or_else(TenantId::generate),
+            name: checked_name(name)?,
+            created_at: self.clock.now(),
+        };
+        let key = SecretKey::generate()?;
+        let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.id.clone()), tenant.created_at);
+        self.store.create_tenant(tenant.clone(), stored).await?;
+        Ok((tenant, key))
+    }
+
     /// A tenant.
     ///
     /// # Errors

@@ -1,64 +1,153 @@
-//! What API keys open. A key is 256 random bits, so its plain SHA-256 is all that is kept: there is nothing to guess
-//! that a slow hash would protect.
+//! API keys. A key is 256 random bits, so its plain SHA-256 is all that is kept: there is nothing to guess that a slow
+//! hash would protect.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, codec::Record, db::Read, keys, tenants::require_tenant, transaction::Transaction};
-use crate::{domain::TenantId, error::Result};
+use super::{
+    Store, codec::Record, db::Read, groups::require_group, keys, tenants::require_tenant, transaction::Transaction,
+};
+use crate::{
+    domain::{Grant, GroupId, KeyId, Realm, TenantId},
+    error::{Error, ErrorKind, Result},
+};
 
-/// What a key opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Grant {
-    /// The server: tenants and their keys.
-    Operator,
-    /// One tenant's data.
-    Tenant(TenantId),
-}
+/// The most keys of a realm.
+const MAX_KEYS: usize = 10_000;
+/// Uses that follow each other so closely are noted once: a write costs more than the request that it notes.
+const USE_NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
+    /// Names it without giving it away.
+    pub id: KeyId,
     /// SHA-256 of the key.
     pub hash: [u8; 32],
+    /// How its text begins, for people to tell it from others.
+    pub prefix: String,
+    /// What it is for, in words.
+    pub name: String,
     /// What it opens.
     pub grant: Grant,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// One without a name, that never ends and was not used.
+    pub fn new(hash: [u8; 32], grant: Grant, created_at: Timestamp) -> Self {
+        let (prefix, name) = (String::new(), String::new());
+        Self { id: KeyId::generate(), hash, prefix, name, grant, created_at, expires_at: None, last_used_at: None }
+    }
 }
 
 impl Record for ApiKey {
     const KIND: u8 = 2;
+    const VERSION: u8 = 2;
+}
+
+/// Where a key is, by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeyPlace {
+    pub(super) hash: [u8; 32],
+}
+
+impl Record for KeyPlace {
+    const KIND: u8 = 40;
 }
 
 impl Store {
-    /// Adds a key. Errors: `NotFound` `tenant_not_found` for a key to a tenant that does not exist.
+    /// Adds a key. Errors: `NotFound` `tenant_not_found` or `group_not_found` for a key to what does not exist,
+    /// `Conflict` `limit_reached`.
     pub async fn put_api_key(&self, key: ApiKey) -> Result<()> {
         self.write(move |transaction| put(transaction, &key)).await
     }
 
-    /// What the key with this SHA-256 opens.
-    pub async fn find_api_key(&self, hash: [u8; 32]) -> Result<Option<Grant>> {
-        self.read(move |view| Ok(view.get::<ApiKey>(&keys::api_key(&hash))?.map(|key| key.grant))).await
+    /// The key with this SHA-256.
+    pub async fn find_api_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
+        self.read(move |view| view.get(&keys::api_key(&hash))).await
     }
 
-    /// Whether the server has an operator.
-    pub async fn has_operator_key(&self) -> Result<bool> {
-        self.read(|view| {
-            for key in view.scan::<ApiKey>(&keys::api_keys(), None) {
-                if key?.grant == Grant::Operator {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
+    /// Notes that a key is used, once a minute.
+    pub async fn note_use(&self, key: &ApiKey, now: Timestamp) -> Result<()> {
+        let is_due = move |last: Option<Timestamp>| last.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY);
+        if !is_due(key.last_used_at) {
+            return Ok(());
+        }
+        let at = keys::api_key(&key.hash);
+        self.write(move |transaction| match transaction.get::<ApiKey>(&at)? {
+            Some(key) if is_due(key.last_used_at) => transaction.put(at, &ApiKey { last_used_at: Some(now), ..key }),
+            _ => Ok(()),
         })
         .await
     }
+
+    /// At most `limit` keys of a realm that were made after `after`, in the order of their making.
+    pub async fn api_keys(&self, realm: &Realm, after: Option<KeyId>, limit: usize) -> Result<Vec<ApiKey>> {
+        let (prefix, after) = (keys::key_places(realm), after.map(|key| keys::key_place(realm, key)));
+        self.read(move |view| {
+            let places = view.scan::<KeyPlace>(&prefix, after.as_deref()).take(limit);
+            places.map(|place| view.get(&keys::api_key(&place?.hash))?.ok_or_else(key_not_found)).collect()
+        })
+        .await
+    }
+
+    /// Removes a key: it opens nothing from now on. Errors: `NotFound` `key_not_found`.
+    pub async fn delete_api_key(&self, realm: &Realm, key: KeyId) -> Result<()> {
+        let at = keys::key_place(realm, key);
+        self.write(move |transaction| {
+            let place: KeyPlace = transaction.get(&at)?.ok_or_else(key_not_found)?;
+            transaction.remove(keys::api_key(&place.hash));
+            transaction.remove(at);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether the server has an operator's key.
+    pub async fn has_operator_key(&self) -> Result<bool> {
+        self.read(|view| Ok(view.scan_keys(&keys::key_places(&Realm::Server)).next().transpose()?.is_some())).await
+    }
+}
+
+fn key_not_found() -> Error {
+    Error::not_found("there is no such key").with_code("key_not_found")
 }
 
 pub(super) fn put(transaction: &mut Transaction<'_>, key: &ApiKey) -> Result<()> {
-    if let Grant::Tenant(tenant) = &key.grant {
-        require_tenant(transaction, tenant)?;
+    require_reach(transaction, &key.grant)?;
+    if transaction.scan_keys(&keys::key_places(&key.grant.realm)).take(MAX_KEYS).count() == MAX_KEYS {
+        let message = format!("there are {MAX_KEYS} keys already: revoke some first");
+        return Err(Error::new(ErrorKind::Conflict, message).with_code("limit_reached"));
     }
+    transaction.put(keys::key_place(&key.grant.realm, key.id), &KeyPlace { hash: key.hash })?;
     transaction.put(keys::api_key(&key.hash), key)
+}
+
+/// Errors unless the tenant and the groups of a grant exist.
+pub(super) fn require_reach(transaction: &Transaction<'_>, grant: &Grant) -> Result<()> {
+    if let Realm::Tenant(tenant) = &grant.realm {
+        require_tenant(transaction, tenant)?;
+        grant.groups.iter().try_for_each(|group| require_group(transaction, tenant, group))?;
+    }
+    Ok(())
+}
+
+/// Takes a group that goes away from the keys that are for it: a later group of the same id is another.
+pub(super) fn forget_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+    let prefix = keys::key_places(&Realm::Tenant(tenant.clone()));
+    let places: Vec<KeyPlace> = transaction.scan(&prefix, None).collect::<Result<_>>()?;
+    for KeyPlace { hash } in places {
+        let at = keys::api_key(&hash);
+        if let Some(mut key) = transaction.get::<ApiKey>(&at)?.filter(|key| key.grant.groups.contains(group)) {
+            key.grant.groups.retain(|of| of != group);
+            transaction.put(at, &key)?;
+        }
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::{
     Store,
-    api_keys::{ApiKey, Grant},
+    api_keys::{ApiKey, KeyPlace},
     attendance::Place,
     blocking,
     codec::{self, Record},
@@ -22,10 +22,12 @@ use super::{
     keys::{self, Key, Kind, Parsed},
     open::Format,
     snapshots,
+    users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Person, PersonId, Realm, Tenant, TenantId,
+        TenantSettings,
     },
     error::Result,
 };
@@ -121,11 +123,30 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         let found = match &parsed {
             Parsed::Format => self.read(bytes, "format", |_: &Format| Ok(None)),
             Parsed::ApiKey(hash) => self.read(bytes, "api_key", |key: &ApiKey| {
-                Ok(match &key.grant {
-                    _ if key.hash != *hash => Some("misplaced"),
-                    Grant::Tenant(tenant) if !view.has(&keys::tenant(tenant))? => Some("no_tenant"),
-                    _ => None,
+                // What cannot be read is noted where it is.
+                let place: Option<KeyPlace> = view.get(&keys::key_place(&key.grant.realm, key.id)).unwrap_or(None);
+                let listed = place.is_some_and(|place| place.hash == *hash);
+                let resolved = reach(view, &key.grant)?;
+                Ok(misplaced(key.hash != *hash).or(resolved).or_else(|| missing(!listed, "no_api_key_index")))
+            }),
+            Parsed::KeyPlace(realm, id) => self.read(bytes, "api_key_index", |place: &KeyPlace| {
+                let key: Option<ApiKey> = view.get(&keys::api_key(&place.hash)).unwrap_or(None);
+                Ok(match key {
+                    None => Some("no_api_key"),
+                    Some(key) => misplaced((&key.grant.realm, key.id) != (realm, *id)),
                 })
+            }),
+            Parsed::User(realm, id) => self.read(bytes, "user", |user: &User| {
+                let resolved = reach(view, &user.grant)?;
+                let sessions = user.sessions.iter().map(|&session| view.has(&keys::session(session)));
+                let known = sessions.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+                let wrong = (&user.grant.realm, &user.id) != (realm, id);
+                Ok(misplaced(wrong).or(resolved).or_else(|| missing(!known, "no_session")))
+            }),
+            Parsed::Session(id) => self.read(bytes, "session", |session: &Session| {
+                let user: Option<User> = view.get(&keys::user(&session.realm, &session.user)).unwrap_or(None);
+                let known = user.is_some_and(|user| user.sessions.contains(id));
+                Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
             Parsed::Data(tenant, kind) if !view.has(&keys::tenant(tenant))? => {
@@ -245,6 +266,17 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
     }
+}
+
+/// Whether what a grant reaches is there.
+fn reach(view: &View<'_>, grant: &Grant) -> Result<Option<&'static str>> {
+    let Realm::Tenant(tenant) = &grant.realm else { return Ok(None) };
+    if !view.has(&keys::tenant(tenant))? {
+        return Ok(Some("no_tenant"));
+    }
+    let groups = grant.groups.iter().map(|group| view.has(&keys::group(tenant, group)));
+    let known = groups.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+    Ok(missing(!known, "no_group"))
 }
 
 fn missing(is_missing: bool, code: &'static str) -> Option<&'static str> {

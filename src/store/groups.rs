@@ -1,13 +1,14 @@
 //! Groups and their rosters. A roster entry is stored both ways round, by group and by person.
 
 use super::{
-    Store, attendance,
+    Store, api_keys, attendance,
     codec::Record,
     db::Read,
     group_not_found, keys, person_not_found,
     tenants::require_tenant,
     transaction::Transaction,
     usage::{Growth, grow},
+    users,
 };
 use crate::{
     domain::{Group, GroupId, PersonId, TenantId, TenantScope},
@@ -91,6 +92,8 @@ impl Store {
                 leave(transaction, &tenant, &group, &person);
             }
             attendance::remove_of_group(transaction, &tenant, &group)?;
+            api_keys::forget_group(transaction, &tenant, &group)?;
+            users::forget_group(transaction, &tenant, &group)?;
             transaction.remove(keys::group(&tenant, &group));
             grow(transaction, &tenant, limits, Growth { groups: -1, ..Growth::default() })
         })

@@ -8,6 +8,9 @@
 //! |---|---|
 //! | `format` | version of the store |
 //! | `key` hash | API key |
+//! | `access` realm `key` id | the hash under which the API key is; a realm is a tenant, or empty: the server |
+//! | `access` realm `user` user | user |
+//! | `session` id | somebody's login |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -26,15 +29,20 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, PersonId, RecordId, TenantId};
+use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
 
 const FORMAT: u8 = b'!';
 const API_KEY: u8 = b'k';
+const ACCESS: u8 = b'a';
+const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
+
+const KEY_PLACE: u8 = b'k';
+const USER: u8 = b'u';
 
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
@@ -90,6 +98,35 @@ pub(super) fn api_key(hash: &[u8; 32]) -> Key {
 
 pub(super) fn api_keys() -> Key {
     vec![API_KEY]
+}
+
+fn access(realm: &Realm, kind: u8) -> Key {
+    let realm = match realm {
+        // No tenant has an empty id.
+        Realm::Server => "",
+        Realm::Tenant(tenant) => tenant.as_str(),
+    };
+    vec![ACCESS].text(realm).fixed(&[kind])
+}
+
+pub(super) fn key_place(realm: &Realm, key: KeyId) -> Key {
+    key_places(realm).fixed(key.as_bytes())
+}
+
+pub(super) fn key_places(realm: &Realm) -> Key {
+    access(realm, KEY_PLACE)
+}
+
+pub(super) fn user(realm: &Realm, user: &UserId) -> Key {
+    users(realm).text(user.as_str())
+}
+
+pub(super) fn users(realm: &Realm) -> Key {
+    access(realm, USER)
+}
+
+pub(super) fn session(session: SessionId) -> Key {
+    vec![SESSION].fixed(session.as_bytes())
 }
 
 pub(super) fn tenant(tenant: &TenantId) -> Key {
@@ -197,6 +234,9 @@ pub(super) fn chunks(tenant: &TenantId) -> Key {
 pub(super) enum Parsed {
     Format,
     ApiKey([u8; 32]),
+    KeyPlace(Realm, KeyId),
+    User(Realm, UserId),
+    Session(SessionId),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -246,6 +286,9 @@ impl fmt::Display for Parsed {
         match self {
             Self::Format => f.write_str("format"),
             Self::ApiKey(hash) => write!(f, "api_key {}", hex::encode(&hash[..4])),
+            Self::KeyPlace(realm, key) => write!(f, "{} api_key {key}", RealmName(realm)),
+            Self::User(realm, user) => write!(f, "{} user {user}", RealmName(realm)),
+            Self::Session(session) => write!(f, "session {session}"),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
@@ -266,12 +309,32 @@ impl fmt::Display for Parsed {
     }
 }
 
+struct RealmName<'a>(&'a Realm);
+
+impl fmt::Display for RealmName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Realm::Server => f.write_str("server"),
+            Realm::Tenant(tenant) => write!(f, "tenant {tenant}"),
+        }
+    }
+}
+
 /// Reads a key; `None` for one that nothing here makes.
 pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
     let mut parts = Parts(key);
     let parsed = match parts.byte()? {
         FORMAT => Parsed::Format,
         API_KEY => Parsed::ApiKey(parts.fixed()?),
+        ACCESS => {
+            let realm = parts.realm()?;
+            match parts.byte()? {
+                KEY_PLACE => Parsed::KeyPlace(realm, KeyId::from_bytes(parts.fixed()?)),
+                USER => Parsed::User(realm, parts.text()?),
+                _ => return None,
+            }
+        }
+        SESSION => Parsed::Session(SessionId::from_bytes(parts.fixed()?)),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -316,6 +379,16 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn realm(&mut self) -> Option<Realm> {
+        match self.0.split_first() {
+            Some((0, rest)) => {
+                self.0 = rest;
+                Some(Realm::Server)
+            }
+            _ => self.text().map(Realm::Tenant),
+        }
     }
 
     fn date(&mut self) -> Option<Date> {
@@ -368,11 +441,16 @@ mod tests {
     fn every_key_says_what_it_was_made_of() {
         let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
+        let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let day = date(-44, 3, 15);
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
             (format(), Parsed::Format),
             (api_key(&[7; 32]), Parsed::ApiKey([7; 32])),
+            (key_place(&Realm::Server, key), Parsed::KeyPlace(Realm::Server, key)),
+            (key_place(r, key), Parsed::KeyPlace(r.clone(), key)),
+            (user(r, &id("u@x")), Parsed::User(r.clone(), id("u@x"))),
+            (session(login), Parsed::Session(login)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),

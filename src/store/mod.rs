@@ -22,7 +22,7 @@
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
-//! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
 mod api_keys;
@@ -44,6 +44,7 @@ mod sweep;
 mod tenants;
 mod transaction;
 mod usage;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::{
-    api_keys::{ApiKey, Grant},
+    api_keys::ApiKey,
     attendance::MarkOutcome,
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
@@ -61,6 +62,7 @@ pub use self::{
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
     usage::Growth,
+    users::{Session, User, UserChange},
 };
 use self::{
     committer::Committer,

@@ -4,7 +4,7 @@ use super::support::rollcall;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [(&[&str], &[&str]); 18] = [
+    let commands: [(&[&str], &[&str]); 23] = [
         (
             &[],
             &[
@@ -28,6 +28,11 @@ fn every_command_explains_itself() {
         (&["backup"], &["<FILE>", "--key", "one moment"]),
         (&["restore"], &["<FILE>", "empty", "key"]),
         (&["check"], &["--key", "restore"]),
+        (&["user"], &["add", "passwd", "list"]),
+        (&["user", "add"], &["<USER>", "--role", "--group", "--tenant", "--operator", "--key", "standard input"]),
+        (&["user", "passwd"], &["<USER>", "ends their logins"]),
+        (&["keys"], &["rotate"]),
+        (&["keys", "rotate"], &["--key", "signs"]),
         (&["bench"], &["pairs", "strangers", "photos", "nets"]),
         (&["bench", "pairs"], &["<PAIRS.csv>", "--long-side"]),
         (&["bench", "strangers"], &["--threshold", "--margin", "--min-width", "--min-score", "--long-side"]),

@@ -8,3 +8,4 @@ mod enroll;
 mod help;
 mod recognize;
 mod support;
+mod user;

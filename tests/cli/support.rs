@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -59,7 +60,15 @@ fn program(args: &[&str]) -> Command {
 
 /// Runs the program to its end.
 pub(super) fn rollcall(args: &[&str]) -> Output {
-    let done = program(args).output().unwrap();
+    rollcall_with(args, "")
+}
+
+/// The same with `input` to read.
+pub(super) fn rollcall_with(args: &[&str], input: &str) -> Output {
+    let mut child = program(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that reads nothing may have ended already.
+    drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+    let done = child.wait_with_output().unwrap();
     Output {
         ok: done.status.success(),
         out: String::from_utf8(done.stdout).unwrap(),
@@ -90,6 +99,12 @@ impl Place {
         let data = self.data();
         let data = ["--data", text(&data)];
         rollcall(&[args, &data].concat())
+    }
+
+    /// The same with `input` to read.
+    pub(super) fn run_with(&self, args: &[&str], input: &str) -> Output {
+        let data = self.data();
+        rollcall_with(&[args, &["--data", text(&data)]].concat(), input)
     }
 
     /// A copy of a portrait, or any bytes, at a path of this place.

@@ -5,6 +5,7 @@ pub(crate) mod images;
 pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod routes;
 pub(crate) mod server;
 
 use std::time::{Duration, Instant};

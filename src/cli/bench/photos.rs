@@ -19,7 +19,7 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::ServiceClass,
-    service::access::DEFAULT_TENANT,
+    service::access::first_start::DEFAULT_TENANT,
 };
 
 /// Photos under way for each thread, so that none ever waits for the next file.

@@ -39,7 +39,7 @@ impl Local {
         Ok(opened)
     }
 
-    fn service(&self) -> &Service {
+    pub(super) fn service(&self) -> &Service {
         self.app.service()
     }
 

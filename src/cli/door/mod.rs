@@ -2,7 +2,9 @@
 
 mod local;
 mod operator;
+mod pinned;
 mod server;
+mod users;
 
 use std::{io, path::Path, time::Duration};
 
@@ -13,6 +15,7 @@ use self::local::Local;
 pub(super) use self::{
     operator::OperatorDoor,
     server::{KeyFile, Server},
+    users::UserDoor,
 };
 use super::TenantArgs;
 use crate::{

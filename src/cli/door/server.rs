@@ -1,6 +1,7 @@
 //! The door of a command beside a running server: HTTP, with the address and the key found in the data folder.
 
 use std::{
+    fmt::Display,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -19,7 +20,7 @@ use reqwest::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Recognize;
+use super::{Recognize, pinned::trusting};
 use crate::{
     app,
     domain::{GroupId, PersonId},
@@ -89,13 +90,11 @@ impl Server {
     /// # Errors
     /// `Invalid` if a server answers and there is no key for it.
     pub(in crate::cli) async fn find(data: &Path, key: &KeyFile<'_>) -> Result<Option<Self>> {
-        let Some((address, instance)) = address(data) else { return Ok(None) };
-        let client = client()?;
-        let (Ok(root), Ok(api)) =
-            (Url::parse(&format!("http://{address}/health/live")), Url::parse(&format!("http://{address}/api/v1")))
-        else {
-            return Ok(None);
-        };
+        let Some(Listener { address, instance, fingerprint }) = listener(data) else { return Ok(None) };
+        let client = client(fingerprint.as_deref())?;
+        let scheme = if fingerprint.is_some() { "https" } else { "http" };
+        let url = |path: &str| Url::parse(&format!("{scheme}://{address}{path}"));
+        let (Ok(root), Ok(api)) = (url("/health/live"), url("/api/v1")) else { return Ok(None) };
         let Ok(answer) = client.get(root).timeout(SIGN_OF_LIFE).send().await else { return Ok(None) };
         match answer.json::<Live>().await {
             Ok(live) if live.instance == instance => Ok(Some(Self { client, api, key: key.read()? })),
@@ -111,7 +110,7 @@ impl Server {
         let bad = || Error::invalid("the server's address looks like http://127.0.0.1:8080").with_code("invalid_url");
         let mut api = Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(bad)?;
         api.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend(["api", "v1"]);
-        Ok(Self { client: client()?, api, key: key.read()? })
+        Ok(Self { client: client(None)?, api, key: key.read()? })
     }
 
     pub(super) async fn create_group(&self, new: &NewGroup) -> Result<()> {
@@ -125,6 +124,28 @@ impl Server {
 
     pub(super) async fn get<T: DeserializeOwned>(&self, route: &[&str]) -> Result<T> {
         answer(self.request(Method::GET, route)?).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(&self, route: &[&str], body: &impl Serialize) -> Result<T> {
+        answer(self.request(Method::POST, route)?.json(body)).await
+    }
+
+    pub(super) async fn patch<T: DeserializeOwned>(&self, route: &[&str], body: &impl Serialize) -> Result<T> {
+        answer(self.request(Method::PATCH, route)?.json(body)).await
+    }
+
+    /// The page of a list that follows the id `after`.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        route: &[&str],
+        after: Option<&impl Display>,
+        limit: usize,
+    ) -> Result<T> {
+        let mut request = self.request(Method::GET, route)?.query(&[("limit", limit.to_string())]);
+        if let Some(after) = after {
+            request = request.query(&[("after", after.to_string())]);
+        }
+        answer(request).await
     }
 
     pub(super) async fn enrol(&self, new: &NewPerson, images: &[Bytes]) -> Result<Enrolled> {
@@ -221,26 +242,39 @@ impl Server {
     }
 }
 
-/// Connects without a proxy: the server is on this machine or near it.
-fn client() -> Result<Client> {
+/// Connects without a proxy: the server is on this machine or near it. HTTPS is spoken with the server of this
+/// certificate alone.
+fn client(fingerprint: Option<&str>) -> Result<Client> {
     Client::builder()
         .no_proxy()
+        .tls_backend_preconfigured(trusting(fingerprint)?)
         .build()
         .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))
 }
 
-/// Where a server of this data folder listens, or did when it last ran, and the instance it is.
-fn address(data: &Path) -> Option<(SocketAddr, String)> {
+/// What a server says of itself in its data folder.
+#[derive(Debug, PartialEq, Eq)]
+struct Listener {
+    address: SocketAddr,
+    instance: String,
+    /// Of its certificate, where it speaks HTTPS.
+    fingerprint: Option<String>,
+}
+
+/// The server of this data folder, or the one that last ran.
+fn listener(data: &Path) -> Option<Listener> {
     let written = fs::read_to_string(app::address_path(data)).ok()?;
-    let (address, instance) = written.trim_end().split_once('\n')?;
-    let mut address: SocketAddr = address.parse().ok()?;
+    let mut lines = written.lines();
+    let mut address: SocketAddr = lines.next()?.parse().ok()?;
+    let instance = lines.next()?.to_owned();
+    let fingerprint = lines.next().map(str::to_owned);
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    Some((address, instance.to_owned()))
+    Some(Listener { address, instance, fingerprint })
 }
 
 /// A struct as the text fields of a form: what is missing is left out, a list is a repeated field.
@@ -327,15 +361,19 @@ mod tests {
     fn a_server_for_all_addresses_is_reached_by_loopback() {
         let data = tempfile::tempdir().unwrap();
         for (written, reached) in [
-            ("0.0.0.0:81\nabc\n", Some("127.0.0.1:81")),
-            ("[::]:82\nabc\n", Some("[::1]:82")),
-            ("10.1.2.3:9\nabc\n", Some("10.1.2.3:9")),
+            ("0.0.0.0:81\nabc\n", Some(("127.0.0.1:81", None))),
+            ("[::]:82\nabc\n", Some(("[::1]:82", None))),
+            ("10.1.2.3:9\nabc\n0f\n", Some(("10.1.2.3:9", Some("0f")))),
             ("10.1.2.3:9\n", None),
             ("", None),
         ] {
             fs::write(app::address_path(data.path()), written).unwrap();
-            let expected = reached.map(|text| (text.parse().unwrap(), "abc".to_owned()));
-            assert_eq!(address(data.path()), expected, "{written}");
+            let expected = reached.map(|(text, fingerprint)| Listener {
+                address: text.parse().unwrap(),
+                instance: "abc".into(),
+                fingerprint: fingerprint.map(str::to_owned),
+            });
+            assert_eq!(listener(data.path()), expected, "{written}");
         }
     }
 

@@ -11,22 +11,26 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use serde::de::DeserializeOwned;
 
 use self::meter::Meter;
-use super::{ApiState, auth, error::ApiError};
+use super::{
+    ApiState,
+    auth::{self, Permit},
+    error::ApiError,
+};
 use crate::{
     config::Limits,
-    domain::TenantScope,
     error::{Error, ErrorKind, Result},
     pipeline::messages::EncodedImage,
+    service::access::Scope,
 };
 
-/// A tenant's request with images and the settings `P`.
-pub(super) struct Upload<P> {
-    pub(super) scope: TenantScope,
+/// A tenant's request with images and the settings `P`, of a caller who is permitted `N`.
+pub(super) struct Upload<P, N: Permit> {
+    pub(super) scope: N::Scope,
     pub(super) images: Vec<EncodedImage>,
     pub(super) params: P,
 }
 
-impl<P: DeserializeOwned + 'static> FromRequest for Upload<P> {
+impl<P: DeserializeOwned + 'static, N: Permit> FromRequest for Upload<P, N> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -36,10 +40,11 @@ impl<P: DeserializeOwned + 'static> FromRequest for Upload<P> {
     }
 }
 
-/// Checks the key first: nobody's memory is taken for a stranger.
-async fn read<P: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<Upload<P>> {
+/// Checks the caller first: nobody's memory is taken for a stranger.
+async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Payload) -> Result<Upload<P, N>> {
     let state: Data<ApiState> = auth::state(request)?;
-    let scope = state.service.authenticate(&auth::key(request)?).await?;
+    let access = auth::permitted::<N>(request).await?;
+    let scope = access.tenant_scope()?;
     let meter = Meter::admit(request.headers(), &state, &scope)?;
     let chunks = meter.stream(payload);
     let outcome = match request.content_type().to_ascii_lowercase().as_str() {
@@ -50,7 +55,7 @@ async fn read<P: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> R
     };
     // What stopped the stream says more than what its reader made of the end.
     let (images, params) = outcome.map_err(|error| meter.refusal().unwrap_or(error))?;
-    Ok(Upload { scope, images, params })
+    Ok(Upload { scope: N::Scope::of(access)?, images, params })
 }
 
 fn check_count(images: usize, limits: &Limits) -> Result<()> {

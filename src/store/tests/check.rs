@@ -1,7 +1,10 @@
 //! The check: what it says of a sound store, and what it finds in each that is not.
 
 use super::*;
-use crate::store::{CheckReport, keys, transaction::Transaction};
+use crate::{
+    domain::{Realm, Role, SessionId, UserId},
+    store::{CheckReport, Session, User, keys, transaction::Transaction},
+};
 
 /// With two people in `t`, one of whom is marked in `a`.
 async fn filled() -> Fixture {
@@ -32,7 +35,7 @@ async fn a_sound_store_is_counted_by_kind() {
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
-    let cases: [(&str, Damage); 12] = [
+    let cases: [(&str, Damage); 17] = [
         ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
         ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
@@ -42,6 +45,20 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), &id("p")))),
         ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), &gid(), date(2026, 3, 29)))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
+        ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
+        ("no_api_key_index", |it| {
+            let key = it.scan_keys(&keys::key_places(&realm())).next().unwrap().unwrap();
+            it.remove(key);
+        }),
+        ("no_group", |it| it.put(keys::user(&realm(), &uid("u")), &user("u", &["gone"])).unwrap()),
+        ("no_session", |it| {
+            let user = User { sessions: vec![SessionId::generate()], ..user("u", &[]) };
+            it.put(keys::user(&realm(), &uid("u")), &user).unwrap();
+        }),
+        ("no_user", |it| {
+            let session = session("nobody");
+            it.put(keys::session(session.id), &session).unwrap();
+        }),
         ("misplaced", |it| it.put(keys::person(tenant_id(), &id("p")), &person("q")).unwrap()),
         ("records_missing", |it| {
             let key = it.scan_keys(&keys::faces_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
@@ -71,6 +88,25 @@ async fn each_kind_of_damage_has_its_name() {
 fn tenant_id() -> &'static crate::domain::TenantId {
     static TENANT: std::sync::LazyLock<crate::domain::TenantId> = std::sync::LazyLock::new(|| "t".parse().unwrap());
     &TENANT
+}
+
+fn uid(text: &str) -> UserId {
+    text.parse().unwrap()
+}
+
+fn realm() -> Realm {
+    Realm::Tenant(tenant_id().clone())
+}
+
+fn user(name: &str, groups: &[&str]) -> User {
+    let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+    let grant = Grant::new(realm(), Role::Teacher, groups).unwrap();
+    User { id: uid(name), grant, password: "hash".into(), created_at: now(), sessions: Vec::new() }
+}
+
+fn session(user: &str) -> Session {
+    let (id, user) = (SessionId::generate(), uid(user));
+    Session { id, realm: realm(), user, refresh_hash: [0; 32], expires_at: now() }
 }
 
 fn gid() -> crate::domain::GroupId {

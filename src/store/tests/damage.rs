@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::*;
-use crate::{error::ErrorKind, service::access};
+use crate::{
+    error::ErrorKind,
+    service::access::first_start::{DEFAULT_TENANT, first_start, tenant_key_path},
+};
 
 const PEOPLE: usize = 200;
 
@@ -148,19 +151,19 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
 async fn a_damaged_tenant_is_not_taken_for_a_missing_one() {
     let fixture = Fixture::new().await;
     let data = tempfile::tempdir().unwrap();
-    access::first_start(&fixture, data.path(), now()).await.unwrap();
-    let key_file = access::tenant_key_path(data.path(), scope(access::DEFAULT_TENANT).tenant());
+    first_start(&fixture, data.path(), now()).await.unwrap();
+    let key_file = tenant_key_path(data.path(), scope(DEFAULT_TENANT).tenant());
     let key = fs::read(&key_file).unwrap();
-    access::first_start(&fixture, data.path(), now()).await.unwrap();
+    first_start(&fixture, data.path(), now()).await.unwrap();
     fixture
         .write(|transaction| {
-            let at = crate::store::keys::tenant(scope(access::DEFAULT_TENANT).tenant());
+            let at = crate::store::keys::tenant(scope(DEFAULT_TENANT).tenant());
             transaction.put_bytes(at, b"\x01\x06rubbish".to_vec());
             Ok(())
         })
         .await
         .unwrap();
-    let error = access::first_start(&fixture, data.path(), now()).await.unwrap_err();
+    let error = first_start(&fixture, data.path(), now()).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "damaged_record"));
     assert_eq!(fs::read(&key_file).unwrap(), key, "the key that opens the tenant is left alone");
 }

@@ -16,10 +16,11 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Grant, Store, StoreOptions, db::Read};
+use super::{ApiKey, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
-        AttendanceRecord, FaceId, FaceSample, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant, TenantScope,
+        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant,
+        TenantScope,
     },
     error::Result,
 };
@@ -37,7 +38,7 @@ fn tenant(id: &str) -> Tenant {
 }
 
 fn tenant_key(id: &str, byte: u8) -> ApiKey {
-    ApiKey { hash: [byte; 32], grant: Grant::Tenant(id.parse().unwrap()), created_at: now() }
+    ApiKey::new([byte; 32], Grant::admin(id.parse().unwrap()), now())
 }
 
 fn group(id: &str) -> Group {

@@ -22,12 +22,15 @@ fn gid(text: &str) -> GroupId {
 async fn tenants_and_keys_survive_reopening() {
     let mut fixture = Fixture::new().await;
     assert!(!fixture.has_operator_key().await.unwrap());
-    fixture.put_api_key(ApiKey { hash: [9; 32], grant: Grant::Operator, created_at: now() }).await.unwrap();
+    fixture.put_api_key(ApiKey::new([9; 32], Grant::operator(), now())).await.unwrap();
     fixture.create_tenant(tenant("another one"), tenant_key("another one", 2)).await.unwrap();
     fixture.reopen();
     assert!(fixture.has_operator_key().await.unwrap());
-    assert_eq!(fixture.find_api_key([2; 32]).await.unwrap(), Some(Grant::Tenant("another one".parse().unwrap())));
-    assert_eq!(fixture.find_api_key([9; 32]).await.unwrap(), Some(Grant::Operator));
+    assert_eq!(
+        fixture.find_api_key([2; 32]).await.unwrap().map(|key| key.grant),
+        Some(Grant::admin("another one".parse().unwrap()))
+    );
+    assert_eq!(fixture.find_api_key([9; 32]).await.unwrap().map(|key| key.grant), Some(Grant::operator()));
     assert_eq!(fixture.find_api_key([3; 32]).await.unwrap(), None);
     assert_eq!(fixture.tenants().await.unwrap(), [tenant("another one"), tenant("t")]);
     assert_eq!(fixture.tenant(&scope("t")).await.unwrap(), tenant("t"));

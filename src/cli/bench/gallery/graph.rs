@@ -11,7 +11,7 @@ use crate::{
     domain::{GalleryPlan, TenantScope},
     error::{Error, Result},
     gallery::TenantGallery,
-    service::access::DEFAULT_TENANT,
+    service::access::first_start::DEFAULT_TENANT,
 };
 
 /// What a graph takes.

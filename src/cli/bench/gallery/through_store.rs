@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{FaceSample, ModelId, Person, TenantScope},
     error::{Error, Result},
-    service::access::DEFAULT_TENANT,
+    service::access::first_start::DEFAULT_TENANT,
 };
 
 /// Rows that one client alone stores; the others are stored by many.

@@ -1,0 +1,269 @@
+//! Who may do what: roles, what each permits, and whom a request comes from.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ids::{GroupId, KeyId, SessionId, TenantId, UserId};
+use crate::{
+    domain::TenantScope,
+    error::{Error, ErrorKind, Result},
+};
+
+/// The most groups that one teacher is given.
+const MAX_GROUPS: usize = 1000;
+
+/// What a user or a key is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Looks after the server: tenants, backups. Sees no tenant's data.
+    Operator,
+    /// Everything in one tenant.
+    Admin,
+    /// Recognises, marks and corrects the groups given to them, and reads those.
+    Teacher,
+    /// Marks one group, and reads nothing.
+    Kiosk,
+    /// Reads everything in one tenant, and changes nothing.
+    Viewer,
+}
+
+/// What a route asks of its caller, by what is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Tenants, backups, the store.
+    Operate,
+    /// Users and keys of the caller's own realm.
+    ManageAccess,
+    /// The caller's own account.
+    OwnAccount,
+    /// People and their samples.
+    ReadPeople,
+    /// Enrolling, changing and erasing people; rosters.
+    ManagePeople,
+    /// Which groups there are.
+    ListGroups,
+    /// One group with its roster.
+    ReadGroup,
+    /// Making, changing and deleting groups.
+    ManageGroups,
+    /// Recognising one group, and marking it.
+    Recognise,
+    /// The attendance of one group.
+    ReadAttendance,
+    /// Undoing and changing marks of one group.
+    CorrectAttendance,
+    /// Naming or measuring faces without regard to groups.
+    Identify,
+    /// Reports on all people.
+    ReadReports,
+    /// Looking after the gallery.
+    MaintainGallery,
+}
+
+impl Permission {
+    /// Whether its routes, which name no group, show a caller of few groups no more than those.
+    const fn minds_groups(self) -> bool {
+        matches!(self, Self::ListGroups | Self::OwnAccount)
+    }
+}
+
+impl Role {
+    /// The one table.
+    pub const fn permits(self, permission: Permission) -> bool {
+        use Permission as P;
+        match self {
+            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::OwnAccount),
+            Self::Admin => !matches!(permission, P::Operate),
+            Self::Teacher => matches!(
+                permission,
+                P::OwnAccount | P::ListGroups | P::ReadGroup | P::Recognise | P::ReadAttendance | P::CorrectAttendance
+            ),
+            Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
+            Self::Viewer => matches!(
+                permission,
+                P::OwnAccount | P::ReadPeople | P::ListGroups | P::ReadGroup | P::ReadAttendance | P::ReadReports
+            ),
+        }
+    }
+
+    /// Whether it is held for some groups only.
+    pub const fn is_of_groups(self) -> bool {
+        matches!(self, Self::Teacher | Self::Kiosk)
+    }
+}
+
+/// What users and keys belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Realm {
+    /// The server itself: its operators.
+    Server,
+    /// One tenant.
+    Tenant(TenantId),
+}
+
+/// A role, where it holds. Only [`Grant::new`] makes one, so an operator is never one of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Where it holds.
+    pub realm: Realm,
+    /// What it is.
+    pub role: Role,
+    /// The groups it is held for, if it is a role of groups.
+    pub groups: Vec<GroupId>,
+}
+
+impl Grant {
+    /// Errors: `Invalid` `invalid_role` for a role that the realm does not have, or with groups that do not fit it.
+    pub fn new(realm: Realm, role: Role, mut groups: Vec<GroupId>) -> Result<Self> {
+        let invalid = |message: &'static str| Err(Error::invalid(message).with_code("invalid_role"));
+        if (realm == Realm::Server) != (role == Role::Operator) {
+            return invalid("operators belong to the server, all other roles to a tenant");
+        }
+        groups.sort();
+        groups.dedup();
+        match role {
+            Role::Kiosk if groups.len() != 1 => invalid("a kiosk is for exactly one group"),
+            Role::Teacher if groups.len() > MAX_GROUPS => invalid("a teacher has at most 1000 groups"),
+            role if !role.is_of_groups() && !groups.is_empty() => invalid("only teachers and kiosks are for groups"),
+            _ => Ok(Self { realm, role, groups }),
+        }
+    }
+
+    /// The operator's.
+    pub fn operator() -> Self {
+        Self { realm: Realm::Server, role: Role::Operator, groups: Vec::new() }
+    }
+
+    /// Everything in `tenant`.
+    pub fn admin(tenant: TenantId) -> Self {
+        Self { realm: Realm::Tenant(tenant), role: Role::Admin, groups: Vec::new() }
+    }
+}
+
+/// Whose act something is. Never a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// Somebody who logged in.
+    User(UserId),
+    /// A program with a key.
+    Key(KeyId),
+    /// A command on the machine itself.
+    Machine,
+}
+
+/// What a checked key or token opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    grant: Grant,
+    actor: Actor,
+    session: Option<SessionId>,
+}
+
+impl Access {
+    /// To be made only where a key, a token or a password has been checked, or on the machine itself.
+    pub fn granted(grant: Grant, actor: Actor) -> Self {
+        Self { grant, actor, session: None }
+    }
+
+    /// The same, by a login.
+    #[must_use]
+    pub fn in_session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// The login that it comes from, if it does.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Its realm, role and groups.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Whose it is.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The groups that it is restricted to; `None` for all.
+    pub fn groups(&self) -> Option<&[GroupId]> {
+        self.grant.role.is_of_groups().then_some(self.grant.groups.as_slice())
+    }
+
+    /// Errors unless it permits `permission` on `group`, the one that the request names, if it names one: `Forbidden`,
+    /// whether there is such a group or not.
+    pub fn require(&self, permission: Permission, group: Option<&GroupId>) -> Result<()> {
+        let forbidden = |message: &'static str| Err(Error::new(ErrorKind::Forbidden, message));
+        if !self.grant.role.permits(permission) {
+            return match (permission, self.grant.role) {
+                (Permission::Operate, _) => forbidden("this takes the operator's key"),
+                (_, Role::Operator) => forbidden("the operator's key makes tenants; use a tenant's key here"),
+                _ => forbidden("this role may not do that"),
+            };
+        }
+        match (self.groups(), group) {
+            (None, _) => Ok(()),
+            (Some(own), Some(group)) if own.contains(group) => Ok(()),
+            (Some(_), None) if permission.minds_groups() => Ok(()),
+            (Some(_), _) => forbidden("this group was not given to you"),
+        }
+    }
+
+    /// The tenant that it opens. Errors: `Forbidden` for the operator's, which opens none.
+    pub fn tenant_scope(&self) -> Result<TenantScope> {
+        match &self.grant.realm {
+            Realm::Tenant(tenant) => Ok(TenantScope::granted(tenant.clone()).by(self.actor.clone())),
+            Realm::Server => Err(Error::new(ErrorKind::Forbidden, "the operator's key opens no tenant")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn realm() -> Realm {
+        Realm::Tenant("t".parse().unwrap())
+    }
+
+    fn groups(ids: &[&str]) -> Vec<GroupId> {
+        ids.iter().map(|id| id.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_role_fits_its_realm_and_its_groups() {
+        for (realm, role, ids, good) in [
+            (Realm::Server, Role::Operator, &[][..], true),
+            (Realm::Server, Role::Admin, &[], false),
+            (realm(), Role::Operator, &[], false),
+            (realm(), Role::Admin, &[], true),
+            (realm(), Role::Admin, &["g"], false),
+            (realm(), Role::Viewer, &["g"], false),
+            (realm(), Role::Teacher, &[], true),
+            (realm(), Role::Teacher, &["g", "h"], true),
+            (realm(), Role::Kiosk, &[], false),
+            (realm(), Role::Kiosk, &["g", "g"], true),
+            (realm(), Role::Kiosk, &["g", "h"], false),
+        ] {
+            assert_eq!(Grant::new(realm, role, groups(ids)).is_ok(), good, "{role:?} {ids:?}");
+        }
+    }
+
+    #[test]
+    fn a_teacher_is_let_into_their_groups_alone() {
+        let access = |role, ids| {
+            Access::granted(Grant::new(realm(), role, groups(ids)).unwrap(), Actor::User("u".parse().unwrap()))
+        };
+        let (teacher, admin) = (access(Role::Teacher, &["g"]), access(Role::Admin, &[]));
+        let (own, other): (GroupId, GroupId) = ("g".parse().unwrap(), "h".parse().unwrap());
+        assert!(teacher.require(Permission::Recognise, Some(&own)).is_ok());
+        assert!(teacher.require(Permission::Recognise, Some(&other)).is_err());
+        assert!(teacher.require(Permission::Recognise, None).is_err(), "a route that forgot its group");
+        assert!(teacher.require(Permission::ListGroups, None).is_ok());
+        assert!(teacher.require(Permission::ManageGroups, Some(&own)).is_err());
+        assert!(admin.require(Permission::Recognise, Some(&other)).is_ok());
+        assert_eq!(teacher.tenant_scope().unwrap().actor(), teacher.actor());
+    }
+}

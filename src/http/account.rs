@@ -1,0 +1,79 @@
+//! `/auth`: logging in and out, and one's own account.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data, Json, ServiceConfig},
+};
+
+use super::{
+    ApiState,
+    address::client_address,
+    auth::{Granted, Operate, OwnAccount},
+    error::{ApiError, ErrorBody},
+    get_or_head, resource,
+};
+use crate::service::access::sessions::{Login, Me, NewPassword, Refresh, TokenPair};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/auth/login").route(web::post().to(log_in)))
+        .service(resource("/auth/refresh").route(web::post().to(refresh)))
+        .service(resource("/auth/logout").route(web::post().to(log_out)))
+        .service(resource("/auth/me").route(get_or_head().to(me)))
+        .service(resource("/auth/password").route(web::post().to(change_password)))
+        .service(resource("/auth/rotate").route(web::post().to(rotate)));
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = Login, security(()),
+    responses((status = 200, body = TokenPair), (status = "4XX", body = ErrorBody)))]
+/// Begins a login. Too many wrong ones are told to wait (429, Retry-After), by account and by address.
+pub(super) async fn log_in(
+    request: HttpRequest,
+    state: Data<ApiState>,
+    login: Json<Login>,
+) -> Result<Json<TokenPair>, ApiError> {
+    let from = client_address(&request, &state.trusted_proxies);
+    Ok(Json(state.service.log_in(login.into_inner(), from).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh, security(()),
+    responses((status = 200, body = TokenPair), (status = "4XX", body = ErrorBody)))]
+/// Gives the next pair of tokens. A refresh token is good once: one that comes twice ends the login.
+pub(super) async fn refresh(state: Data<ApiState>, refresh: Json<Refresh>) -> Result<Json<TokenPair>, ApiError> {
+    Ok(Json(state.service.refresh(&refresh.refresh_token).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Ends the login: its tokens open nothing from now on.
+pub(super) async fn log_out(state: Data<ApiState>, caller: Granted<OwnAccount>) -> Result<HttpResponse, ApiError> {
+    state.service.log_out(&caller.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth",
+    responses((status = 200, body = Me), (status = "4XX", body = ErrorBody)))]
+/// Says who the caller is and what they may do.
+pub(super) async fn me(caller: Granted<OwnAccount>) -> Json<Me> {
+    Json(caller.0.into())
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/password", tag = "auth", request_body = NewPassword,
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Changes the caller's own password and ends their other logins.
+pub(super) async fn change_password(
+    state: Data<ApiState>,
+    caller: Granted<OwnAccount>,
+    change: Json<NewPassword>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.change_password(&caller.0, change.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/auth/rotate", tag = "auth",
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Makes a new key that signs access tokens (operator's key); those signed before are good until they are over.
+pub(super) async fn rotate(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
+    state.service.rotate_token_key(&operator.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

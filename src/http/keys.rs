@@ -1,0 +1,60 @@
+//! `/keys`: a tenant's admins manage its API keys, operators the server's.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+
+use super::{
+    ApiState,
+    auth::{Granted, ManageAccess},
+    error::{ApiError, ErrorBody},
+    get_or_head,
+    groups::Page,
+    resource,
+};
+use crate::{
+    domain::KeyId,
+    service::access::keys::{KeyPage, KeyWithSecret, NewKey},
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/keys").route(web::post().to(create)).route(get_or_head().to(list)))
+        .service(resource("/keys/{key}").route(web::delete().to(revoke)));
+}
+
+#[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKey,
+    responses((status = 201, body = KeyWithSecret), (status = "4XX", body = ErrorBody)))]
+/// Makes an API key, which is shown this once.
+pub(super) async fn create(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    new: Json<NewKey>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Created().json(state.service.create_key(&caller.0, new.into_inner()).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(Page),
+    responses((status = 200, body = KeyPage), (status = "4XX", body = ErrorBody)))]
+/// Lists API keys in the order of their making, without their secrets.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    page: Query<Page>,
+) -> Result<Json<KeyPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.keys(&caller.0, after, limit).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys", params(("key" = KeyId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Revokes an API key: its next request is refused.
+pub(super) async fn revoke(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    key: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.revoke_key(&caller.0, key.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

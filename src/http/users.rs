@@ -1,0 +1,86 @@
+//! `/users`: a tenant's admins manage its users, operators the operators.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+
+use super::{
+    ApiState,
+    auth::{Granted, ManageAccess},
+    error::{ApiError, ErrorBody},
+    get_or_head,
+    groups::Page,
+    resource,
+};
+use crate::{
+    domain::UserId,
+    service::access::users::{NewUser, UserPage, UserPatch, UserView},
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/users").route(web::post().to(create)).route(get_or_head().to(list))).service(
+        resource("/users/{user}")
+            .route(get_or_head().to(show))
+            .route(web::patch().to(update))
+            .route(web::delete().to(delete)),
+    );
+}
+
+#[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUser,
+    responses((status = 201, body = UserView), (status = "4XX", body = ErrorBody)))]
+/// Makes a user.
+pub(super) async fn create(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    new: Json<NewUser>,
+) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Created().json(state.service.create_user(&caller.0, new.into_inner()).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Page),
+    responses((status = 200, body = UserPage), (status = "4XX", body = ErrorBody)))]
+/// Lists users by id.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    page: Query<Page>,
+) -> Result<Json<UserPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.users(&caller.0, after.as_ref(), limit).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
+    responses((status = 200, body = UserView), (status = "4XX", body = ErrorBody)))]
+/// Shows a user.
+pub(super) async fn show(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    user: Path<String>,
+) -> Result<Json<UserView>, ApiError> {
+    Ok(Json(state.service.user(&caller.0, &user.parse()?).await?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
+    request_body = UserPatch, responses((status = 200, body = UserView), (status = "4XX", body = ErrorBody)))]
+/// Changes a user's role, groups or password; it holds from their next request on.
+pub(super) async fn update(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    user: Path<String>,
+    patch: Json<UserPatch>,
+) -> Result<Json<UserView>, ApiError> {
+    Ok(Json(state.service.update_user(&caller.0, &user.parse()?, patch.into_inner()).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Removes a user and ends their logins.
+pub(super) async fn delete(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    user: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.delete_user(&caller.0, &user.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

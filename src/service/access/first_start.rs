@@ -1,0 +1,100 @@
+//! The keys that the first start makes, and the files that secrets lie in.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::keys::SecretKey;
+use crate::{
+    domain::{Grant, Tenant, TenantId, TenantScope},
+    error::{Error, ErrorKind, Result},
+    store::Store,
+};
+
+/// The tenant that the first start makes.
+pub const DEFAULT_TENANT: &str = "default";
+/// No tenant may have this id: its key's file would be the operator's.
+pub(in crate::service) const OPERATOR: &str = "operator";
+/// What the keys made here are for.
+pub(in crate::service) const FIRST_KEY: &str = "first key";
+
+/// Where the first start leaves the operator's key.
+pub fn operator_key_path(data: &Path) -> PathBuf {
+    data.join(format!("{OPERATOR}.key"))
+}
+
+/// Where a tenant's key is looked for by the command line; the first start leaves that of `default` there.
+pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
+    // An id may hold a slash; a file name may not.
+    data.join(format!("{}.key", tenant.as_str().replace('/', "%2F")))
+}
+
+/// Makes the operator's key and the tenant `default` if this store has none yet. Each key is written to its file,
+/// readable by the owner alone, before its hash is stored: a crash between the two leaves a file that the next start
+/// replaces, never a stored key that nobody has.
+///
+/// # Errors
+/// `Storage` if a file or the store cannot be written, or the store cannot be read: a damaged tenant is not a missing one,
+/// and its key is left alone.
+pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
+    let tenant: TenantId = DEFAULT_TENANT.parse()?;
+    let missing = match store.tenant(&TenantScope::granted(tenant.clone())).await {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(error),
+    };
+    if missing {
+        let path = tenant_key_path(data, &tenant);
+        let key = SecretKey::generate()?;
+        write_secret(&path, key.reveal())?;
+        let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.clone()), now);
+        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now }, stored).await?;
+        tracing::info!(path = %path.display(), "made the tenant default; its key is in this file");
+    }
+    if !store.has_operator_key().await? {
+        let path = operator_key_path(data);
+        let key = SecretKey::generate()?;
+        write_secret(&path, key.reveal())?;
+        store.put_api_key(key.hashed(FIRST_KEY.into(), Grant::operator(), now)).await?;
+        tracing::info!(path = %path.display(), "made the operator's key; it is in this file");
+    }
+    Ok(())
+}
+
+/// Makes a further key for the operator and for the tenant `default`, each where the data folder lacks its file: a
+/// store that came from a backup knows its keys by their hashes alone.
+///
+/// # Errors
+/// `Storage` if a file or the store cannot be written.
+pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
+    let tenant: TenantId = DEFAULT_TENANT.parse()?;
+    let mut wanted = vec![(operator_key_path(data), Grant::operator())];
+    if store.tenants().await?.iter().any(|known| known.id == tenant) {
+        wanted.push((tenant_key_path(data, &tenant), Grant::admin(tenant)));
+    }
+    for (path, grant) in wanted {
+        if !path.exists() {
+            let key = SecretKey::generate()?;
+            write_secret(&path, key.reveal())?;
+            store.put_api_key(key.hashed(FIRST_KEY.into(), grant, now)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a secret durably, its name in the folder too, to a file that only its owner can read: all of it or nothing.
+pub(super) fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::storage(format!("cannot write the file {}", path.display())).with_source(error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // Made for its owner alone.
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    writeln!(file, "{secret}").map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}

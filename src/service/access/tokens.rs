@@ -1,0 +1,262 @@
+//! Access tokens: JWTs signed by HS256 with a key of this server, as the same server makes and checks them.
+//!
+//! The keys lie in the data folder. After a rotation new tokens take the new key, and the old one still checks those
+//! that it signed until the last of them is over.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
+    errors::{Error as JwtError, ErrorKind as JwtErrorKind},
+};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use signature::{Signer, Verifier};
+
+use super::{first_start::write_secret, random};
+use crate::{
+    domain::{Realm, SessionId, TenantId, UserId},
+    error::{Error, Result},
+};
+
+/// The file of the keys in the data folder.
+const FILE_NAME: &str = "tokens.secret";
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claims {
+    pub(super) realm: Realm,
+    pub(super) user: UserId,
+    pub(super) session: SessionId,
+}
+
+/// The same in a token.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    sub: UserId,
+    tid: Option<TenantId>,
+    sid: SessionId,
+    iat: i64,
+    exp: i64,
+}
+
+/// A key in its file, the one that signs first.
+#[derive(Clone, Serialize, Deserialize)]
+struct SigningKey {
+    id: String,
+    /// 256 random bits in hexadecimal.
+    secret: String,
+    /// When another took its place.
+    retired_at: Option<Timestamp>,
+}
+
+/// See the module.
+pub struct Tokens {
+    path: PathBuf,
+    lifetime: Duration,
+    keys: ArcSwap<Vec<SigningKey>>,
+}
+
+impl Tokens {
+    /// Reads the keys of a data folder, or makes the first.
+    ///
+    /// # Errors
+    /// `Storage` if the file cannot be read, understood or written.
+    pub fn open(data: &Path, lifetime: Duration, now: Timestamp) -> Result<Self> {
+        install_hs256();
+        let path = data.join(FILE_NAME);
+        let unreadable = || Error::storage(format!("the keys in {} cannot be read", path.display()));
+        let keys = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable().with_source(error))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(unreadable().with_source(error)),
+        };
+        let tokens = Self { path, lifetime, keys: ArcSwap::from_pointee(keys) };
+        if tokens.keys.load().is_empty() {
+            tokens.rotate(now)?;
+        }
+        Ok(tokens)
+    }
+
+    /// Makes a new key, which signs from now on.
+    ///
+    /// # Errors
+    /// `Storage` if the file cannot be written; then the old key goes on.
+    pub fn rotate(&self, now: Timestamp) -> Result<()> {
+        let fresh =
+            SigningKey { id: hex::encode(random::<4>()?), secret: hex::encode(random::<32>()?), retired_at: None };
+        let still_checks =
+            |key: &SigningKey| key.retired_at.is_none_or(|at| now.duration_since(at).unsigned_abs() <= self.lifetime);
+        let mut keys = vec![fresh];
+        for old in self.keys.load().iter().filter(|key| still_checks(key)) {
+            keys.push(SigningKey { retired_at: old.retired_at.or(Some(now)), ..old.clone() });
+        }
+        let text = serde_json::to_string(&keys)
+            .map_err(|error| Error::internal("the keys cannot be written").with_source(error))?;
+        write_secret(&self.path, &text)?;
+        self.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// A token that is good for the lifetime.
+    pub(super) fn sign(&self, claims: &Claims, now: Timestamp) -> Result<String> {
+        let keys = self.keys.load();
+        let key = keys.first().ok_or_else(|| Error::internal("there is no key for tokens"))?;
+        let tid = match &claims.realm {
+            Realm::Server => None,
+            Realm::Tenant(tenant) => Some(tenant.clone()),
+        };
+        let iat = now.as_second();
+        let exp = iat.saturating_add_unsigned(self.lifetime.as_secs());
+        let payload = Payload { sub: claims.user.clone(), tid, sid: claims.session, iat, exp };
+        let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::HS256) };
+        jsonwebtoken::encode(&header, &payload, &EncodingKey::from_secret(key.secret.as_bytes()))
+            .map_err(|error| Error::internal("a token cannot be signed").with_source(error))
+    }
+
+    /// What a token says, if a key of ours signed it and it is not over.
+    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
+        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
+        let keys = self.keys.load();
+        let key = keys.iter().find(|key| key.id == kid)?;
+        let mut rules = Validation::new(Algorithm::HS256);
+        // Compared below, with the server's clock and to the second.
+        rules.validate_exp = false;
+        let payload =
+            jsonwebtoken::decode::<Payload>(token, &DecodingKey::from_secret(key.secret.as_bytes()), &rules).ok()?;
+        let Payload { sub, tid, sid, exp, .. } = payload.claims;
+        let realm = tid.map_or(Realm::Server, Realm::Tenant);
+        (exp > now.as_second()).then_some(Claims { realm, user: sub, session: sid })
+    }
+}
+
+/// HMAC with SHA-256 for jsonwebtoken, whose own back ends bring every other algorithm with them.
+struct Hs256(Hmac<Sha256>);
+
+impl Hs256 {
+    fn new(algorithm: Algorithm, secret: &[u8]) -> Result<Self, JwtError> {
+        let hmac = Hmac::new_from_slice(secret).map_err(|_| JwtErrorKind::InvalidKeyFormat)?;
+        if algorithm == Algorithm::HS256 { Ok(Self(hmac)) } else { Err(JwtErrorKind::InvalidAlgorithm.into()) }
+    }
+}
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(self.0.clone().chain_update(message).finalize().into_bytes().to_vec())
+    }
+}
+
+impl Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        // In constant time.
+        self.0.clone().chain_update(message).verify_slice(signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+fn install_hs256() {
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: |&algorithm, key| Ok(Box::new(Hs256::new(algorithm, key.as_bytes())?)),
+        verifier_factory: |&algorithm, key| Ok(Box::new(Hs256::new(algorithm, key.try_get_as_bytes()?)?)),
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    static INSTALLED: Once = Once::new();
+    // Fails only where one is installed already, and nothing else here installs any.
+    INSTALLED.call_once(|| {
+        let _ = PROVIDER.install_default();
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn claims() -> Claims {
+        Claims {
+            realm: Realm::Tenant("school/1".parse().unwrap()),
+            user: "ada@school".parse().unwrap(),
+            session: SessionId::generate(),
+        }
+    }
+
+    fn open(data: &Path) -> Tokens {
+        Tokens::open(data, Duration::from_secs(900), at(0)).unwrap()
+    }
+
+    #[test]
+    fn a_token_says_what_was_signed_until_it_is_over() {
+        let data = tempfile::tempdir().unwrap();
+        let tokens = open(data.path());
+        for claims in [claims(), Claims { realm: Realm::Server, ..claims() }] {
+            let token = tokens.sign(&claims, at(0)).unwrap();
+            assert_eq!(tokens.verify(&token, at(899)), Some(claims.clone()));
+            assert_eq!(tokens.verify(&token, at(900)), None);
+            assert_eq!(open(data.path()).verify(&token, at(1)), Some(claims), "after a restart");
+            assert_eq!(open(tempfile::tempdir().unwrap().path()).verify(&token, at(1)), None, "another server's");
+        }
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&tokens.path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_changed_token_and_another_algorithm_are_refused() {
+        let data = tempfile::tempdir().unwrap();
+        let tokens = open(data.path());
+        let token = tokens.sign(&claims(), at(0)).unwrap();
+        let parts: Vec<&str> = token.split('.').collect();
+        let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(parts[0]).unwrap()).unwrap();
+        for algorithm in ["none", "HS512", "RS256"] {
+            let other = BASE64_URL_SAFE_NO_PAD.encode(header.replace("HS256", algorithm));
+            for signature in ["", parts[2]] {
+                assert_eq!(tokens.verify(&format!("{other}.{}.{signature}", parts[1]), at(1)), None, "{algorithm}");
+            }
+        }
+        let payload = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        let stolen = BASE64_URL_SAFE_NO_PAD.encode(payload.replace("school/1", "school/2"));
+        assert_eq!(tokens.verify(&format!("{}.{stolen}.{}", parts[0], parts[2]), at(1)), None);
+        for text in ["", ".", "..", "a.b.c", "rk_0000"] {
+            assert_eq!(tokens.verify(text, at(1)), None);
+        }
+    }
+
+    #[test]
+    fn a_retired_key_checks_what_it_signed_and_then_goes() {
+        let data = tempfile::tempdir().unwrap();
+        let tokens = open(data.path());
+        let (old, claims) = (tokens.sign(&claims(), at(0)).unwrap(), claims());
+        tokens.rotate(at(10)).unwrap();
+        let new = tokens.sign(&claims, at(10)).unwrap();
+        assert_ne!(jsonwebtoken::decode_header(&old).unwrap().kid, jsonwebtoken::decode_header(&new).unwrap().kid);
+        assert!(tokens.verify(&old, at(20)).is_some() && tokens.verify(&new, at(20)).is_some());
+        assert!(open(data.path()).verify(&old, at(20)).is_some());
+        tokens.rotate(at(1000)).unwrap();
+        assert_eq!(tokens.keys.load().len(), 2, "the first has gone");
+        assert_eq!(tokens.verify(&old, at(20)), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Users and their logins.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, api_keys::require_reach, codec::Record, db::Read, keys, transaction::Transaction};
+use crate::{
+    domain::{Grant, GroupId, Realm, SessionId, TenantId, UserId},
+    error::{Error, ErrorKind, Result},
+};
+
+/// The most users of a realm.
+const MAX_USERS: usize = 100_000;
+/// The most logins of a user at a time; a further one ends the oldest.
+const MAX_SESSIONS: usize = 20;
+
+/// Somebody who logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Unique in the realm.
+    pub id: UserId,
+    /// What they may do.
+    pub grant: Grant,
+    /// Their password's hash, as a PHC string.
+    pub password: String,
+    /// When they were made.
+    pub created_at: Timestamp,
+    /// Their logins, oldest first.
+    pub sessions: Vec<SessionId>,
+}
+
+impl Record for User {
+    const KIND: u8 = 41;
+}
+
+/// One login: it lasts as long as somebody refreshes it in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The login.
+    pub id: SessionId,
+    /// The user's realm.
+    pub realm: Realm,
+    /// Whose it is.
+    pub user: UserId,
+    /// SHA-256 of the one refresh token that is good now.
+    pub refresh_hash: [u8; 32],
+    /// From when on it is over.
+    pub expires_at: Timestamp,
+}
+
+impl Record for Session {
+    const KIND: u8 = 42;
+}
+
+/// What to change of a user; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// What they may do.
+    pub grant: Option<Grant>,
+    /// A new password's hash; ends all their logins but `keep`.
+    pub password: Option<String>,
+    /// The login that outlives a new password.
+    pub keep: Option<SessionId>,
+}
+
+impl Store {
+    /// Makes a user. Errors: `Conflict` `user_exists` or `limit_reached`, `NotFound` `tenant_not_found` or
+    /// `group_not_found`.
+    pub async fn create_user(&self, user: User) -> Result<()> {
+        self.write(move |transaction| {
+            require_reach(transaction, &user.grant)?;
+            let key = keys::user(&user.grant.realm, &user.id);
+            if transaction.has(&key)? {
+                return Err(conflict("there is a user of this id already", "user_exists"));
+            }
+            if transaction.scan_keys(&keys::users(&user.grant.realm)).take(MAX_USERS).count() == MAX_USERS {
+                return Err(conflict("there are too many users already", "limit_reached"));
+            }
+            transaction.put(key, &user)
+        })
+        .await
+    }
+
+    /// A user. Errors: `NotFound` `user_not_found`.
+    pub async fn user(&self, realm: &Realm, user: &UserId) -> Result<User> {
+        let key = keys::user(realm, user);
+        self.read(move |view| view.get(&key)?.ok_or_else(user_not_found)).await
+    }
+
+    /// At most `limit` users whose ids come after `after`, by the bytes of their ids.
+    pub async fn users(&self, realm: &Realm, after: Option<&UserId>, limit: usize) -> Result<Vec<User>> {
+        let (prefix, after) = (keys::users(realm), after.map(|user| keys::user(realm, user)));
+        self.read(move |view| view.scan(&prefix, after.as_deref()).take(limit).collect()).await
+    }
+
+    /// Changes a user, as the next request of theirs will find them. Errors: `NotFound` `user_not_found` or
+    /// `group_not_found`.
+    pub async fn update_user(&self, realm: &Realm, user: &UserId, change: UserChange) -> Result<User> {
+        let key = keys::user(realm, user);
+        self.write(move |transaction| {
+            let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
+            if let Some(grant) = change.grant {
+                require_reach(transaction, &grant)?;
+                user.grant = grant;
+            }
+            if let Some(password) = change.password {
+                user.password = password;
+                end_sessions(transaction, &mut user, |session| Some(session) != change.keep);
+            }
+            transaction.put(key, &user)?;
+            Ok(user)
+        })
+        .await
+    }
+
+    /// Removes a user and ends their logins. Errors: `NotFound` `user_not_found`.
+    pub async fn delete_user(&self, realm: &Realm, user: &UserId) -> Result<()> {
+        let key = keys::user(realm, user);
+        self.write(move |transaction| {
+            let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
+            end_sessions(transaction, &mut user, |_| true);
+            transaction.remove(key);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Begins a login of a user whose password was checked against the hash `checked`; returns them as they are then,
+    /// or `None` if they have gone or have another password by now. The oldest login ends where there are too many.
+    pub async fn open_session(&self, session: Session, checked: String) -> Result<Option<User>> {
+        self.write(move |transaction| {
+            let key = keys::user(&session.realm, &session.user);
+            let user = transaction.get::<User>(&key)?.filter(|user| user.password == checked);
+            let Some(mut user) = user else { return Ok(None) };
+            let surplus = (user.sessions.len() + 1).saturating_sub(MAX_SESSIONS);
+            let oldest = user.sessions[..surplus].to_vec();
+            end_sessions(transaction, &mut user, |session| oldest.contains(&session));
+            user.sessions.push(session.id);
+            transaction.put(keys::session(session.id), &session)?;
+            transaction.put(key, &user)?;
+            Ok(Some(user))
+        })
+        .await
+    }
+
+    /// A login that is not over at `now`, and its user.
+    pub async fn session(&self, session: SessionId, now: Timestamp) -> Result<Option<User>> {
+        self.read(move |view| Ok(live(view, session, now)?.map(|(_, user)| user))).await
+    }
+
+    /// Takes the refresh token of hash `spent`, and makes `fresh` the next one, good until `expires_at`. A token that
+    /// was spent before has been copied: its login is ended. `None` where there is no such login, or it was ended.
+    pub async fn refresh_session(
+        &self,
+        session: SessionId,
+        spent: [u8; 32],
+        fresh: [u8; 32],
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Option<User>> {
+        self.write(move |transaction| {
+            let Some((login, mut user)) = live(transaction, session, now)? else { return Ok(None) };
+            if login.refresh_hash != spent {
+                end_sessions(transaction, &mut user, |ended| ended == session);
+                transaction.put(keys::user(&login.realm, &login.user), &user)?;
+                return Ok(None);
+            }
+            let login = Session { refresh_hash: fresh, expires_at, ..login };
+            transaction.put(keys::session(session), &login)?;
+            Ok(Some(user))
+        })
+        .await
+    }
+
+    /// Ends a login; nothing changes where it is over.
+    pub async fn close_session(&self, session: SessionId) -> Result<()> {
+        self.write(move |transaction| {
+            let Some(login) = transaction.get::<Session>(&keys::session(session))? else { return Ok(()) };
+            let key = keys::user(&login.realm, &login.user);
+            let Some(mut user) = transaction.get::<User>(&key)? else { return Ok(()) };
+            end_sessions(transaction, &mut user, |ended| ended == session);
+            transaction.put(key, &user)
+        })
+        .await
+    }
+}
+
+fn conflict(message: &'static str, code: &'static str) -> Error {
+    Error::new(ErrorKind::Conflict, message).with_code(code)
+}
+
+fn user_not_found() -> Error {
+    Error::not_found("there is no such user").with_code("user_not_found")
+}
+
+fn live(read: &impl Read, session: SessionId, now: Timestamp) -> Result<Option<(Session, User)>> {
+    let Some(login) = read.get::<Session>(&keys::session(session))?.filter(|login| login.expires_at > now) else {
+        return Ok(None);
+    };
+    Ok(read.get::<User>(&keys::user(&login.realm, &login.user))?.map(|user| (login, user)))
+}
+
+/// Removes the logins of `user` that `ends`; the caller writes the user.
+fn end_sessions(transaction: &mut Transaction<'_>, user: &mut User, ends: impl Fn(SessionId) -> bool) {
+    user.sessions.retain(|&session| {
+        if ends(session) {
+            transaction.remove(keys::session(session));
+        }
+        !ends(session)
+    });
+}
+
+/// Takes a group that goes away from the users whom it was given to: a later group of the same id is another.
+pub(super) fn forget_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+    let realm = Realm::Tenant(tenant.clone());
+    let given = |user: &Result<User>| user.as_ref().map_or(true, |user| user.grant.groups.contains(group));
+    let users: Vec<User> = transaction.scan(&keys::users(&realm), None).filter(given).collect::<Result<_>>()?;
+    for mut user in users {
+        user.grant.groups.retain(|of| of != group);
+        transaction.put(keys::user(&realm, &user.id), &user)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! Keys and logins: what they open, for how long, and what ends them.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Api, TestServer, form, portrait};
+
+const LOGIN: &str = "/api/v1/auth/login";
+const PASSWORD: &str = "a long password";
+
+impl Api {
+    async fn new_key(&self, body: &Value) -> Value {
+        self.post("/api/v1/keys", body).await.expect(201)
+    }
+
+    async fn new_user(&self, id: &str, role: &str, groups: &[&str]) {
+        let new = json!({ "id": id, "password": PASSWORD, "role": role, "groups": groups });
+        self.post("/api/v1/users", &new).await.expect(201);
+    }
+
+    async fn log_in(&self, user: &str, password: &str) -> Answer {
+        self.without_key().post(LOGIN, &json!({ "tenant": "default", "user": user, "password": password })).await
+    }
+
+    /// The client of a new login, and its refresh token.
+    async fn logged_in(&self, user: &str, password: &str) -> (Self, String) {
+        let pair = self.log_in(user, password).await.expect(200);
+        (self.with_key(pair["access_token"].as_str().unwrap()), pair["refresh_token"].as_str().unwrap().to_owned())
+    }
+
+    async fn refresh(&self, token: &str) -> Answer {
+        self.without_key().post("/api/v1/auth/refresh", &json!({ "refresh_token": token })).await
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_listed_by_its_prefix_and_revoked_at_once() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    let made = api.new_key(&json!({ "name": "Raum 7", "role": "teacher", "groups": ["g"] })).await;
+    let secret = made["key"].as_str().unwrap();
+    let teacher = api.with_key(secret);
+    teacher.get("/api/v1/groups/g").await.expect(200);
+    let list = api.get("/api/v1/keys").await;
+    assert!(!list.text().contains(secret), "never shown again");
+    let listed = list.expect(200)["keys"].as_array().unwrap().clone();
+    let found = listed.iter().find(|key| key["id"] == made["id"]).unwrap();
+    assert_eq!(
+        (&found["name"], &found["role"], &found["groups"]),
+        (&json!("Raum 7"), &json!("teacher"), &json!(["g"]))
+    );
+    assert!(secret.starts_with(found["prefix"].as_str().unwrap()) && found["prefix"].as_str().unwrap().len() == 11);
+    let last_use = found["last_used_at"].as_str().unwrap().to_owned();
+    teacher.get("/api/v1/groups/g").await.expect(200);
+    let again = api.get("/api/v1/keys?limit=1").await.expect(200);
+    let next = api.get(&format!("/api/v1/keys?after={}", again["next"].as_str().unwrap())).await.expect(200);
+    assert_eq!(next["keys"][0]["id"], made["id"]);
+    assert_eq!(next["keys"][0]["last_used_at"], *last_use, "noted once a minute");
+    let me = teacher.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!(me, json!({ "tenant": "default", "user": null, "key": made["id"], "role": "teacher", "groups": ["g"] }));
+    let path = format!("/api/v1/keys/{}", made["id"].as_str().unwrap());
+    assert_eq!(api.delete(&path).await.status, 204);
+    assert_eq!(teacher.get("/api/v1/groups/g").await.problem(), (401, "unauthenticated".to_owned()));
+    assert_eq!(api.delete(&path).await.problem(), (404, "key_not_found".to_owned()));
+    for (body, code) in [
+        (json!({ "name": "x", "role": "operator" }), (400, "invalid_role")),
+        (json!({ "name": "x", "role": "kiosk" }), (400, "invalid_role")),
+        (json!({ "name": "x", "role": "admin", "groups": ["g"] }), (400, "invalid_role")),
+        (json!({ "name": "x", "role": "king" }), (400, "invalid_json")),
+        (json!({ "name": "", "role": "admin" }), (400, "invalid_name")),
+        (json!({ "name": "x", "role": "kiosk", "groups": ["none"] }), (404, "group_not_found")),
+        (json!({ "name": "x", "role": "admin", "expires_at": "2001-01-01T00:00:00Z" }), (400, "invalid_expiry")),
+    ] {
+        assert_eq!(api.post("/api/v1/keys", &body).await.problem(), (code.0, code.1.to_owned()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_goes_takes_the_rights_to_it_along() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.group("h").await;
+    api.new_user("ada", "teacher", &["g", "h"]).await;
+    let (ada, _) = api.logged_in("ada", PASSWORD).await;
+    let made = api.new_key(&json!({ "name": "door", "role": "kiosk", "groups": ["g"] })).await;
+    let kiosk = api.with_key(made["key"].as_str().unwrap());
+    ada.get("/api/v1/groups/g").await.expect(200);
+    assert_eq!(api.delete("/api/v1/groups/g").await.status, 204);
+    api.group("g").await;
+    assert_eq!(ada.get("/api/v1/groups/g").await.status, 403, "the new group is another");
+    ada.get("/api/v1/groups/h").await.expect(200);
+    assert_eq!(kiosk.recognize("g", &[], &[&portrait("obama")]).await.status, 403);
+    let check = server.operator().get("/api/v1/check").await.expect(200);
+    assert_eq!(check["problems"], json!({}));
+}
+
+#[tokio::test]
+async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_more() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    api.enrol("absent", &["g"], "biden").await;
+    let made = api.new_key(&json!({ "name": "door", "role": "kiosk", "groups": ["g"] })).await;
+    let kiosk = api.with_key(made["key"].as_str().unwrap());
+    let photo = portrait("obama2");
+    for mark in ["marked", "already_marked"] {
+        let seen = kiosk.recognize("g", &[], &[&photo]).await.expect(200);
+        assert_eq!((&seen["present"][0]["person"], &seen["present"][0]["attendance"]), (&json!("p"), &json!(mark)));
+        assert_eq!((&seen["photos"][0]["faces"], &seen["not_seen"]), (&json!([]), &json!([])));
+        assert!(!seen.to_string().contains("absent"), "{seen}");
+    }
+    let fields = [
+        ("mark", "false"),
+        ("threshold", "-1"),
+        ("margin", "0"),
+        ("annotate", "true"),
+        ("explain", "true"),
+        ("pose", "true"),
+    ];
+    for field in fields {
+        let answer = kiosk.recognize("g", &[field], &[&photo]).await;
+        assert_eq!(answer.problem(), (403, "forbidden".to_owned()), "{field:?}");
+    }
+    kiosk.recognize("g", &[("liveness", "off"), ("class", "bulk")], &[&photo]).await.expect(200);
+    assert_eq!(api.records("g", "").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_lasts_as_long_as_it_is_refreshed_and_ends_at_once() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.new_user("ada@school.example", "teacher", &["g"]).await;
+    let user = "ada@school.example";
+    let pair = api.log_in(user, PASSWORD).await.expect(200);
+    assert_eq!(pair["expires_in"], 900);
+    let ada = api.with_key(pair["access_token"].as_str().unwrap());
+    let me = ada.get("/api/v1/auth/me").await.expect(200);
+    assert_eq!(me, json!({ "tenant": "default", "user": user, "key": null, "role": "teacher", "groups": ["g"] }));
+    // A role that changes holds for a token that was there before.
+    let path = format!("/api/v1/users/{user}");
+    api.send(Method::PATCH, &path, &json!({ "role": "viewer" })).await.expect(200);
+    ada.get("/api/v1/people").await.expect(200);
+    // Each refresh token is good once; one that comes twice ends the login.
+    let first = pair["refresh_token"].as_str().unwrap();
+    let next = api.refresh(first).await.expect(200);
+    let fresh = ada.with_key(next["access_token"].as_str().unwrap());
+    fresh.get("/api/v1/people").await.expect(200);
+    assert_eq!(api.refresh(first).await.status, 401);
+    for token in [&ada, &fresh] {
+        assert_eq!(token.get("/api/v1/people").await.status, 401, "the login was ended");
+    }
+    assert_eq!(api.refresh(next["refresh_token"].as_str().unwrap()).await.status, 401);
+    // Logging out ends one login and no other.
+    let ((one, refresh), (two, _)) = (api.logged_in(user, PASSWORD).await, api.logged_in(user, PASSWORD).await);
+    assert_eq!(one.post("/api/v1/auth/logout", &json!(null)).await.status, 204);
+    assert_eq!(one.get("/api/v1/people").await.status, 401);
+    assert_eq!(api.refresh(&refresh).await.status, 401);
+    two.get("/api/v1/people").await.expect(200);
+    // A new password ends the others; a deleted user has none left.
+    let (three, _) = api.logged_in(user, PASSWORD).await;
+    let change = |old: &str, new: &str| json!({ "old": old, "new": new });
+    let wrong = two.post("/api/v1/auth/password", &change("wrong password", "another password")).await;
+    assert_eq!(wrong.problem(), (403, "wrong_password".to_owned()));
+    let short = two.post("/api/v1/auth/password", &change(PASSWORD, "short")).await;
+    assert_eq!(short.problem(), (400, "invalid_password".to_owned()));
+    assert_eq!(two.post("/api/v1/auth/password", &change(PASSWORD, "another password")).await.status, 204);
+    two.get("/api/v1/people").await.expect(200);
+    assert_eq!(three.get("/api/v1/people").await.status, 401);
+    assert_eq!(api.log_in(user, PASSWORD).await.problem(), (401, "wrong_login".to_owned()));
+    let (four, _) = api.logged_in(user, "another password").await;
+    api.send(Method::PATCH, &path, &json!({ "password": PASSWORD })).await.expect(200);
+    assert_eq!(four.get("/api/v1/people").await.status, 401);
+    let (five, refresh) = api.logged_in(user, PASSWORD).await;
+    let check = server.operator().get("/api/v1/check").await.expect(200);
+    assert_eq!((&check["problems"], &check["records"]["session"]), (&json!({}), &json!(1)));
+    assert_eq!(api.delete(&path).await.status, 204);
+    assert_eq!(five.get("/api/v1/people").await.status, 401);
+    assert_eq!(api.refresh(&refresh).await.status, 401);
+    assert_eq!(api.post("/api/v1/auth/logout", &json!(null)).await.problem(), (409, "no_login".to_owned()));
+}
+
+#[tokio::test]
+async fn logins_and_their_keys_survive_a_restart_and_a_rotation() {
+    let server = TestServer::start().await;
+    server.api.new_user("ada", "viewer", &[]).await;
+    let (ada, refresh) = server.api.logged_in("ada", PASSWORD).await;
+    assert_eq!(server.operator().post("/api/v1/auth/rotate", &json!(null)).await.status, 204);
+    ada.get("/api/v1/people").await.expect(200);
+    let (after, _) = server.api.logged_in("ada", PASSWORD).await;
+    let kid = |api: &Api| api.key().split('.').next().unwrap().to_owned();
+    assert_ne!(kid(&ada), kid(&after));
+    let server = server.restart().await;
+    for api in [&ada, &after] {
+        server.api.with_key(api.key()).get("/api/v1/people").await.expect(200);
+    }
+    server.api.refresh(&refresh).await.expect(200);
+    let file = std::fs::metadata(server.data().join("tokens.secret")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_user_is_one_of_a_tenant_and_an_operator_of_none() {
+    let server = TestServer::start().await;
+    let other = server.tenant("other").await;
+    for api in [&server.api, &other] {
+        api.new_user("ada", "admin", &[]).await;
+    }
+    let operator = server.operator();
+    operator.new_user("ada", "operator", &[]).await;
+    let log_in = async |tenant: Value| {
+        let login = json!({ "tenant": tenant, "user": "ada", "password": PASSWORD });
+        server
+            .api
+            .with_key(server.api.without_key().post(LOGIN, &login).await.expect(200)["access_token"].as_str().unwrap())
+    };
+    let (ours, theirs, operating) =
+        (log_in(json!("default")).await, log_in(json!("other")).await, log_in(json!(null)).await);
+    ours.group("only here").await;
+    assert_eq!(theirs.get("/api/v1/groups").await.expect(200)["groups"], json!([]));
+    operating.get("/api/v1/tenants/other").await.expect(200);
+    assert_eq!(operating.get("/api/v1/groups").await.status, 403);
+    assert_eq!(operating.get("/api/v1/users").await.expect(200)["users"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        ours.post("/api/v1/users", &json!({ "id": "eve", "password": PASSWORD, "role": "operator" })).await.status,
+        400
+    );
+    assert_eq!(
+        ours.post("/api/v1/users", &json!({ "id": "ada", "password": PASSWORD, "role": "viewer" })).await.problem().1,
+        "user_exists"
+    );
+    let patched = ours.send(Method::PATCH, "/api/v1/users/ada", &json!({ "role": "kiosk" })).await;
+    assert_eq!(patched.problem(), (400, "invalid_role".to_owned()));
+    assert!(!ours.get("/api/v1/users/ada").await.text().contains("argon2"));
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_by_account_and_by_address() {
+    let server = TestServer::with(&[("server.trusted_proxies", "127.0.0.1")]).await;
+    let api = &server.api;
+    api.new_user("ada", "viewer", &[]).await;
+    let from = async |address: &str, user: &str, password: &str| {
+        let body = json!({ "tenant": "default", "user": user, "password": password });
+        Answer::to(api.without_key().request(Method::POST, LOGIN).header("x-forwarded-for", address).json(&body)).await
+    };
+    let unknown = from("203.0.113.1", "nobody", PASSWORD).await;
+    let wrong = from("203.0.113.1", "ada", "wrong password").await;
+    for answer in [&unknown, &wrong] {
+        assert_eq!(answer.problem(), (401, "wrong_login".to_owned()));
+    }
+    assert_eq!(unknown.json()["error"], wrong.json()["error"], "an unknown user cannot be told from a wrong password");
+    let mut last = wrong;
+    for n in 0..20 {
+        last = from(&format!("203.0.113.{n}"), "ada", "wrong password").await;
+        if last.status == 429 {
+            break;
+        }
+    }
+    assert_eq!(last.problem(), (429, "too_many_attempts".to_owned()));
+    assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
+    let unknown_key = async |address: &str| {
+        let request = api.without_key().request(Method::GET, "/api/v1/people");
+        Answer::to(request.header("x-api-key", "rk_0").header("x-forwarded-for", address)).await.status
+    };
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(unknown_key("198.51.100.1, 203.0.113.77").await);
+    }
+    assert!(statuses[..50].iter().all(|&status| status == 401), "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert_eq!(unknown_key("203.0.113.77, 198.51.100.1").await, 401, "the address that the proxy saw counts");
+    api.get("/api/v1/people").await.expect(200);
+    // One who guesses does not lock out a good key, not even from the same address.
+    let request = api.request(Method::GET, "/api/v1/people").header("x-forwarded-for", "203.0.113.77");
+    assert_eq!(Answer::to(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_cannot_be_an_image_of_the_upload_and_many_logins_do_not_make_memory_grow() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    let long = json!({ "tenant": "default", "user": "x", "password": "x".repeat(70_000) });
+    assert_eq!(api.without_key().post(LOGIN, &long).await.status, 413);
+    let upload = api.without_key().post_form(LOGIN, form(&[("user", "x")], &[&portrait("obama")])).await;
+    assert_eq!(upload.status, 415);
+    // More at once than may wait: each gets an answer, and some are told to come back.
+    let logins = (0..150).map(|n| {
+        let body = json!({ "tenant": "default", "user": format!("user{n}"), "password": PASSWORD });
+        let request = api.without_key().request(Method::POST, LOGIN).json(&body);
+        async move { Answer::to(request).await.status }
+    });
+    let statuses = futures_util::future::join_all(logins).await;
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&429));
+}

@@ -1,0 +1,125 @@
+//! Another tenant's data does not exist: every route of the API's description, asked by a tenant that has nothing of
+//! what the path names, and by one that has the same ids.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Api, TestServer, portrait,
+    routes::{PASSWORD, body, described, send},
+};
+
+/// Routes that name no tenant's data: the operator's, and those of the caller's own login.
+fn is_of_no_tenant(path: &str) -> bool {
+    ["/backup", "/check"].contains(&path) || path.starts_with("/tenants") || path.starts_with("/auth")
+}
+
+/// What a tenant has, as ids for the parts of a path.
+struct Ids(Vec<(&'static str, String)>);
+
+impl Ids {
+    fn fill(&self, path: &str) -> String {
+        self.0.iter().fold(path.to_owned(), |path, (part, id)| path.replace(part, id))
+    }
+}
+
+/// Fills a tenant: a group `group` with a person `person` who is marked, a user `user` and a key.
+async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
+    api.group(group).await;
+    let enrolled = api.enrol(person, &[group], shot).await;
+    api.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
+    let new = json!({ "id": user, "password": PASSWORD, "role": "teacher", "groups": [group] });
+    api.post("/api/v1/users", &new).await.expect(201);
+    let key = api.post("/api/v1/keys", &json!({ "name": "k", "role": "viewer" })).await.expect(201);
+    let id = |value: &Value| value.as_str().unwrap().to_owned();
+    Ids(vec![
+        ("{group}", group.into()),
+        ("{person}", person.into()),
+        ("{user}", user.into()),
+        ("{key}", id(&key["id"])),
+        ("{face}", id(&enrolled["faces"][0]["id"])),
+        ("{record}", id(&api.records(group, "").await[0]["id"])),
+    ])
+}
+
+/// All that a tenant can read of its own.
+async fn all_of(api: &Api) -> Vec<Value> {
+    let mut all = Vec::new();
+    for path in ["/groups", "/people", "/users", "/groups/g", "/groups/g/attendance", "/people/p", "/users/u"] {
+        all.push(api.get(&format!("/api/v1{path}")).await.expect(200));
+    }
+    let keys = api.get("/api/v1/keys").await.expect(200);
+    // When it was last used is this test's own doing.
+    all.extend(keys["keys"].as_array().unwrap().iter().map(|key| key["id"].clone()));
+    all
+}
+
+/// The routes in an order in which an owner can take them all: what is deleted, last, and groups and people after
+/// what is in them.
+async fn routes(server: &TestServer) -> Vec<(String, String)> {
+    let mut routes = described(&server.api).await;
+    // A put replaces the faces that others name.
+    let last = |method: &str, path: &str| match (method, path) {
+        ("put", "/people/{person}/faces") => 2,
+        ("delete", "/groups/{group}/people/{person}") => 3,
+        ("delete", "/groups/{group}" | "/people/{person}") => 4,
+        ("delete", _) => 1,
+        _ => 0,
+    };
+    routes.sort_by_key(|(method, path)| last(method, path));
+    routes
+}
+
+#[tokio::test]
+async fn what_is_another_tenants_is_404_on_every_route_and_stays_as_it_is() {
+    let server = TestServer::start().await;
+    let (owner, stranger, twin) = (&server.api, server.tenant("stranger").await, server.tenant("twin").await);
+    let ids = fill(owner, "g", "p", "u", "obama").await;
+    // The twin has the same ids; what has ids of the server's making it is shown the owner's.
+    fill(&twin, "g", "p", "u", "biden").await;
+    let before = all_of(owner).await;
+    let routes = routes(&server).await;
+    for (method, path) in &routes {
+        if path.starts_with("/auth") {
+            continue;
+        }
+        let answer = send(&stranger, method, &ids.fill(path), &body(method, path)).await;
+        // These name the owner's group in their bodies.
+        let named = path.contains('{') || (method == "post" && ["/keys", "/people"].contains(&path.as_str()));
+        let expected: &[u16] = match () {
+            () if is_of_no_tenant(path) => &[403],
+            () if named => &[404],
+            () => &[200, 201],
+        };
+        assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text());
+        let told = answer.text();
+        for (_, id) in ids.0.iter().filter(|(_, id)| id.len() > 1) {
+            assert!(!told.contains(id.as_str()), "{method} {path} tells {id}: {told}");
+        }
+        if method == "get" || path == "/identify" {
+            assert!(!told.contains("\"p\"") && !told.contains("\"u\""), "{method} {path}: {told}");
+        }
+    }
+    assert_eq!(all_of(owner).await, before, "by a stranger");
+    for (method, path) in &routes {
+        if is_of_no_tenant(path) {
+            continue;
+        }
+        let answer = send(&twin, method, &ids.fill(path), &body(method, path)).await;
+        let made_by_server = ["{key}", "{face}", "{record}"].iter().any(|part| path.contains(part));
+        assert_eq!(answer.status == 404, made_by_server, "{method} {path}: {} {}", answer.status, answer.text());
+        // Deleted by the twin just now, which is to be found by the routes that follow.
+        if method == "delete" && path == "/groups/{group}" {
+            twin.group("g").await;
+        }
+    }
+    assert_eq!(all_of(owner).await, before, "by a twin");
+    // The requests were good ones: their owner can make them all.
+    for (method, path) in &routes {
+        if !is_of_no_tenant(path) {
+            let answer = send(owner, method, &ids.fill(path), &body(method, path)).await;
+            assert!(answer.status < 300, "{method} {path}: {} {}", answer.status, answer.text());
+        }
+    }
+    assert_eq!(owner.send(Method::GET, "/api/v1/people/p", &json!(null)).await.status, 404);
+}

@@ -1,0 +1,71 @@
+//! Every route of the API's description, with a request that works: what the tests that walk all routes send.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Api, form, portrait};
+
+pub(crate) const PASSWORD: &str = "a long password";
+
+/// What goes with a request.
+pub(crate) enum Body {
+    Nothing,
+    Json(Value),
+    /// Fields, and portraits.
+    Photos(&'static [(&'static str, &'static str)], &'static [&'static str]),
+}
+
+/// A body that the route takes. A route without a case fails the tests.
+#[allow(clippy::match_same_arms, reason = "a line a route, as in the README")]
+pub(crate) fn body(method: &str, path: &str) -> Body {
+    match (method, path) {
+        ("post", "/auth/login") => Body::Json(json!({ "tenant": "default", "user": "x", "password": PASSWORD })),
+        ("post", "/auth/refresh") => Body::Json(json!({ "refresh_token": "rr_0" })),
+        ("post", "/auth/password") => Body::Json(json!({ "old": PASSWORD, "new": PASSWORD })),
+        ("post", "/auth/logout" | "/auth/rotate") | ("get", "/auth/me" | "/backup" | "/check") => Body::Nothing,
+        ("post", "/tenants") | ("patch", "/tenants/{tenant}") => Body::Json(json!({ "name": "new" })),
+        ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
+        ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),
+        ("post", "/keys") => Body::Json(json!({ "name": "new", "role": "kiosk", "groups": ["g"] })),
+        ("post", "/groups") => Body::Json(json!({ "id": "new", "name": "new" })),
+        ("patch", "/groups/{group}") => Body::Json(json!({ "name": "stolen" })),
+        ("put", "/groups/{group}/people/{person}") => Body::Nothing,
+        ("post", "/people") => Body::Photos(&[("id", "new"), ("name", "new"), ("groups", "g")], &["hopper"]),
+        ("patch", "/people/{person}") => Body::Json(json!({ "name": "stolen", "groups": ["g"] })),
+        ("put", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama2"]),
+        ("post", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama3"]),
+        ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
+        ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
+        ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
+        ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
+        ("post", "/gallery/check") => Body::Json(json!({})),
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/reports/duplicates") => Body::Nothing,
+        ("get" | "delete", path) if path.contains('{') => Body::Nothing,
+        _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
+    }
+}
+
+/// Methods and paths below `/api/v1`.
+pub(crate) async fn described(api: &Api) -> Vec<(String, String)> {
+    let description = api.get("/openapi.json").await.expect(200);
+    let mut routes = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            routes.push((method.clone(), path.trim_start_matches("/api/v1").to_owned()));
+        }
+    }
+    routes
+}
+
+/// Sends the request of a route to `path`, which is the route's with ids in it.
+pub(crate) async fn send(api: &Api, method: &str, path: &str, body: &Body) -> Answer {
+    let request = api.request(method.to_ascii_uppercase().parse().unwrap(), &format!("/api/v1{path}"));
+    Answer::to(match body {
+        Body::Nothing => request,
+        Body::Json(body) => request.json(body),
+        Body::Photos(fields, shots) => {
+            let photos: Vec<Vec<u8>> = shots.iter().map(|shot| portrait(shot)).collect();
+            request.multipart(form(fields, &photos.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+        }
+    })
+    .await
+}
