@@ -46,8 +46,8 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unloads galleries that nobody searches.
-    gallery_keeper: JoinHandle<()>,
+    /// Unload galleries that nobody searches, and finish what a crash cut short.
+    keepers: [JoinHandle<()>; 2],
 }
 
 impl App {
@@ -108,8 +108,9 @@ impl App {
             faults,
             options: Arc::new(options(&settings)),
         };
-        let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming);
-        Ok(Self { settings, service, supervisor, health, metrics, pool, gallery_keeper })
+        let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming, &settings.server.data);
+        let deleter = actix::spawn(service.clone().finish_deletions());
+        Ok(Self { settings, service, supervisor, health, metrics, pool, keepers: [gallery_keeper, deleter] })
     }
 
     /// The use cases.
@@ -119,7 +120,7 @@ impl App {
 
     /// Ends the stages and the compute threads; what was acknowledged is in the store already.
     pub fn stop(&self) {
-        self.gallery_keeper.abort();
+        self.keepers.iter().for_each(JoinHandle::abort);
         self.supervisor.stop();
         self.pool.shut_down();
     }

@@ -1,9 +1,11 @@
 //! Tenants: the operator makes them, and nothing of one can be reached from another.
 
 use reqwest::Method;
-use serde_json::json;
+use rollcall::domain::TenantScope;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Answer, TestServer, form, portrait};
+use crate::support::{Answer, Api, TestServer, eventually, form, portrait};
 
 #[tokio::test]
 async fn the_operators_key_makes_tenants_and_opens_none() {
@@ -104,4 +106,158 @@ async fn two_tenants_may_use_the_same_ids() {
     assert_eq!(two.delete("/api/v1/people/p").await.status, 204);
     one.get("/api/v1/people/p").await.expect(200);
     assert_eq!(one.records("g", "").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_operator_lists_tenants_page_by_page() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    for id in ["b", "a"] {
+        server.tenant(id).await;
+    }
+    let page = operator.get("/api/v1/tenants?limit=2").await.expect(200);
+    let ids = |page: &Value| page["tenants"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    assert_eq!((ids(&page), &page["next"]), (vec![json!("a"), json!("b")], &json!("b")));
+    assert_eq!(page["tenants"][0], operator.get("/api/v1/tenants/a").await.expect(200));
+    let rest = operator.get("/api/v1/tenants?after=b").await.expect(200);
+    assert_eq!((ids(&rest), &rest["next"]), (vec![json!("default")], &json!(null)));
+    assert_eq!(server.api.get("/api/v1/tenants").await.status, 403);
+    assert_eq!(operator.get("/api/v1/tenants?limit=0").await.status, 400);
+}
+
+/// One request to every kind of data route.
+async fn knock(api: &Api) -> Vec<Answer> {
+    let photo = portrait("obama2");
+    vec![
+        api.get("/api/v1/people").await,
+        api.get("/api/v1/people/p").await,
+        api.delete("/api/v1/people/p").await,
+        api.post("/api/v1/groups", &json!({ "name": "new" })).await,
+        api.recognize("g", &[], &[&photo]).await,
+        api.post_form("/api/v1/identify", form(&[], &[&photo])).await,
+        api.post_form("/api/v1/detect", form(&[], &[&photo])).await,
+        api.post_form("/api/v1/people", form(&[("id", "q"), ("name", "q")], &[&photo])).await,
+        api.get("/api/v1/groups/g/attendance").await,
+        api.get("/api/v1/reports/duplicates").await,
+        api.post("/api/v1/gallery/check", &json!({})).await,
+    ]
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_shut_at_once_and_loses_nothing() {
+    let server = TestServer::start().await;
+    let (operator, api, other) = (server.operator(), &server.api, server.tenant("other").await);
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    api.recognize("g", &[("mark", "false")], &[&portrait("obama2")]).await.expect(200);
+    let path = "/api/v1/tenants/default";
+    let suspend = async |suspended: bool| {
+        let seen = operator.send(Method::PATCH, path, &json!({ "suspended": suspended })).await.expect(200);
+        assert_eq!(seen["suspended"], suspended);
+    };
+    suspend(true).await;
+    for (number, answer) in knock(api).await.iter().enumerate() {
+        assert_eq!(answer.problem(), (403, "tenant_suspended".to_owned()), "{number}");
+    }
+    assert_eq!(server.metrics().await.count("gallery_faces", &[]), 0, "its gallery has left memory");
+    other.get("/api/v1/people").await.expect(200);
+    assert_eq!(operator.get(path).await.expect(200)["suspended"], true);
+    operator.send(Method::PATCH, path, &json!({ "name": "Closed" })).await.expect(200);
+    assert_eq!(api.get("/api/v1/people").await.status, 403, "a change of its name does not open it");
+    let server = server.restart().await;
+    assert_eq!(server.api.get("/api/v1/people").await.status, 403);
+    let (operator, api) = (server.operator(), &server.api);
+    operator.send(Method::PATCH, path, &json!({ "suspended": false })).await.expect(200);
+    let seen = api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
+    assert_eq!(seen["present"][0]["person"], "p");
+}
+
+/// Works in a tenant until its key opens nothing any more; every answer is one of those that a client can understand.
+async fn work_until_shut(api: Api, worker: usize) -> usize {
+    let photos = [portrait("obama2"), portrait("biden")];
+    for round in 0.. {
+        let id = format!("w{worker}-{round}");
+        let answer = match round % 4 {
+            0 => api.post_form("/api/v1/people", form(&[("id", &id), ("name", &id)], &[&photos[0]])).await,
+            1 => api.recognize("g", &[], &[&photos[0], &photos[1]]).await,
+            2 => api.post_form("/api/v1/identify", form(&[], &[&photos[0]])).await,
+            _ => api.post_form("/api/v1/people/p/verify", form(&[], &[&photos[1]])).await,
+        };
+        match answer.status {
+            401 => return round,
+            200 | 201 | 404 => {}
+            status => panic!("round {round}: {status} {}", answer.text()),
+        }
+    }
+    unreachable!("it works until it is shut out")
+}
+
+#[tokio::test]
+async fn a_tenant_is_deleted_in_the_midst_of_its_work() {
+    let server = TestServer::start().await;
+    let (operator, api, doomed) = (server.operator(), &server.api, server.tenant("doomed").await);
+    for api in [api, &doomed] {
+        api.group("g").await;
+        api.enrol("p", &["g"], "obama").await;
+    }
+    let key_file = server.data().join("doomed.key");
+    std::fs::write(&key_file, doomed.key()).unwrap();
+    let mut workers = JoinSet::new();
+    for worker in 0..4 {
+        workers.spawn(work_until_shut(doomed.clone(), worker));
+    }
+    eventually("they are at work", async || {
+        doomed.get("/api/v1/people").await.expect(200)["people"].as_array().unwrap().len() > 3
+    })
+    .await;
+    let path = "/api/v1/tenants/doomed";
+    assert_eq!(operator.delete(path).await.status, 204);
+    let rounds: usize = workers.join_all().await.into_iter().sum();
+    assert!(rounds > 4, "{rounds}");
+    assert!(!key_file.exists());
+    assert_eq!(operator.get(path).await.problem(), (404, "tenant_not_found".to_owned()));
+    assert_eq!(operator.delete(path).await.status, 404);
+    assert_eq!(operator.send(Method::PATCH, path, &json!({ "suspended": true })).await.status, 404);
+    let metrics = server.api.get("/metrics?tenants=true").await.text();
+    assert!(!metrics.contains("doomed"), "{metrics}");
+    let checked = operator.get("/api/v1/check").await.expect(200);
+    assert_eq!(checked["problems"], json!({}));
+    assert_eq!((&checked["records"]["tenant"], &checked["records"]["person"]), (&json!(1), &json!(1)));
+    assert_eq!(checked["records"]["api_key"], json!(2));
+
+    let again = server.tenant("doomed").await;
+    assert_eq!(again.get("/api/v1/people").await.expect(200)["people"], json!([]));
+    let found = again.post_form("/api/v1/identify", form(&[], &[&portrait("obama2")])).await.expect(200);
+    assert_eq!(found["present"], json!([]));
+    assert_eq!(doomed.get("/api/v1/people").await.status, 401, "the old key stays shut");
+    let seen = api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
+    assert_eq!(seen["present"][0]["person"], "p", "the other tenant has all that it had");
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_cut_short_is_finished_at_the_next_start() {
+    let server = TestServer::start().await;
+    let cut = server.tenant("cut").await;
+    cut.group("g").await;
+    cut.enrol("p", &["g"], "obama").await;
+    let server = server
+        .restart_after(async |store| {
+            store.begin_deletion(&TenantScope::granted("cut".parse().unwrap())).await.unwrap();
+        })
+        .await;
+    let operator = server.operator();
+    assert_eq!(server.api.with_key(cut.key()).get("/api/v1/people").await.status, 401);
+    eventually("nothing is left of it", async || {
+        let records = &operator.get("/api/v1/check").await.expect(200)["records"];
+        records["tenant"] == 1 && records["face"].is_null()
+    })
+    .await;
+    let again = server.tenant("cut").await;
+    assert_eq!(again.get("/api/v1/groups").await.expect(200)["groups"], json!([]));
+    // The tenant that the first start made goes like any other, and does not come back.
+    assert_eq!(operator.delete("/api/v1/tenants/default").await.status, 204);
+    assert!(!server.data().join("default.key").exists());
+    std::fs::write(server.data().join("default.key"), again.key()).unwrap();
+    let server = server.restart().await;
+    assert_eq!(server.operator().get("/api/v1/tenants/default").await.status, 404);
 }

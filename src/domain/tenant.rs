@@ -15,6 +15,20 @@ pub struct Tenant {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What may be done in it.
+    pub standing: Standing,
+}
+
+/// What may be done in a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Everything.
+    #[default]
+    Active,
+    /// Nothing, until the operator says otherwise; all that it has is kept.
+    Suspended,
+    /// Nothing any more: its records are being removed, and it is gone with the last of them.
+    Deleting,
 }
 
 /// What the operator has set for a tenant; what is missing is the server's default.

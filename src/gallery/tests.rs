@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{FaceId, FaceSample, GalleryPlan, ModelId, Person, PersonId, Quality, Tenant, TenantScope},
+    domain::{FaceId, FaceSample, GalleryPlan, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantScope},
     store::{ApiKey, Grant, Store, StoreOptions},
 };
 
@@ -315,7 +315,12 @@ fn scope(tenant: &str) -> TenantScope {
 async fn store_with_tenants(folder: &tempfile::TempDir) -> Store {
     let store = Store::open(StoreOptions::new(folder.path())).unwrap();
     for (n, name) in ["t", "t2"].into_iter().enumerate() {
-        let tenant = Tenant { id: name.parse().unwrap(), name: name.into(), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant {
+            id: name.parse().unwrap(),
+            name: name.into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            standing: Standing::Active,
+        };
         let grant = Grant::Tenant(tenant.id.clone());
         let key = ApiKey { hash: [n as u8; 32], grant, created_at: Timestamp::UNIX_EPOCH };
         store.create_tenant(tenant, key).await.unwrap();
@@ -436,7 +441,7 @@ async fn many_tenants(folder: &tempfile::TempDir, count: u64) -> Store {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&n.to_le_bytes());
         let key = ApiKey { hash, grant: Grant::Tenant(id.clone()), created_at: Timestamp::UNIX_EPOCH };
-        let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
         store.create_tenant(tenant, key).await.unwrap();
         enrol(&store, &format!("n{n}"), vec![sample("p", n, n)]).await;
     }

@@ -23,7 +23,7 @@ use crate::service::{
 #[openapi(
     info(title = "rollcall", description = "Self-hosted attendance: one classroom photo in, the whole class out."),
     paths(
-        tenants::create, tenants::show, tenants::update,
+        tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::Service;
 use crate::{
-    domain::{Tenant, TenantId, TenantScope, ids::checked_name},
+    domain::{Standing, Tenant, TenantId, TenantScope, ids::checked_name},
     error::{Error, ErrorKind, Result},
     store::{ApiKey, Grant, Store},
 };
@@ -52,14 +52,26 @@ impl Service {
     /// The tenant that a key opens.
     ///
     /// # Errors
-    /// `Unauthenticated` for an unknown key, `Forbidden` for the operator's, which opens no tenant.
+    /// `Unauthenticated` for an unknown key, `Forbidden` for the operator's, which opens no tenant, and
+    /// `tenant_suspended`.
     pub async fn authenticate(&self, key: &str) -> Result<TenantScope> {
         match self.store.find_api_key(hash(key)).await? {
-            Some(Grant::Tenant(tenant)) => Ok(TenantScope::granted(tenant)),
+            Some(Grant::Tenant(tenant)) => self.enter(tenant).await,
             Some(Grant::Operator) => {
                 Err(Error::new(ErrorKind::Forbidden, "the operator's key makes tenants; use a tenant's key here"))
             }
             None => Err(unauthenticated()),
+        }
+    }
+
+    /// Lets a request whose key was checked into its tenant.
+    async fn enter(&self, tenant: TenantId) -> Result<TenantScope> {
+        let scope = TenantScope::granted(tenant);
+        match self.store.open_tenant(&scope).await {
+            Ok(_) => Ok(scope),
+            // It is being deleted: its keys open as little as they will when they are gone.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(unauthenticated()),
+            Err(error) => Err(error),
         }
     }
 
@@ -92,6 +104,7 @@ impl Service {
             id: id.unwrap_or_else(TenantId::generate),
             name: checked_name(name)?,
             created_at: self.clock.now(),
+            standing: Standing::Active,
         };
         let key = SecretKey::generate()?;
         let stored = key.hashed(Grant::Tenant(tenant.id.clone()), tenant.created_at);
@@ -116,7 +129,8 @@ pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
     data.join(format!("{}.key", tenant.as_str().replace('/', "%2F")))
 }
 
-/// Makes the operator's key and the tenant `default` if this store has none yet. Each key is written to its file,
+/// Makes the tenant `default` and, last of all, the operator's key if this store has no operator yet: a `default` that
+/// the operator has deleted does not come back. Each key is written to its file,
 /// readable by the owner alone, before its hash is stored: a crash between the two leaves a file that the next start
 /// replaces, never a stored key that nobody has.
 ///
@@ -125,20 +139,17 @@ pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
 /// and its key is left alone.
 pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
-    let missing = match store.tenant(&TenantScope::granted(tenant.clone())).await {
-        Ok(_) => false,
-        Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
-    if missing {
+    let has_operator = store.has_operator_key().await?;
+    if !exists(store, &tenant).await? && !has_operator {
         let path = tenant_key_path(data, &tenant);
         let key = SecretKey::generate()?;
         write_secret(&path, &key)?;
         let stored = key.hashed(Grant::Tenant(tenant.clone()), now);
-        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now }, stored).await?;
+        let standing = Standing::Active;
+        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now, standing }, stored).await?;
         tracing::info!(path = %path.display(), "made the tenant default; its key is in this file");
     }
-    if !store.has_operator_key().await? {
+    if !has_operator {
         let path = operator_key_path(data);
         let key = SecretKey::generate()?;
         write_secret(&path, &key)?;
@@ -156,7 +167,7 @@ pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<(
 pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
     let mut wanted = vec![(operator_key_path(data), Grant::Operator)];
-    if store.tenants().await?.iter().any(|known| known.id == tenant) {
+    if exists(store, &tenant).await? {
         wanted.push((tenant_key_path(data, &tenant), Grant::Tenant(tenant)));
     }
     for (path, grant) in wanted {
@@ -167,6 +178,25 @@ pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> R
         }
     }
     Ok(())
+}
+
+async fn exists(store: &Store, tenant: &TenantId) -> Result<bool> {
+    match store.tenant(&TenantScope::granted(tenant.clone())).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the file of a tenant's key, if there is one.
+pub(super) fn remove_tenant_key(data: &Path, tenant: &TenantId) -> Result<()> {
+    let path = tenant_key_path(data, tenant);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::storage(format!("cannot remove the key file {}", path.display())).with_source(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a key durably, its name in the folder too, to a file that only its owner can read.

@@ -15,7 +15,7 @@ pub mod recognise;
 pub mod tenants;
 pub mod view;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use self::duplicates::TenantTurns;
 use crate::{
@@ -40,6 +40,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     naming: Naming,
     tenant_turns: TenantTurns,
+    /// The data folder, where keys have their files.
+    data: Arc<Path>,
 }
 
 /// The rules of naming that apply where a request sets none.
@@ -79,10 +81,10 @@ impl RuleChanges {
 }
 
 impl Service {
-    /// The use cases over these parts.
-    pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, naming: Naming) -> Self {
+    /// The use cases over these parts, with keys in the folder `data`.
+    pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, naming: Naming, data: &Path) -> Self {
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
-        Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default() }
+        Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default(), data: data.into() }
     }
 
     /// The pipeline that serves them.

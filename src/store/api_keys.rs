@@ -8,10 +8,13 @@ use super::{
     Store,
     codec::Record,
     db::{Read, Transaction},
-    keys,
+    keys::{self, Key},
     tenants::require_tenant,
 };
 use crate::{domain::TenantId, error::Result};
+
+/// Keys looked at under one view: writes wait for no more than this.
+const KEYS_AT_ONCE: usize = 256;
 
 /// What a key opens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,37 @@ impl Store {
     /// What the key with this SHA-256 opens.
     pub async fn find_api_key(&self, hash: [u8; 32]) -> Result<Option<Grant>> {
         self.read(move |view| Ok(view.get::<ApiKey>(&keys::api_key(&hash))?.map(|key| key.grant))).await
+    }
+
+    /// Removes every key to a tenant.
+    pub(super) async fn remove_api_keys_of(&self, tenant: &TenantId) -> Result<()> {
+        let mut after: Option<Key> = None;
+        loop {
+            let of = Grant::Tenant(tenant.clone());
+            let (theirs, last) = self
+                .read(move |view| {
+                    let (mut theirs, mut last) = (Vec::new(), None);
+                    for key in view.scan::<ApiKey>(&keys::api_keys(), after.as_deref()).take(KEYS_AT_ONCE) {
+                        let ApiKey { hash, grant, .. } = key?;
+                        let at = keys::api_key(&hash);
+                        theirs.extend((grant == of).then(|| at.clone()));
+                        last = Some(at);
+                    }
+                    Ok((theirs, last))
+                })
+                .await?;
+            if last.is_none() {
+                return Ok(());
+            }
+            after = last;
+            self.write(move |transaction| {
+                for key in theirs {
+                    transaction.remove(key);
+                }
+                Ok(())
+            })
+            .await?;
+        }
     }
 
     /// Whether the server has an operator.

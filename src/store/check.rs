@@ -21,11 +21,12 @@ use super::{
     db::{Db, Read, View},
     keys::{self, Key, Kind, Parsed},
     open::Format,
-    snapshots,
+    snapshots, tenants,
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Standing, Tenant, TenantId,
+        TenantSettings,
     },
     error::Result,
 };
@@ -128,11 +129,19 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 })
             }),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
-            Parsed::Data(tenant, kind) if !view.has(&keys::tenant(tenant))? => {
-                self.count(kind.name());
-                Ok(Some("no_tenant"))
-            }
-            Parsed::Data(tenant, kind) => self.data(view, tenant, kind, bytes),
+            Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
+                Ok(None) => {
+                    self.count(kind.name());
+                    Ok(Some("no_tenant"))
+                }
+                // What it referred to may have been removed before it.
+                Ok(Some(Standing::Deleting)) => {
+                    self.count(kind.name());
+                    Ok(None)
+                }
+                // A tenant that cannot be read was noted.
+                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, bytes),
+            },
         }?;
         if let Some(code) = found {
             self.report.note(code, parsed.to_string());
@@ -231,6 +240,9 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         for tenant in view.scan::<Tenant>(&keys::tenants(), None) {
             // One that cannot be read was noted.
             let Ok(tenant) = tenant else { continue };
+            if tenant.standing == Standing::Deleting {
+                continue;
+            }
             let counted = self.counted.get(&tenant.id).copied().unwrap_or_default();
             if matches!(view.get::<Amounts>(&keys::usage(&tenant.id)), Ok(Some(kept)) if kept != counted) {
                 self.report.note("records_missing", format!("tenant {}", tenant.id));

@@ -331,6 +331,11 @@ impl<'a> Transaction<'a> {
         self.writes.0.insert(key, None);
     }
 
+    /// The keys under which something is to be set.
+    pub(super) fn keys_put(&self) -> impl Iterator<Item = &Key> {
+        self.writes.0.iter().filter_map(|(key, value)| value.as_ref().map(|_| key))
+    }
+
     /// What is to be applied; nothing where the operation only read.
     pub(super) fn into_writes(self) -> Option<Writes> {
         (!self.writes.0.is_empty()).then_some(self.writes)

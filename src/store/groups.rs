@@ -5,7 +5,6 @@ use super::{
     codec::Record,
     db::{Read, Transaction},
     group_not_found, keys, person_not_found,
-    tenants::require_tenant,
     usage::{Growth, grow},
 };
 use crate::{
@@ -41,7 +40,6 @@ impl Store {
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
         let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
-            require_tenant(transaction, &tenant)?;
             let key = keys::group(&tenant, &group.id);
             if transaction.has(&key)? {
                 return Err(

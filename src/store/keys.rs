@@ -77,7 +77,7 @@ fn date_bytes(date: Date) -> [u8; 4] {
 }
 
 fn data(tenant: &TenantId, kind: u8) -> Key {
-    vec![DATA].text(tenant.as_str()).fixed(&[kind])
+    data_of(tenant).fixed(&[kind])
 }
 
 pub(super) fn format() -> Key {
@@ -98,6 +98,18 @@ pub(super) fn tenant(tenant: &TenantId) -> Key {
 
 pub(super) fn tenants() -> Key {
     vec![TENANT]
+}
+
+/// All that lies under the tenant's own prefix.
+pub(super) fn data_of(tenant: &TenantId) -> Key {
+    vec![DATA].text(tenant.as_str())
+}
+
+/// The key of the tenant that a record belongs to; `None` for a record of no tenant.
+pub(super) fn owner(key: &[u8]) -> Option<Key> {
+    let (&DATA, rest) = key.split_first()? else { return None };
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    Some(tenants().fixed(&rest[..=end]))
 }
 
 pub(super) fn settings(tenant: &TenantId) -> Key {

@@ -77,7 +77,7 @@ fn add(limit: &'static str, used: u64, growth: i64, max: u64) -> Result<u64> {
 }
 
 /// The count that is kept; made by counting where an earlier version of this program kept none.
-fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
+pub(super) fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
     if let Some(kept) = read.get(&keys::usage(tenant))? {
         return Ok(kept);
     }

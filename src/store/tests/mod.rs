@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod damage;
+mod deletion;
 mod kill;
 mod operations;
 
@@ -19,7 +20,8 @@ use tempfile::TempDir;
 use super::{ApiKey, Grant, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
-        AttendanceRecord, FaceId, FaceSample, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant, TenantScope,
+        AttendanceRecord, FaceId, FaceSample, Group, ModelId, Person, PersonId, Quality, RecordId, Standing, Tenant,
+        TenantScope,
     },
     error::Result,
 };
@@ -32,11 +34,11 @@ fn scope(tenant: &str) -> TenantScope {
     TenantScope::granted(tenant.parse().unwrap())
 }
 
-fn tenant(id: &str) -> Tenant {
-    Tenant { id: id.parse().unwrap(), name: format!("Tenant {id}"), created_at: now() }
+pub(super) fn tenant(id: &str) -> Tenant {
+    Tenant { id: id.parse().unwrap(), name: format!("Tenant {id}"), created_at: now(), standing: Standing::Active }
 }
 
-fn tenant_key(id: &str, byte: u8) -> ApiKey {
+pub(super) fn tenant_key(id: &str, byte: u8) -> ApiKey {
     ApiKey { hash: [byte; 32], grant: Grant::Tenant(id.parse().unwrap()), created_at: now() }
 }
 

@@ -9,7 +9,7 @@ use jiff::{ToSpan, civil::date};
 
 use super::*;
 use crate::{
-    domain::{Amounts, GroupId, TenantSettings, person::MAX_FACES_A_PERSON},
+    domain::{Amounts, GroupId, Tenant, TenantSettings, person::MAX_FACES_A_PERSON},
     error::ErrorKind,
     store::{GroupChange, MarkOutcome, PersonChange},
 };
@@ -29,7 +29,14 @@ async fn tenants_and_keys_survive_reopening() {
     assert_eq!(fixture.find_api_key([2; 32]).await.unwrap(), Some(Grant::Tenant("another one".parse().unwrap())));
     assert_eq!(fixture.find_api_key([9; 32]).await.unwrap(), Some(Grant::Operator));
     assert_eq!(fixture.find_api_key([3; 32]).await.unwrap(), None);
-    assert_eq!(fixture.tenants().await.unwrap(), [tenant("another one"), tenant("t")]);
+    let listed = async |after: Option<&str>, limit| {
+        let after = after.map(|id| id.parse().unwrap());
+        let page = fixture.tenants(after.as_ref(), limit).await.unwrap();
+        page.into_iter().map(|record| record.tenant).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 10).await, [tenant("another one"), tenant("t")]);
+    assert_eq!(listed(None, 1).await, [tenant("another one")]);
+    assert_eq!(listed(Some("another one"), 1).await, [tenant("t")]);
     assert_eq!(fixture.tenant(&scope("t")).await.unwrap(), tenant("t"));
     assert_eq!(fixture.tenant(&scope("nobody")).await.unwrap_err().code(), "tenant_not_found");
 }
@@ -401,11 +408,11 @@ async fn limits_hold_before_anything_is_written() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
     let set = |people, groups, samples| {
-        move |settings: &mut TenantSettings| {
+        move |_: &mut Tenant, settings: &mut TenantSettings| {
             (settings.max_people, settings.max_groups, settings.max_samples) = (people, groups, samples);
         }
     };
-    fixture.update_tenant(&t, None, set(Some(2), Some(3), Some(4))).await.unwrap();
+    fixture.update_tenant(&t, set(Some(2), Some(3), Some(4))).await.unwrap();
     fixture.reopen();
     fixture.enrol("p", &[], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
     let before = everything(&fixture);
@@ -425,7 +432,8 @@ async fn limits_hold_before_anything_is_written() {
     assert_eq!(fixture.enrol("r", &[], vec![]).await.unwrap_err().details().unwrap()["limit"], "people");
     assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 2, groups: 3, samples: 2 });
     // A lowered limit takes nothing away, and lets go of what goes.
-    fixture.update_tenant(&t, Some("New".into()), set(Some(0), Some(0), Some(0))).await.unwrap();
+    fixture.update_tenant(&t, set(Some(0), Some(0), Some(0))).await.unwrap();
+    fixture.update_tenant(&t, |tenant, _| tenant.name = "New".into()).await.unwrap();
     fixture.replace_faces(&t, &id("p"), vec![sample("p", 0.5)]).await.unwrap();
     fixture.delete_person(&t, &id("q")).await.unwrap();
     fixture.delete_group(&t, &gid("c")).await.unwrap();
@@ -434,14 +442,14 @@ async fn limits_hold_before_anything_is_written() {
     assert_eq!(everything(&fixture), before - 1, "one sample fewer than at first");
     assert_eq!(fixture.tenant(&t).await.unwrap().name, "New");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
-    let nobody = fixture.update_tenant(&scope("nobody"), None, |_| {}).await.unwrap_err();
+    let nobody = fixture.update_tenant(&scope("nobody"), |_, _| {}).await.unwrap_err();
     assert_eq!(nobody.code(), "tenant_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_exact_however_many_come_at_once() {
     let fixture = Fixture::new().await;
-    fixture.update_tenant(&scope("t"), None, |settings| settings.max_people = Some(17)).await.unwrap();
+    fixture.update_tenant(&scope("t"), |_, settings| settings.max_people = Some(17)).await.unwrap();
     let tasks: Vec<_> = (0..60)
         .map(|n| {
             let store = (*fixture).clone();
