@@ -26,7 +26,7 @@ use crate::{
         ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
         ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
-    service::{Naming, Service, access, backup},
+    service::{Naming, Service, ServiceOptions, access, backup},
     store::{Store, StoreOptions},
     telemetry::Metrics,
     vision::decode::DecodeLimits,
@@ -46,8 +46,8 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unload galleries that nobody searches, and finish what a crash cut short.
-    keepers: [JoinHandle<()>; 2],
+    /// Unload galleries that nobody searches, write counts, and finish what a crash cut short.
+    keepers: Vec<JoinHandle<()>>,
 }
 
 impl App {
@@ -108,9 +108,12 @@ impl App {
             faults,
             options: Arc::new(options(&settings)),
         };
-        let service = Service::new(Pipeline::start(tools, &supervisor), clock, naming, &settings.server.data);
-        let deleter = actix::spawn(service.clone().finish_deletions());
-        Ok(Self { settings, service, supervisor, health, metrics, pool, keepers: [gallery_keeper, deleter] })
+        let data = settings.server.data.clone();
+        let options = ServiceOptions { naming, quotas: settings.tenants.quotas(), data };
+        let service = Service::new(Pipeline::start(tools, &supervisor), clock, options);
+        let keepers =
+            vec![gallery_keeper, actix::spawn(service.keep_quotas()), actix::spawn(service.clone().finish_deletions())];
+        Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
     }
 
     /// The use cases.
@@ -168,6 +171,7 @@ impl App {
         stopper.abort();
         drop(address_file);
         self.service.pipeline().drain(LAST_ANSWERS).await;
+        self.service.write_quotas().await;
         self.stop();
         tracing::info!("stopped");
         served

@@ -3,7 +3,7 @@
 //! Kinds are few; `http::error` maps each to one status, and a more precise `code` (a reason such as
 //! `no_face` or `too_many_pixels`) may travel with it for machines.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, num::NonZeroU32, time::Duration};
 
 /// What a caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +69,7 @@ pub struct Error {
     code: &'static str,
     message: Cow<'static, str>,
     details: Option<serde_json::Value>,
+    retry_after_s: Option<NonZeroU32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -78,7 +79,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` whose code is the kind's own.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, code: kind.code(), message: message.into(), details: None, source: None }
+        Self { kind, code: kind.code(), message: message.into(), details: None, retry_after_s: None, source: None }
     }
 
     /// Bad input.
@@ -115,6 +116,15 @@ impl Error {
         self
     }
 
+    /// Says when it is worth another try, where that is known.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        // Rounded up: who comes a moment too early is refused again.
+        let seconds = wait.as_millis().div_ceil(1000);
+        self.retry_after_s = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
+        self
+    }
+
     /// Attaches the cause, for the log only.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -135,6 +145,11 @@ impl Error {
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// After how many seconds it is worth another try, where that is known.
+    pub fn retry_after_s(&self) -> Option<NonZeroU32> {
+        self.retry_after_s
     }
 
     /// Structured details for the client.

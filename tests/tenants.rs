@@ -5,7 +5,11 @@ use rollcall::domain::TenantScope;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, TestServer, eventually, form, portrait};
+use crate::support::{
+    Answer, Api, TestServer, eventually, form,
+    images::{jpeg, scaled},
+    portrait,
+};
 
 #[tokio::test]
 async fn the_operators_key_makes_tenants_and_opens_none() {
@@ -260,4 +264,74 @@ async fn a_deletion_that_was_cut_short_is_finished_at_the_next_start() {
     std::fs::write(server.data().join("default.key"), again.key()).unwrap();
     let server = server.restart().await;
     assert_eq!(server.operator().get("/api/v1/tenants/default").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_tenants_settings_stand_between_the_servers_and_the_requests() {
+    let server = TestServer::with(&[("matching.roster_threshold", "0.41")]).await;
+    let (operator, api) = (server.operator(), &server.api);
+    let path = "/api/v1/tenants/default";
+    let set = async |settings: Value| operator.send(Method::PATCH, path, &settings).await;
+    let seen = set(json!({ "time_zone": "asia/tokyo", "matching": { "margin": 0.05 } })).await.expect(200);
+    let nothing = json!({ "roster_threshold": null, "gallery_threshold": null, "margin": 0.05 });
+    assert_eq!((&seen["time_zone"], &seen["matching"]), (&json!("Asia/Tokyo"), &nothing));
+    assert_eq!((&seen["liveness"], &seen["suspended"]), (&json!("off"), &json!(false)));
+    assert_eq!(api.group("g").await["time_zone"], "Asia/Tokyo");
+    let there = json!({ "name": "there", "time_zone": "Europe/Vienna" });
+    assert_eq!(api.post("/api/v1/groups", &there).await.expect(201)["time_zone"], "Europe/Vienna");
+    api.enrol("p", &["g"], "obama").await;
+
+    let photo = portrait("obama2");
+    let named = async |path: &str, fields: &[(&str, &str)]| {
+        let seen = api.post_form(path, form(fields, &[&photo])).await.expect(200);
+        seen["photos"][0]["faces"][0]["person"] == "p"
+    };
+    let (recognize, identify) = ("/api/v1/groups/g/recognize", "/api/v1/identify");
+    let verified = async || {
+        let seen = api.post_form("/api/v1/people/p/verify", form(&[], &[&photo])).await.expect(200);
+        (seen["threshold"].as_f64().unwrap() * 100.0).round() as i32
+    };
+    assert!(named(recognize, &[]).await && named(identify, &[]).await);
+    assert_eq!(verified().await, 41);
+    set(json!({ "matching": { "roster_threshold": 0.99 } })).await.expect(200);
+    assert_eq!(verified().await, 99);
+    assert!(!named(recognize, &[]).await && named(identify, &[]).await, "each has its own");
+    assert!(named(recognize, &[("threshold", "0.4")]).await, "the request has the last word");
+    set(json!({ "matching": { "roster_threshold": null, "gallery_threshold": 0.99 } })).await.expect(200);
+    assert!(named(recognize, &[]).await && !named(identify, &[]).await);
+    let strange = form(&[("id", "twin"), ("name", "twin")], &[&photo]);
+    assert_eq!(api.post_form("/api/v1/people", strange).await.expect(201)["duplicates"], json!([]));
+    assert_eq!(api.delete("/api/v1/people/twin").await.status, 204);
+
+    let small = jpeg(&scaled("obama2", 160));
+    let looked_at = async |policy: &str| {
+        let seen = api.recognize("g", &[("liveness", policy)], &[&small]).await.expect(200);
+        let face = &seen["photos"][0]["faces"][0];
+        assert_eq!(face["person"], "p", "{seen}");
+        (!face["liveness"].is_null(), face["reason"] == "not_live")
+    };
+    assert_eq!(looked_at("off").await, (false, false));
+    set(json!({ "liveness": "passive" })).await.expect(200);
+    assert_eq!(looked_at("off").await, (true, false), "a request is never laxer");
+    assert_eq!(looked_at("strict").await, (true, true), "but may be stricter");
+    set(json!({ "liveness": "strict" })).await.expect(200);
+    assert_eq!(looked_at("passive").await, (true, true));
+    let unset = api.recognize("g", &[], &[&small]).await.expect(200);
+    assert_eq!(unset["photos"][0]["faces"][0]["reason"], "not_live");
+
+    for (bad, code) in [
+        (json!({ "matching": { "roster_threshold": 1.5 } }), "invalid_threshold"),
+        (json!({ "matching": { "gallery_threshold": -2 } }), "invalid_threshold"),
+        (json!({ "matching": { "margin": -0.1 } }), "invalid_margin"),
+        (json!({ "time_zone": "Mars/Olympus" }), "invalid_time_zone"),
+        (json!({ "name": "" }), "invalid_name"),
+        (json!({ "liveness": "maybe" }), "invalid_json"),
+        (json!({ "matching": { "threshold": 0.5 } }), "invalid_json"),
+    ] {
+        assert_eq!(set(bad.clone()).await.problem(), (400, code.to_owned()), "{bad}");
+    }
+    let kept = set(json!({ "time_zone": null })).await.expect(200);
+    assert_eq!((&kept["time_zone"], &kept["liveness"]), (&json!(null), &json!("strict")));
+    assert_eq!(kept["matching"]["margin"], 0.05);
+    assert_eq!(api.post("/api/v1/groups", &json!({ "name": "u" })).await.expect(201)["time_zone"], "UTC");
 }

@@ -18,4 +18,4 @@ pub use group::Group;
 pub use ids::{FaceId, GroupId, PersonId, RecordId, TenantId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use person::Person;
-pub use tenant::{Amounts, Standing, Tenant, TenantScope, TenantSettings};
+pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};

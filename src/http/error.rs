@@ -1,6 +1,6 @@
 //! The one table from error kinds to statuses, and the envelope that every error travels in.
 
-use std::fmt;
+use std::{fmt, num::NonZeroU32};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
 
-/// Seconds after which a busy server is worth another try.
-const RETRY_AFTER_S: &str = "1";
+/// Seconds after which a busy server is worth another try, where the error does not say.
+const RETRY_AFTER_S: NonZeroU32 = NonZeroU32::MIN;
 
 /// The crate's error on its way to a client.
 #[derive(Debug)]
@@ -78,7 +78,8 @@ impl ApiError {
         let mut response = HttpResponse::build(status(error.kind()));
         match error.kind() {
             ErrorKind::Overloaded | ErrorKind::Unavailable => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S));
+                let seconds = error.retry_after_s().unwrap_or(RETRY_AFTER_S);
+                response.insert_header((header::RETRY_AFTER, seconds.to_string()));
             }
             ErrorKind::Unauthenticated => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));

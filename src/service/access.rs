@@ -53,7 +53,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unauthenticated` for an unknown key, `Forbidden` for the operator's, which opens no tenant, and
-    /// `tenant_suspended`.
+    /// `tenant_suspended`; `Overloaded` `too_many_requests`.
     pub async fn authenticate(&self, key: &str) -> Result<TenantScope> {
         match self.store.find_api_key(hash(key)).await? {
             Some(Grant::Tenant(tenant)) => self.enter(tenant).await,
@@ -64,11 +64,11 @@ impl Service {
         }
     }
 
-    /// Lets a request whose key was checked into its tenant.
+    /// Lets a request whose key was checked into its tenant, and counts it.
     async fn enter(&self, tenant: TenantId) -> Result<TenantScope> {
         let scope = TenantScope::granted(tenant);
         match self.store.open_tenant(&scope).await {
-            Ok(_) => Ok(scope),
+            Ok(settings) => self.quotas.admit(&scope, &settings).map(|()| scope),
             // It is being deleted: its keys open as little as they will when they are gone.
             Err(error) if error.kind() == ErrorKind::NotFound => Err(unauthenticated()),
             Err(error) => Err(error),

@@ -91,7 +91,7 @@ impl Service {
         let search = move || gallery.search(&SearchRequest { queries: &queries, top: 2, roster: None });
         let job = gallery_job(ServiceClass::Interactive);
         let found = self.pipeline.tools().pool.run(job, search).await?.value?;
-        let threshold = self.naming.gallery.threshold;
+        let threshold = self.naming(scope).await?.gallery.threshold;
         let twins: Vec<Twin> = found
             .per_query
             .into_iter()

@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Standing, Tenant, TenantId,
-        TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, PhotosOfDay, Standing, Tenant,
+        TenantId, TenantSettings,
     },
     error::Result,
 };
@@ -156,6 +156,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
+            Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {

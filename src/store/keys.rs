@@ -11,6 +11,7 @@
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
+//! | `data` tenant `photos` | how many photos it has sent on its last day |
 //! | `data` tenant `group` group | group |
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `face` person face | face sample |
@@ -44,6 +45,7 @@ const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const PERSON: u8 = b'p';
+const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
@@ -118,6 +120,10 @@ pub(super) fn settings(tenant: &TenantId) -> Key {
 
 pub(super) fn usage(tenant: &TenantId) -> Key {
     data(tenant, USAGE)
+}
+
+pub(super) fn photos(tenant: &TenantId) -> Key {
+    data(tenant, PHOTOS)
 }
 
 pub(super) fn group(tenant: &TenantId, group: &GroupId) -> Key {
@@ -219,6 +225,7 @@ pub(super) enum Parsed {
 pub(super) enum Kind {
     Settings,
     Usage,
+    Photos,
     Group(GroupId),
     Person(PersonId),
     Face(PersonId, FaceId),
@@ -238,6 +245,7 @@ impl Kind {
         match self {
             Self::Settings => "settings",
             Self::Usage => "usage",
+            Self::Photos => "photos",
             Self::Group(..) => "group",
             Self::Person(..) => "person",
             Self::Face(..) => "face",
@@ -262,7 +270,7 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Snapshot => Ok(()),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
                     Kind::Person(person) => write!(f, " {person}"),
                     Kind::Face(person, face) => write!(f, " {person} {face}"),
@@ -295,6 +303,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
     Some(match parts.byte()? {
         SETTINGS => Kind::Settings,
         USAGE => Kind::Usage,
+        PHOTOS => Kind::Photos,
         GROUP => Kind::Group(parts.text()?),
         PERSON => Kind::Person(parts.text()?),
         FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
@@ -388,6 +397,7 @@ mod tests {
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),
+            (photos(t), of(Kind::Photos)),
             (group(t, g), of(Kind::Group(id("g-1")))),
             (person(t, p), of(Kind::Person(id("p 1")))),
             (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),

@@ -14,7 +14,9 @@ use super::{
     tenant_not_found, usage,
 };
 use crate::{
-    domain::{Amounts, EnrolmentPolicy, GalleryPlan, Standing, Tenant, TenantId, TenantScope, TenantSettings},
+    domain::{
+        Amounts, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Standing, Tenant, TenantId, TenantScope, TenantSettings,
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -38,16 +40,18 @@ struct TenantV1 {
 
 impl Record for TenantSettings {
     const KIND: u8 = 10;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
-        let SettingsV1 { max_people, max_groups, max_samples, gallery_plan } = body.read()?;
-        let enrolment = EnrolmentPolicy::default();
-        Ok(Self { max_people, max_groups, max_samples, gallery_plan, enrolment })
+    fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let (SettingsV1 { max_people, max_groups, max_samples, gallery_plan }, enrolment) = match version {
+            1 => (body.read()?, EnrolmentPolicy::default()),
+            _ => body.read()?,
+        };
+        Ok(Self { max_people, max_groups, max_samples, gallery_plan, enrolment, ..Self::default() })
     }
 }
 
-/// Before tenants had rules of enrolment.
+/// Before tenants had rules of enrolment, which in version 2 came behind it.
 #[derive(Deserialize)]
 struct SettingsV1 {
     max_people: Option<u64>,
@@ -65,6 +69,8 @@ pub struct TenantRecord {
     pub settings: TenantSettings,
     /// What it has.
     pub usage: Amounts,
+    /// The photos of its last day that was counted.
+    pub photos: Option<PhotosOfDay>,
 }
 
 impl Store {
@@ -192,5 +198,6 @@ fn tenant(read: &impl Read, id: &TenantId) -> Result<Tenant> {
 fn with_belongings(read: &impl Read, tenant: Tenant) -> Result<TenantRecord> {
     let settings = settings(read, &tenant.id)?;
     let usage = usage::usage(read, &tenant.id)?;
-    Ok(TenantRecord { tenant, settings, usage })
+    let photos = read.get(&keys::photos(&tenant.id))?;
+    Ok(TenantRecord { tenant, settings, usage, photos })
 }

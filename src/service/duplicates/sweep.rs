@@ -95,7 +95,10 @@ impl Service {
         after: Option<&PersonId>,
         limit: usize,
     ) -> Result<DuplicatesPage> {
-        let threshold = threshold.unwrap_or(self.naming.gallery.threshold);
+        let threshold = match threshold {
+            Some(threshold) => threshold,
+            None => self.naming(scope).await?.gallery.threshold,
+        };
         if !(-1.0..=1.0).contains(&threshold) {
             return Err(Error::invalid("threshold is a cosine between -1 and 1").with_code("invalid_threshold"));
         }

@@ -6,12 +6,16 @@ use std::sync::{
 };
 
 use jiff::{ToSpan, civil::date};
+use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    domain::{Amounts, GroupId, Tenant, TenantSettings, person::MAX_FACES_A_PERSON},
+    domain::{
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Tenant, TenantId, TenantSettings,
+        person::MAX_FACES_A_PERSON,
+    },
     error::ErrorKind,
-    store::{GroupChange, MarkOutcome, PersonChange},
+    store::{GroupChange, MarkOutcome, PersonChange, codec::Record, keys},
 };
 
 fn gid(text: &str) -> GroupId {
@@ -401,6 +405,48 @@ async fn a_reader_sees_whole_operations_only() {
         assert_eq!(seen.groups.len(), 1);
     }
     writer.await.unwrap();
+}
+
+/// Settings as version 2 of their record had them.
+#[derive(Serialize, Deserialize)]
+struct SettingsV2(Option<u64>, Option<u64>, Option<u64>, Option<GalleryPlan>, EnrolmentPolicy);
+
+impl Record for SettingsV2 {
+    const KIND: u8 = TenantSettings::KIND;
+    const VERSION: u8 = 2;
+}
+
+/// A tenant as version 1 of its record had it.
+#[derive(Serialize, Deserialize)]
+struct TenantV1(TenantId, String, Timestamp);
+
+impl Record for TenantV1 {
+    const KIND: u8 = Tenant::KIND;
+}
+
+#[tokio::test]
+async fn a_tenant_that_an_earlier_version_wrote_is_read() {
+    let fixture = Fixture::new().await;
+    let enrolment = EnrolmentPolicy { duplicates: DuplicatePolicy::Refuse, ..EnrolmentPolicy::default() };
+    let settings = SettingsV2(Some(7), None, Some(9), Some(GalleryPlan::Exact), enrolment);
+    fixture
+        .write(move |transaction| {
+            let Tenant { id, name, created_at, .. } = tenant("t");
+            transaction.put(keys::settings(&id), &settings)?;
+            transaction.put(keys::tenant(&id), &TenantV1(id, name, created_at))
+        })
+        .await
+        .unwrap();
+    let record = fixture.tenant_record(&scope("t")).await.unwrap();
+    assert_eq!(record.tenant, tenant("t"));
+    let expected = TenantSettings {
+        max_people: Some(7),
+        max_samples: Some(9),
+        gallery_plan: Some(GalleryPlan::Exact),
+        enrolment,
+        ..TenantSettings::default()
+    };
+    assert_eq!(record.settings, expected);
 }
 
 #[tokio::test]
