@@ -20,10 +20,9 @@ pub struct Tenant {
 }
 
 /// What may be done in a tenant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// Everything.
-    #[default]
     Active,
     /// Nothing, until the operator says otherwise; all that it has is kept.
     Suspended,
