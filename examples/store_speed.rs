@@ -23,7 +23,7 @@ use std::{
 use clap::Parser;
 use jiff::Timestamp;
 use rollcall::{
-    domain::{FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Tenant, TenantId, TenantScope},
+    domain::{FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantId, TenantScope},
     gallery::{Galleries, SearchRequest},
     store::{ApiKey, Store, StoreOptions},
 };
@@ -90,7 +90,7 @@ async fn fill(store: &Store, rows: u64) {
     if store.tenant(&scope()).await.is_err() {
         let id: TenantId = "t".parse().unwrap();
         let key = ApiKey::new([1; 32], Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
-        let tenant = Tenant { id, name: "t".into(), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant { id, name: "t".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
         store.create_tenant(tenant, key).await.unwrap();
     }
     let have = store.usage(&scope()).await.unwrap();

@@ -26,7 +26,7 @@ use crate::{
         ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
         ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
-    service::{Naming, Service, access::first_start, backup},
+    service::{Naming, Service, ServiceOptions, access::first_start, backup},
     store::{Store, StoreOptions},
     telemetry::Metrics,
     vision::decode::DecodeLimits,
@@ -46,8 +46,8 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unloads galleries that nobody searches.
-    gallery_keeper: JoinHandle<()>,
+    /// Unload galleries that nobody searches, write counts, and finish what a crash cut short.
+    keepers: Vec<JoinHandle<()>>,
 }
 
 impl App {
@@ -108,9 +108,13 @@ impl App {
             faults,
             options: Arc::new(options(&settings)),
         };
-        let pipeline = Pipeline::start(tools, &supervisor);
-        let service = Service::new(pipeline, clock, naming, &settings.server.data, settings.access.lifetimes())?;
-        Ok(Self { settings, service, supervisor, health, metrics, pool, gallery_keeper })
+        let data = settings.server.data.clone();
+        let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
+        let options = ServiceOptions { naming, quotas, data, lifetimes };
+        let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
+        let keepers =
+            vec![gallery_keeper, actix::spawn(service.keep_quotas()), actix::spawn(service.clone().finish_deletions())];
+        Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
     }
 
     /// The use cases.
@@ -120,7 +124,7 @@ impl App {
 
     /// Ends the stages and the compute threads; what was acknowledged is in the store already.
     pub fn stop(&self) {
-        self.gallery_keeper.abort();
+        self.keepers.iter().for_each(JoinHandle::abort);
         self.supervisor.stop();
         self.pool.shut_down();
     }
@@ -175,6 +179,7 @@ impl App {
         stopper.abort();
         drop(address_file);
         self.service.pipeline().drain(LAST_ANSWERS).await;
+        self.service.write_quotas().await;
         self.stop();
         tracing::info!("stopped");
         served

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
-    domain::{Amounts, GalleryPlan},
+    domain::{Amounts, GalleryPlan, Quotas},
     error::{Error, Result},
     gallery::GraphOptions,
     nn::Precision,
@@ -132,7 +132,13 @@ section!(
 );
 section!(
     /// What a tenant may have, unless the operator gave it limits of its own.
-    Tenants { max_people: u64, max_groups: u64, max_samples: u64, }
+    Tenants {
+        max_people: u64,
+        max_groups: u64,
+        max_samples: u64,
+        requests_per_second: u64,
+        photos_per_day: u64,
+    }
 );
 section!(
     /// Where the weights come from.
@@ -197,6 +203,11 @@ impl Tenants {
     /// The limits as the store takes them.
     pub fn limits(&self) -> Amounts {
         Amounts { people: self.max_people, groups: self.max_groups, samples: self.max_samples }
+    }
+
+    /// How much work a tenant may ask for.
+    pub fn quotas(&self) -> Quotas {
+        Quotas { requests_per_second: self.requests_per_second, photos_per_day: self.photos_per_day }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Kinds are few; `http::error` maps each to one status, and a more precise `code` (a reason such as
 //! `no_face` or `too_many_pixels`) may travel with it for machines.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, num::NonZeroU32};
+use std::{borrow::Cow, error::Error as StdError, fmt, num::NonZeroU32, time::Duration};
 
 /// What a caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,10 +116,12 @@ impl Error {
         self
     }
 
-    /// Says in how many seconds another try is worth it, where the kind alone does not.
+    /// Says when it is worth another try, where that is known.
     #[must_use]
-    pub fn with_retry_after_s(mut self, seconds: NonZeroU32) -> Self {
-        self.retry_after_s = Some(seconds);
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        // Rounded up: who comes a moment too early is refused again.
+        let seconds = wait.as_millis().div_ceil(1000);
+        self.retry_after_s = NonZeroU32::new(u32::try_from(seconds).unwrap_or(u32::MAX));
         self
     }
 
@@ -145,7 +147,7 @@ impl Error {
         &self.message
     }
 
-    /// In how many seconds another try is worth it, if that is known.
+    /// After how many seconds it is worth another try, where that is known.
     pub fn retry_after_s(&self) -> Option<NonZeroU32> {
         self.retry_after_s
     }

@@ -151,6 +151,49 @@ async fn a_tenant_over_its_share_is_refused_while_another_gets_in() {
     assert_eq!(seen["photos"][0]["faces"].as_array().unwrap().len(), 1);
 }
 
+/// One tenant has 80 photos in and before the pipeline, all of which wait for the one thread, when another's come.
+#[tokio::test]
+async fn a_tenants_flood_keeps_another_waiting_for_few_of_its_photos() {
+    let (server, photo) = class(&[("pipeline.compute_threads", "1")]).await;
+    let other = server.tenant("other").await;
+    other.group("g").await;
+    let inside = async || {
+        let state = server.api.get("/health/ready").await.json();
+        let ingest = state["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "ingest").unwrap();
+        (ingest["queued"].as_u64().unwrap() + ingest["working"].as_u64().unwrap()) as usize
+    };
+    let has_come = |tenant, photos: usize| server.budget.used_by(tenant) >= (photos * photo.len()) as u64;
+    // What is not a person leaves one place in four.
+    let for_jobs = Station::Ingest.capacity().on(server.compute_threads()) * 3 / 4;
+    let gate = server.faults.block("decode.work");
+    let mut flood = JoinSet::new();
+    for _ in 0..4 {
+        let (api, photo) = (server.api.clone(), photo.clone());
+        flood.spawn(async move { api.recognize("g", &[("class", "bulk")], &[photo.as_slice(); 20]).await });
+    }
+    eventually("the flood fills its places", async || has_come("default", 80) && inside().await == for_jobs).await;
+    let done = async || server.metrics().await.count("photos_total", &["outcome=\"done\""]);
+    let before = done().await;
+    let sent = async |class: &str| {
+        other.recognize("g", &[("class", class)], &[&photo]).await.expect(200);
+        done().await - before
+    };
+    let release = async {
+        eventually("the person is in and the other's job in line", async || {
+            has_come("other", 2) && inside().await == for_jobs + 1
+        })
+        .await;
+        drop(gate);
+    };
+    let (person, job, ()) = tokio::join!(sent("interactive"), sent("bulk"), release);
+    // First come first served it would have been all that were at the door, at least.
+    assert!(person < 40 && job < 40, "answered after {person} and {job} photos of the flood");
+    for answer in flood.join_all().await {
+        assert_eq!(answer.expect(200)["photos"].as_array().unwrap().len(), 20);
+    }
+    server.is_idle().await;
+}
+
 #[tokio::test]
 async fn the_work_of_a_client_that_hung_up_is_dropped_and_counted() {
     let (server, photo) = class(&[("pipeline.compute_threads", "1")]).await;

@@ -52,7 +52,7 @@ async fn every_error_comes_in_the_same_envelope() {
     }
     let nobody = form(&[("name", "Nobody")], &[&empty_room(200, 200)]);
     assert_envelope(&api.post_form("/api/v1/people", nobody).await, 422, "no_usable_image");
-    assert_envelope(&api.get("/api/v1/tenants").await, 405, "method_not_allowed");
+    assert_envelope(&api.delete("/api/v1/tenants").await, 405, "method_not_allowed");
     let tenant = json!({ "name": "t" });
     assert_envelope(&api.post("/api/v1/tenants", &tenant).await, 403, "forbidden");
     api.group("twice").await;

@@ -16,6 +16,7 @@ mod gallery;
 mod isolation;
 mod maintenance;
 mod openapi;
+mod quotas;
 mod recognition;
 mod roles;
 mod shutdown;

@@ -28,14 +28,15 @@ async fn a_tenants_limits_are_shown_set_and_held() {
     let path = "/api/v1/tenants/default";
     api.enrol("p", &[], "obama").await;
     let seen = operator.get(path).await.expect(200);
-    assert_eq!(seen["limits"], json!({ "people": 3, "groups": 7, "samples": 2_000_000 }));
-    assert_eq!(seen["usage"], json!({ "people": 1, "groups": 0, "samples": 1 }));
+    let limits = |people: u64, samples: u64| json!({ "people": people, "groups": 7, "samples": samples, "requests_per_second": 0, "photos_per_day": 0 });
+    assert_eq!(seen["limits"], limits(3, 2_000_000));
+    assert_eq!(seen["usage"], json!({ "people": 1, "groups": 0, "samples": 1, "photos_today": 1 }));
     let patch = async |body| operator.send(Method::PATCH, path, &body).await;
     let set =
         patch(json!({ "name": "Schule", "limits": { "people": 1, "samples": 2 }, "gallery_plan": "exact" })).await;
     let set = set.expect(200);
     assert_eq!((&set["name"], &set["gallery_plan"]), (&json!("Schule"), &json!("exact")));
-    assert_eq!(set["limits"], json!({ "people": 1, "groups": 7, "samples": 2 }));
+    assert_eq!(set["limits"], limits(1, 2));
 
     let photo = portrait("biden");
     let refused = api.post_form("/api/v1/people", form(&[("id", "q"), ("name", "q")], &[&photo])).await;

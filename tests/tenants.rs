@@ -1,9 +1,15 @@
 //! Tenants: the operator makes them, and nothing of one can be reached from another.
 
 use reqwest::Method;
-use serde_json::json;
+use rollcall::domain::TenantScope;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Answer, TestServer, form, portrait};
+use crate::support::{
+    Answer, Api, TestServer, eventually, form,
+    images::{jpeg, scaled},
+    portrait,
+};
 
 #[tokio::test]
 async fn the_operators_key_makes_tenants_and_opens_none() {
@@ -88,4 +94,228 @@ async fn two_tenants_may_use_the_same_ids() {
     assert_eq!(two.delete("/api/v1/people/p").await.status, 204);
     one.get("/api/v1/people/p").await.expect(200);
     assert_eq!(one.records("g", "").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_operator_lists_tenants_page_by_page() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    for id in ["b", "a"] {
+        server.tenant(id).await;
+    }
+    let page = operator.get("/api/v1/tenants?limit=2").await.expect(200);
+    let ids = |page: &Value| page["tenants"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    assert_eq!((ids(&page), &page["next"]), (vec![json!("a"), json!("b")], &json!("b")));
+    assert_eq!(page["tenants"][0], operator.get("/api/v1/tenants/a").await.expect(200));
+    let rest = operator.get("/api/v1/tenants?after=b").await.expect(200);
+    assert_eq!((ids(&rest), &rest["next"]), (vec![json!("default")], &json!(null)));
+    assert_eq!(server.api.get("/api/v1/tenants").await.status, 403);
+    assert_eq!(operator.get("/api/v1/tenants?limit=0").await.status, 400);
+}
+
+/// One request to every kind of data route.
+async fn knock(api: &Api) -> Vec<Answer> {
+    let photo = portrait("obama2");
+    vec![
+        api.get("/api/v1/people").await,
+        api.get("/api/v1/people/p").await,
+        api.delete("/api/v1/people/p").await,
+        api.post("/api/v1/groups", &json!({ "name": "new" })).await,
+        api.recognize("g", &[], &[&photo]).await,
+        api.post_form("/api/v1/identify", form(&[], &[&photo])).await,
+        api.post_form("/api/v1/detect", form(&[], &[&photo])).await,
+        api.post_form("/api/v1/people", form(&[("id", "q"), ("name", "q")], &[&photo])).await,
+        api.get("/api/v1/groups/g/attendance").await,
+        api.get("/api/v1/reports/duplicates").await,
+        api.post("/api/v1/gallery/check", &json!({})).await,
+    ]
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_shut_at_once_and_loses_nothing() {
+    let server = TestServer::start().await;
+    let (operator, api, other) = (server.operator(), &server.api, server.tenant("other").await);
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    api.recognize("g", &[("mark", "false")], &[&portrait("obama2")]).await.expect(200);
+    let path = "/api/v1/tenants/default";
+    let suspend = async |suspended: bool| {
+        let seen = operator.send(Method::PATCH, path, &json!({ "suspended": suspended })).await.expect(200);
+        assert_eq!(seen["suspended"], suspended);
+    };
+    suspend(true).await;
+    for (number, answer) in knock(api).await.iter().enumerate() {
+        assert_eq!(answer.problem(), (403, "tenant_suspended".to_owned()), "{number}");
+    }
+    assert_eq!(server.metrics().await.count("gallery_faces", &[]), 0, "its gallery has left memory");
+    other.get("/api/v1/people").await.expect(200);
+    assert_eq!(operator.get(path).await.expect(200)["suspended"], true);
+    operator.send(Method::PATCH, path, &json!({ "name": "Closed" })).await.expect(200);
+    assert_eq!(api.get("/api/v1/people").await.status, 403, "a change of its name does not open it");
+    let server = server.restart().await;
+    assert_eq!(server.api.get("/api/v1/people").await.status, 403);
+    let (operator, api) = (server.operator(), &server.api);
+    operator.send(Method::PATCH, path, &json!({ "suspended": false })).await.expect(200);
+    let seen = api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
+    assert_eq!(seen["present"][0]["person"], "p");
+}
+
+/// Works in a tenant until its key opens nothing any more; every answer is one of those that a client can understand.
+async fn work_until_shut(api: Api, worker: usize) -> usize {
+    let photos = [portrait("obama2"), portrait("biden")];
+    for round in 0.. {
+        let id = format!("w{worker}-{round}");
+        let answer = match round % 4 {
+            0 => api.post_form("/api/v1/people", form(&[("id", &id), ("name", &id)], &[&photos[0]])).await,
+            1 => api.recognize("g", &[], &[&photos[0], &photos[1]]).await,
+            2 => api.post_form("/api/v1/identify", form(&[], &[&photos[0]])).await,
+            _ => api.post_form("/api/v1/people/p/verify", form(&[], &[&photos[1]])).await,
+        };
+        match answer.status {
+            401 => return round,
+            200 | 201 | 404 => {}
+            status => panic!("round {round}: {status} {}", answer.text()),
+        }
+    }
+    unreachable!("it works until it is shut out")
+}
+
+#[tokio::test]
+async fn a_tenant_is_deleted_in_the_midst_of_its_work() {
+    let server = TestServer::start().await;
+    let (operator, api, doomed) = (server.operator(), &server.api, server.tenant("doomed").await);
+    for api in [api, &doomed] {
+        api.group("g").await;
+        api.enrol("p", &["g"], "obama").await;
+    }
+    let key_file = server.data().join("doomed.key");
+    std::fs::write(&key_file, doomed.key()).unwrap();
+    let mut workers = JoinSet::new();
+    for worker in 0..4 {
+        workers.spawn(work_until_shut(doomed.clone(), worker));
+    }
+    eventually("they are at work", async || {
+        doomed.get("/api/v1/people").await.expect(200)["people"].as_array().unwrap().len() > 3
+    })
+    .await;
+    let path = "/api/v1/tenants/doomed";
+    assert_eq!(operator.delete(path).await.status, 204);
+    let rounds: usize = workers.join_all().await.into_iter().sum();
+    assert!(rounds > 4, "{rounds}");
+    assert!(!key_file.exists());
+    assert_eq!(operator.get(path).await.problem(), (404, "tenant_not_found".to_owned()));
+    assert_eq!(operator.delete(path).await.status, 404);
+    assert_eq!(operator.send(Method::PATCH, path, &json!({ "suspended": true })).await.status, 404);
+    let metrics = server.api.get("/metrics?tenants=true").await.text();
+    assert!(!metrics.contains("doomed"), "{metrics}");
+    let checked = operator.get("/api/v1/check").await.expect(200);
+    assert_eq!(checked["problems"], json!({}));
+    assert_eq!((&checked["records"]["tenant"], &checked["records"]["person"]), (&json!(1), &json!(1)));
+    assert_eq!(checked["records"]["api_key"], json!(2));
+
+    let again = server.tenant("doomed").await;
+    assert_eq!(again.get("/api/v1/people").await.expect(200)["people"], json!([]));
+    let found = again.post_form("/api/v1/identify", form(&[], &[&portrait("obama2")])).await.expect(200);
+    assert_eq!(found["present"], json!([]));
+    assert_eq!(doomed.get("/api/v1/people").await.status, 401, "the old key stays shut");
+    let seen = api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
+    assert_eq!(seen["present"][0]["person"], "p", "the other tenant has all that it had");
+}
+
+#[tokio::test]
+async fn a_deletion_that_was_cut_short_is_finished_at_the_next_start() {
+    let server = TestServer::start().await;
+    let cut = server.tenant("cut").await;
+    cut.group("g").await;
+    cut.enrol("p", &["g"], "obama").await;
+    let server = server
+        .restart_after(async |store| {
+            store.begin_deletion(&TenantScope::granted("cut".parse().unwrap())).await.unwrap();
+        })
+        .await;
+    let operator = server.operator();
+    assert_eq!(server.api.with_key(cut.key()).get("/api/v1/people").await.status, 401);
+    eventually("nothing is left of it", async || {
+        let records = &operator.get("/api/v1/check").await.expect(200)["records"];
+        records["tenant"] == 1 && records["face"].is_null()
+    })
+    .await;
+    let again = server.tenant("cut").await;
+    assert_eq!(again.get("/api/v1/groups").await.expect(200)["groups"], json!([]));
+    // The tenant that the first start made goes like any other, and does not come back.
+    assert_eq!(operator.delete("/api/v1/tenants/default").await.status, 204);
+    assert!(!server.data().join("default.key").exists());
+    std::fs::write(server.data().join("default.key"), again.key()).unwrap();
+    let server = server.restart().await;
+    assert_eq!(server.operator().get("/api/v1/tenants/default").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_tenants_settings_stand_between_the_servers_and_the_requests() {
+    let server = TestServer::with(&[("matching.roster_threshold", "0.41")]).await;
+    let (operator, api) = (server.operator(), &server.api);
+    let path = "/api/v1/tenants/default";
+    let set = async |settings: Value| operator.send(Method::PATCH, path, &settings).await;
+    let seen = set(json!({ "time_zone": "asia/tokyo", "matching": { "margin": 0.05 } })).await.expect(200);
+    let nothing = json!({ "roster_threshold": null, "gallery_threshold": null, "margin": 0.05 });
+    assert_eq!((&seen["time_zone"], &seen["matching"]), (&json!("Asia/Tokyo"), &nothing));
+    assert_eq!((&seen["liveness"], &seen["suspended"]), (&json!("off"), &json!(false)));
+    assert_eq!(api.group("g").await["time_zone"], "Asia/Tokyo");
+    let there = json!({ "name": "there", "time_zone": "Europe/Vienna" });
+    assert_eq!(api.post("/api/v1/groups", &there).await.expect(201)["time_zone"], "Europe/Vienna");
+    api.enrol("p", &["g"], "obama").await;
+
+    let photo = portrait("obama2");
+    let named = async |path: &str, fields: &[(&str, &str)]| {
+        let seen = api.post_form(path, form(fields, &[&photo])).await.expect(200);
+        seen["photos"][0]["faces"][0]["person"] == "p"
+    };
+    let (recognize, identify) = ("/api/v1/groups/g/recognize", "/api/v1/identify");
+    let verified = async || {
+        let seen = api.post_form("/api/v1/people/p/verify", form(&[], &[&photo])).await.expect(200);
+        (seen["threshold"].as_f64().unwrap() * 100.0).round() as i32
+    };
+    assert!(named(recognize, &[]).await && named(identify, &[]).await);
+    assert_eq!(verified().await, 41);
+    set(json!({ "matching": { "roster_threshold": 0.99 } })).await.expect(200);
+    assert_eq!(verified().await, 99);
+    assert!(!named(recognize, &[]).await && named(identify, &[]).await, "each has its own");
+    assert!(named(recognize, &[("threshold", "0.4")]).await, "the request has the last word");
+    set(json!({ "matching": { "roster_threshold": null, "gallery_threshold": 0.99 } })).await.expect(200);
+    assert!(named(recognize, &[]).await && !named(identify, &[]).await);
+    let strange = form(&[("id", "twin"), ("name", "twin")], &[&photo]);
+    assert_eq!(api.post_form("/api/v1/people", strange).await.expect(201)["duplicates"], json!([]));
+    assert_eq!(api.delete("/api/v1/people/twin").await.status, 204);
+
+    let small = jpeg(&scaled("obama2", 160));
+    let looked_at = async |policy: &str| {
+        let seen = api.recognize("g", &[("liveness", policy)], &[&small]).await.expect(200);
+        let face = &seen["photos"][0]["faces"][0];
+        assert_eq!(face["person"], "p", "{seen}");
+        (!face["liveness"].is_null(), face["reason"] == "not_live")
+    };
+    assert_eq!(looked_at("off").await, (false, false));
+    set(json!({ "liveness": "passive" })).await.expect(200);
+    assert_eq!(looked_at("off").await, (true, false), "a request is never laxer");
+    assert_eq!(looked_at("strict").await, (true, true), "but may be stricter");
+    set(json!({ "liveness": "strict" })).await.expect(200);
+    assert_eq!(looked_at("passive").await, (true, true));
+    let unset = api.recognize("g", &[], &[&small]).await.expect(200);
+    assert_eq!(unset["photos"][0]["faces"][0]["reason"], "not_live");
+
+    for (bad, code) in [
+        (json!({ "matching": { "roster_threshold": 1.5 } }), "invalid_threshold"),
+        (json!({ "matching": { "gallery_threshold": -2 } }), "invalid_threshold"),
+        (json!({ "matching": { "margin": -0.1 } }), "invalid_margin"),
+        (json!({ "time_zone": "Mars/Olympus" }), "invalid_time_zone"),
+        (json!({ "name": "" }), "invalid_name"),
+        (json!({ "liveness": "maybe" }), "invalid_json"),
+        (json!({ "matching": { "threshold": 0.5 } }), "invalid_json"),
+    ] {
+        assert_eq!(set(bad.clone()).await.problem(), (400, code.to_owned()), "{bad}");
+    }
+    let kept = set(json!({ "time_zone": null })).await.expect(200);
+    assert_eq!((&kept["time_zone"], &kept["liveness"]), (&json!(null), &json!("strict")));
+    assert_eq!(kept["matching"]["margin"], 0.05);
+    assert_eq!(api.post("/api/v1/groups", &json!({ "name": "u" })).await.expect(201)["time_zone"], "UTC");
 }

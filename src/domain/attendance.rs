@@ -34,8 +34,8 @@ pub struct AttendanceRecord {
     pub model: ModelId,
 }
 
-/// How strictly the liveness verdict decides over a mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+/// How strictly the liveness verdict decides over a mark; the later, the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LivenessPolicy {
     /// Not checked.

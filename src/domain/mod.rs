@@ -20,4 +20,4 @@ pub use group::Group;
 pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use person::Person;
-pub use tenant::{Amounts, Tenant, TenantScope, TenantSettings};
+pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};

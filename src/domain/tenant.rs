@@ -1,10 +1,12 @@
 //! An institution or an account, and the proof that a caller may act inside one.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{access::Actor, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId};
+use super::{
+    access::Actor, attendance::LivenessPolicy, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId,
+};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,10 +17,23 @@ pub struct Tenant {
     pub name: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What may be done in it.
+    pub standing: Standing,
+}
+
+/// What may be done in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Everything.
+    Active,
+    /// Nothing, until the operator says otherwise; all that it has is kept.
+    Suspended,
+    /// Nothing any more: its records are being removed, and it is gone with the last of them.
+    Deleting,
 }
 
 /// What the operator has set for a tenant; what is missing is the server's default.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TenantSettings {
     /// The most people.
     pub max_people: Option<u64>,
@@ -30,6 +45,45 @@ pub struct TenantSettings {
     pub gallery_plan: Option<GalleryPlan>,
     /// What its people's images must be like.
     pub enrolment: EnrolmentPolicy,
+    /// What it takes to be named.
+    pub matching: MatchingSettings,
+    /// How live a face must be to be marked; a request may be stricter.
+    pub liveness: LivenessPolicy,
+    /// IANA name, checked by [`checked_time_zone`](super::group::checked_time_zone): where its days end, and where its new groups are.
+    pub time_zone: Option<String>,
+    /// The most requests in a second; 0 is no limit.
+    pub requests_per_second: Option<u64>,
+    /// The most photos in a local day; 0 is no limit.
+    pub photos_per_day: Option<u64>,
+}
+
+/// A tenant's own rules of naming; what is missing is the server's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MatchingSettings {
+    /// The least similarity within a roster, raw cosine.
+    pub roster_threshold: Option<f32>,
+    /// The same in the whole gallery.
+    pub gallery_threshold: Option<f32>,
+    /// The least lead over the next person.
+    pub margin: Option<f32>,
+}
+
+/// How much work a tenant may ask for; 0 is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quotas {
+    /// Requests in a second, and as many at once.
+    pub requests_per_second: u64,
+    /// Photos in a day of the tenant's time zone.
+    pub photos_per_day: u64,
+}
+
+/// How many photos a tenant has sent on a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotosOfDay {
+    /// The tenant's local date.
+    pub date: Date,
+    /// So many.
+    pub photos: u64,
 }
 
 /// How much of each kind, whether counted or allowed.
@@ -51,6 +105,19 @@ impl TenantSettings {
             groups: self.max_groups.unwrap_or(defaults.groups),
             samples: self.max_samples.unwrap_or(defaults.samples),
         }
+    }
+
+    /// The quotas in force where the server's own are `defaults`.
+    pub fn quotas(&self, defaults: Quotas) -> Quotas {
+        Quotas {
+            requests_per_second: self.requests_per_second.unwrap_or(defaults.requests_per_second),
+            photos_per_day: self.photos_per_day.unwrap_or(defaults.photos_per_day),
+        }
+    }
+
+    /// The name of the zone that its days are in.
+    pub fn time_zone(&self) -> &str {
+        self.time_zone.as_deref().unwrap_or("UTC")
     }
 }
 

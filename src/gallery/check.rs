@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{FaceId, FaceSample},
     error::{Error, Result},
-    runtime::{CancelToken, ComputePool, JobSpec, ServiceClass},
+    runtime::{CancelToken, ComputePool, JobSpec, ServiceClass, Turn},
 };
 
 /// Queries searched for in one task.
@@ -109,7 +109,12 @@ async fn best_of_each(
     let mut best = Vec::with_capacity(queries.len());
     for start in (0..queries.len()).step_by(QUERIES_A_TASK) {
         let (view, queries) = (Arc::clone(view), Arc::clone(queries));
-        let spec = JobSpec { class: ServiceClass::Bulk, stage: STAGE, stage_rank: 0, cancel: CancelToken::default() };
+        let spec = JobSpec {
+            turn: Turn::new(ServiceClass::Bulk, STAGE),
+            stage: STAGE,
+            stage_rank: 0,
+            cancel: CancelToken::default(),
+        };
         let search = move || {
             let end = queries.len().min(start + QUERIES_A_TASK);
             let queries: Vec<&[f32]> = queries[start..end].iter().map(Vec::as_slice).collect();

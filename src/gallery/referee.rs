@@ -21,7 +21,7 @@ use super::{
     ranking::{Best, Hit},
     view::View,
 };
-use crate::runtime::{CancelToken, ComputeError, ComputePool, JobSpec, ServiceClass};
+use crate::runtime::{CancelToken, ComputeError, ComputePool, JobSpec, ServiceClass, Turn};
 
 /// Searches that wait to be repeated; more are let go. Each holds on to its gallery's rows.
 const WAITING: usize = 16;
@@ -195,7 +195,12 @@ pub(super) async fn exact_best(
     for start in (0..view.len).step_by(rows_a_task) {
         let part = start..view.len.min(start + rows_a_task);
         let (view, queries) = (Arc::clone(view), Arc::clone(queries));
-        let spec = JobSpec { class: ServiceClass::Bulk, stage, stage_rank: 0, cancel: CancelToken::default() };
+        let spec = JobSpec {
+            turn: Turn::new(ServiceClass::Bulk, stage),
+            stage,
+            stage_rank: 0,
+            cancel: CancelToken::default(),
+        };
         let found = pool.run(spec, move || best_of(&view, part, &queries)).await?.value;
         best.iter_mut().zip(found).for_each(|(best, found)| *best = best.max(found));
     }

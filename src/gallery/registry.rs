@@ -92,10 +92,23 @@ impl Galleries {
 
     /// The tenant's gallery, loaded from the store if it is not; callers that come meanwhile wait for the one load.
     /// Ask anew for each search: after [`Self::unload`] an old one is no longer kept up to date.
+    ///
+    /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
         let slot = Arc::clone(self.slots().entry(scope.tenant().clone()).or_default());
         self.touch(&slot);
-        let gallery = self.loaded(scope, &slot).await?;
+        let gallery = match self.loaded(scope, &slot).await {
+            Ok(gallery) => gallery,
+            Err(error) => {
+                // A tenant that may not be loaded leaves nothing behind.
+                let mut slots = self.slots();
+                let is_empty = |held: &Arc<Slot>| Arc::ptr_eq(held, &slot) && held.gallery.get().is_none();
+                if slots.get(scope.tenant()).is_some_and(is_empty) {
+                    slots.remove(scope.tenant());
+                }
+                return Err(error);
+            }
+        };
         // A load takes long: others may have been used since.
         self.touch(&slot);
         Ok(gallery)
@@ -222,7 +235,7 @@ impl Galleries {
 
     async fn load(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
         let options = &self.inner.options;
-        let plan = self.inner.store.tenant_settings(scope).await?.gallery_plan.unwrap_or(options.plan);
+        let plan = self.inner.store.open_tenant(scope).await?.gallery_plan.unwrap_or(options.plan);
         let options = GalleryOptions { plan, ..options.clone() };
         let gallery = Arc::new(TenantGallery::new(self.inner.model.clone(), options));
         let refused = Arc::new(AtomicUsize::new(0));

@@ -16,7 +16,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    domain::{FaceId, FaceSample, GalleryPlan, Grant, ModelId, Person, PersonId, Quality, Tenant, TenantScope},
+    domain::{
+        FaceId, FaceSample, GalleryPlan, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantScope,
+    },
     store::{ApiKey, Store, StoreOptions},
 };
 
@@ -315,7 +317,12 @@ fn scope(tenant: &str) -> TenantScope {
 async fn store_with_tenants(folder: &tempfile::TempDir) -> Store {
     let store = Store::open(StoreOptions::new(folder.path())).unwrap();
     for (n, name) in ["t", "t2"].into_iter().enumerate() {
-        let tenant = Tenant { id: name.parse().unwrap(), name: name.into(), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant {
+            id: name.parse().unwrap(),
+            name: name.into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            standing: Standing::Active,
+        };
         let grant = Grant::admin(tenant.id.clone());
         let key = ApiKey::new([n as u8; 32], grant, Timestamp::UNIX_EPOCH);
         store.create_tenant(tenant, key).await.unwrap();
@@ -436,7 +443,7 @@ async fn many_tenants(folder: &tempfile::TempDir, count: u64) -> Store {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&n.to_le_bytes());
         let key = ApiKey::new(hash, Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
-        let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH };
+        let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
         store.create_tenant(tenant, key).await.unwrap();
         enrol(&store, &format!("n{n}"), vec![sample("p", n, n)]).await;
     }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, ErrorKind};
 
-/// Seconds after which a busy server is worth another try.
+/// Seconds after which a busy server is worth another try, where the error does not say.
 const RETRY_AFTER_S: NonZeroU32 = NonZeroU32::MIN;
 
 /// The crate's error on its way to a client.

@@ -26,7 +26,7 @@ use crate::service::{
         account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
         users::create, users::list, users::show, users::update, users::delete,
         keys::create, keys::list, keys::revoke,
-        tenants::create, tenants::show, tenants::update,
+        tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpResponse,
-    web::{self, Data, Json, Path, ServiceConfig},
+    web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,22 @@ use super::{
     ApiState,
     auth::{Granted, Operate},
     error::{ApiError, ErrorBody},
-    get_or_head, resource,
+    get_or_head,
+    groups::Page,
+    resource,
 };
 use crate::{
     domain::TenantId,
-    service::tenants::{TenantPatch, TenantView},
+    service::tenants::{TenantPage, TenantPatch, TenantView},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/tenants").route(web::post().to(create)))
-        .service(resource("/tenants/{tenant}").route(get_or_head().to(show)).route(web::patch().to(update)));
+    config.service(resource("/tenants").route(web::post().to(create)).route(get_or_head().to(list))).service(
+        resource("/tenants/{tenant}")
+            .route(get_or_head().to(show))
+            .route(web::patch().to(update))
+            .route(web::delete().to(delete)),
+    );
 }
 
 /// What a new tenant takes.
@@ -67,6 +72,18 @@ pub(super) async fn create(
     }))
 }
 
+#[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", params(Page),
+    responses((status = 200, body = TenantPage), (status = "4XX", body = ErrorBody)))]
+/// Lists tenants by id (operator's key).
+pub(super) async fn list(
+    state: Data<ApiState>,
+    operator: Granted<Operate>,
+    page: Query<Page>,
+) -> Result<Json<TenantPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.tenants(&operator.0, after.as_ref(), limit).await?))
+}
+
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
 /// Shows a tenant with its limits and what it has (operator's key).
@@ -80,7 +97,7 @@ pub(super) async fn show(
 
 #[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     request_body = TenantPatch, responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
-/// Changes a tenant's name, limits or way of searching (operator's key).
+/// Renames or suspends a tenant, or changes its limits and settings (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,
     operator: Granted<Operate>,
@@ -88,4 +105,17 @@ pub(super) async fn update(
     patch: Json<TenantPatch>,
 ) -> Result<Json<TenantView>, ApiError> {
     Ok(Json(state.service.update_tenant(&operator.0, &tenant.parse()?, patch.into_inner()).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
+    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+/// Deletes a tenant with all its data and its keys (operator's key). Answers when all is gone, which takes a while
+/// where there is much; nobody gets in meanwhile.
+pub(super) async fn delete(
+    state: Data<ApiState>,
+    operator: Granted<Operate>,
+    tenant: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.delete_tenant(&operator.0, &tenant.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

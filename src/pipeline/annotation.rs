@@ -29,8 +29,8 @@ impl Tools {
         let names = self.store.names(&ticket.wanted().scope, people.clone()).await?;
         let names: BTreeMap<PersonId, Option<String>> = people.into_iter().zip(names).collect();
         let annotations: Vec<Annotation> = faces.iter().map(|face| annotation(face, &names)).collect();
-        let class = ticket.wanted().class;
-        let job = JobSpec { class, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
+        let turn = ticket.request().turn().clone();
+        let job = JobSpec { turn, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
         let drawn = self.pool.run(job, move || annotate(&photo.photo, &annotations));
         while_wanted(ticket, STEP, drawn).await?
     }

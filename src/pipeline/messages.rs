@@ -228,6 +228,9 @@ pub struct PhotoOutcome {
 
 /// A photo between two stages.
 pub trait InTransit: Send + 'static {
+    /// Its ticket.
+    fn ticket(&self) -> &Ticket;
+
     /// What is left of it when it cannot go on.
     fn into_ticket(self) -> Ticket;
 }
@@ -235,6 +238,10 @@ pub trait InTransit: Send + 'static {
 macro_rules! in_transit {
     ($($message:ty),*) => {
         $(impl InTransit for $message {
+            fn ticket(&self) -> &Ticket {
+                &self.ticket
+            }
+
             fn into_ticket(self) -> Ticket {
                 self.ticket
             }

@@ -104,7 +104,7 @@ impl Pipeline {
         let mut answers: Vec<oneshot::Receiver<PhotoReply>> = Vec::with_capacity(images.len());
         for image in images {
             let (ticket, answer) = Ticket::new(Arc::clone(&request));
-            let admission = self.door.send(Upload { ticket, image });
+            let admission = self.door.send(Upload { ticket, image }, request.turn());
             let admitted = if answers.is_empty() {
                 timeout(self.tools.options.admission_wait, admission).await.map_err(|_| door_full())?
             } else {

@@ -14,7 +14,7 @@ use tokio::{
 use super::messages::PhotoReply;
 use crate::{
     domain::{GroupId, NamingRules, PersonId, TenantScope, attendance::LivenessPolicy},
-    runtime::{InteractiveGuard, ServiceClass},
+    runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
 /// What is wanted of a photo. Every photo passes every stage; a stage that is not wanted passes it on untouched.
@@ -85,6 +85,7 @@ pub struct Marking {
 #[derive(Debug)]
 pub struct Request {
     wanted: Wanted,
+    turn: Turn,
     /// How many of its photos hold memory for pixels.
     pub(super) holding_pixels: watch::Sender<usize>,
     /// Keeps a compute thread ready for people who wait; bulk has none.
@@ -94,7 +95,13 @@ pub struct Request {
 impl Request {
     /// A request none of whose photos is under way yet.
     pub fn new(wanted: Wanted, interactive: Option<InteractiveGuard>) -> Self {
-        Self { wanted, holding_pixels: watch::Sender::new(0), _interactive: interactive }
+        let turn = Turn::new(wanted.class, wanted.scope.tenant().as_str());
+        Self { wanted, turn, holding_pixels: watch::Sender::new(0), _interactive: interactive }
+    }
+
+    /// When it is the turn of its photos: tenants of one class take turns.
+    pub fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// What is wanted of its photos.

@@ -110,7 +110,8 @@ impl Tools {
 
     /// Hands a photo to the next stage. If that stage was given up its caller is told so.
     pub(super) async fn pass_on<M: InTransit>(&self, next: &StageSender<M>, message: M) {
-        if let Err(SendFailed(message)) = next.send(message).await {
+        let turn = message.ticket().request().turn().clone();
+        if let Err(SendFailed(message)) = next.send(message, &turn).await {
             let error = stopping();
             self.metrics.photos.with_label_values(&[error.code()]).inc();
             message.into_ticket().answer(Err(PhotoFailure { stage: next.stage(), error }));
@@ -135,7 +136,7 @@ impl Tools {
 
 pub(super) fn job(ticket: &Ticket, station: Station) -> JobSpec {
     JobSpec {
-        class: ticket.wanted().class,
+        turn: ticket.request().turn().clone(),
         stage: station.name(),
         stage_rank: station.rank(),
         cancel: CancelToken::default(),

@@ -7,12 +7,13 @@
 use std::{fmt, sync::Arc};
 
 use actix::{Recipient, prelude::SendError};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
-use super::observe::{Observer, StageState};
+use super::{
+    line::{ServiceClass, Turn},
+    observe::{Observer, StageState},
+    turnstile::{NoPlace, Permit, Turnstile},
+};
 
 /// The message comes back: its stage was given up, or the service has stopped.
 #[derive(PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub struct SendFailed<M>(pub M);
 /// The message comes back, with the reason.
 #[derive(PartialEq, Eq, thiserror::Error)]
 pub enum TrySendFailed<M> {
-    /// Every place in the inbox is taken, or the stage is just being restarted.
+    /// Every place in the inbox that such a message may have is taken, or the stage is just being restarted.
     #[error("the stage has no room")]
     Full(M),
     /// The stage was given up, or the service has stopped.
@@ -68,15 +69,15 @@ impl<M: Send + 'static> StageSender<M> {
         Self { inbox }
     }
 
-    /// Waits for a place in the inbox, first come first served, and for the stage to be alive; then hands the
+    /// Waits for a place in the inbox until its `turn` comes, and for the stage to be alive; then hands the
     /// message over. Only time spent waiting for a place counts as blocked. Dropping the future drops the message.
     ///
     /// Fails when the stage was given up or the service has stopped.
-    pub async fn send(&self, message: M) -> Result<(), SendFailed<M>> {
-        let permit = match Arc::clone(&self.inbox.permits).try_acquire_owned() {
+    pub async fn send(&self, message: M, turn: &Turn) -> Result<(), SendFailed<M>> {
+        let permit = match self.inbox.places.try_enter(turn.class) {
             Ok(permit) => permit,
-            Err(TryAcquireError::Closed) => return Err(SendFailed(message)),
-            Err(TryAcquireError::NoPermits) => match self.wait_for_place().await {
+            Err(NoPlace::Closed) => return Err(SendFailed(message)),
+            Err(NoPlace::Taken) => match self.wait_for_place(turn).await {
                 Some(permit) => permit,
                 None => return Err(SendFailed(message)),
             },
@@ -90,11 +91,11 @@ impl<M: Send + 'static> StageSender<M> {
     }
 
     /// Hands the message over at once or gives it back.
-    pub fn try_send(&self, message: M) -> Result<(), TrySendFailed<M>> {
-        let permit = match Arc::clone(&self.inbox.permits).try_acquire_owned() {
+    pub fn try_send(&self, message: M, class: ServiceClass) -> Result<(), TrySendFailed<M>> {
+        let permit = match self.inbox.places.try_enter(class) {
             Ok(permit) => permit,
-            Err(TryAcquireError::NoPermits) => return Err(TrySendFailed::Full(message)),
-            Err(TryAcquireError::Closed) => return Err(TrySendFailed::Closed(message)),
+            Err(NoPlace::Taken) => return Err(TrySendFailed::Full(message)),
+            Err(NoPlace::Closed) => return Err(TrySendFailed::Closed(message)),
         };
         self.inbox.offer(Envelope::new(message, permit, &self.inbox.state)).map_err(|undelivered| match undelivered {
             Undelivered::Down(envelope) => TrySendFailed::Full(envelope.take_back()),
@@ -127,9 +128,9 @@ impl<M: Send + 'static> StageSender<M> {
         self.inbox.is_closed()
     }
 
-    async fn wait_for_place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn wait_for_place(&self, turn: &Turn) -> Option<Permit> {
         let _blocked = Blocked::begin(&self.inbox);
-        Arc::clone(&self.inbox.permits).acquire_owned().await.ok()
+        self.inbox.places.enter(turn).await
     }
 
     async fn wait_for_successor(&self, envelope: Envelope<M>) -> Result<(), SendFailed<M>> {
@@ -187,7 +188,7 @@ enum Undelivered<M: Send + 'static> {
 /// The shared part of a stage that its incarnations come and go behind.
 pub(super) struct Inbox<M: Send + 'static> {
     capacity: usize,
-    permits: Arc<Semaphore>,
+    places: Arc<Turnstile>,
     address: watch::Sender<Address<M>>,
     pub(super) state: Arc<StageState>,
     observer: Arc<dyn Observer>,
@@ -195,13 +196,7 @@ pub(super) struct Inbox<M: Send + 'static> {
 
 impl<M: Send + 'static> Inbox<M> {
     pub(super) fn new(capacity: usize, state: Arc<StageState>, observer: Arc<dyn Observer>) -> Self {
-        Self {
-            capacity,
-            permits: Arc::new(Semaphore::new(capacity)),
-            address: watch::Sender::new(Address::Down),
-            state,
-            observer,
-        }
+        Self { capacity, places: Turnstile::new(capacity), address: watch::Sender::new(Address::Down), state, observer }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that sends: the message holds its permit")]
@@ -229,7 +224,7 @@ impl<M: Send + 'static> Inbox<M> {
     /// Refuses messages for good, those of waiting senders too.
     pub(super) fn close(&self) {
         self.redirect(Address::Closed);
-        self.permits.close();
+        self.places.close();
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -260,7 +255,7 @@ impl<M: Send + 'static> actix::Message for Envelope<M> {
 }
 
 impl<M: Send + 'static> Envelope<M> {
-    fn new(message: M, permit: OwnedSemaphorePermit, state: &Arc<StageState>) -> Self {
+    fn new(message: M, permit: Permit, state: &Arc<StageState>) -> Self {
         state.message_arrived();
         Self { message, place: Place { _permit: permit, state: Arc::clone(state), end: PlaceEnd::LostQueued } }
     }
@@ -280,7 +275,7 @@ impl<M: Send + 'static> Envelope<M> {
 
 /// A taken place in an inbox; dropping it makes room for the next message.
 pub(super) struct Place {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     state: Arc<StageState>,
     end: PlaceEnd,
 }

@@ -10,6 +10,7 @@ mod compute;
 mod faults;
 mod health;
 mod inbox;
+mod line;
 mod lock;
 mod observe;
 mod panics;
@@ -19,18 +20,20 @@ mod stage;
 mod supervisor;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 
 pub use budget::{ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compute::{
     CancelOnDrop, CancelToken, ComputeError, ComputeOptions, ComputePool, ComputeSnapshot, InteractiveGuard, JobSpec,
-    ServiceClass, Timed,
+    Timed,
 };
 pub use faults::Faults;
 #[cfg(feature = "failpoints")]
 pub use faults::Gate;
 pub use health::{Health, HealthReport};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};
+pub use line::{ServiceClass, Turn};
 pub use observe::{LastError, NoObserver, Observer, StageSnapshot, StageStatus};
 pub use restart::{RestartCause, RestartPolicy};
 pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFlight, listen_for_signals};

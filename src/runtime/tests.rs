@@ -21,6 +21,10 @@ use crate::error::Error;
 /// Far beyond what any of this takes; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+fn person() -> Turn {
+    Turn::new(ServiceClass::Interactive, "key")
+}
+
 #[derive(Default)]
 struct Heard {
     blocked: AtomicUsize,
@@ -133,7 +137,7 @@ fn start_worker(service: &Service, capacity: usize) -> StageSender<Order> {
 
 async fn ask(worker: &StageSender<Order>) -> (usize, usize) {
     let (reply, answer) = oneshot::channel();
-    timeout(DEADLINE, worker.send(Order::Answer(reply))).await.unwrap().unwrap();
+    timeout(DEADLINE, worker.send(Order::Answer(reply), &person())).await.unwrap().unwrap();
     timeout(DEADLINE, answer).await.unwrap().unwrap()
 }
 
@@ -142,11 +146,11 @@ async fn every_life_is_a_new_object_and_senders_never_notice() {
     let service = service();
     let worker = start_worker(&service, 4);
     assert_eq!((ask(&worker).await, ask(&worker).await), ((0, 0), (0, 1)));
-    worker.send(Order::PanicInHandler).await.unwrap();
+    worker.send(Order::PanicInHandler, &person()).await.unwrap();
     assert_eq!(ask_the_next(&worker, 1).await, 0);
-    worker.send(Order::PanicInFuture).await.unwrap();
+    worker.send(Order::PanicInFuture, &person()).await.unwrap();
     ask_the_next(&worker, 2).await;
-    worker.send(Order::Fail).await.unwrap();
+    worker.send(Order::Fail, &person()).await.unwrap();
     ask_the_next(&worker, 3).await;
     assert_eq!(service.snapshot("worker").last_error.unwrap().what, "lost_disk");
     assert!(service.supervisor.kill("worker"));
@@ -167,7 +171,7 @@ async fn every_life_is_a_new_object_and_senders_never_notice() {
 async fn ask_the_next(worker: &StageSender<Order>, incarnation: usize) -> usize {
     loop {
         let (reply, answer) = oneshot::channel();
-        timeout(DEADLINE, worker.send(Order::Answer(reply))).await.unwrap().unwrap();
+        timeout(DEADLINE, worker.send(Order::Answer(reply), &person())).await.unwrap().unwrap();
         match timeout(DEADLINE, answer).await.unwrap() {
             Ok((from, handled)) if from == incarnation => return handled,
             Ok((from, _)) => assert!(from < incarnation),
@@ -183,11 +187,11 @@ async fn places_come_back_however_a_message_ends() {
     for round in 0..50 {
         let never = Arc::new(Semaphore::new(0));
         let (reply, dead) = oneshot::channel();
-        worker.send(Order::AnswerAfter(never, reply)).await.unwrap();
+        worker.send(Order::AnswerAfter(never, reply), &person()).await.unwrap();
         match round % 4 {
-            0 => worker.send(Order::PanicInHandler).await.unwrap(),
-            1 => worker.send(Order::PanicInFuture).await.unwrap(),
-            2 => worker.send(Order::Fail).await.unwrap(),
+            0 => worker.send(Order::PanicInHandler, &person()).await.unwrap(),
+            1 => worker.send(Order::PanicInFuture, &person()).await.unwrap(),
+            2 => worker.send(Order::Fail, &person()).await.unwrap(),
             _ => {
                 eventually(|| service.supervisor.kill("worker")).await;
             }
@@ -203,10 +207,13 @@ async fn places_come_back_however_a_message_ends() {
     let mut answers = Vec::new();
     for _ in 0..3 {
         let (reply, answer) = oneshot::channel();
-        timeout(DEADLINE, worker.send(Order::AnswerAfter(gate.clone(), reply))).await.unwrap().unwrap();
+        timeout(DEADLINE, worker.send(Order::AnswerAfter(gate.clone(), reply), &person())).await.unwrap().unwrap();
         answers.push(answer);
     }
-    assert!(matches!(worker.try_send(Order::PanicInHandler), Err(TrySendFailed::Full(Order::PanicInHandler))));
+    assert!(matches!(
+        worker.try_send(Order::PanicInHandler, ServiceClass::Interactive),
+        Err(TrySendFailed::Full(Order::PanicInHandler))
+    ));
     gate.add_permits(3);
     for answer in answers {
         timeout(DEADLINE, answer).await.unwrap().unwrap();
@@ -232,7 +239,7 @@ async fn only_a_full_inbox_counts_as_backpressure() {
 
     let gate = Arc::new(Semaphore::new(0));
     for _ in 0..2 {
-        worker.send(Order::AnswerAfter(gate.clone(), oneshot::channel().0)).await.unwrap();
+        worker.send(Order::AnswerAfter(gate.clone(), oneshot::channel().0), &person()).await.unwrap();
     }
     let abandoned = timeout(Duration::from_millis(5), ask(&worker)).await;
     assert!(abandoned.is_err());
@@ -260,12 +267,12 @@ async fn a_stage_that_keeps_dying_is_given_up_and_turns_readiness() {
     });
     let worker = start_worker(&service, 2);
     let mut sent = 0;
-    while timeout(DEADLINE, worker.send(Order::PanicInFuture)).await.unwrap().is_ok() {
+    while timeout(DEADLINE, worker.send(Order::PanicInFuture, &person())).await.unwrap().is_ok() {
         sent += 1;
         assert!(sent < 1000);
     }
     assert!(worker.is_closed());
-    assert!(matches!(worker.try_send(Order::PanicInFuture), Err(TrySendFailed::Closed(_))));
+    assert!(matches!(worker.try_send(Order::PanicInFuture, ServiceClass::Interactive), Err(TrySendFailed::Closed(_))));
     let snapshot = service.snapshot("worker");
     assert_eq!((snapshot.status, snapshot.restarts[&RestartCause::Panic]), (StageStatus::GivenUp, 3));
     assert!(snapshot.last_error.unwrap().what.starts_with("panicked at src"));
@@ -294,10 +301,10 @@ async fn stopping_gives_waiting_messages_back_and_drops_those_inside() {
     let service = service();
     let worker = start_worker(&service, 1);
     let (reply, inside) = oneshot::channel();
-    worker.send(Order::AnswerAfter(Arc::new(Semaphore::new(0)), reply)).await.unwrap();
+    worker.send(Order::AnswerAfter(Arc::new(Semaphore::new(0)), reply), &person()).await.unwrap();
     let waiting = actix::spawn({
         let worker = worker.clone();
-        async move { worker.send(Order::PanicInFuture).await }
+        async move { worker.send(Order::PanicInFuture, &person()).await }
     });
     eventually(|| service.snapshot("worker").senders_waiting == 1).await;
     service.supervisor.stop();
@@ -316,7 +323,7 @@ async fn without_its_thread_a_stage_is_closed_and_unready() {
     ask(&orphan).await;
     arbiter.stop();
     arbiter.join().unwrap();
-    assert!(matches!(orphan.send(Order::PanicInFuture).await, Err(SendFailed(Order::PanicInFuture))));
+    assert!(matches!(orphan.send(Order::PanicInFuture, &person()).await, Err(SendFailed(Order::PanicInFuture))));
     assert_eq!(health.report().reasons.into_keys().collect::<Vec<_>>(), ["orphan"]);
 
     let service = Service { arbiter: Arbiter::new(), supervisor, health, heard: Arc::default() };
@@ -340,7 +347,7 @@ impl Stage for Relay {
         let (next, gate) = (self.next.clone(), self.gate.clone());
         async move {
             match next {
-                Some(next) => next.send(message).await.unwrap(),
+                Some(next) => next.send(message, &person()).await.unwrap(),
                 None => gate.acquire().await.unwrap().forget(),
             }
         }
@@ -364,7 +371,7 @@ async fn with_the_last_of_three_blocked_no_more_is_inside_than_their_capacities(
         let (first, admitted) = (first.clone(), admitted.clone());
         async move {
             for message in 0..100 {
-                first.send(message).await.unwrap();
+                first.send(message, &person()).await.unwrap();
                 admitted.fetch_add(1, SeqCst);
             }
         }
@@ -394,7 +401,7 @@ async fn a_drain_lets_what_was_admitted_finish() {
             let guard = in_flight.enter().unwrap();
             actix::spawn(async move {
                 let (reply, answer) = oneshot::channel();
-                worker.send(Order::AnswerAfter(gate, reply)).await.unwrap();
+                worker.send(Order::AnswerAfter(gate, reply), &person()).await.unwrap();
                 let answered = answer.await.is_ok();
                 drop(guard);
                 answered

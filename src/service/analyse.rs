@@ -174,7 +174,7 @@ impl Service {
             return Err(Error::invalid("send exactly one image").with_code("one_image_wanted"));
         }
         let changes = super::RuleChanges { threshold: params.threshold, margin: None };
-        let threshold = changes.apply(self.naming.roster)?.threshold;
+        let threshold = changes.apply(self.naming(scope).await?.roster)?.threshold;
         let faces = self.single_faces(scope, params.faces, images).await?;
         let (outcome, face) =
             faces.into_iter().next().ok_or_else(|| Error::internal("an image came back without its face"))?;

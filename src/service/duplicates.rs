@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     gallery::{PersonGuard, SearchRequest},
     pipeline::Station,
-    runtime::{CancelToken, JobSpec, ServiceClass},
+    runtime::{CancelToken, JobSpec, ServiceClass, Turn},
 };
 
 /// Locks for tenants: two of them share one now and then, which costs one a short wait.
@@ -89,9 +89,9 @@ impl Service {
         let queries: Vec<f32> = samples.iter().flat_map(|sample| sample.vector.iter().copied()).collect();
         // Two: the nearest may be the person themselves.
         let search = move || gallery.search(&SearchRequest { queries: &queries, top: 2, roster: None });
-        let job = gallery_job(ServiceClass::Interactive);
+        let job = gallery_job(ServiceClass::Interactive, scope);
         let found = self.pipeline.tools().pool.run(job, search).await?.value?;
-        let threshold = self.naming.gallery.threshold;
+        let threshold = self.naming(scope).await?.gallery.threshold;
         let twins: Vec<Twin> = found
             .per_query
             .into_iter()
@@ -112,7 +112,7 @@ impl Service {
 }
 
 /// Work in the gallery on behalf of no photo.
-fn gallery_job(class: ServiceClass) -> JobSpec {
-    let station = Station::Matching;
-    JobSpec { class, stage: station.name(), stage_rank: station.rank(), cancel: CancelToken::default() }
+fn gallery_job(class: ServiceClass, scope: &TenantScope) -> JobSpec {
+    let (station, turn) = (Station::Matching, Turn::new(class, scope.tenant().as_str()));
+    JobSpec { turn, stage: station.name(), stage_rank: station.rank(), cancel: CancelToken::default() }
 }

@@ -19,7 +19,7 @@ pub struct NewGroup {
     pub id: Option<GroupId>,
     /// 1–200 characters.
     pub name: String,
-    /// IANA name; UTC if missing.
+    /// IANA name; the tenant's if missing.
     pub time_zone: Option<String>,
 }
 
@@ -78,10 +78,14 @@ impl Service {
     /// # Errors
     /// `Conflict` if the id is taken, `Invalid` for a bad name or time zone.
     pub async fn create_group(&self, scope: &TenantScope, new: NewGroup) -> Result<GroupView> {
+        let time_zone = match new.time_zone {
+            Some(time_zone) => checked_time_zone(&time_zone)?,
+            None => self.store.tenant_settings(scope).await?.time_zone().to_owned(),
+        };
         let group = Group {
             id: new.id.unwrap_or_else(GroupId::generate),
             name: checked_name(&new.name)?,
-            time_zone: checked_time_zone(new.time_zone.as_deref().unwrap_or("UTC"))?,
+            time_zone,
             created_at: self.clock.now(),
         };
         self.store.create_group(scope, group.clone()).await?;

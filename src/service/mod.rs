@@ -11,18 +11,23 @@ pub mod enrol;
 pub mod gallery;
 pub mod groups;
 pub mod people;
+mod quotas;
 pub mod recognise;
 pub mod tenants;
 pub mod view;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use self::{
     access::{Gate, Lifetimes},
     duplicates::TenantTurns,
+    quotas::QuotaKeeper,
 };
 use crate::{
-    domain::{NamingRules, TenantScope, attendance::LivenessPolicy},
+    domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     gallery::Galleries,
     pipeline::{
@@ -44,15 +49,47 @@ pub struct Service {
     naming: Naming,
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
+    quotas: QuotaKeeper,
+    /// The data folder, where keys have their files.
+    data: Arc<Path>,
 }
 
-/// The rules of naming that apply where a request sets none.
+/// What the use cases go by.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    /// The rules of naming.
+    pub naming: Naming,
+    /// How much work a tenant may ask for, unless it has quotas of its own.
+    pub quotas: Quotas,
+    /// The folder where keys have their files.
+    pub data: PathBuf,
+    /// How long tokens and logins last.
+    pub lifetimes: Lifetimes,
+}
+
+/// The rules of naming that apply where neither a request nor its tenant sets any.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming {
     /// Within a roster.
     pub roster: NamingRules,
     /// In the whole gallery, where every face meets more strangers.
     pub gallery: NamingRules,
+}
+
+impl Naming {
+    /// The rules with a tenant's own.
+    fn with(self, own: MatchingSettings) -> Self {
+        let margin = own.margin;
+        let changed = |rules: NamingRules, threshold: Option<f32>| NamingRules {
+            threshold: threshold.unwrap_or(rules.threshold),
+            margin: margin.unwrap_or(rules.margin),
+            ..rules
+        };
+        Self {
+            roster: changed(self.roster, own.roster_threshold),
+            gallery: changed(self.gallery, own.gallery_threshold),
+        }
+    }
 }
 
 /// What a request may set of the rules of naming.
@@ -70,33 +107,36 @@ impl RuleChanges {
     /// # Errors
     /// `Invalid` for a value that no similarity can reach.
     fn apply(self, rules: NamingRules) -> Result<NamingRules> {
-        let threshold = self.threshold.unwrap_or(rules.threshold);
-        let margin = self.margin.unwrap_or(rules.margin);
-        if !(-1.0..=1.0).contains(&threshold) {
+        self.check()?;
+        let (threshold, margin) = (self.threshold.unwrap_or(rules.threshold), self.margin.unwrap_or(rules.margin));
+        Ok(NamingRules { threshold, margin, ..rules })
+    }
+
+    /// Errors: `Invalid` for a value that no similarity can reach.
+    fn check(self) -> Result<()> {
+        if !self.threshold.is_none_or(|threshold| (-1.0..=1.0).contains(&threshold)) {
             return Err(Error::invalid("threshold is a cosine between -1 and 1").with_code("invalid_threshold"));
         }
-        if !(0.0..=2.0).contains(&margin) {
+        if !self.margin.is_none_or(|margin| (0.0..=2.0).contains(&margin)) {
             return Err(Error::invalid("margin is a difference of cosines between 0 and 2").with_code("invalid_margin"));
         }
-        Ok(NamingRules { threshold, margin, ..rules })
+        Ok(())
     }
 }
 
 impl Service {
-    /// The use cases over these parts, with the secrets of the folder `data`.
+    /// The use cases over these parts.
     ///
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
-    pub fn new(
-        pipeline: Pipeline,
-        clock: Arc<dyn Clock>,
-        naming: Naming,
-        data: &Path,
-        lifetimes: Lifetimes,
-    ) -> Result<Self> {
+    pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
+        let ServiceOptions { naming, quotas, data, lifetimes } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
-        let gate = Gate::open(data, lifetimes, clock.now())?;
-        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns: TenantTurns::default(), gate })
+        let refused = pipeline.tools().metrics.quota_refused.clone();
+        let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
+        let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let (tenant_turns, data) = (TenantTurns::default(), data.into());
+        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, data })
     }
 
     /// The pipeline that serves them.
@@ -109,12 +149,32 @@ impl Service {
         &self.store
     }
 
-    /// Runs images through the pipeline; each has an answer of its own.
+    /// Runs images through the pipeline, counted as photos of the tenant's day; each has an answer of its own.
+    ///
+    /// # Errors
+    /// `Overloaded` `daily_quota`, or as for [`Pipeline::run`].
     async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         if images.is_empty() {
             return Err(Error::invalid("send at least one image in the field images").with_code("no_images"));
         }
-        self.pipeline.run(images, wanted).await
+        let (scope, photos) = (wanted.scope.clone(), images.len() as u64);
+        self.quotas.count_photos(&scope, &self.store.tenant_settings(&scope).await?, photos).await?;
+        self.pipeline.run(images, wanted).await.inspect_err(|_| self.quotas.discount_photos(&scope, photos))
+    }
+
+    /// The rules of naming in a tenant.
+    async fn naming(&self, scope: &TenantScope) -> Result<Naming> {
+        Ok(self.naming.with(self.store.tenant_settings(scope).await?.matching))
+    }
+
+    /// Keeps the counts that tenants' quotas go by, for ever.
+    pub fn keep_quotas(&self) -> impl Future<Output = ()> + use<> {
+        self.quotas.clone().keep()
+    }
+
+    /// Writes the counts that tenants' quotas go by: before a stop.
+    pub async fn write_quotas(&self) {
+        self.quotas.write().await;
     }
 }
 

@@ -66,7 +66,7 @@ pub struct RecognizeParams {
     pub threshold: Option<f32>,
     /// The least lead over the next person.
     pub margin: Option<f32>,
-    /// Whether faces must be live to be marked; off if missing.
+    /// Whether faces must be live to be marked; never laxer than the tenant's, which it is if missing.
     pub liveness: Option<LivenessPolicy>,
     /// Whether head poses are estimated; false if missing.
     #[serde(default, deserialize_with = "strict_bool")]
@@ -121,7 +121,7 @@ pub struct IdentifyParams {
     pub threshold: Option<f32>,
     /// The least lead over the next person.
     pub margin: Option<f32>,
-    /// Whether the passive liveness check runs; off if missing.
+    /// Whether the passive liveness check runs; never laxer than the tenant's, which it is if missing.
     pub liveness: Option<LivenessPolicy>,
     /// Whether head poses are estimated; false if missing.
     #[serde(default, deserialize_with = "strict_bool")]
@@ -287,13 +287,15 @@ impl Service {
             return Err(Error::invalid("at lies in the future").with_code("invalid_at"));
         }
         let roster = self.store.roster(scope, group).await?;
-        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.roster)?;
+        let own = self.store.tenant_settings(scope).await?;
+        let naming = self.naming.with(own.matching);
+        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
         let date = found.local_date(at)?;
         let marking = Marking { group: group.clone(), date, at };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
             embed: true,
-            liveness: params.liveness.unwrap_or_default(),
+            liveness: params.liveness.unwrap_or_default().max(own.liveness),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search {
@@ -334,10 +336,12 @@ impl Service {
         images: Vec<EncodedImage>,
         params: &IdentifyParams,
     ) -> Result<Recognition> {
-        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(self.naming.gallery)?;
+        let own = self.store.tenant_settings(scope).await?;
+        let naming = self.naming.with(own.matching);
+        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.gallery)?;
         let wanted = Wanted {
             embed: true,
-            liveness: params.liveness.unwrap_or_default(),
+            liveness: params.liveness.unwrap_or_default().max(own.liveness),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: None, rules, explain: params.explain.unwrap_or(false) }),

@@ -1,23 +1,29 @@
 //! What the operator sees and sets of a tenant.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::{
-    Service,
+    RuleChanges, Service,
     access::{
         OperatorScope,
-        first_start::{FIRST_KEY, OPERATOR},
+        first_start::{FIRST_KEY, OPERATOR, remove_tenant_key},
         keys::SecretKey,
     },
+    to_completion,
 };
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, QualityGate, Tenant, TenantId, TenantScope,
-        TenantSettings, attendance::LivenessPolicy, ids::checked_name,
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, QualityGate, Quotas, Standing,
+        Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy, group::checked_time_zone,
+        ids::checked_name,
     },
     error::{Error, Result},
+    store::TenantRecord,
 };
 
 /// A tenant, as the operator sees it.
@@ -30,14 +36,52 @@ pub struct TenantView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Whether its keys are refused for the time being.
+    pub suspended: bool,
     /// What it may have: its own limits, the server's where it has none.
-    pub limits: Amounts,
+    pub limits: LimitsView,
     /// What it has.
-    pub usage: Amounts,
+    pub usage: UsageView,
     /// How its gallery is searched; null as the server is configured.
     pub gallery_plan: Option<GalleryPlan>,
     /// What its people's images must be like.
     pub enrolment: EnrolmentPolicy,
+    /// What it takes to be named; null as the server is configured.
+    pub matching: MatchingSettings,
+    /// How live a face must be to be marked; a request may be stricter.
+    pub liveness: LivenessPolicy,
+    /// IANA name: where its days end, and where its new groups are; null for UTC.
+    pub time_zone: Option<String>,
+}
+
+/// What a tenant may have and ask for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct LimitsView {
+    /// What it may have.
+    #[serde(flatten)]
+    pub amounts: Amounts,
+    /// How much work it may ask for; 0 is no limit.
+    #[serde(flatten)]
+    pub quotas: Quotas,
+}
+
+/// What a tenant has and has asked for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub struct UsageView {
+    /// What it has.
+    #[serde(flatten)]
+    pub amounts: Amounts,
+    /// Photos that it has sent on the present day of its time zone.
+    pub photos_today: u64,
+}
+
+/// A page of tenants.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct TenantPage {
+    /// In the order of their ids.
+    pub tenants: Vec<TenantView>,
+    /// Give it as `after` to get the next page; null on the last.
+    pub next: Option<TenantId>,
 }
 
 /// What can be changed of a tenant; what is missing stays.
@@ -46,6 +90,8 @@ pub struct TenantView {
 pub struct TenantPatch {
     /// 1–200 characters.
     pub name: Option<String>,
+    /// Whether its keys are refused, from the next request on; nothing of it is lost.
+    pub suspended: Option<bool>,
     /// Limits of its own.
     #[serde(default)]
     pub limits: LimitsPatch,
@@ -56,6 +102,33 @@ pub struct TenantPatch {
     /// What its people's images must be like from now on.
     #[serde(default)]
     pub enrolment: EnrolmentPatch,
+    /// What it takes to be named from now on.
+    #[serde(default)]
+    pub matching: MatchingPatch,
+    /// How live a face must be to be marked; a request may be stricter.
+    pub liveness: Option<LivenessPolicy>,
+    /// IANA name; null for UTC. Groups that exist keep theirs.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub time_zone: Option<Option<String>>,
+}
+
+/// Rules of naming; null is the server's again, what is missing stays.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MatchingPatch {
+    /// The least similarity within a roster, raw cosine.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f32>)]
+    pub roster_threshold: Option<Option<f32>>,
+    /// The same in the whole gallery.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f32>)]
+    pub gallery_threshold: Option<Option<f32>>,
+    /// The least lead over the next person.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<f32>)]
+    pub margin: Option<Option<f32>>,
 }
 
 /// Rules of enrolment; what is missing stays.
@@ -87,12 +160,63 @@ pub struct LimitsPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>)]
     pub samples: Option<Option<u64>>,
+    /// The most requests in a second, and as many at once; 0 is no limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
+    pub requests_per_second: Option<Option<u64>>,
+    /// The most photos in a day of its time zone; 0 is no limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>)]
+    pub photos_per_day: Option<Option<u64>>,
 }
 
 /// Tells a null from a field that is not there.
 #[expect(clippy::option_option, reason = "the outer is whether it was given, the inner whether it is null")]
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(field).map(Some)
+}
+
+impl TenantPatch {
+    /// The patch with its texts in their usual spelling.
+    fn checked(mut self) -> Result<Self> {
+        self.name = self.name.as_deref().map(checked_name).transpose()?;
+        if let Some(Some(time_zone)) = &mut self.time_zone {
+            *time_zone = checked_time_zone(time_zone)?;
+        }
+        let MatchingPatch { roster_threshold, gallery_threshold, margin } = self.matching;
+        for threshold in [roster_threshold, gallery_threshold] {
+            RuleChanges { threshold: threshold.flatten(), margin: margin.flatten() }.check()?;
+        }
+        Ok(self)
+    }
+
+    fn apply(self, tenant: &mut Tenant, settings: &mut TenantSettings) {
+        let Self { name, suspended, limits, gallery_plan, enrolment, matching, liveness, time_zone } = self;
+        set(&mut tenant.name, name);
+        let standing = |suspended| if suspended { Standing::Suspended } else { Standing::Active };
+        set(&mut tenant.standing, suspended.map(standing));
+        set(&mut settings.max_people, limits.people);
+        set(&mut settings.max_groups, limits.groups);
+        set(&mut settings.max_samples, limits.samples);
+        set(&mut settings.requests_per_second, limits.requests_per_second);
+        set(&mut settings.photos_per_day, limits.photos_per_day);
+        set(&mut settings.gallery_plan, gallery_plan);
+        set(&mut settings.enrolment.quality, enrolment.quality);
+        set(&mut settings.enrolment.duplicates, enrolment.duplicates);
+        set(&mut settings.enrolment.liveness, enrolment.liveness);
+        set(&mut settings.matching.roster_threshold, matching.roster_threshold);
+        set(&mut settings.matching.gallery_threshold, matching.gallery_threshold);
+        set(&mut settings.matching.margin, matching.margin);
+        set(&mut settings.liveness, liveness);
+        set(&mut settings.time_zone, time_zone);
+    }
+}
+
+/// What is not given stays.
+fn set<T>(place: &mut T, given: Option<T>) {
+    if let Some(value) = given {
+        *place = value;
+    }
 }
 
 impl Service {
@@ -113,6 +237,7 @@ impl Service {
             id: id.unwrap_or_else(TenantId::generate),
             name: checked_name(name)?,
             created_at: self.clock.now(),
+            standing: Standing::Active,
         };
         let key = SecretKey::generate()?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.id.clone()), tenant.created_at);
@@ -120,57 +245,112 @@ impl Service {
         Ok((tenant, key))
     }
 
+    /// A page of tenants after the id `after`.
+    pub async fn tenants(
+        &self,
+        _operator: &OperatorScope,
+        after: Option<&TenantId>,
+        limit: usize,
+    ) -> Result<TenantPage> {
+        let mut tenants = self.store.tenants(after, limit + 1).await?;
+        let more = tenants.len() > limit;
+        tenants.truncate(limit);
+        let next = tenants.last().filter(|_| more).map(|record| record.tenant.id.clone());
+        let tenants = tenants.into_iter().map(|record| self.tenant_view(record)).collect::<Result<_>>()?;
+        Ok(TenantPage { tenants, next })
+    }
+
     /// A tenant.
     ///
     /// # Errors
     /// `NotFound` `tenant_not_found`.
     pub async fn tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<TenantView> {
-        let scope = TenantScope::granted(id.clone());
-        let tenant = self.store.tenant(&scope).await?;
-        let settings = self.store.tenant_settings(&scope).await?;
-        self.tenant_view(&scope, tenant, settings).await
+        let record = self.store.tenant_record(&TenantScope::granted(id.clone())).await?;
+        self.tenant_view(record)
     }
 
     /// Changes a tenant.
     ///
     /// # Errors
-    /// `NotFound` `tenant_not_found`, `Invalid` `invalid_name`.
+    /// `NotFound` `tenant_not_found`, `Invalid` `invalid_name`, `invalid_threshold`, `invalid_margin` or
+    /// `invalid_time_zone`.
     pub async fn update_tenant(
         &self,
         _operator: &OperatorScope,
         id: &TenantId,
         patch: TenantPatch,
     ) -> Result<TenantView> {
-        let TenantPatch { name, limits, gallery_plan, enrolment } = patch;
-        let name = name.as_deref().map(checked_name).transpose()?;
-        let scope = TenantScope::granted(id.clone());
-        let change = move |settings: &mut TenantSettings| {
-            settings.max_people = limits.people.unwrap_or(settings.max_people);
-            settings.max_groups = limits.groups.unwrap_or(settings.max_groups);
-            settings.max_samples = limits.samples.unwrap_or(settings.max_samples);
-            settings.gallery_plan = gallery_plan.unwrap_or(settings.gallery_plan);
-            let rules = &mut settings.enrolment;
-            rules.quality = enrolment.quality.unwrap_or(rules.quality);
-            rules.duplicates = enrolment.duplicates.unwrap_or(rules.duplicates);
-            rules.liveness = enrolment.liveness.unwrap_or(rules.liveness);
-        };
-        let (tenant, settings) = self.store.update_tenant(&scope, name, change).await?;
-        if gallery_plan.is_some() {
-            // Loaded again with the new plan by the next search.
-            self.galleries.unload(&scope);
-        }
-        self.tenant_view(&scope, tenant, settings).await
+        self.change_tenant(&TenantScope::granted(id.clone()), patch).await
     }
 
-    async fn tenant_view(&self, scope: &TenantScope, tenant: Tenant, settings: TenantSettings) -> Result<TenantView> {
+    /// [`Self::update_tenant`] for whoever may make this change.
+    pub(super) async fn change_tenant(&self, scope: &TenantScope, patch: TenantPatch) -> Result<TenantView> {
+        let patch = patch.checked()?;
+        // Loaded again with the new plan by the next search. With it goes what is done for it in the background.
+        let is_to_be_unloaded = patch.gallery_plan.is_some() || patch.suspended == Some(true);
+        let record = self.store.update_tenant(scope, |tenant, settings| patch.apply(tenant, settings)).await?;
+        if is_to_be_unloaded {
+            self.galleries.unload(scope);
+        }
+        self.tenant_view(record)
+    }
+
+    /// Deletes a tenant with all its data and its keys. It is gone for every request from here on; returns when its
+    /// last record is. A deletion that is under way is waited for.
+    ///
+    /// # Errors
+    /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
+    /// start of the server, goes on from there.
+    pub async fn delete_tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<()> {
+        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()));
+        to_completion(async move {
+            service.store.begin_deletion(&scope).await?;
+            service.finish_deletion(&scope).await
+        })
+        .await
+    }
+
+    /// Goes on with deletions that a crash cut short.
+    pub async fn finish_deletions(self) {
+        let finished = async {
+            for tenant in self.store.unfinished_deletions().await? {
+                tracing::info!("removing what is left of a deleted tenant");
+                self.finish_deletion(&TenantScope::granted(tenant)).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = finished.await {
+            tracing::error!(%error, "a deleted tenant cannot be removed: the next start tries again");
+        }
+    }
+
+    async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
+        self.galleries.unload(scope);
+        let (data, tenant) = (Arc::clone(&self.data), scope.tenant().clone());
+        spawn_blocking(move || remove_tenant_key(&data, &tenant))
+            .await
+            .map_err(|lost| Error::internal("a key file was not removed").with_source(lost))??;
+        self.store.finish_deletion(scope).await?;
+        self.quotas.forget(scope);
+        Ok(())
+    }
+
+    fn tenant_view(&self, record: TenantRecord) -> Result<TenantView> {
+        let photos_today = self.quotas.photos_today(&record)?;
+        let TenantRecord { tenant, settings, usage, .. } = record;
+        let amounts = settings.limits(self.store.default_limits());
         Ok(TenantView {
             id: tenant.id,
             name: tenant.name,
             created_at: tenant.created_at,
-            limits: settings.limits(self.store.default_limits()),
-            usage: self.store.usage(scope).await?,
+            suspended: tenant.standing == Standing::Suspended,
+            limits: LimitsView { amounts, quotas: self.quotas.of(&settings) },
+            usage: UsageView { amounts: usage, photos_today },
             gallery_plan: settings.gallery_plan,
             enrolment: settings.enrolment,
+            matching: settings.matching,
+            liveness: settings.liveness,
+            time_zone: settings.time_zone,
         })
     }
 }

@@ -21,13 +21,13 @@ use super::{
     db::{Db, Read, View},
     keys::{self, Key, Kind, Parsed},
     open::Format,
-    snapshots,
+    snapshots, tenants,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Person, PersonId, Realm, Tenant, TenantId,
-        TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Person, PersonId, PhotosOfDay, Realm, Standing,
+        Tenant, TenantId, TenantSettings,
     },
     error::Result,
 };
@@ -149,11 +149,19 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
-            Parsed::Data(tenant, kind) if !view.has(&keys::tenant(tenant))? => {
-                self.count(kind.name());
-                Ok(Some("no_tenant"))
-            }
-            Parsed::Data(tenant, kind) => self.data(view, tenant, kind, bytes),
+            Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
+                Ok(None) => {
+                    self.count(kind.name());
+                    Ok(Some("no_tenant"))
+                }
+                // What it referred to may have been removed before it.
+                Ok(Some(Standing::Deleting)) => {
+                    self.count(kind.name());
+                    Ok(None)
+                }
+                // A tenant that cannot be read was noted.
+                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, bytes),
+            },
         }?;
         if let Some(code) = found {
             self.report.note(code, parsed.to_string());
@@ -168,6 +176,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
+            Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {
@@ -252,6 +261,9 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         for tenant in view.scan::<Tenant>(&keys::tenants(), None) {
             // One that cannot be read was noted.
             let Ok(tenant) = tenant else { continue };
+            if tenant.standing == Standing::Deleting {
+                continue;
+            }
             let counted = self.counted.get(&tenant.id).copied().unwrap_or_default();
             if matches!(view.get::<Amounts>(&keys::usage(&tenant.id)), Ok(Some(kept)) if kept != counted) {
                 self.report.note("records_missing", format!("tenant {}", tenant.id));

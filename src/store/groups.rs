@@ -5,7 +5,6 @@ use super::{
     codec::Record,
     db::Read,
     group_not_found, keys, person_not_found,
-    tenants::require_tenant,
     transaction::Transaction,
     usage::{Growth, grow},
     users,
@@ -43,7 +42,6 @@ impl Store {
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
         let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
-            require_tenant(transaction, &tenant)?;
             let key = keys::group(&tenant, &group.id);
             if transaction.has(&key)? {
                 return Err(

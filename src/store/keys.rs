@@ -14,6 +14,7 @@
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
+//! | `data` tenant `photos` | how many photos it has sent on its last day |
 //! | `data` tenant `group` group | group |
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `face` person face | face sample |
@@ -52,6 +53,7 @@ const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const PERSON: u8 = b'p';
+const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
@@ -85,7 +87,7 @@ fn date_bytes(date: Date) -> [u8; 4] {
 }
 
 fn data(tenant: &TenantId, kind: u8) -> Key {
-    vec![DATA].text(tenant.as_str()).fixed(&[kind])
+    data_of(tenant).fixed(&[kind])
 }
 
 pub(super) fn format() -> Key {
@@ -137,12 +139,28 @@ pub(super) fn tenants() -> Key {
     vec![TENANT]
 }
 
+/// All that lies under the tenant's own prefix.
+pub(super) fn data_of(tenant: &TenantId) -> Key {
+    vec![DATA].text(tenant.as_str())
+}
+
+/// The key of the tenant that a record belongs to; `None` for a record of no tenant.
+pub(super) fn owner(key: &[u8]) -> Option<Key> {
+    let (&DATA, rest) = key.split_first()? else { return None };
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    Some(tenants().fixed(&rest[..=end]))
+}
+
 pub(super) fn settings(tenant: &TenantId) -> Key {
     data(tenant, SETTINGS)
 }
 
 pub(super) fn usage(tenant: &TenantId) -> Key {
     data(tenant, USAGE)
+}
+
+pub(super) fn photos(tenant: &TenantId) -> Key {
+    data(tenant, PHOTOS)
 }
 
 pub(super) fn group(tenant: &TenantId, group: &GroupId) -> Key {
@@ -247,6 +265,7 @@ pub(super) enum Parsed {
 pub(super) enum Kind {
     Settings,
     Usage,
+    Photos,
     Group(GroupId),
     Person(PersonId),
     Face(PersonId, FaceId),
@@ -266,6 +285,7 @@ impl Kind {
         match self {
             Self::Settings => "settings",
             Self::Usage => "usage",
+            Self::Photos => "photos",
             Self::Group(..) => "group",
             Self::Person(..) => "person",
             Self::Face(..) => "face",
@@ -293,7 +313,7 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Snapshot => Ok(()),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
                     Kind::Person(person) => write!(f, " {person}"),
                     Kind::Face(person, face) => write!(f, " {person} {face}"),
@@ -346,6 +366,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
     Some(match parts.byte()? {
         SETTINGS => Kind::Settings,
         USAGE => Kind::Usage,
+        PHOTOS => Kind::Photos,
         GROUP => Kind::Group(parts.text()?),
         PERSON => Kind::Person(parts.text()?),
         FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
@@ -454,6 +475,7 @@ mod tests {
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),
+            (photos(t), of(Kind::Photos)),
             (group(t, g), of(Kind::Group(id("g-1")))),
             (person(t, p), of(Kind::Person(id("p 1")))),
             (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),

@@ -22,6 +22,7 @@
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
+//! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
@@ -33,6 +34,7 @@ mod check;
 mod codec;
 mod committer;
 mod db;
+mod deletion;
 mod faces;
 mod groups;
 mod keys;
@@ -61,6 +63,7 @@ pub use self::{
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},
 };
@@ -100,12 +103,18 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction.
+    /// Runs `operation` as one durable transaction. Errors: its own, or `NotFound` `tenant_not_found` where it would
+    /// leave a record in a tenant that is not there or is being deleted.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.committer.commit(operation).await
+        let guarded = move |transaction: &mut Transaction<'_>| {
+            let value = operation(transaction)?;
+            tenants::require_owners(transaction)?;
+            Ok(value)
+        };
+        self.inner.committer.commit(guarded).await
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.

@@ -9,7 +9,6 @@ use super::{
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
     keys, person_not_found,
-    tenants::require_tenant,
     transaction::Transaction,
     usage::{Growth, grow},
 };
@@ -56,7 +55,6 @@ impl Store {
     ) -> Result<PersonRecord> {
         let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
-            require_tenant(transaction, &tenant)?;
             let key = keys::person(&tenant, &person.id);
             if transaction.has(&key)? {
                 return Err(

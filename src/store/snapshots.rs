@@ -156,7 +156,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{StoreOptions, tests::reopened, transaction::Transaction},
+        super::{
+            StoreOptions,
+            tests::{reopened, tenant, tenant_key},
+            transaction::Transaction,
+        },
         *,
     };
 
@@ -164,9 +168,13 @@ mod tests {
         TenantScope::granted("t".parse().unwrap())
     }
 
-    fn store() -> (tempfile::TempDir, Store) {
+    /// With the tenants `t` and `t2`.
+    async fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreOptions::new(folder.path())).unwrap();
+        for (n, name) in ["t", "t2"].into_iter().enumerate() {
+            store.create_tenant(tenant(name), tenant_key(name, n as u8)).await.unwrap();
+        }
         (folder, store)
     }
 
@@ -188,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_snapshot_comes_back_and_nothing_of_the_others_stays() {
-        let (folder, store) = store();
+        let (folder, store) = store().await;
         assert_eq!(store.snapshot(&scope()).await.unwrap(), None);
         for (seed, len) in [0, 1, CHUNK_BYTES, CHUNK_BYTES * 20 + 7, 3].into_iter().enumerate() {
             store.put_snapshot(&scope(), bytes(len, seed)).await.unwrap();
@@ -208,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_that_a_crash_left_do_no_harm_and_go_with_the_next_snapshot() {
-        let (_folder, store) = store();
+        let (_folder, store) = store().await;
         let (t, whole) = (scope().tenant().clone(), bytes(CHUNK_BYTES * 3, 1));
         store.put_snapshot(&scope(), whole.clone()).await.unwrap();
         let next = store.put_chunks(t.clone(), 2, 0, bytes(CHUNK_BYTES * 5, 2)).await.unwrap();
@@ -240,7 +248,7 @@ mod tests {
             |transaction, t| transaction.put_bytes(keys::snapshot(t), vec![9; 40]),
         ];
         for change in changes {
-            let (_folder, store) = store();
+            let (_folder, store) = store().await;
             store.put_snapshot(&scope(), bytes(CHUNK_BYTES * 3, 1)).await.unwrap();
             spoil(&store, move |transaction| change(transaction, scope().tenant())).await;
             assert_eq!(store.snapshot(&scope()).await.unwrap_err().kind(), ErrorKind::Storage);

@@ -103,7 +103,7 @@ fn split(view: &View<'_>, prefix: &[u8], threads: usize) -> Result<Vec<Range>> {
 }
 
 /// The least key that is greater than all with this prefix; `None` where there is none.
-fn after_all_with(prefix: &[u8]) -> Option<Key> {
+pub(super) fn after_all_with(prefix: &[u8]) -> Option<Key> {
     let end = prefix.iter().rposition(|&byte| byte < u8::MAX)?;
     let mut key = prefix[..=end].to_vec();
     key[end] += 1;

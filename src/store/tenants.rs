@@ -1,5 +1,8 @@
 //! Tenants.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -7,30 +10,50 @@ use super::{
     api_keys::{self, ApiKey},
     codec::{OlderBody, Record},
     db::Read,
-    keys, tenant_not_found,
+    keys::{self, Key},
+    tenant_not_found,
     transaction::Transaction,
+    usage,
 };
 use crate::{
-    domain::{Amounts, EnrolmentPolicy, GalleryPlan, Tenant, TenantId, TenantScope, TenantSettings},
+    domain::{
+        Amounts, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Standing, Tenant, TenantId, TenantScope, TenantSettings,
+    },
     error::{Error, ErrorKind, Result},
 };
 
 impl Record for Tenant {
     const KIND: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let TenantV1 { id, name, created_at } = body.read()?;
+        Ok(Self { id, name, created_at, standing: Standing::Active })
+    }
+}
+
+/// Before tenants could be suspended and deleted.
+#[derive(Deserialize)]
+struct TenantV1 {
+    id: TenantId,
+    name: String,
+    created_at: Timestamp,
 }
 
 impl Record for TenantSettings {
     const KIND: u8 = 10;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
-        let SettingsV1 { max_people, max_groups, max_samples, gallery_plan } = body.read()?;
-        let enrolment = EnrolmentPolicy::default();
-        Ok(Self { max_people, max_groups, max_samples, gallery_plan, enrolment })
+    fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let (SettingsV1 { max_people, max_groups, max_samples, gallery_plan }, enrolment) = match version {
+            1 => (body.read()?, EnrolmentPolicy::default()),
+            _ => body.read()?,
+        };
+        Ok(Self { max_people, max_groups, max_samples, gallery_plan, enrolment, ..Self::default() })
     }
 }
 
-/// Before tenants had rules of enrolment.
+/// Before tenants had rules of enrolment, which in version 2 came behind it.
 #[derive(Deserialize)]
 struct SettingsV1 {
     max_people: Option<u64>,
@@ -39,28 +62,77 @@ struct SettingsV1 {
     gallery_plan: Option<GalleryPlan>,
 }
 
+/// A tenant with what was set for it and what it has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TenantRecord {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// What the operator has set.
+    pub settings: TenantSettings,
+    /// What it has.
+    pub usage: Amounts,
+    /// The photos of its last day that was counted.
+    pub photos: Option<PhotosOfDay>,
+}
+
 impl Store {
     /// Makes a tenant together with its first key, so that no tenant is ever out of reach.
     ///
-    /// Errors: `Conflict` `tenant_exists`.
+    /// Errors: `Conflict` `tenant_exists`, or `tenant_deleting` while an earlier one of this id is still being removed.
     pub async fn create_tenant(&self, tenant: Tenant, key: ApiKey) -> Result<()> {
         self.write(move |transaction| {
             let at = keys::tenant(&tenant.id);
-            if transaction.has(&at)? {
-                return Err(
-                    Error::new(ErrorKind::Conflict, "there is a tenant of this id already").with_code("tenant_exists")
-                );
-            }
-            transaction.put(at, &tenant)?;
-            api_keys::put(transaction, &key)
+            let (message, code) = match standing(transaction, &at)? {
+                None => {
+                    transaction.put(at, &tenant)?;
+                    return api_keys::put(transaction, &key);
+                }
+                Some(Standing::Deleting) => ("the tenant of this id is still being deleted", "tenant_deleting"),
+                Some(_) => ("there is a tenant of this id already", "tenant_exists"),
+            };
+            Err(Error::new(ErrorKind::Conflict, message).with_code(code))
         })
         .await
     }
 
-    /// The tenant of `scope`. Errors: `NotFound` `tenant_not_found`.
+    /// The tenant of `scope`. Errors: `NotFound` `tenant_not_found`, also while it is being deleted.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Tenant> {
-        let key = keys::tenant(scope.tenant());
-        self.read(move |view| view.get(&key)?.ok_or_else(tenant_not_found)).await
+        let id = scope.tenant().clone();
+        self.read(move |view| tenant(view, &id)).await
+    }
+
+    /// What was set for the tenant of `scope`, if work may be done in it.
+    /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
+    pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantSettings> {
+        let id = scope.tenant().clone();
+        self.read(move |view| match tenant(view, &id)?.standing {
+            Standing::Suspended => Err(Error::new(
+                ErrorKind::Forbidden,
+                "this tenant is suspended: nothing of it is lost, ask the operator to open it again",
+            )
+            .with_code("tenant_suspended")),
+            Standing::Active | Standing::Deleting => settings(view, &id),
+        })
+        .await
+    }
+
+    /// The tenant of `scope` with what belongs to it. Errors: `NotFound` `tenant_not_found`.
+    pub async fn tenant_record(&self, scope: &TenantScope) -> Result<TenantRecord> {
+        let id = scope.tenant().clone();
+        self.read(move |view| with_belongings(view, tenant(view, &id)?)).await
+    }
+
+    /// At most `limit` tenants whose ids come after `after`, by the bytes of their ids; none that is being deleted.
+    pub async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantRecord>> {
+        let after = after.map(keys::tenant);
+        self.read(move |view| {
+            view.scan(&keys::tenants(), after.as_deref())
+                .filter(|tenant| !matches!(tenant, Ok(Tenant { standing: Standing::Deleting, .. })))
+                .take(limit)
+                .map(|tenant| with_belongings(view, tenant?))
+                .collect()
+        })
+        .await
     }
 
     /// What the operator has set for the tenant of `scope`.
@@ -69,26 +141,20 @@ impl Store {
         self.read(move |view| settings(view, &tenant)).await
     }
 
-    /// Changes a tenant's name, and its settings by `change`, which sees the present ones; returns both as they are
-    /// then. Errors: `NotFound` `tenant_not_found`.
+    /// Changes a tenant and its settings by `change`, which sees the present ones; returns the tenant as it is then.
+    /// Errors: `NotFound` `tenant_not_found`.
     pub async fn update_tenant(
         &self,
         scope: &TenantScope,
-        name: Option<String>,
-        change: impl FnOnce(&mut TenantSettings) + Send + 'static,
-    ) -> Result<(Tenant, TenantSettings)> {
+        change: impl FnOnce(&mut Tenant, &mut TenantSettings) + Send + 'static,
+    ) -> Result<TenantRecord> {
         let id = scope.tenant().clone();
         self.write(move |transaction| {
-            let at = keys::tenant(&id);
-            let mut tenant: Tenant = transaction.get(&at)?.ok_or_else(tenant_not_found)?;
-            if let Some(name) = name {
-                tenant.name = name;
-                transaction.put(at, &tenant)?;
-            }
-            let mut settings = settings(transaction, &id)?;
-            change(&mut settings);
+            let (mut tenant, mut settings) = (tenant(transaction, &id)?, settings(transaction, &id)?);
+            change(&mut tenant, &mut settings);
+            transaction.put(keys::tenant(&id), &tenant)?;
             transaction.put(keys::settings(&id), &settings)?;
-            Ok((tenant, settings))
+            with_belongings(transaction, tenant)
         })
         .await
     }
@@ -97,11 +163,6 @@ impl Store {
     pub fn default_limits(&self) -> Amounts {
         self.inner.default_limits
     }
-
-    /// All tenants, by id.
-    pub async fn tenants(&self) -> Result<Vec<Tenant>> {
-        self.read(|view| view.scan(&keys::tenants(), None).collect()).await
-    }
 }
 
 /// Defaults where nothing was set.
@@ -109,7 +170,36 @@ pub(super) fn settings(read: &impl Read, tenant: &TenantId) -> Result<TenantSett
     Ok(read.get(&keys::settings(tenant))?.unwrap_or_default())
 }
 
-/// Errors unless `tenant` exists: nothing is made inside a tenant that does not.
-pub(super) fn require_tenant(transaction: &Transaction<'_>, tenant: &TenantId) -> Result<()> {
-    if transaction.has(&keys::tenant(tenant))? { Ok(()) } else { Err(tenant_not_found()) }
+/// A tenant's standing, by its key; `None` where there is no such tenant.
+pub(super) fn standing(read: &impl Read, at: &Key) -> Result<Option<Standing>> {
+    Ok(read.get::<Tenant>(at)?.map(|tenant| tenant.standing))
+}
+
+/// Errors unless `tenant` exists and is not being deleted.
+pub(super) fn require_tenant(transaction: &Transaction<'_>, id: &TenantId) -> Result<()> {
+    tenant(transaction, id).map(drop)
+}
+
+/// Errors unless every record that the transaction sets belongs to a tenant that exists and is not being deleted.
+pub(super) fn require_owners(transaction: &Transaction<'_>) -> Result<()> {
+    let owners: BTreeSet<Key> = transaction.keys_put().filter_map(|key| keys::owner(key)).collect();
+    for owner in owners {
+        match standing(transaction, &owner)? {
+            None | Some(Standing::Deleting) => return Err(tenant_not_found()),
+            Some(Standing::Active | Standing::Suspended) => {}
+        }
+    }
+    Ok(())
+}
+
+fn tenant(read: &impl Read, id: &TenantId) -> Result<Tenant> {
+    let tenant: Option<Tenant> = read.get(&keys::tenant(id))?;
+    tenant.filter(|tenant| tenant.standing != Standing::Deleting).ok_or_else(tenant_not_found)
+}
+
+fn with_belongings(read: &impl Read, tenant: Tenant) -> Result<TenantRecord> {
+    let settings = settings(read, &tenant.id)?;
+    let usage = usage::usage(read, &tenant.id)?;
+    let photos = read.get(&keys::photos(&tenant.id))?;
+    Ok(TenantRecord { tenant, settings, usage, photos })
 }

@@ -97,6 +97,11 @@ impl Transaction<'_> {
     pub(super) fn remove(&mut self, key: Key) {
         self.own.0.insert(key, None);
     }
+
+    /// The keys under which something is to be set.
+    pub(super) fn keys_put(&self) -> impl Iterator<Item = &Key> {
+        self.own.0.iter().filter_map(|(key, value)| value.as_ref().map(|_| key))
+    }
 }
 
 impl Read for Transaction<'_> {

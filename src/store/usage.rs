@@ -2,12 +2,16 @@
 
 use super::{Store, codec::Record, db::Read, keys, tenants, transaction::Transaction};
 use crate::{
-    domain::{Amounts, TenantId, TenantScope},
+    domain::{Amounts, PhotosOfDay, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
 impl Record for Amounts {
     const KIND: u8 = 11;
+}
+
+impl Record for PhotosOfDay {
+    const KIND: u8 = 30;
 }
 
 /// What an operation adds to a tenant; below zero where it removes.
@@ -26,6 +30,18 @@ impl Store {
     pub async fn usage(&self, scope: &TenantScope) -> Result<Amounts> {
         let tenant = scope.tenant().clone();
         self.read(move |view| usage(view, &tenant)).await
+    }
+
+    /// The photos of the last day of which some were counted.
+    pub async fn photos_of_day(&self, scope: &TenantScope) -> Result<Option<PhotosOfDay>> {
+        let key = keys::photos(scope.tenant());
+        self.read(move |view| view.get(&key)).await
+    }
+
+    /// Puts a day's photos in the place of the last that were counted. Errors: `NotFound` `tenant_not_found`.
+    pub async fn put_photos_of_day(&self, scope: &TenantScope, photos: PhotosOfDay) -> Result<()> {
+        let key = keys::photos(scope.tenant());
+        self.write(move |transaction| transaction.put(key, &photos)).await
     }
 
     /// Errors where `growth` would be refused at this moment, so that no work is done for it: `Conflict`
@@ -72,7 +88,7 @@ fn add(limit: &'static str, used: u64, growth: i64, max: u64) -> Result<u64> {
 }
 
 /// The count that is kept; made by counting where an earlier version of this program kept none.
-fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
+pub(super) fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
     if let Some(kept) = read.get(&keys::usage(tenant))? {
         return Ok(kept);
     }

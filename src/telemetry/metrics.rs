@@ -51,6 +51,8 @@ pub struct Metrics {
     pub searches_repeated: IntCounterVec,
     /// The share of repeated searches that were `right`, by plan: recall@1.
     pub search_recall: GaugeVec,
+    /// Requests refused by a quota, by its name.
+    pub quota_refused: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
 }
@@ -102,6 +104,11 @@ impl Metrics {
                 "search_recall_ratio",
                 "Share of repeated searches that had found the best sample (recall@1)",
                 &["plan"],
+            )?,
+            quota_refused: declare.counters(
+                "quota_refused_total",
+                "Requests that a tenant's quota refused: requests_per_second or photos_per_day",
+                &["quota"],
             )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
             registry: declare.0,

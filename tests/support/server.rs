@@ -14,6 +14,7 @@ use rollcall::{
     app::App,
     config::Settings,
     runtime::{ByteBudget, Faults, Shutdown},
+    store::{Store, StoreOptions},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,6 +65,21 @@ impl TestServer {
     pub(crate) async fn restart(self) -> Self {
         let data = Arc::clone(&self.data);
         drop(self);
+        Self::on(data, &[]).await
+    }
+
+    /// The same with its store given to `meanwhile` between the two.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(Store)) -> Self {
+        let data = Arc::clone(&self.data);
+        drop(self);
+        let options = || StoreOptions::new(data.path().join("store"));
+        let mut opened = None;
+        eventually("the store is free", async || {
+            opened = Store::open(options()).ok();
+            opened.is_some()
+        })
+        .await;
+        meanwhile(opened.unwrap()).await;
         Self::on(data, &[]).await
     }
 

@@ -25,7 +25,7 @@ use crate::{
     domain::{GalleryPlan, PersonId},
     error::{Error, Result},
     gallery::{GalleryOptions, SearchRequest, SharedRequest, TenantGallery},
-    runtime::{CancelToken, JobSpec, ServiceClass},
+    runtime::{CancelToken, JobSpec, ServiceClass, Turn},
 };
 
 /// A plan is timed for so long with single queries, and so long with batches, or until all queries were made.
@@ -207,8 +207,8 @@ async fn timed(parts: &Parts, gallery: &Arc<TenantGallery>, files: &VectorFiles,
 
 /// The best person of each query, as the server searches.
 async fn search(parts: &Parts, gallery: &Arc<TenantGallery>, queries: Arc<[f32]>) -> Result<Vec<Option<PersonId>>> {
-    let job =
-        JobSpec { class: ServiceClass::Interactive, stage: "bench", stage_rank: 0, cancel: CancelToken::default() };
+    let turn = Turn::new(ServiceClass::Interactive, "bench");
+    let job = JobSpec { turn, stage: "bench", stage_rank: 0, cancel: CancelToken::default() };
     let request = SharedRequest { queries, top: TOP, roster: None };
     let found = gallery.search_on(&parts.tools().pool, job, request).await?.value?;
     Ok(found.per_query.into_iter().map(|people| people.into_iter().next().map(|best| best.person)).collect())

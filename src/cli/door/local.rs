@@ -35,7 +35,7 @@ impl Local {
         let data = settings.server.data.clone();
         let app = App::build(settings, Faults::default()).await.map_err(|error| in_use(&data, error))?;
         let opened = Self { app, scope: TenantScope::granted(tenant.clone()) };
-        opened.service().store().tenant(&opened.scope).await?;
+        opened.service().store().open_tenant(&opened.scope).await?;
         Ok(opened)
     }
 

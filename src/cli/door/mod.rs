@@ -35,7 +35,7 @@ use crate::{
 
 /// How long a command waits for a door that is full of others' photos.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two knocks at a full door.
+/// Between two knocks at a full door that does not say when to come back.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Either way to the data; both give the same answers.
@@ -150,13 +150,18 @@ impl Door {
     }
 }
 
-/// Knocks again while the door is full: photos of others leave it within moments.
+/// Knocks again while the door is full: photos of others leave it within moments. A day's quota is not waited for.
 async fn patiently<T>(attempt: impl AsyncFn() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     loop {
         match attempt().await {
-            Err(error) if error.kind() == ErrorKind::Overloaded && start.elapsed() < PATIENCE => {
-                sleep(RETRY_AFTER).await;
+            Err(error) if error.kind() == ErrorKind::Overloaded => {
+                let told = error.retry_after_s().map(|seconds| Duration::from_secs(seconds.get().into()));
+                let wait = told.unwrap_or(RETRY_AFTER);
+                if start.elapsed() + wait > PATIENCE {
+                    return Err(error);
+                }
+                sleep(wait).await;
             }
             answer => return answer,
         }

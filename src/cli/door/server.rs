@@ -15,6 +15,7 @@ use futures_util::{
 };
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
+    header::RETRY_AFTER,
     multipart::{Form, Part},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -300,9 +301,11 @@ fn text_fields(params: &impl Serialize) -> Result<Vec<(String, String)>> {
 async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T> {
     let response = request.send().await.map_err(lost)?;
     let status = response.status();
+    let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = response.bytes().await.map_err(lost)?;
     if !status.is_success() {
-        return Err(refusal(status, &body));
+        let refusal = refusal(status, &body);
+        return Err(wait.map(Duration::from_secs).into_iter().fold(refusal, Error::with_retry_after));
     }
     let body: &[u8] = if body.is_empty() { b"null" } else { &body };
     serde_json::from_slice(body)

@@ -16,7 +16,7 @@ use crate::{
     domain::TenantScope,
     error::{Error, Result},
     pipeline::{full, messages::EncodedImage},
-    runtime::{ByteBudget, CancelToken, JobSpec, Reservation, ServiceClass},
+    runtime::{ByteBudget, CancelToken, JobSpec, Reservation, ServiceClass, Turn},
 };
 
 /// The most bytes of keys and values beside `images`, as they stand in the text.
@@ -45,8 +45,8 @@ pub(super) async fn read<P: DeserializeOwned>(
         limits: state.limits.clone(),
     };
     // A large body takes long enough to stall whoever shares the HTTP thread. What the caller wants is not known yet.
-    let job =
-        JobSpec { class: ServiceClass::Interactive, stage: "upload", stage_rank: 0, cancel: CancelToken::default() };
+    let turn = Turn::new(ServiceClass::Interactive, scope.tenant().as_str());
+    let job = JobSpec { turn, stage: "upload", stage_rank: 0, cancel: CancelToken::default() };
     let pool = &state.service.pipeline().tools().pool;
     let (images, settings) = pool.run(job, move || body.take_apart()).await?.value?;
     let params = serde_json::from_value(Value::Object(settings)).map_err(|error| unreadable(&error))?;

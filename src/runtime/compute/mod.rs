@@ -1,9 +1,9 @@
 //! The one pool of threads that runs all CPU work; no stage owns a thread.
 //!
-//! Order: class of service, then the later stage (work drains before more is admitted), then first come first
-//! served. A started task is never interrupted, so tasks should be short (about 15 ms). With two threads or more,
-//! the first of them starts nothing but interactive work while some may come: while an [`InteractiveGuard`] lives
-//! or one did a moment ago.
+//! Order: class of service, then the later stage (work drains before more is admitted), then one task of each key in
+//! turn, then first come first served. A started task is never interrupted, so tasks should be short (about 15 ms).
+//! With two threads or more, the first of them starts nothing but interactive work while some may come: while an
+//! [`InteractiveGuard`] lives or one did a moment ago.
 //!
 //! There is no batcher that merges the tasks of several callers: a batch is no faster an item than the items one by
 //! one on the networks that this pool runs, and merging would make callers wait for each other. What pays is the
@@ -11,7 +11,6 @@
 
 mod cancel;
 mod lane;
-mod queue;
 mod scatter;
 mod shared;
 #[cfg(test)]
@@ -29,14 +28,13 @@ use tokio::sync::oneshot;
 
 pub use cancel::{CancelOnDrop, CancelToken};
 pub use lane::ComputeSnapshot;
-pub use queue::ServiceClass;
 
 use self::{
     lane::Lane,
-    queue::Ticket,
     shared::{Job, Shared},
 };
 use super::{
+    line::{ServiceClass, Ticket, Turn},
     lock::lock,
     observe::Observer,
     panics::{PanicSite, contain},
@@ -59,7 +57,7 @@ pub struct ComputeOptions {
 #[derive(Debug, Clone)]
 pub struct JobSpec {
     /// Who waits for it.
-    pub class: ServiceClass,
+    pub turn: Turn,
     /// The stage that it belongs to: the label of its figures.
     pub stage: &'static str,
     /// The stage's position in the flow; the later goes first within a class.
@@ -165,7 +163,7 @@ impl ComputePool {
         job: JobSpec,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Timed<T>, ComputeError> {
-        let _expected = (job.class == ServiceClass::Interactive).then(|| self.expect_interactive());
+        let _expected = (job.turn.class == ServiceClass::Interactive).then(|| self.expect_interactive());
         let lane = self.crew.shared.lane(job.stage);
         let (reply, answer) = oneshot::channel();
         let report = Report { stage: job.stage, lane: Arc::clone(&lane), observer: Arc::clone(&self.crew.observer) };
@@ -180,7 +178,7 @@ impl ComputePool {
                 let _ = reply.send(outcome);
             }),
         };
-        let ticket = self.crew.shared.push(job.class, job.stage_rank, queued).ok_or(ComputeError::ShuttingDown)?;
+        let ticket = self.crew.shared.push(&job.turn, job.stage_rank, queued).ok_or(ComputeError::ShuttingDown)?;
         let _queued = Queued { shared: &self.crew.shared, ticket };
         let unanswered = |_| if cancel.is_cancelled() { ComputeError::Dropped } else { ComputeError::ShuttingDown };
         answer.await.map_err(unanswered)?
@@ -241,7 +239,7 @@ struct Queued<'a> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        if let Some(job) = self.shared.take_back(self.ticket) {
+        if let Some(job) = self.shared.take_back(&self.ticket) {
             job.lane.dropped();
         }
     }

@@ -9,9 +9,12 @@ use std::{
 use super::{
     cancel::CancelToken,
     lane::{ComputeSnapshot, Lane},
-    queue::{Queue, ServiceClass, Ticket},
 };
-use crate::runtime::{lock::lock, panics::contain};
+use crate::runtime::{
+    line::{Line, ServiceClass, Ticket, Turn},
+    lock::lock,
+    panics::contain,
+};
 
 /// A task that waits for a thread. `run` is told how long it waited.
 pub(super) struct Job {
@@ -30,7 +33,7 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: Queue<Job>,
+    queue: Line<Job>,
     lanes: BTreeMap<&'static str, Arc<Lane>>,
     /// Living [`InteractiveGuard`](super::InteractiveGuard)s.
     interactive_guards: usize,
@@ -72,13 +75,13 @@ impl Shared {
     }
 
     /// Queues a task; `None` when the pool is closing.
-    pub(super) fn push(&self, class: ServiceClass, stage_rank: u8, job: Job) -> Option<Ticket> {
+    pub(super) fn push(&self, turn: &Turn, stage_rank: u8, job: Job) -> Option<Ticket> {
         let mut state = lock(&self.state);
         if state.closing {
             return None;
         }
         job.lane.queued();
-        let ticket = state.queue.push(class, stage_rank, job);
+        let ticket = state.queue.push(turn, stage_rank, job);
         drop(state);
         // All: the one that a single call would wake may be the reserved thread, which must not take it.
         self.changed.notify_all();
@@ -86,7 +89,7 @@ impl Shared {
     }
 
     /// Takes a task back that has not started; the caller drops it, outside the lock.
-    pub(super) fn take_back(&self, ticket: Ticket) -> Option<Job> {
+    pub(super) fn take_back(&self, ticket: &Ticket) -> Option<Job> {
         lock(&self.state).queue.remove(ticket)
     }
 
@@ -127,7 +130,9 @@ impl Shared {
                 return None;
             }
             let reservation = if reserved { state.reservation(Instant::now()) } else { Reservation::None };
-            if let Some(job) = state.queue.pop(!matches!(reservation, Reservation::None)) {
+            let is_free = matches!(reservation, Reservation::None);
+            let may_take = is_free || state.queue.next_class() == Some(ServiceClass::Interactive);
+            if let Some(job) = may_take.then(|| state.queue.pop()).flatten() {
                 return Some(job);
             }
             state = match reservation {

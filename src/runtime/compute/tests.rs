@@ -50,7 +50,7 @@ fn pool(threads: usize) -> ComputePool {
 }
 
 fn job(class: ServiceClass, stage: &'static str, stage_rank: u8) -> JobSpec {
-    JobSpec { class, stage, stage_rank, cancel: CancelToken::default() }
+    JobSpec { turn: Turn::new(class, "key"), stage, stage_rank, cancel: CancelToken::default() }
 }
 
 fn figures(pool: &ComputePool, stage: &str) -> ComputeSnapshot {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::keys::SecretKey;
 use crate::{
-    domain::{Grant, Tenant, TenantId, TenantScope},
+    domain::{Grant, Standing, Tenant, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
     store::Store,
 };
@@ -33,8 +33,8 @@ pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
     data.join(format!("{}.key", tenant.as_str().replace('/', "%2F")))
 }
 
-/// Makes the operator's key and the tenant `default` if this store has none yet. Each key is written to its file,
-/// readable by the owner alone, before its hash is stored: a crash between the two leaves a file that the next start
+/// Makes the tenant `default` and, last of all, the operator's key if this store has no operator yet: a `default` that
+/// the operator has deleted does not come back. Each key is written to its file, readable by the owner alone, before its hash is stored: a crash between the two leaves a file that the next start
 /// replaces, never a stored key that nobody has.
 ///
 /// # Errors
@@ -42,20 +42,17 @@ pub fn tenant_key_path(data: &Path, tenant: &TenantId) -> PathBuf {
 /// and its key is left alone.
 pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
-    let missing = match store.tenant(&TenantScope::granted(tenant.clone())).await {
-        Ok(_) => false,
-        Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
-    if missing {
+    let has_operator = store.has_operator_key().await?;
+    if !exists(store, &tenant).await? && !has_operator {
         let path = tenant_key_path(data, &tenant);
         let key = SecretKey::generate()?;
         write_secret(&path, key.reveal())?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.clone()), now);
-        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now }, stored).await?;
+        let standing = Standing::Active;
+        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now, standing }, stored).await?;
         tracing::info!(path = %path.display(), "made the tenant default; its key is in this file");
     }
-    if !store.has_operator_key().await? {
+    if !has_operator {
         let path = operator_key_path(data);
         let key = SecretKey::generate()?;
         write_secret(&path, key.reveal())?;
@@ -73,7 +70,7 @@ pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<(
 pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> Result<()> {
     let tenant: TenantId = DEFAULT_TENANT.parse()?;
     let mut wanted = vec![(operator_key_path(data), Grant::operator())];
-    if store.tenants().await?.iter().any(|known| known.id == tenant) {
+    if exists(store, &tenant).await? {
         wanted.push((tenant_key_path(data, &tenant), Grant::admin(tenant)));
     }
     for (path, grant) in wanted {
@@ -84,6 +81,25 @@ pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> R
         }
     }
     Ok(())
+}
+
+async fn exists(store: &Store, tenant: &TenantId) -> Result<bool> {
+    match store.tenant(&TenantScope::granted(tenant.clone())).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the file of a tenant's key, if there is one.
+pub(in crate::service) fn remove_tenant_key(data: &Path, tenant: &TenantId) -> Result<()> {
+    let path = tenant_key_path(data, tenant);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::storage(format!("cannot remove the key file {}", path.display())).with_source(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes a secret durably, its name in the folder too, to a file that only its owner can read: all of it or nothing.

@@ -22,7 +22,7 @@ pub use self::{
 };
 use super::Service;
 use crate::{
-    domain::{Access, Actor, Permission, Realm, TenantScope},
+    domain::{Access, Actor, Permission, Realm, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
@@ -124,12 +124,27 @@ impl Service {
     ///
     /// # Errors
     /// `Unauthenticated` for one that opens nothing (any more), `Overloaded` `too_many_attempts` where unknown keys
-    /// came from this address too often.
+    /// came from this address too often or `too_many_requests` for the tenant, `Forbidden` `tenant_suspended`.
     pub async fn authenticate(&self, credential: &str, from: Option<IpAddr>) -> Result<Access> {
-        if credential.starts_with(KEY_PREFIX) {
-            self.of_key(credential, from).await
+        let access = if credential.starts_with(KEY_PREFIX) {
+            self.of_key(credential, from).await?
         } else {
-            self.of_token(credential).await
+            self.of_token(credential).await?
+        };
+        if let Realm::Tenant(tenant) = &access.grant().realm {
+            self.enter(tenant).await?;
+        }
+        Ok(access)
+    }
+
+    /// Lets a request into its tenant, and counts it.
+    async fn enter(&self, tenant: &TenantId) -> Result<()> {
+        let scope = TenantScope::granted(tenant.clone());
+        match self.store.open_tenant(&scope).await {
+            Ok(settings) => self.quotas.admit(&scope, &settings),
+            // It is being deleted: its keys open as little as they will when they are gone.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(unauthenticated()),
+            Err(error) => Err(error),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr},
-    num::{NonZeroU32, NonZeroUsize},
+    num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -116,13 +116,10 @@ fn note(memory: &Mutex<Memory>, subject: &Subject, patience: Patience, now: Time
     if let Some(known) = known {
         let waited = now.duration_since(known.last).unsigned_abs();
         let left = patience.wait(count).saturating_sub(waited);
-        // Rounded up: who comes back at the second told is let in.
-        let left_s = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        if let Some(left_s) = NonZeroU32::new(left_s as u32) {
-            let message = format!("too many attempts: try again in {left_s} s");
-            return Err(Error::new(ErrorKind::Overloaded, message)
+        if !left.is_zero() {
+            return Err(Error::new(ErrorKind::Overloaded, "too many attempts: wait before the next")
                 .with_code("too_many_attempts")
-                .with_retry_after_s(left_s));
+                .with_retry_after(left));
         }
     }
     memory.put(subject.clone(), Failures { count: count.saturating_add(1), last: now });

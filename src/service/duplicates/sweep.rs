@@ -95,7 +95,10 @@ impl Service {
         after: Option<&PersonId>,
         limit: usize,
     ) -> Result<DuplicatesPage> {
-        let threshold = threshold.unwrap_or(self.naming.gallery.threshold);
+        let threshold = match threshold {
+            Some(threshold) => threshold,
+            None => self.naming(scope).await?.gallery.threshold,
+        };
         if !(-1.0..=1.0).contains(&threshold) {
             return Err(Error::invalid("threshold is a cosine between -1 and 1").with_code("invalid_threshold"));
         }
@@ -112,7 +115,7 @@ impl Service {
             // Asked for anew: after an unload an old gallery is no longer kept up to date.
             let gallery = self.galleries.tenant(scope).await?;
             comparisons += batch.len() * gallery.len();
-            let found = self.compare_batch(&gallery, &batch, &blocks, threshold).await?;
+            let found = self.compare_batch(scope, &gallery, &batch, &blocks, threshold).await?;
             page.add(&batch, found);
             if page.pairs.len() + page.misplaced.len() >= limit || comparisons >= PAGE_COMPARISONS {
                 page.next = if rest.is_empty() { None } else { everybody.get(start + page.people - 1).cloned() };
@@ -156,6 +159,7 @@ impl Service {
     /// Compares a batch with all blocks, as many at a time as there are compute threads.
     async fn compare_batch(
         &self,
+        scope: &TenantScope,
         gallery: &Arc<TenantGallery>,
         batch: &Arc<[FaceSample]>,
         blocks: &Arc<[Arc<[PersonId]>]>,
@@ -167,7 +171,7 @@ impl Service {
             let (gallery, batch, queries, block) =
                 (Arc::clone(gallery), Arc::clone(batch), Arc::clone(&queries), Arc::clone(block));
             async move {
-                let job = gallery_job(ServiceClass::Bulk);
+                let job = gallery_job(ServiceClass::Bulk, scope);
                 pool.run(job, move || compare_block(&gallery, &batch, &queries, &block, threshold)).await?.value
             }
         });

@@ -25,6 +25,8 @@ pub(super) struct Entrance<'a> {
     /// The stricter of the tenant's gate and the request's.
     pub(super) gate: QualityGate,
     pub(super) policy: EnrolmentPolicy,
+    /// How similar the images of one person are, raw cosine.
+    pub(super) threshold: f32,
     /// The person's samples that stay.
     pub(super) stored: Vec<FaceSample>,
 }
@@ -73,7 +75,7 @@ impl Service {
             }
         }
         if entrance.gate != QualityGate::Off {
-            taken = self.agreed(&entrance, taken, &mut rejected);
+            taken = entrance.agreed(taken, &mut rejected);
         }
         rejected.sort_by_key(|image| image.image);
         if taken.is_empty() {
@@ -84,17 +86,6 @@ impl Service {
         let accept = |Taken { image, sample, measured }| (AcceptedImage { image, face: sample.id, measured }, sample);
         let (accepted, samples) = taken.into_iter().map(accept).unzip();
         Ok(Judged { samples, accepted, rejected })
-    }
-
-    /// Those that agree with the others and with the stored samples of their model.
-    fn agreed(&self, entrance: &Entrance<'_>, taken: Vec<Taken>, rejected: &mut Vec<RejectedImage>) -> Vec<Taken> {
-        let images: Vec<&[f32]> = taken.iter().map(|face| face.sample.vector.as_slice()).collect();
-        let ours = |sample: &&FaceSample| taken.iter().all(|face| face.sample.model == sample.model);
-        let stored: Vec<&[f32]> = entrance.stored.iter().filter(ours).map(|sample| sample.vector.as_slice()).collect();
-        let agree = agreeing(&images, &stored, self.naming.roster.threshold);
-        let (kept, strange): (Vec<_>, Vec<_>) = taken.into_iter().zip(agree).partition(|&(_, agrees)| agrees);
-        rejected.extend(strange.into_iter().map(|(face, _)| face.refused(Flaw::Inconsistent)));
-        kept.into_iter().map(|(face, _)| face).collect()
     }
 
     fn take(&self, person: &PersonId, image: usize, outcome: PhotoOutcome) -> Result<Taken> {
@@ -114,6 +105,17 @@ impl Service {
 }
 
 impl Entrance<'_> {
+    /// Those that agree with the others and with the stored samples of their model.
+    fn agreed(&self, taken: Vec<Taken>, rejected: &mut Vec<RejectedImage>) -> Vec<Taken> {
+        let images: Vec<&[f32]> = taken.iter().map(|face| face.sample.vector.as_slice()).collect();
+        let ours = |sample: &&FaceSample| taken.iter().all(|face| face.sample.model == sample.model);
+        let stored: Vec<&[f32]> = self.stored.iter().filter(ours).map(|sample| sample.vector.as_slice()).collect();
+        let agree = agreeing(&images, &stored, self.threshold);
+        let (kept, strange): (Vec<_>, Vec<_>) = taken.into_iter().zip(agree).partition(|&(_, agrees)| agrees);
+        rejected.extend(strange.into_iter().map(|(face, _)| face.refused(Flaw::Inconsistent)));
+        kept.into_iter().map(|(face, _)| face).collect()
+    }
+
     /// What is wrong with a face by itself.
     fn flaw(&self, face: &Taken) -> Option<Flaw> {
         let Measured { score, quality, liveness } = &face.measured;

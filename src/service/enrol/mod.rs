@@ -105,9 +105,10 @@ impl Service {
         quality: Option<QualityGate>,
         stored: Vec<FaceSample>,
     ) -> Result<Entrance<'a>> {
-        let policy = self.store.tenant_settings(scope).await?.enrolment;
+        let own = self.store.tenant_settings(scope).await?;
+        let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
-        Ok(Entrance { scope, person, faces, gate, policy, stored })
+        Ok(Entrance { scope, person, faces, gate, policy, threshold, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.

@@ -38,10 +38,10 @@ fn child_writes_until_it_is_killed() {
     });
 }
 
-/// Runs the child, kills it after `count` acknowledgements, and returns all that it printed.
-fn acknowledged_before_kill(folder: &Path, count: usize) -> Vec<String> {
+/// Runs `child`, a test of this file, kills it after `count` acknowledgements, and returns all that it printed.
+fn acknowledged_before_kill(child: &str, folder: &Path, count: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::kill::child_writes_until_it_is_killed", "--nocapture"])
+        .args(["--exact", &format!("store::tests::kill::{child}"), "--nocapture"])
         .env(CHILD_FOLDER, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -72,7 +72,8 @@ async fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged = Vec::new();
     for count in [1, 7, 40, 150] {
         fixture.store = None;
-        acknowledged.extend(acknowledged_before_kill(fixture.folder.path(), count));
+        let child = "child_writes_until_it_is_killed";
+        acknowledged.extend(acknowledged_before_kill(child, fixture.folder.path(), count));
         fixture.reopen();
         let people = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
         let ids: std::collections::HashSet<_> = people.iter().map(|record| record.person.id.as_str()).collect();
@@ -86,4 +87,39 @@ async fn what_was_acknowledged_survives_kill_9() {
         assert_eq!(fixture.roster(&scope("t"), &"a".parse().unwrap()).await.unwrap().len(), people.len());
         assert_eq!(fixture.usage(&scope("t")).await.unwrap().samples, 2 * people.len() as u64);
     }
+}
+
+/// The child's part: deletes the tenant `t`, a few hundred records at a time, and says when some have gone.
+#[test]
+fn child_deletes_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
+        store.begin_deletion(&scope("t")).await.unwrap();
+        println!("acknowledged begun");
+        while !store.remove_some_of(&scope("t")).await.unwrap() {
+            println!("acknowledged some");
+        }
+        // The parent's kill comes before the last record has gone.
+        std::thread::sleep(Duration::from_secs(60));
+    });
+}
+
+#[tokio::test]
+async fn a_deletion_cut_short_by_kill_9_goes_on() {
+    let mut fixture = Fixture::new().await;
+    super::deletion::fill(&fixture, 4000).await;
+    for count in [1, 3] {
+        fixture.store = None;
+        acknowledged_before_kill("child_deletes_until_it_is_killed", fixture.folder.path(), count);
+        fixture.reopen();
+        assert_eq!(fixture.unfinished_deletions().await.unwrap(), [scope("t").tenant().clone()]);
+        let left = content(&fixture).len();
+        assert!(left > 3 && left < 4100, "{left} records");
+        assert_eq!(fixture.tenant(&scope("t")).await.unwrap_err().code(), "tenant_not_found");
+        assert!(fixture.check(|_| None).await.unwrap().is_sound());
+    }
+    fixture.finish_deletion(&scope("t")).await.unwrap();
+    assert_eq!(content(&fixture).len(), 1, "the store's version alone");
 }

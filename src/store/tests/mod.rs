@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod damage;
+mod deletion;
 mod kill;
 mod operations;
 
@@ -19,8 +20,8 @@ use tempfile::TempDir;
 use super::{ApiKey, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
-        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId, Tenant,
-        TenantScope,
+        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId, Standing,
+        Tenant, TenantScope,
     },
     error::Result,
 };
@@ -33,11 +34,11 @@ fn scope(tenant: &str) -> TenantScope {
     TenantScope::granted(tenant.parse().unwrap())
 }
 
-fn tenant(id: &str) -> Tenant {
-    Tenant { id: id.parse().unwrap(), name: format!("Tenant {id}"), created_at: now() }
+pub(super) fn tenant(id: &str) -> Tenant {
+    Tenant { id: id.parse().unwrap(), name: format!("Tenant {id}"), created_at: now(), standing: Standing::Active }
 }
 
-fn tenant_key(id: &str, byte: u8) -> ApiKey {
+pub(super) fn tenant_key(id: &str, byte: u8) -> ApiKey {
     ApiKey::new([byte; 32], Grant::admin(id.parse().unwrap()), now())
 }
 

@@ -6,12 +6,16 @@ use std::sync::{
 };
 
 use jiff::{ToSpan, civil::date};
+use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
-    domain::{Amounts, GroupId, TenantSettings, person::MAX_FACES_A_PERSON},
+    domain::{
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Tenant, TenantId, TenantSettings,
+        person::MAX_FACES_A_PERSON,
+    },
     error::ErrorKind,
-    store::{GroupChange, MarkOutcome, PersonChange},
+    store::{GroupChange, MarkOutcome, PersonChange, codec::Record, keys},
 };
 
 fn gid(text: &str) -> GroupId {
@@ -32,7 +36,14 @@ async fn tenants_and_keys_survive_reopening() {
     );
     assert_eq!(fixture.find_api_key([9; 32]).await.unwrap().map(|key| key.grant), Some(Grant::operator()));
     assert_eq!(fixture.find_api_key([3; 32]).await.unwrap(), None);
-    assert_eq!(fixture.tenants().await.unwrap(), [tenant("another one"), tenant("t")]);
+    let listed = async |after: Option<&str>, limit| {
+        let after = after.map(|id| id.parse().unwrap());
+        let page = fixture.tenants(after.as_ref(), limit).await.unwrap();
+        page.into_iter().map(|record| record.tenant).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 10).await, [tenant("another one"), tenant("t")]);
+    assert_eq!(listed(None, 1).await, [tenant("another one")]);
+    assert_eq!(listed(Some("another one"), 1).await, [tenant("t")]);
     assert_eq!(fixture.tenant(&scope("t")).await.unwrap(), tenant("t"));
     assert_eq!(fixture.tenant(&scope("nobody")).await.unwrap_err().code(), "tenant_not_found");
 }
@@ -399,16 +410,58 @@ async fn a_reader_sees_whole_operations_only() {
     writer.await.unwrap();
 }
 
+/// Settings as version 2 of their record had them.
+#[derive(Serialize, Deserialize)]
+struct SettingsV2(Option<u64>, Option<u64>, Option<u64>, Option<GalleryPlan>, EnrolmentPolicy);
+
+impl Record for SettingsV2 {
+    const KIND: u8 = TenantSettings::KIND;
+    const VERSION: u8 = 2;
+}
+
+/// A tenant as version 1 of its record had it.
+#[derive(Serialize, Deserialize)]
+struct TenantV1(TenantId, String, Timestamp);
+
+impl Record for TenantV1 {
+    const KIND: u8 = Tenant::KIND;
+}
+
+#[tokio::test]
+async fn a_tenant_that_an_earlier_version_wrote_is_read() {
+    let fixture = Fixture::new().await;
+    let enrolment = EnrolmentPolicy { duplicates: DuplicatePolicy::Refuse, ..EnrolmentPolicy::default() };
+    let settings = SettingsV2(Some(7), None, Some(9), Some(GalleryPlan::Exact), enrolment);
+    fixture
+        .write(move |transaction| {
+            let Tenant { id, name, created_at, .. } = tenant("t");
+            transaction.put(keys::settings(&id), &settings)?;
+            transaction.put(keys::tenant(&id), &TenantV1(id, name, created_at))
+        })
+        .await
+        .unwrap();
+    let record = fixture.tenant_record(&scope("t")).await.unwrap();
+    assert_eq!(record.tenant, tenant("t"));
+    let expected = TenantSettings {
+        max_people: Some(7),
+        max_samples: Some(9),
+        gallery_plan: Some(GalleryPlan::Exact),
+        enrolment,
+        ..TenantSettings::default()
+    };
+    assert_eq!(record.settings, expected);
+}
+
 #[tokio::test]
 async fn limits_hold_before_anything_is_written() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
     let set = |people, groups, samples| {
-        move |settings: &mut TenantSettings| {
+        move |_: &mut Tenant, settings: &mut TenantSettings| {
             (settings.max_people, settings.max_groups, settings.max_samples) = (people, groups, samples);
         }
     };
-    fixture.update_tenant(&t, None, set(Some(2), Some(3), Some(4))).await.unwrap();
+    fixture.update_tenant(&t, set(Some(2), Some(3), Some(4))).await.unwrap();
     fixture.reopen();
     fixture.enrol("p", &[], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
     let before = everything(&fixture);
@@ -428,7 +481,8 @@ async fn limits_hold_before_anything_is_written() {
     assert_eq!(fixture.enrol("r", &[], vec![]).await.unwrap_err().details().unwrap()["limit"], "people");
     assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 2, groups: 3, samples: 2 });
     // A lowered limit takes nothing away, and lets go of what goes.
-    fixture.update_tenant(&t, Some("New".into()), set(Some(0), Some(0), Some(0))).await.unwrap();
+    fixture.update_tenant(&t, set(Some(0), Some(0), Some(0))).await.unwrap();
+    fixture.update_tenant(&t, |tenant, _| tenant.name = "New".into()).await.unwrap();
     fixture.replace_faces(&t, &id("p"), vec![sample("p", 0.5)]).await.unwrap();
     fixture.delete_person(&t, &id("q")).await.unwrap();
     fixture.delete_group(&t, &gid("c")).await.unwrap();
@@ -437,14 +491,14 @@ async fn limits_hold_before_anything_is_written() {
     assert_eq!(everything(&fixture), before - 1, "one sample fewer than at first");
     assert_eq!(fixture.tenant(&t).await.unwrap().name, "New");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
-    let nobody = fixture.update_tenant(&scope("nobody"), None, |_| {}).await.unwrap_err();
+    let nobody = fixture.update_tenant(&scope("nobody"), |_, _| {}).await.unwrap_err();
     assert_eq!(nobody.code(), "tenant_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_exact_however_many_come_at_once() {
     let fixture = Fixture::new().await;
-    fixture.update_tenant(&scope("t"), None, |settings| settings.max_people = Some(17)).await.unwrap();
+    fixture.update_tenant(&scope("t"), |_, settings| settings.max_people = Some(17)).await.unwrap();
     let tasks: Vec<_> = (0..60)
         .map(|n| {
             let store = (*fixture).clone();
