@@ -28,6 +28,7 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 pub struct Settings {
     pub server: Server,
     pub limits: Limits,
+    pub idempotency: Idempotency,
     pub pipeline: Pipeline,
     pub detect: Detect,
     pub matching: Matching,
@@ -52,19 +53,32 @@ macro_rules! section {
 
 section!(
     /// The listening side.
-    Server { address: SocketAddr, data: PathBuf, http_threads: NonZeroUsize, drain_seconds: u64, }
+    Server {
+        address: SocketAddr,
+        data: PathBuf,
+        http_threads: NonZeroUsize,
+        drain_seconds: u64,
+        keep_alive_seconds: u64,
+        cors_origins: Origins,
+    }
 );
 section!(
     /// What a client may send.
     Limits {
         image_bytes: u64,
         body_bytes: u64,
+        head_seconds: u64,
         body_idle_seconds: u64,
+        body_seconds: u64,
         photo_pixels: u64,
         photo_side_px: u32,
         photo_faces: usize,
         request_images: usize,
     }
+);
+section!(
+    /// Answers kept for requests that are sent again.
+    Idempotency { keep_seconds: u64, max_keys: usize, }
 );
 section!(
     /// The flow of photos.
@@ -131,6 +145,47 @@ section!(
     /// Logging.
     Log { filter: String, format: LogFormat, }
 );
+
+/// Origins (`https://school.example`): a list, or a text with commas between them as the environment has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "ListOrText")]
+pub struct Origins(Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ListOrText {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl From<ListOrText> for Origins {
+    fn from(given: ListOrText) -> Self {
+        Self(match given {
+            ListOrText::List(list) => list,
+            ListOrText::Text(text) => {
+                text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect()
+            }
+        })
+    }
+}
+
+impl Origins {
+    /// Each of them.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether each is a scheme and a host, with a port or without, exactly as browsers send it.
+    fn are_valid(&self) -> bool {
+        let is_origin = |origin: &String| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            host.is_some_and(|host| {
+                !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+            })
+        };
+        self.0.iter().all(is_origin)
+    }
+}
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -218,7 +273,14 @@ impl Settings {
             ),
             ((1..=10_000).contains(&self.gallery.hnsw.ef_search), "gallery.hnsw.ef_search is between 1 and 10000"),
             (self.limits.request_images >= 1, "limits.request_images is at least 1"),
+            (self.limits.head_seconds >= 1, "limits.head_seconds is at least 1"),
             (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
+            (self.limits.body_seconds >= 1, "limits.body_seconds is at least 1"),
+            (
+                self.server.cors_origins.are_valid(),
+                "server.cors_origins are like https://school.example, without a path",
+            ),
+            (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
             (
@@ -285,6 +347,8 @@ mod tests {
             ("[matching]\nmargin = 7", "matching"),
             ("[limits]\nbody_bytes = 900_000_000", "budget_bytes"),
             ("[log]\nformat = 'xml'", "xml"),
+            ("[server]\ncors_origins = ['*']", "cors_origins"),
+            ("[server]\ncors_origins = ['https://a.example/']", "cors_origins"),
         ] {
             let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
             assert!(error.to_string().contains(named), "{content}: {error}");

@@ -8,12 +8,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{
-    ApiState,
-    auth::Caller,
-    error::{ApiError, ErrorBody},
-    get_or_head, resource,
-};
+use super::{ApiState, auth::Caller, error::ApiError, get_or_head, resource};
 use crate::{
     domain::{GroupId, RecordId},
     service::attendance::AttendanceView,
@@ -37,7 +32,7 @@ pub(super) struct Day {
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}/attendance", tag = "attendance",
     params(("group" = GroupId, Path), Day),
-    responses((status = 200, body = AttendanceView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = AttendanceView)))]
 /// Lists who was marked present on a day.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -50,7 +45,7 @@ pub(super) async fn list(
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/attendance/{record}", tag = "attendance",
     params(("group" = GroupId, Path), ("record" = RecordId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Undoes a mark; the person can be marked again.
 pub(super) async fn undo(
     state: Data<ApiState>,

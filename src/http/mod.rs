@@ -6,9 +6,12 @@ mod envelope;
 mod error;
 mod gallery;
 mod groups;
+mod hardening;
+mod idempotency;
 mod maintenance;
 mod openapi;
 mod ops;
+mod patience;
 mod people;
 mod recognition;
 mod reports;
@@ -22,8 +25,8 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-pub use self::envelope::Envelope;
 use self::error::ApiError;
+pub use self::{envelope::Envelope, hardening::cors, idempotency::Register, patience::patience};
 use crate::{
     config::Limits,
     error::{Error, ErrorKind},
@@ -45,6 +48,8 @@ pub struct ApiState {
     pub supervisor: Arc<Supervisor>,
     /// Counts and seconds.
     pub metrics: Metrics,
+    /// Requests under idempotency keys.
+    pub idempotency: Register,
     /// This start of the server, as its address file names it.
     pub instance: Arc<str>,
 }

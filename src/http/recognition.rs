@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 
 use super::{
     ApiState,
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     openapi::{CompareForm, IdentifyForm, ImagesForm, RecognizeForm},
     resource,
     upload::Upload,
@@ -29,7 +29,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(post, path = "/api/v1/groups/{group}/recognize", tag = "recognition",
     params(("group" = GroupId, Path)),
     request_body(content((RecognizeForm = "multipart/form-data"), (RecognizeForm = "application/json"))),
-    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Recognition), (status = 400, description = "invalid_at, invalid_threshold, invalid_margin")))]
 /// Recognises a group in 1–20 photos, and marks it present.
 pub(super) async fn recognize(
     state: Data<ApiState>,
@@ -42,7 +42,7 @@ pub(super) async fn recognize(
 
 #[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",
     request_body(content((IdentifyForm = "multipart/form-data"), (IdentifyForm = "application/json"))),
-    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Recognition), (status = 400, description = "invalid_threshold, invalid_margin")))]
 /// Looks the faces of 1–20 photos up in the whole gallery; marks nobody.
 pub(super) async fn identify(
     state: Data<ApiState>,
@@ -54,7 +54,8 @@ pub(super) async fn identify(
 
 #[utoipa::path(post, path = "/api/v1/compare", tag = "faces",
     request_body(content((CompareForm = "multipart/form-data"), (CompareForm = "application/json"))),
-    responses((status = 200, body = Comparison), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Comparison), (status = 400, description = "two_images_wanted"),
+        (status = 422, description = "no_face, several_faces")))]
 /// Compares the faces of two images: raw cosine.
 pub(super) async fn compare(
     state: Data<ApiState>,
@@ -66,7 +67,7 @@ pub(super) async fn compare(
 
 #[utoipa::path(post, path = "/api/v1/detect", tag = "faces",
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
-    responses((status = 200, body = Detections), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Detections)))]
 /// Finds the faces of 1–20 photos.
 pub(super) async fn detect(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Detections>, ApiError> {
     Ok(Json(state.service.detect(&upload.scope, upload.images).await?))
@@ -74,7 +75,7 @@ pub(super) async fn detect(state: Data<ApiState>, upload: Upload<NoParams>) -> R
 
 #[utoipa::path(post, path = "/api/v1/embeddings", tag = "faces",
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
-    responses((status = 200, body = Embeddings), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Embeddings)))]
 /// Turns the faces of 1–20 photos into unit vectors.
 pub(super) async fn embeddings(state: Data<ApiState>, upload: Upload<NoParams>) -> Result<Json<Embeddings>, ApiError> {
     Ok(Json(state.service.embeddings(&upload.scope, upload.images).await?))

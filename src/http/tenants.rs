@@ -8,12 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    ApiState,
-    auth::Operator,
-    error::{ApiError, ErrorBody},
-    get_or_head, resource,
-};
+use super::{ApiState, auth::Operator, error::ApiError, get_or_head, idempotency::creating_secret, resource};
 use crate::{
     domain::TenantId,
     service::tenants::{TenantPatch, TenantView},
@@ -21,7 +16,7 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/tenants").route(web::post().to(create)))
+        .service(resource("/tenants").route(creating_secret(web::post().to(create))))
         .service(resource("/tenants/{tenant}").route(get_or_head().to(show)).route(web::patch().to(update)));
 }
 
@@ -50,7 +45,7 @@ pub(super) struct TenantWithKey {
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = NewTenant,
-    responses((status = 201, body = TenantWithKey), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = TenantWithKey), (status = 400, description = "invalid_id, invalid_name"), (status = 409, description = "tenant_exists")))]
 /// Makes a tenant and its key (operator's key).
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -68,7 +63,7 @@ pub(super) async fn create(
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = TenantView)))]
 /// Shows a tenant with its limits and what it has (operator's key).
 pub(super) async fn show(
     state: Data<ApiState>,
@@ -79,7 +74,7 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    request_body = TenantPatch, responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+    request_body = TenantPatch, responses((status = 200, body = TenantView), (status = 400, description = "invalid_name")))]
 /// Changes a tenant's name, limits or way of searching (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,

@@ -17,6 +17,8 @@ pub mod view;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use self::duplicates::TenantTurns;
 use crate::{
     domain::{NamingRules, TenantScope, attendance::LivenessPolicy},
@@ -28,7 +30,7 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::{Clock, ServiceClass},
-    store::Store,
+    store::{Store, current_claim, under_claim},
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -95,6 +97,11 @@ impl Service {
         &self.store
     }
 
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Runs images through the pipeline; each has an answer of its own.
     async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         if images.is_empty() {
@@ -107,7 +114,9 @@ impl Service {
 /// Carries a change to its end even if its caller goes away midway (a client that hangs up drops the handler):
 /// otherwise the store could know a sample that the gallery does not, or the gallery one that was deleted.
 async fn to_completion<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(change).await.unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
+    tokio::spawn(under_claim(current_claim(), change))
+        .await
+        .unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
 }
 
 /// A photo's wants with everything off; the use cases switch on what they need.

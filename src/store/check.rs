@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Store,
+    KeptAnswer, Store,
     api_keys::{ApiKey, Grant},
     attendance::Place,
     blocking,
@@ -127,6 +127,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     _ => None,
                 })
             }),
+            Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
             Parsed::Data(tenant, kind) if !view.has(&keys::tenant(tenant))? => {
                 self.count(kind.name());
@@ -147,6 +148,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
+            Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {

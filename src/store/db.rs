@@ -331,6 +331,11 @@ impl<'a> Transaction<'a> {
         self.writes.0.insert(key, None);
     }
 
+    /// Whether anything is to be applied.
+    pub(super) fn has_written(&self) -> bool {
+        !self.writes.0.is_empty()
+    }
+
     /// What is to be applied; nothing where the operation only read.
     pub(super) fn into_writes(self) -> Option<Writes> {
         (!self.writes.0.is_empty()).then_some(self.writes)

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `format` | version of the store |
 //! | `key` hash | API key |
+//! | `answer` id | what a request of the operator was answered |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -19,6 +20,7 @@
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -32,10 +34,12 @@ use crate::domain::{FaceId, GroupId, PersonId, RecordId, TenantId};
 pub(super) type Key = Vec<u8>;
 
 const FORMAT: u8 = b'!';
+const OPERATOR_ANSWER: u8 = b'i';
 const API_KEY: u8 = b'k';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
 
+const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
 const FACE: u8 = b'f';
@@ -176,6 +180,15 @@ pub(super) fn sightings(tenant: &TenantId, person: &PersonId) -> Key {
     data(tenant, SIGHTING).text(person.as_str())
 }
 
+/// Of a tenant, or of the operator.
+pub(super) fn answer(tenant: Option<&TenantId>, id: &[u8; 32]) -> Key {
+    answers(tenant).fixed(id)
+}
+
+pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
+    tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -197,6 +210,7 @@ pub(super) fn chunks(tenant: &TenantId) -> Key {
 pub(super) enum Parsed {
     Format,
     ApiKey([u8; 32]),
+    OperatorAnswer([u8; 32]),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -215,6 +229,7 @@ pub(super) enum Kind {
     Attendance(GroupId, Date, PersonId),
     Mark(GroupId, RecordId),
     Sighting(PersonId, GroupId, Date),
+    Answer([u8; 32]),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -234,6 +249,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Answer(..) => "answer",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -246,6 +262,7 @@ impl fmt::Display for Parsed {
         match self {
             Self::Format => f.write_str("format"),
             Self::ApiKey(hash) => write!(f, "api_key {}", hex::encode(&hash[..4])),
+            Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
@@ -259,6 +276,7 @@ impl fmt::Display for Parsed {
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -272,6 +290,7 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
     let parsed = match parts.byte()? {
         FORMAT => Parsed::Format,
         API_KEY => Parsed::ApiKey(parts.fixed()?),
+        OPERATOR_ANSWER => Parsed::OperatorAnswer(parts.fixed()?),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -291,6 +310,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
+        ANSWER => Kind::Answer(parts.fixed()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
@@ -384,6 +404,8 @@ mod tests {
             (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
+            (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {
             assert_eq!(parse(&key).as_ref(), Some(&expected));

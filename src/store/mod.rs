@@ -22,8 +22,10 @@
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `answers` | what requests that must not be done twice were answered |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
+mod answers;
 mod api_keys;
 mod archive;
 mod attendance;
@@ -49,6 +51,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::{
+    answers::{Claim, KeptAnswer, current_claim, under_claim},
     api_keys::{ApiKey, Grant},
     attendance::MarkOutcome,
     backup::{BackupStream, restore, verify_backup},
@@ -95,12 +98,18 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction.
+    /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.committer.commit(operation).await
+        let claim = current_claim();
+        let noted = move |transaction: &mut Transaction<'_>| {
+            let value = operation(transaction)?;
+            answers::note(claim.as_deref(), transaction)?;
+            Ok(value)
+        };
+        self.inner.committer.commit(noted).await
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.
