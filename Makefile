@@ -1,10 +1,10 @@
 # What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` and `make bench-peer` need
-# python3 with pip, and npm, as well; `make bench-gallery-peer` python3 with pip.
+# python3 with pip, and npm, as well; `make bench-gallery-peer`, `make api-fuzz` and `make client-test` python3 with pip.
 
 CARGO ?= cargo
 BIN := target/release/rollcall
 
-.PHONY: run build test lint fmt deny bench bench-peer bench-gallery-peer demo models
+.PHONY: api-fuzz client-test run build test lint fmt deny bench bench-peer bench-gallery-peer demo models
 
 run: build
 	$(BIN) serve
@@ -26,6 +26,19 @@ fmt:
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check
+
+# A fuzzing client (schemathesis) against a server of its own: EXAMPLES=n cases an operation (30), SEED=n (1).
+api-fuzz:
+	$(CARGO) build
+	./tests/fuzz/run.sh target/debug/rollcall
+
+# The Python client against a server of its own.
+client-test:
+	$(CARGO) build
+	test -x target/client-venv/bin/python || python3 -m venv target/client-venv
+	target/client-venv/bin/pip install --quiet --disable-pip-version-check -e 'clients/python[test]'
+	cd clients/python && ../../target/client-venv/bin/mypy rollcall_client tests
+	ROLLCALL=$(CURDIR)/target/debug/rollcall target/client-venv/bin/pytest -q clients/python
 
 bench:
 	$(CARGO) bench

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::Arbiter;
-use actix_web::{App as WebApp, HttpServer};
+use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     gallery::{
         Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
     },
-    http::{ApiState, Envelope, TlsIdentity, routes},
+    http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
@@ -147,14 +147,24 @@ impl App {
             supervisor: Arc::clone(&self.supervisor),
             metrics: self.metrics.clone(),
             trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
+            idempotency: Register::new(&self.settings.idempotency),
             instance: instance.clone(),
         };
+        let sweeper = actix::spawn(state.idempotency.clone().sweep(self.service.clone()));
         let metrics = self.metrics.clone();
+        let origins = self.settings.server.cors_origins.clone();
         let server = HttpServer::new(move || {
             let state = state.clone();
-            WebApp::new().wrap(Envelope { metrics: metrics.clone() }).configure(move |config| routes(config, &state))
+            // The last is the outermost.
+            WebApp::new()
+                .wrap(from_fn(patience))
+                .wrap(cors(origins.as_slice()))
+                .wrap(Envelope { metrics: metrics.clone() })
+                .configure(move |config| routes(config, &state))
         })
         .workers(self.settings.server.http_threads.get())
+        .client_request_timeout(Duration::from_secs(self.settings.limits.head_seconds))
+        .keep_alive(Duration::from_secs(self.settings.server.keep_alive_seconds))
         .shutdown_timeout(self.settings.server.drain_seconds)
         .h1_allow_half_closed(false)
         .disable_signals();
@@ -177,6 +187,7 @@ impl App {
         });
         let served = server.await.map_err(failed);
         stopper.abort();
+        sweeper.abort();
         drop(address_file);
         self.service.pipeline().drain(LAST_ANSWERS).await;
         self.service.write_quotas().await;

@@ -31,6 +31,7 @@ pub struct Settings {
     pub server: Server,
     pub access: Access,
     pub limits: Limits,
+    pub idempotency: Idempotency,
     pub pipeline: Pipeline,
     pub detect: Detect,
     pub matching: Matching,
@@ -60,6 +61,8 @@ section!(
         data: PathBuf,
         http_threads: NonZeroUsize,
         drain_seconds: u64,
+        keep_alive_seconds: u64,
+        cors_origins: Origins,
         trusted_proxies: Networks,
         tls_certificate: PathBuf,
         tls_key: PathBuf,
@@ -74,12 +77,18 @@ section!(
     Limits {
         image_bytes: u64,
         body_bytes: u64,
+        head_seconds: u64,
         body_idle_seconds: u64,
+        body_seconds: u64,
         photo_pixels: u64,
         photo_side_px: u32,
         photo_faces: usize,
         request_images: usize,
     }
+);
+section!(
+    /// Answers kept for requests that are sent again.
+    Idempotency { keep_seconds: u64, max_keys: usize, }
 );
 section!(
     /// The flow of photos.
@@ -153,21 +162,68 @@ section!(
     Log { filter: String, format: LogFormat, }
 );
 
-/// Networks in CIDR notation, separated by commas.
+/// A list, or a text with commas between them as the environment has it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ListOrText {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl From<ListOrText> for Vec<String> {
+    fn from(given: ListOrText) -> Self {
+        match given {
+            ListOrText::List(list) => list,
+            ListOrText::Text(text) => {
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+            }
+        }
+    }
+}
+
+/// Networks in CIDR notation (`10.0.0.0/8`), or single addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "ListOrText")]
 pub struct Networks(pub Vec<IpNet>);
 
-impl TryFrom<String> for Networks {
+impl TryFrom<ListOrText> for Networks {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-        let read = |text: &str| {
+    fn try_from(given: ListOrText) -> Result<Self, String> {
+        let read = |text: &String| {
             let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
             network.map_err(|_| format!("{text:?} is no network such as 10.0.0.0/8"))
         };
-        texts.map(read).collect::<Result<_, _>>().map(Self)
+        Vec::from(given).iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Origins (`https://school.example`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "ListOrText")]
+pub struct Origins(Vec<String>);
+
+impl From<ListOrText> for Origins {
+    fn from(given: ListOrText) -> Self {
+        Self(given.into())
+    }
+}
+
+impl Origins {
+    /// Each of them.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether each is a scheme and a host, with a port or without, exactly as browsers send it.
+    fn are_valid(&self) -> bool {
+        let is_origin = |origin: &String| {
+            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+            host.is_some_and(|host| {
+                !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+            })
+        };
+        self.0.iter().all(is_origin)
     }
 }
 
@@ -286,7 +342,14 @@ impl Settings {
             ((1..=1440).contains(&self.access.token_minutes), "access.token_minutes is between 1 and 1440"),
             ((1..=3650).contains(&self.access.session_days), "access.session_days is between 1 and 3650"),
             (self.limits.request_images >= 1, "limits.request_images is at least 1"),
+            (self.limits.head_seconds >= 1, "limits.head_seconds is at least 1"),
             (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
+            (self.limits.body_seconds >= 1, "limits.body_seconds is at least 1"),
+            (
+                self.server.cors_origins.are_valid(),
+                "server.cors_origins are like https://school.example, without a path",
+            ),
+            (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
             (
@@ -356,6 +419,8 @@ mod tests {
             ("[server]\ntrusted_proxies = '10.0.0.0/8, proxy.example'", "proxy.example"),
             ("[server]\ntls_key = 'key.pem'", "server.tls_certificate"),
             ("[access]\ntoken_minutes = 0", "access.token_minutes"),
+            ("[server]\ncors_origins = ['*']", "cors_origins"),
+            ("[server]\ncors_origins = ['https://a.example/']", "cors_origins"),
         ] {
             let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
             assert!(error.to_string().contains(named), "{content}: {error}");

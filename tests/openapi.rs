@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::{Answer, TestServer};
+use crate::support::{Answer, TestServer, description};
 
 const RENEW: &str = "ROLLCALL_RENEW_SNAPSHOTS";
 
@@ -58,8 +58,11 @@ async fn the_description_lists_every_route_and_method_and_no_other() {
         let concrete = path.replace(['{', '}'], "");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let known = methods.get(method.as_str().to_ascii_lowercase()).is_some();
-            let (status, code) = Answer::to(server.api.request(method.clone(), &concrete)).await.known_problem();
+            let answer = Answer::to(server.api.request(method.clone(), &concrete)).await;
+            let (status, code) = answer.known_problem();
             assert_eq!(known, status != 405, "{method} {path}: {status} {code}");
+            let named = answer.header("allow").split(", ").any(|one| methods.get(one.to_ascii_lowercase()).is_some());
+            assert_eq!(named, status == 405, "{method} {path} allows {}", answer.header("allow"));
         }
     }
 }
@@ -99,4 +102,43 @@ async fn the_page_to_try_it_needs_no_other_server() {
     assert!(scripts.contains("/openapi.json"), "{scripts}");
     // Unless told otherwise the page shows the description to a validator on the internet.
     assert!(scripts.contains("\"validatorUrl\": \"none\""), "{scripts}");
+}
+
+#[tokio::test]
+async fn every_operation_shows_what_goes_in_and_out_by_valid_examples() {
+    let server = TestServer::start().await;
+    let description = server.api.get("/openapi.json").await.expect(200);
+    let mut ids = BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{} twice", operation["operationId"]);
+            let what = format!("{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{what}");
+            assert_eq!(operation["tags"].as_array().unwrap().len(), 1, "{what}");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
+            for status in ["401", "403", "500", "503"] {
+                assert!(responses.contains_key(status), "{what} {status}");
+            }
+            for place in responses.values().chain(operation.get("requestBody")) {
+                let place = description::resolved(place, &description);
+                let is_request = place["required"] == Value::Bool(true);
+                assert!(is_request || place["description"].as_str().is_some_and(|text| !text.is_empty()), "{what}");
+                for (kind, content) in place["content"].as_object().into_iter().flatten() {
+                    assert_has_valid_examples(&what, kind, content, &description);
+                }
+            }
+        }
+    }
+}
+
+/// Binary answers have none; what is sent as a form has the same shape as in JSON.
+fn assert_has_valid_examples(what: &str, kind: &str, content: &Value, description: &Value) {
+    let Some(example) = content.get("example") else {
+        assert_eq!(kind, "application/octet-stream", "{what} has no example");
+        return;
+    };
+    let validator = description::validator(&content["schema"], description);
+    let errors: Vec<String> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{what}: {errors:?} in the example {example}");
 }

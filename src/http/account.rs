@@ -9,7 +9,7 @@ use super::{
     ApiState,
     address::client_address,
     auth::{Granted, Operate, OwnAccount},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head, resource,
 };
 use crate::service::access::sessions::{Login, Me, NewPassword, Refresh, TokenPair};
@@ -25,7 +25,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = Login, security(()),
-    responses((status = 200, body = TokenPair), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = TokenPair),
+        (status = 401, description = "wrong_login"), (status = 429, description = "too_many_attempts, overloaded")))]
 /// Begins a login. Too many wrong ones are told to wait (429, Retry-After), by account and by address.
 pub(super) async fn log_in(
     request: HttpRequest,
@@ -37,14 +38,15 @@ pub(super) async fn log_in(
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh, security(()),
-    responses((status = 200, body = TokenPair), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = TokenPair), (status = 401, description = "login_over"),
+        (status = 429, description = "too_many_attempts")))]
 /// Gives the next pair of tokens. A refresh token is good once: one that comes twice ends the login.
 pub(super) async fn refresh(state: Data<ApiState>, refresh: Json<Refresh>) -> Result<Json<TokenPair>, ApiError> {
     Ok(Json(state.service.refresh(&refresh.refresh_token).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204), (status = 400, description = "no_login")))]
 /// Ends the login: its tokens open nothing from now on.
 pub(super) async fn log_out(state: Data<ApiState>, caller: Granted<OwnAccount>) -> Result<HttpResponse, ApiError> {
     state.service.log_out(&caller.0).await?;
@@ -52,14 +54,15 @@ pub(super) async fn log_out(state: Data<ApiState>, caller: Granted<OwnAccount>) 
 }
 
 #[utoipa::path(get, path = "/api/v1/auth/me", tag = "auth",
-    responses((status = 200, body = Me), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Me)))]
 /// Says who the caller is and what they may do.
 pub(super) async fn me(caller: Granted<OwnAccount>) -> Json<Me> {
     Json(caller.0.into())
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "auth", request_body = NewPassword,
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204), (status = 400, description = "no_login, invalid_password"),
+        (status = 403, description = "wrong_password")))]
 /// Changes the caller's own password and ends their other logins.
 pub(super) async fn change_password(
     state: Data<ApiState>,
@@ -71,7 +74,7 @@ pub(super) async fn change_password(
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/rotate", tag = "auth",
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Makes a new key that signs access tokens (operator's key); those signed before are good until they are over.
 pub(super) async fn rotate(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
     state.service.rotate_token_key(&operator.0).await?;

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::{
     ApiState,
     auth::{CorrectAttendance, Granted, ReadAttendance},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head, resource,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct Day {
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}/attendance", tag = "attendance",
     params(("group" = GroupId, Path), Day),
-    responses((status = 200, body = AttendanceView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = AttendanceView)))]
 /// Lists who was marked present on a day.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -50,7 +50,7 @@ pub(super) async fn list(
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/attendance/{record}", tag = "attendance",
     params(("group" = GroupId, Path), ("record" = RecordId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Undoes a mark; the person can be marked again.
 pub(super) async fn undo(
     state: Data<ApiState>,

@@ -6,7 +6,7 @@
 use std::{future::Future, pin::Pin};
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     http::header,
     web::{Data, Path},
@@ -86,11 +86,16 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access
     Ok(access)
 }
 
-/// The caller's access, whatever it permits.
+/// The caller's access, whatever it permits. Asked for once a request, however many need it: asking is counted.
 pub(super) async fn authenticated(request: &HttpRequest) -> Result<Access> {
+    if let Some(access) = request.extensions().get::<Access>() {
+        return Ok(access.clone());
+    }
     let state = state(request)?;
     let from = client_address(request, &state.trusted_proxies);
-    state.service.authenticate(&credential(request)?, from).await
+    let access = state.service.authenticate(&credential(request)?, from).await?;
+    request.extensions_mut().insert(access.clone());
+    Ok(access)
 }
 
 /// The server's state.

@@ -10,18 +10,21 @@ use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::header::{HeaderName, HeaderValue},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
 };
 use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{error::ApiError, hardening::harden, openapi};
 use crate::{
     error::{Error as CrateError, ErrorKind},
     telemetry::Metrics,
 };
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id taken from a client.
 const MAX_REQUEST_ID_BYTES: usize = 64;
@@ -78,6 +81,7 @@ where
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(REQUEST_ID, value);
             }
+            harden(&mut response);
             note(&metrics, &response, cause.as_deref(), started, &id);
             Ok(response)
         })
@@ -101,7 +105,20 @@ fn enveloped(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<Bo
         Some(error) => error.answer(id),
         None => ApiError(foreign(&response)).answer(id),
     };
-    response.into_response(answer)
+    let origins = [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS, header::VARY];
+    let kept = origins.map(|name| (response.headers().get(&name).cloned(), name));
+    let mut response = response.into_response(answer);
+    for (value, name) in kept {
+        // A page that may call the API may read why it was refused.
+        if let Some(value) = value {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let methods = openapi::allowed(&response.request().match_pattern().unwrap_or_default());
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
 }
 
 /// An error that actix itself raised, in our terms.

@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, Json, ServiceConfig};
 use super::{
     ApiState,
     auth::{Granted, MaintainGallery},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     resource,
 };
 use crate::service::gallery::{GalleryCheckPage, GalleryCheckParams};
@@ -15,7 +15,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 #[utoipa::path(post, path = "/api/v1/gallery/check", tag = "gallery", request_body = GalleryCheckParams,
-    responses((status = 200, body = GalleryCheckPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = GalleryCheckPage), (status = 400, description = "invalid_cursor")))]
 /// Looks for enrolled samples in every way that the gallery can be searched, a page at a time.
 pub(super) async fn check(
     state: Data<ApiState>,

@@ -10,8 +10,10 @@ use utoipa::IntoParams;
 use super::{
     ApiState,
     auth::{Granted, ListGroups, ManageGroups, ManagePeople, ReadGroup},
-    error::{ApiError, ErrorBody},
-    get_or_head, resource,
+    error::ApiError,
+    get_or_head,
+    idempotency::creating,
+    resource,
 };
 use crate::{
     domain::{GroupId, PersonId},
@@ -24,7 +26,7 @@ const MAX_PAGE: usize = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/groups").route(web::post().to(create)).route(get_or_head().to(list)))
+        .service(resource("/groups").route(creating(web::post().to(create))).route(get_or_head().to(list)))
         .service(
             resource("/groups/{group}")
                 .route(get_or_head().to(show))
@@ -61,7 +63,8 @@ impl Page {
 }
 
 #[utoipa::path(post, path = "/api/v1/groups", tag = "groups", request_body = NewGroup,
-    responses((status = 201, body = GroupView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone"),
+        (status = 409, description = "group_exists, limit_reached")))]
 /// Makes a group.
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -72,7 +75,7 @@ pub(super) async fn create(
 }
 
 #[utoipa::path(get, path = "/api/v1/groups", tag = "groups", params(Page),
-    responses((status = 200, body = GroupPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = GroupPage)))]
 /// Lists groups by id.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -84,7 +87,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
-    responses((status = 200, body = GroupWithRoster), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = GroupWithRoster)))]
 /// Shows a group and its roster.
 pub(super) async fn show(
     state: Data<ApiState>,
@@ -95,7 +98,7 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
-    request_body = GroupPatch, responses((status = 200, body = GroupView), (status = "4XX", body = ErrorBody)))]
+    request_body = GroupPatch, responses((status = 200, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone")))]
 /// Changes a group's name or time zone.
 pub(super) async fn update(
     state: Data<ApiState>,
@@ -107,7 +110,7 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Deletes a group with its roster and attendance; its people stay.
 pub(super) async fn delete(
     state: Data<ApiState>,
@@ -120,7 +123,7 @@ pub(super) async fn delete(
 
 #[utoipa::path(put, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
     params(("group" = GroupId, Path), ("person" = PersonId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Puts a person on the roster.
 pub(super) async fn add_member(
     state: Data<ApiState>,
@@ -133,7 +136,7 @@ pub(super) async fn add_member(
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
     params(("group" = GroupId, Path), ("person" = PersonId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Takes a person off the roster.
 pub(super) async fn remove_member(
     state: Data<ApiState>,

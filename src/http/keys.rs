@@ -8,9 +8,10 @@ use actix_web::{
 use super::{
     ApiState,
     auth::{Granted, ManageAccess},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head,
     groups::Page,
+    idempotency::creating_secret,
     resource,
 };
 use crate::{
@@ -20,12 +21,13 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/keys").route(web::post().to(create)).route(get_or_head().to(list)))
+        .service(resource("/keys").route(creating_secret(web::post().to(create))).route(get_or_head().to(list)))
         .service(resource("/keys/{key}").route(web::delete().to(revoke)));
 }
 
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKey,
-    responses((status = 201, body = KeyWithSecret), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = KeyWithSecret), (status = 400, description = "invalid_role, invalid_expiry, invalid_name"),
+        (status = 404, description = "group_not_found"), (status = 409, description = "limit_reached")))]
 /// Makes an API key, which is shown this once.
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -36,7 +38,7 @@ pub(super) async fn create(
 }
 
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(Page),
-    responses((status = 200, body = KeyPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = KeyPage)))]
 /// Lists API keys in the order of their making, without their secrets.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -48,7 +50,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys", params(("key" = KeyId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Revokes an API key: its next request is refused.
 pub(super) async fn revoke(
     state: Data<ApiState>,

@@ -21,8 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 #[utoipa::path(get, path = "/api/v1/backup", tag = "maintenance",
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = "4XX", body = super::error::ErrorBody)))]
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 409, description = "backup_running")))]
 /// Copies everything on the server as of one moment (operator's key), for `rollcall restore`. Ends early if it fails:
 /// the file's own checksums tell a whole one.
 pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
@@ -31,7 +30,7 @@ pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) ->
 }
 
 #[utoipa::path(get, path = "/api/v1/check", tag = "maintenance",
-    responses((status = 200, body = CheckReport), (status = "4XX", body = super::error::ErrorBody)))]
+    responses((status = 200, body = CheckReport)))]
 /// Reads everything on the server and says what is wrong (operator's key). Takes seconds for a million samples.
 pub(super) async fn check(state: Data<ApiState>, operator: Granted<Operate>) -> Result<Json<CheckReport>, ApiError> {
     Ok(Json(state.service.check(&operator.0).await?))

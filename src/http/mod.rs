@@ -8,10 +8,13 @@ mod envelope;
 mod error;
 mod gallery;
 mod groups;
+mod hardening;
+mod idempotency;
 mod keys;
 mod maintenance;
 mod openapi;
 mod ops;
+mod patience;
 mod people;
 mod recognition;
 mod reports;
@@ -29,7 +32,7 @@ use actix_web::{
 use ipnet::IpNet;
 
 use self::error::ApiError;
-pub use self::{envelope::Envelope, tls::TlsIdentity};
+pub use self::{envelope::Envelope, hardening::cors, idempotency::Register, patience::patience, tls::TlsIdentity};
 use crate::{
     config::Limits,
     error::{Error, ErrorKind},
@@ -53,6 +56,8 @@ pub struct ApiState {
     pub metrics: Metrics,
     /// The proxies whose word on a client's address is taken.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Requests under idempotency keys.
+    pub idempotency: Register,
     /// This start of the server, as its address file names it.
     pub instance: Arc<str>,
 }

@@ -7,16 +7,13 @@ use actix_web::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{
     ApiState,
     auth::{self, Operate},
     error::ApiError,
-    get_or_head,
-    openapi::ApiDoc,
-    resource,
+    get_or_head, openapi, resource,
 };
 use crate::{domain::Permission, telemetry::Metrics};
 
@@ -26,7 +23,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/health/ready").route(get_or_head().to(ready)))
         .service(resource("/metrics").route(get_or_head().to(metrics)))
         .service(resource("/docs").route(get_or_head().to(to_docs)))
-        .service(SwaggerUi::new("/docs/{_:.*}").url("/openapi.json", ApiDoc::openapi()).config(docs_page()));
+        .service(
+            SwaggerUi::new("/docs/{_:.*}")
+                .external_url_unchecked("/openapi.json", openapi::description())
+                .config(docs_page()),
+        );
 }
 
 /// The page is made of our own files alone; its default would show the API's address to a validator on the internet.

@@ -8,9 +8,10 @@ use actix_web::{
 use super::{
     ApiState,
     auth::{Granted, Identify, ManagePeople, ReadPeople},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head,
     groups::Page,
+    idempotency::creating,
     openapi::{EnrolForm, FacesForm, VerifyForm},
     resource,
     upload::Upload,
@@ -26,7 +27,7 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/people").route(web::post().to(enrol)).route(get_or_head().to(list)))
+        .service(resource("/people").route(creating(web::post().to(enrol))).route(get_or_head().to(list)))
         .service(
             resource("/people/{person}")
                 .route(get_or_head().to(show))
@@ -34,7 +35,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(delete)),
         )
         .service(
-            resource("/people/{person}/faces").route(web::put().to(replace_faces)).route(web::post().to(add_faces)),
+            resource("/people/{person}/faces")
+                .route(web::put().to(replace_faces))
+                .route(creating(web::post().to(add_faces))),
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
@@ -42,7 +45,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 
 #[utoipa::path(post, path = "/api/v1/people", tag = "people",
     request_body(content((EnrolForm = "multipart/form-data"), (EnrolForm = "application/json"))),
-    responses((status = 201, body = Enrolled), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = Enrolled), (status = 400, description = "invalid_name"),
+        (status = 404, description = "group_not_found"),
+        (status = 409, description = "person_exists, limit_reached, too_many_faces"),
+        (status = 422, description = "no_usable_image, duplicate_of")))]
 /// Enrols a person from 1–20 images. Partial success: images that cannot be used are listed with reasons.
 pub(super) async fn enrol(
     state: Data<ApiState>,
@@ -53,7 +59,7 @@ pub(super) async fn enrol(
 }
 
 #[utoipa::path(get, path = "/api/v1/people", tag = "people", params(Page),
-    responses((status = 200, body = PersonPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = PersonPage)))]
 /// Lists people by id.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -65,7 +71,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(get, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = PersonView)))]
 /// Shows a person.
 pub(super) async fn show(
     state: Data<ApiState>,
@@ -76,7 +82,7 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    request_body = PersonPatch, responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+    request_body = PersonPatch, responses((status = 200, body = PersonView), (status = 400, description = "invalid_name"), (status = 404, description = "group_not_found")))]
 /// Changes a person's name or groups.
 pub(super) async fn update(
     state: Data<ApiState>,
@@ -88,7 +94,7 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Erases a person: samples, memberships and attendance.
 pub(super) async fn delete(
     state: Data<ApiState>,
@@ -101,7 +107,8 @@ pub(super) async fn delete(
 
 #[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
-    responses((status = 200, body = Enrolled), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Enrolled), (status = 409, description = "limit_reached, too_many_faces"),
+        (status = 422, description = "no_usable_image, duplicate_of")))]
 /// Replaces all samples of a person, or none.
 pub(super) async fn replace_faces(
     state: Data<ApiState>,
@@ -114,7 +121,8 @@ pub(super) async fn replace_faces(
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
-    responses((status = 201, body = FacesAdded), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = FacesAdded), (status = 409, description = "limit_reached, too_many_faces"),
+        (status = 422, description = "no_usable_image, duplicate_of")))]
 /// Adds samples to a person.
 pub(super) async fn add_faces(
     state: Data<ApiState>,
@@ -128,7 +136,7 @@ pub(super) async fn add_faces(
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}/faces/{face}", tag = "people",
     params(("person" = PersonId, Path), ("face" = crate::domain::FaceId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Deletes one sample of a person.
 pub(super) async fn delete_face(
     state: Data<ApiState>,
@@ -141,7 +149,8 @@ pub(super) async fn delete_face(
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((VerifyForm = "multipart/form-data"), (VerifyForm = "application/json"))),
-    responses((status = 200, body = Verification), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Verification), (status = 400, description = "one_image_wanted, invalid_threshold"), (status = 409, description = "no_samples"),
+        (status = 422, description = "no_face, several_faces")))]
 /// Compares one face with one person (1:1).
 pub(super) async fn verify(
     state: Data<ApiState>,

@@ -5,7 +5,7 @@ use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use super::{
     ApiState,
     auth::{Identify, Recognise},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     openapi::{CompareForm, IdentifyForm, ImagesForm, RecognizeForm},
     resource,
     upload::Upload,
@@ -30,7 +30,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(post, path = "/api/v1/groups/{group}/recognize", tag = "recognition",
     params(("group" = GroupId, Path)),
     request_body(content((RecognizeForm = "multipart/form-data"), (RecognizeForm = "application/json"))),
-    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Recognition), (status = 400, description = "invalid_at, invalid_threshold, invalid_margin")))]
 /// Recognises a group in 1–20 photos, and marks it present. A kiosk is told only who was marked.
 pub(super) async fn recognize(
     state: Data<ApiState>,
@@ -43,7 +43,7 @@ pub(super) async fn recognize(
 
 #[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",
     request_body(content((IdentifyForm = "multipart/form-data"), (IdentifyForm = "application/json"))),
-    responses((status = 200, body = Recognition), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Recognition), (status = 400, description = "invalid_threshold, invalid_margin")))]
 /// Looks the faces of 1–20 photos up in the whole gallery; marks nobody.
 pub(super) async fn identify(
     state: Data<ApiState>,
@@ -55,7 +55,8 @@ pub(super) async fn identify(
 
 #[utoipa::path(post, path = "/api/v1/compare", tag = "faces",
     request_body(content((CompareForm = "multipart/form-data"), (CompareForm = "application/json"))),
-    responses((status = 200, body = Comparison), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Comparison), (status = 400, description = "two_images_wanted"),
+        (status = 422, description = "no_face, several_faces")))]
 /// Compares the faces of two images: raw cosine.
 pub(super) async fn compare(
     state: Data<ApiState>,
@@ -67,7 +68,7 @@ pub(super) async fn compare(
 
 #[utoipa::path(post, path = "/api/v1/detect", tag = "faces",
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
-    responses((status = 200, body = Detections), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Detections)))]
 /// Finds the faces of 1–20 photos.
 pub(super) async fn detect(
     state: Data<ApiState>,
@@ -78,7 +79,7 @@ pub(super) async fn detect(
 
 #[utoipa::path(post, path = "/api/v1/embeddings", tag = "faces",
     request_body(content((ImagesForm = "multipart/form-data"), (ImagesForm = "application/json"))),
-    responses((status = 200, body = Embeddings), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = Embeddings)))]
 /// Turns the faces of 1–20 photos into unit vectors.
 pub(super) async fn embeddings(
     state: Data<ApiState>,

@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 use super::{
     ApiState,
     auth::{Granted, ReadReports},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head, resource,
 };
 use crate::{domain::PersonId, error::Error, service::duplicates::DuplicatesPage};
@@ -33,7 +33,7 @@ pub(super) struct DuplicatesQuery {
 }
 
 #[utoipa::path(get, path = "/api/v1/reports/duplicates", tag = "reports", params(DuplicatesQuery),
-    responses((status = 200, body = DuplicatesPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = DuplicatesPage), (status = 400, description = "invalid_threshold")))]
 /// Compares everybody with everybody: people who look the same, and samples that look more like someone else.
 /// Takes seconds for 10 000 samples; a page of a large tenant ends after about a minute and is gone on with by `after`.
 pub(super) async fn duplicates(

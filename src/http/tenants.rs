@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 use super::{
     ApiState,
     auth::{Granted, Operate},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head,
     groups::Page,
+    idempotency::creating_secret,
     resource,
 };
 use crate::{
@@ -22,12 +23,14 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/tenants").route(web::post().to(create)).route(get_or_head().to(list))).service(
-        resource("/tenants/{tenant}")
-            .route(get_or_head().to(show))
-            .route(web::patch().to(update))
-            .route(web::delete().to(delete)),
-    );
+    config
+        .service(resource("/tenants").route(creating_secret(web::post().to(create))).route(get_or_head().to(list)))
+        .service(
+            resource("/tenants/{tenant}")
+                .route(get_or_head().to(show))
+                .route(web::patch().to(update))
+                .route(web::delete().to(delete)),
+        );
 }
 
 /// What a new tenant takes.
@@ -55,7 +58,7 @@ pub(super) struct TenantWithKey {
 }
 
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = NewTenant,
-    responses((status = 201, body = TenantWithKey), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = TenantWithKey), (status = 400, description = "invalid_id, invalid_name"), (status = 409, description = "tenant_exists, tenant_deleting")))]
 /// Makes a tenant and its key (operator's key).
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -73,7 +76,7 @@ pub(super) async fn create(
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", params(Page),
-    responses((status = 200, body = TenantPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = TenantPage)))]
 /// Lists tenants by id (operator's key).
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -85,7 +88,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = TenantView)))]
 /// Shows a tenant with its limits and what it has (operator's key).
 pub(super) async fn show(
     state: Data<ApiState>,
@@ -96,7 +99,8 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    request_body = TenantPatch, responses((status = 200, body = TenantView), (status = "4XX", body = ErrorBody)))]
+    request_body = TenantPatch, responses((status = 200, body = TenantView),
+        (status = 400, description = "invalid_name, invalid_threshold, invalid_margin, invalid_time_zone")))]
 /// Renames or suspends a tenant, or changes its limits and settings (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,
@@ -108,7 +112,7 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Deletes a tenant with all its data and its keys (operator's key). Answers when all is gone, which takes a while
 /// where there is much; nobody gets in meanwhile.
 pub(super) async fn delete(

@@ -8,9 +8,10 @@ use actix_web::{
 use super::{
     ApiState,
     auth::{Granted, ManageAccess},
-    error::{ApiError, ErrorBody},
+    error::ApiError,
     get_or_head,
     groups::Page,
+    idempotency::creating,
     resource,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/users").route(web::post().to(create)).route(get_or_head().to(list))).service(
+    config.service(resource("/users").route(creating(web::post().to(create))).route(get_or_head().to(list))).service(
         resource("/users/{user}")
             .route(get_or_head().to(show))
             .route(web::patch().to(update))
@@ -28,7 +29,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUser,
-    responses((status = 201, body = UserView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 201, body = UserView), (status = 400, description = "invalid_role, invalid_password"),
+        (status = 404, description = "group_not_found"), (status = 409, description = "user_exists, limit_reached")))]
 /// Makes a user.
 pub(super) async fn create(
     state: Data<ApiState>,
@@ -39,7 +41,7 @@ pub(super) async fn create(
 }
 
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Page),
-    responses((status = 200, body = UserPage), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = UserPage)))]
 /// Lists users by id.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -51,7 +53,7 @@ pub(super) async fn list(
 }
 
 #[utoipa::path(get, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
-    responses((status = 200, body = UserView), (status = "4XX", body = ErrorBody)))]
+    responses((status = 200, body = UserView)))]
 /// Shows a user.
 pub(super) async fn show(
     state: Data<ApiState>,
@@ -62,7 +64,8 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
-    request_body = UserPatch, responses((status = 200, body = UserView), (status = "4XX", body = ErrorBody)))]
+    request_body = UserPatch, responses((status = 200, body = UserView),
+        (status = 400, description = "invalid_role, invalid_password"), (status = 404, description = "group_not_found")))]
 /// Changes a user's role, groups or password; it holds from their next request on.
 pub(super) async fn update(
     state: Data<ApiState>,
@@ -74,7 +77,7 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
-    responses((status = 204), (status = "4XX", body = ErrorBody)))]
+    responses((status = 204)))]
 /// Removes a user and ends their logins.
 pub(super) async fn delete(
     state: Data<ApiState>,

@@ -21,6 +21,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use self::{
     access::{Gate, Lifetimes},
     duplicates::TenantTurns,
@@ -36,7 +38,7 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::{Clock, ServiceClass},
-    store::Store,
+    store::{Store, current_claim, under_claim},
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -149,6 +151,11 @@ impl Service {
         &self.store
     }
 
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Runs images through the pipeline, counted as photos of the tenant's day; each has an answer of its own.
     ///
     /// # Errors
@@ -181,7 +188,9 @@ impl Service {
 /// Carries a change to its end even if its caller goes away midway (a client that hangs up drops the handler):
 /// otherwise the store could know a sample that the gallery does not, or the gallery one that was deleted.
 async fn to_completion<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(change).await.unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
+    tokio::spawn(under_claim(current_claim(), change))
+        .await
+        .unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
 }
 
 /// A photo's wants with everything off; the use cases switch on what they need.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Store,
+    KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
     blocking,
@@ -148,6 +148,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let known = user.is_some_and(|user| user.sessions.contains(id));
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
+            Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
             Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
                 Ok(None) => {
@@ -177,6 +178,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
             Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
+            Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {

@@ -11,6 +11,7 @@
 //! | `access` realm `key` id | the hash under which the API key is; a realm is a tenant, or empty: the server |
 //! | `access` realm `user` user | user |
 //! | `session` id | somebody's login |
+//! | `answer` id | what a request of the operator was answered |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -23,6 +24,7 @@
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -36,6 +38,7 @@ use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId
 pub(super) type Key = Vec<u8>;
 
 const FORMAT: u8 = b'!';
+const OPERATOR_ANSWER: u8 = b'i';
 const API_KEY: u8 = b'k';
 const ACCESS: u8 = b'a';
 const SESSION: u8 = b's';
@@ -45,6 +48,7 @@ const DATA: u8 = b'd';
 const KEY_PLACE: u8 = b'k';
 const USER: u8 = b'u';
 
+const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
 const FACE: u8 = b'f';
@@ -231,6 +235,15 @@ pub(super) fn sightings(tenant: &TenantId, person: &PersonId) -> Key {
     data(tenant, SIGHTING).text(person.as_str())
 }
 
+/// Of a tenant, or of the operator.
+pub(super) fn answer(tenant: Option<&TenantId>, id: &[u8; 32]) -> Key {
+    answers(tenant).fixed(id)
+}
+
+pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
+    tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -255,6 +268,7 @@ pub(super) enum Parsed {
     KeyPlace(Realm, KeyId),
     User(Realm, UserId),
     Session(SessionId),
+    OperatorAnswer([u8; 32]),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -274,6 +288,7 @@ pub(super) enum Kind {
     Attendance(GroupId, Date, PersonId),
     Mark(GroupId, RecordId),
     Sighting(PersonId, GroupId, Date),
+    Answer([u8; 32]),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -294,6 +309,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Answer(..) => "answer",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -309,6 +325,7 @@ impl fmt::Display for Parsed {
             Self::KeyPlace(realm, key) => write!(f, "{} api_key {key}", RealmName(realm)),
             Self::User(realm, user) => write!(f, "{} user {user}", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
+            Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
@@ -322,6 +339,7 @@ impl fmt::Display for Parsed {
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -355,6 +373,7 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
             }
         }
         SESSION => Parsed::Session(SessionId::from_bytes(parts.fixed()?)),
+        OPERATOR_ANSWER => Parsed::OperatorAnswer(parts.fixed()?),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -375,6 +394,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
+        ANSWER => Kind::Answer(parts.fixed()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
@@ -484,6 +504,8 @@ mod tests {
             (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
+            (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {
             assert_eq!(parse(&key).as_ref(), Some(&expected));

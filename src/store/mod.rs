@@ -24,8 +24,10 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `answers` | what requests that must not be done twice were answered |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
+mod answers;
 mod api_keys;
 mod archive;
 mod attendance;
@@ -54,6 +56,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::{
+    answers::{Claim, KeptAnswer, current_claim, under_claim},
     api_keys::ApiKey,
     attendance::MarkOutcome,
     backup::{BackupStream, restore, verify_backup},
@@ -103,14 +106,17 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction. Errors: its own, or `NotFound` `tenant_not_found` where it would
-    /// leave a record in a tenant that is not there or is being deleted.
+    /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
+    /// own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
+    /// deleted.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let claim = current_claim();
         let guarded = move |transaction: &mut Transaction<'_>| {
             let value = operation(transaction)?;
+            answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
             Ok(value)
         };

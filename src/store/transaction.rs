@@ -98,6 +98,11 @@ impl Transaction<'_> {
         self.own.0.insert(key, None);
     }
 
+    /// Whether anything is to be applied.
+    pub(super) fn has_written(&self) -> bool {
+        !self.own.0.is_empty()
+    }
+
     /// The keys under which something is to be set.
     pub(super) fn keys_put(&self) -> impl Iterator<Item = &Key> {
         self.own.0.iter().filter_map(|(key, value)| value.as_ref().map(|_| key))

@@ -8,6 +8,8 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use super::description;
+
 /// Speaks to one server with one key.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -105,11 +107,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Sends a request.
+    /// Sends a request, and holds the answer to the API's description.
     pub(crate) async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("the server answers");
+        let (client, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = client.execute(request).await.expect("the server answers");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, bytes: response.bytes().await.expect("the answer is whole") }
+        let answer = Self { status, headers, bytes: response.bytes().await.expect("the answer is whole") };
+        description::check(&method, &path, &answer);
+        answer
     }
 
     pub(crate) fn text(&self) -> String {

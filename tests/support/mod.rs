@@ -1,6 +1,7 @@
 //! What the tests share: servers of their own, a client, images.
 
 pub(crate) mod api;
+pub(crate) mod description;
 pub(crate) mod images;
 pub(crate) mod metrics;
 pub(crate) mod process;

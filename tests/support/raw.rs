@@ -3,10 +3,10 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::Api;
+use super::{Api, PATIENCE};
 
 /// A connection on which a request was begun.
 pub(crate) struct Raw(TcpStream);
@@ -14,15 +14,45 @@ pub(crate) struct Raw(TcpStream);
 impl Raw {
     /// Sends the head of a POST with the client's key; `framing` is its Content-Length or Transfer-Encoding line.
     pub(crate) fn post(api: &Api, path: &str, content_type: &str, framing: &str) -> Self {
-        let mut stream = TcpStream::connect(api.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut raw = Self::connect(api);
         let key = api.key();
         write!(
-            stream,
+            raw.0,
             "POST {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\n{framing}\r\n\r\n"
         )
         .unwrap();
+        raw
+    }
+
+    /// A connection on which nothing was sent yet.
+    pub(crate) fn connect(api: &Api) -> Self {
+        let stream = TcpStream::connect(api.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(stream)
+    }
+
+    /// Sends bytes as they are. False when the server has closed the connection.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
+    /// Sends `piece` again and again, as slowly as a client that wants to hold the connection, until the server has
+    /// answered or closed it. False if it never does.
+    pub(crate) fn trickle(&mut self, mut piece: impl FnMut(&mut Self) -> bool) -> bool {
+        self.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let answered = match self.0.peek(&mut [0]) {
+                Ok(_) => true,
+                Err(error) => {
+                    !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+                }
+            };
+            if answered || !piece(self) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Sends one chunk of a chunked body. False when the server has closed the connection.

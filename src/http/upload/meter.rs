@@ -1,6 +1,6 @@
 //! Counts every byte of a body as it passes, against the body's limit and the memory budget, whoever reads it.
 
-use std::{cell::RefCell, future::ready, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc};
 
 use actix_web::{
     dev::Payload,
@@ -9,7 +9,6 @@ use actix_web::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
-use tokio::time::timeout;
 
 use super::super::ApiState;
 use crate::{
@@ -28,7 +27,6 @@ pub(super) struct Meter(Rc<RefCell<Account>>);
 
 struct Account {
     limit_bytes: u64,
-    idle_limit: Duration,
     held: Reservation,
     received_bytes: u64,
     /// Received, and not yet handed out by [`Meter::claim`].
@@ -50,25 +48,18 @@ impl Meter {
         let budget = &state.service.pipeline().tools().budget;
         let held =
             budget.try_reserve(scope.tenant().as_str(), announced.unwrap_or(CHUNKED_STEP_BYTES)).map_err(full)?;
-        let idle_limit = Duration::from_secs(state.limits.body_idle_seconds);
-        let account = Account { limit_bytes, idle_limit, held, received_bytes: 0, loose_bytes: 0, refusal: None };
+        let account = Account { limit_bytes, held, received_bytes: 0, loose_bytes: 0, refusal: None };
         Ok(Self(Rc::new(RefCell::new(account))))
     }
 
     /// The body's bytes, counted. Where the account refuses, the stream ends with an error and [`Self::refusal`]
     /// says why.
     pub(super) fn stream(&self, payload: Payload) -> impl Stream<Item = Result<Bytes, PayloadError>> + use<> {
-        let idle_limit = self.0.borrow().idle_limit;
-        // A client that sends frames without bytes is as silent as one that sends none.
-        let chunks = payload.try_filter(|chunk| ready(!chunk.is_empty()));
-        stream::try_unfold((chunks, self.clone()), move |(mut chunks, meter)| async move {
-            let Ok(next) = timeout(idle_limit, chunks.try_next()).await else {
-                return Err(meter.refuse(Error::new(ErrorKind::Timeout, "the rest of the body did not come")));
-            };
-            let Some(chunk) = next? else { return Ok(None) };
+        stream::try_unfold((payload, self.clone()), move |(mut payload, meter)| async move {
+            let Some(chunk) = payload.try_next().await? else { return Ok(None) };
             let received = meter.0.borrow_mut().receive(chunk.len() as u64);
             received.map_err(|error| meter.refuse(error))?;
-            Ok(Some((chunk, (chunks, meter))))
+            Ok(Some((chunk, (payload, meter))))
         })
     }
 

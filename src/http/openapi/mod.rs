@@ -1,6 +1,11 @@
 //! The API's description, generated from the handlers and their types.
 //!
-//! The forms stand for bodies that `http::upload` reads: only their schemas are used.
+//! Routes name what is theirs; [`complete`] adds what all have. The forms stand for bodies that `http::upload` reads: only their schemas are used.
+
+mod complete;
+mod errors;
+mod examples;
+mod methods;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{
@@ -11,6 +16,7 @@ use utoipa::{
     },
 };
 
+pub(super) use self::{complete::description, methods::allowed};
 use super::{account, attendance, gallery, groups, keys, maintenance, people, recognition, reports, tenants, users};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -38,10 +44,22 @@ use crate::service::{
         gallery::check,
         reports::duplicates,
     ),
+    components(schemas(super::error::ErrorBody)),
+    tags(
+        (name = "tenants", description = "The operator's: institutions and their limits."),
+        (name = "maintenance", description = "The operator's: backup and check."),
+        (name = "groups", description = "Classes and events, and their rosters."),
+        (name = "people", description = "Who is known, and their face samples."),
+        (name = "recognition", description = "Who is in a photo."),
+        (name = "faces", description = "Faces without names."),
+        (name = "attendance", description = "Who was there."),
+        (name = "gallery", description = "Whether enrolled samples are found."),
+        (name = "reports", description = "What is odd about the people enrolled."),
+    ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))
 )]
-pub(super) struct ApiDoc;
+struct ApiDoc;
 
 /// How callers show who they are.
 struct Keys;
@@ -64,7 +82,7 @@ macro_rules! form {
         #[derive(Serialize, Deserialize, ToSchema)]
         pub(super) struct $name {
             /// The files (multipart), or base64 (JSON).
-            #[schema(value_type = Vec<String>, format = Binary)]
+            #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
             images: Vec<String>,
             #[serde(flatten)]
             params: $params,
@@ -101,6 +119,6 @@ form!(
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct ImagesForm {
     /// The files (multipart), or base64 (JSON).
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
     images: Vec<String>,
 }
