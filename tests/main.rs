@@ -14,6 +14,7 @@ mod enrolment_rules;
 mod gallery;
 mod maintenance;
 mod openapi;
+mod people;
 mod recognition;
 mod shutdown;
 #[cfg(feature = "failpoints")]

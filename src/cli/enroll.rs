@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Limits,
-    domain::{GroupId, PersonId},
+    domain::{GroupId, MetadataPatch, PersonId},
     error::{Error, ErrorKind, Result},
     pipeline::request::FaceChoice,
     service::{
@@ -222,6 +222,8 @@ impl Enrolment<'_> {
         let new = NewPerson {
             id: Some(id.clone()),
             name: self.folder.name.clone(),
+            email: None,
+            metadata: MetadataPatch::new(),
             groups: self.group.into_iter().cloned().collect(),
             faces: FaceChoice::default(),
             quality: None,

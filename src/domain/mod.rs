@@ -1,21 +1,26 @@
 //! Plain types and the attendance rules: no I/O, no clock, no locks.
 
 pub mod attendance;
+pub mod consent;
 pub mod enrolment;
 pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
 pub mod matching;
+pub mod metadata;
 pub mod person;
 pub mod tenant;
+pub mod words;
 
 pub use attendance::{AttendanceRecord, Mark};
+pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{FaceId, GroupId, PersonId, RecordId, TenantId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
+pub use metadata::{Metadata, MetadataPatch};
 pub use person::Person;
 pub use tenant::{Amounts, Tenant, TenantScope, TenantSettings};

@@ -5,6 +5,9 @@ use actix_web::{
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::{
     ApiState,
     auth::Caller,
@@ -16,11 +19,11 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    domain::PersonId,
+    domain::{ConsentState, PersonId},
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
-        people::{PersonPage, PersonPatch, PersonView},
+        people::{PeopleFilter, PersonPage, PersonPatch, PersonView},
     },
 };
 
@@ -40,6 +43,23 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
 }
 
+/// Which people, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PeopleParams {
+    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents.
+    query: Option<String>,
+    /// Only people of this group.
+    group: Option<String>,
+    /// Only people whose consent stands so.
+    consent: Option<ConsentState>,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// Entries, 1–1000; 100 if missing.
+    limit: Option<usize>,
+}
+
 #[utoipa::path(post, path = "/api/v1/people", tag = "people",
     request_body(content((EnrolForm = "multipart/form-data"), (EnrolForm = "application/json"))),
     responses((status = 201, body = Enrolled), (status = "4XX", body = ErrorBody)))]
@@ -49,16 +69,20 @@ pub(super) async fn enrol(state: Data<ApiState>, upload: Upload<NewPerson>) -> R
     Ok(HttpResponse::Created().json(state.service.enrol(&scope, params, images).await?))
 }
 
-#[utoipa::path(get, path = "/api/v1/people", tag = "people", params(Page),
+#[utoipa::path(get, path = "/api/v1/people", tag = "people", params(PeopleParams),
     responses((status = 200, body = PersonPage), (status = "4XX", body = ErrorBody)))]
-/// Lists people by id.
+/// Lists people by id: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
+/// is met exactly once.
 pub(super) async fn list(
     state: Data<ApiState>,
     caller: Caller,
-    page: Query<Page>,
+    wanted: Query<PeopleParams>,
 ) -> Result<Json<PersonPage>, ApiError> {
-    let (after, limit) = page.parse()?;
-    Ok(Json(state.service.people(&caller.0, after.as_ref(), limit).await?))
+    let PeopleParams { query, group, consent, after, limit } = wanted.into_inner();
+    let (after, limit) = Page { after, limit }.parse()?;
+    let group = group.as_deref().map(str::parse).transpose()?;
+    let filter = PeopleFilter { query, group, consent };
+    Ok(Json(state.service.people(&caller.0, filter, after, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -74,7 +98,7 @@ pub(super) async fn show(
 
 #[utoipa::path(patch, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
     request_body = PersonPatch, responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
-/// Changes a person's name or groups.
+/// Changes what is known of a person.
 pub(super) async fn update(
     state: Data<ApiState>,
     caller: Caller,

@@ -8,6 +8,7 @@ pub mod backup;
 pub mod check;
 pub mod duplicates;
 pub mod enrol;
+mod fields;
 pub mod gallery;
 pub mod groups;
 pub mod people;

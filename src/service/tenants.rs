@@ -1,10 +1,10 @@
 //! What the operator sees and sets of a tenant.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, access::OperatorScope};
+use super::{Service, access::OperatorScope, fields::given};
 use crate::{
     domain::{
         Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, QualityGate, Tenant, TenantId, TenantScope,
@@ -80,12 +80,6 @@ pub struct LimitsPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>)]
     pub samples: Option<Option<u64>>,
-}
-
-/// Tells a null from a field that is not there.
-#[expect(clippy::option_option, reason = "the outer is whether it was given, the inner whether it is null")]
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(field).map(Some)
 }
 
 impl Service {

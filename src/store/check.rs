@@ -21,7 +21,7 @@ use super::{
     db::{Db, Read, View},
     keys::{self, Key, Kind, Parsed},
     open::Format,
-    snapshots,
+    search, snapshots,
 };
 use crate::{
     domain::{
@@ -155,8 +155,16 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             }
             Kind::Person(id) => {
                 self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| Ok(misplaced(person.id != *id)))
+                self.read(bytes, name, |person: &Person| {
+                    let found = search::has_all_words(view, tenant, person)?;
+                    Ok(misplaced(person.id != *id).or_else(|| missing(!found, "no_word")))
+                })
             }
+            Kind::Word(word, person) => self.read(bytes, name, |holder: &PersonId| {
+                let named = view.get::<Person>(&keys::person(tenant, person)).ok().flatten();
+                let wrong = named.as_ref().is_some_and(|named| !search::has_word(named, word));
+                Ok(misplaced(holder != person || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
                 let known = has_person(person)?;

@@ -13,6 +13,7 @@
 //! | `data` tenant `usage` | how much the tenant has |
 //! | `data` tenant `group` group | group |
 //! | `data` tenant `person` person | person |
+//! | `data` tenant `word` word person | the person's id: a word of their name or id, folded and cut |
 //! | `data` tenant `face` person face | face sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
 //! | `data` tenant `membership` person group | the group's id: the same, the other way round |
@@ -48,6 +49,7 @@ const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
 const USAGE: u8 = b'u';
+const WORD: u8 = b'w';
 
 trait Part {
     fn text(self, text: &str) -> Self;
@@ -122,6 +124,15 @@ pub(super) fn person(tenant: &TenantId, person: &PersonId) -> Key {
 
 pub(super) fn people(tenant: &TenantId) -> Key {
     data(tenant, PERSON)
+}
+
+pub(super) fn word(tenant: &TenantId, word: &str, person: &PersonId) -> Key {
+    data(tenant, WORD).text(word).text(person.as_str())
+}
+
+/// The words that begin so.
+pub(super) fn words_like(tenant: &TenantId, start: &str) -> Key {
+    data(tenant, WORD).fixed(start.as_bytes())
 }
 
 pub(super) fn face(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
@@ -209,6 +220,7 @@ pub(super) enum Kind {
     Usage,
     Group(GroupId),
     Person(PersonId),
+    Word(String, PersonId),
     Face(PersonId, FaceId),
     Member(GroupId, PersonId),
     Membership(PersonId, GroupId),
@@ -228,6 +240,7 @@ impl Kind {
             Self::Usage => "usage",
             Self::Group(..) => "group",
             Self::Person(..) => "person",
+            Self::Word(..) => "word",
             Self::Face(..) => "face",
             Self::Member(..) => "member",
             Self::Membership(..) => "membership",
@@ -252,7 +265,8 @@ impl fmt::Display for Parsed {
                 match kind {
                     Kind::Settings | Kind::Usage | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
-                    Kind::Person(person) => write!(f, " {person}"),
+                    // A word is a part of a name: it is not shown.
+                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Face(person, face) => write!(f, " {person} {face}"),
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
@@ -285,6 +299,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         USAGE => Kind::Usage,
         GROUP => Kind::Group(parts.text()?),
         PERSON => Kind::Person(parts.text()?),
+        WORD => Kind::Word(parts.text()?, parts.text()?),
         FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.text()?),
         MEMBERSHIP => Kind::Membership(parts.text()?, parts.text()?),
@@ -378,6 +393,7 @@ mod tests {
             (usage(t), of(Kind::Usage)),
             (group(t, g), of(Kind::Group(id("g-1")))),
             (person(t, p), of(Kind::Person(id("p 1")))),
+            (word(t, "zoe", p), of(Kind::Word("zoe".into(), id("p 1")))),
             (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),
             (membership(t, p, g), of(Kind::Membership(id("p 1"), id("g-1")))),

@@ -22,6 +22,7 @@
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `search` | finding people by words of their names |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
 mod api_keys;
@@ -38,6 +39,7 @@ mod keys;
 mod marker;
 mod open;
 mod people;
+mod search;
 mod snapshots;
 mod sweep;
 mod tenants;
@@ -58,6 +60,7 @@ pub use self::{
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    search::{PeoplePage, PeopleQuery},
     usage::Growth,
 };
 use self::{

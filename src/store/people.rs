@@ -8,12 +8,12 @@ use super::{
     db::{Read, Transaction},
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, person_not_found,
+    keys, person_not_found, search,
     tenants::require_tenant,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, Person, PersonId, TenantId, TenantScope},
+    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -37,6 +37,10 @@ pub struct PersonRecord {
 pub struct PersonChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
+    /// A new address, checked by [`checked_email`](crate::domain::person::checked_email), or none.
+    pub email: Option<Option<String>>,
+    /// Entries to set or to remove.
+    pub metadata: MetadataPatch,
     /// The groups that they belong to from now on, in place of all that they belonged to.
     pub groups: Option<Vec<GroupId>>,
 }
@@ -56,13 +60,12 @@ impl Store {
         let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
             require_tenant(transaction, &tenant)?;
-            let key = keys::person(&tenant, &person.id);
-            if transaction.has(&key)? {
+            if transaction.has(&keys::person(&tenant, &person.id))? {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
-            transaction.put(key, &person)?;
+            search::put_person(transaction, &tenant, &person)?;
             let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
             let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
@@ -112,7 +115,7 @@ impl Store {
     }
 
     /// Changes a person and returns them as they are then.
-    /// Errors: `NotFound` `person_not_found` or `group_not_found`, and nothing is changed.
+    /// Errors: `NotFound` `person_not_found` or `group_not_found`, `Invalid` `invalid_metadata`, and nothing is changed.
     pub async fn update_person(
         &self,
         scope: &TenantScope,
@@ -122,10 +125,10 @@ impl Store {
         let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
         self.write(move |transaction| {
             let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
-            if let Some(name) = change.name {
-                person.name = name;
-                transaction.put(key, &person)?;
-            }
+            person.name = change.name.unwrap_or(person.name);
+            person.email = change.email.unwrap_or(person.email);
+            person.metadata = metadata::changed(person.metadata, change.metadata)?;
+            search::put_person(transaction, &tenant, &person)?;
             let groups = match change.groups {
                 Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
                 None => groups_of(transaction, &tenant, &person.id)?,
@@ -148,14 +151,14 @@ impl Store {
             }
             let samples = faces::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
-            transaction.remove(keys::person(&tenant, &person));
+            search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
     }
 }
 
-fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
+pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
     let groups = groups_of(read, tenant, &person.id)?;
     let faces = faces::infos(read, tenant, &person.id)?;
     Ok(PersonRecord { person, groups, faces })

@@ -8,7 +8,10 @@ use self::judge::{Entrance, Judged};
 pub use self::views::{AcceptedImage, Enrolled, FacesAdded, Measured, MoreFaces, NewPerson, RejectedImage};
 use super::{Service, to_completion};
 use crate::{
-    domain::{FaceSample, GroupId, Person, PersonId, QualityGate, TenantScope, ids::checked_name},
+    domain::{
+        FaceSample, GroupId, Metadata, Person, PersonId, QualityGate, TenantScope, ids::checked_name, metadata,
+        person::checked_email,
+    },
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
     store::Growth,
@@ -22,9 +25,12 @@ impl Service {
     /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant
     /// refuses faces that are someone else's: then no person is made.
     pub async fn enrol(&self, scope: &TenantScope, new: NewPerson, images: Vec<EncodedImage>) -> Result<Enrolled> {
-        let NewPerson { id, name, groups, faces, quality } = new;
-        let (id, created_at) = (id.unwrap_or_else(PersonId::generate), self.clock.now());
-        let person = Person { id, name: checked_name(&name)?, created_at };
+        let NewPerson { id, name, email, metadata, groups, faces, quality } = new;
+        let person = Person {
+            email: email.as_deref().map(checked_email).transpose()?,
+            metadata: metadata::changed(Metadata::new(), metadata)?,
+            ..Person::new(id.unwrap_or_else(PersonId::generate), checked_name(&name)?, self.clock.now())
+        };
         self.check_before_work(scope, &person.id, &groups).await?;
         let entrance = self.entrance(scope, &person.id, faces, quality, Vec::new()).await?;
         let policy = entrance.policy.duplicates;

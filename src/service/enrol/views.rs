@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{FaceId, GroupId, PersonId, Quality, QualityGate},
+    domain::{FaceId, GroupId, MetadataPatch, PersonId, Quality, QualityGate},
     pipeline::request::FaceChoice,
     service::{
         duplicates::Twin,
+        fields::json_or_text,
         people::{PersonView, SampleView},
         view::LivenessView,
     },
@@ -21,6 +22,11 @@ pub struct NewPerson {
     pub id: Option<PersonId>,
     /// 1–200 characters.
     pub name: String,
+    /// Where they are reached.
+    pub email: Option<String>,
+    /// What else the institution keeps, as an object; in a form, as its JSON.
+    #[serde(default, deserialize_with = "json_or_text", skip_serializing_if = "MetadataPatch::is_empty")]
+    pub metadata: MetadataPatch,
     /// The groups to put them in; each must exist.
     #[serde(default)]
     pub groups: Vec<GroupId>,

@@ -23,8 +23,9 @@ async fn a_sound_store_is_counted_by_kind() {
     let report = checked(&fixture).await;
     assert!(report.is_sound() && report.counts_compared, "{report:?}");
     let of = |kind: &str| report.records.get(kind).copied().unwrap_or_default();
-    let kinds = ["tenant", "api_key", "usage", "group", "person", "face", "member", "membership", "attendance", "mark"];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 2, 2, 1, 1]);
+    let kinds =
+        ["tenant", "api_key", "usage", "group", "person", "word", "face", "member", "membership", "attendance", "mark"];
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 2, 2, 1, 1]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -32,10 +33,12 @@ async fn a_sound_store_is_counted_by_kind() {
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
-    let cases: [(&str, Damage); 12] = [
+    let cases: [(&str, Damage); 14] = [
         ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
         ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
+        ("no_word", |it| it.remove(keys::word(tenant_id(), "person", &id("q")))),
+        ("misplaced", |it| it.put(keys::word(tenant_id(), "stale", &id("q")), &id("q")).unwrap()),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
         ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),

@@ -5,6 +5,7 @@ mod check;
 mod damage;
 mod kill;
 mod operations;
+mod search;
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +46,7 @@ fn group(id: &str) -> Group {
 }
 
 fn person(id: &str) -> Person {
-    Person { id: id.parse().unwrap(), name: format!("Person {id}"), created_at: now() }
+    Person::new(id.parse().unwrap(), format!("Person {id}"), now())
 }
 
 fn sample(person: &str, first: f32) -> FaceSample {

@@ -72,7 +72,7 @@ impl<R: Iterator<Item = Result<Vec<f32>>>> People<R> {
         let (model, rows) = (&self.model, self.rows.by_ref().take(SAMPLES_A_PERSON));
         let samples: Vec<FaceSample> = rows.map(|row| Ok(sample(id.clone(), model, row?))).collect::<Result<_>>()?;
         self.first_row += SAMPLES_A_PERSON;
-        let person = Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH };
+        let person = Person::new(id.clone(), id.to_string(), Timestamp::UNIX_EPOCH);
         Ok((!samples.is_empty()).then_some((person, samples)))
     }
 }
