@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, TestServer, form, portrait};
+use crate::support::{Answer, Api, TestServer, eventually, form, portrait};
 
 fn ids(page: &Value) -> Vec<&str> {
     page["people"].as_array().unwrap().iter().map(|person| person["id"].as_str().unwrap()).collect()
@@ -83,4 +83,226 @@ async fn people_are_searched_by_name_group_and_page() {
     }
     let other = server.tenant("other").await;
     assert_eq!(ids(&other.get("/api/v1/people?query=zo").await.expect(200)), Vec::<&str>::new());
+}
+
+/// Who is named in a photo, looked up in the whole gallery.
+async fn named(api: &Api, shot: &str) -> Vec<String> {
+    let found = api.post_form("/api/v1/identify", form(&[], &[&portrait(shot)])).await.expect(200);
+    found["present"].as_array().unwrap().iter().map(|one| one["person"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn two_people_become_one_with_everything_of_both() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    for group in ["a", "b"] {
+        api.group(group).await;
+    }
+    api.enrol("p", &["a"], "obama").await;
+    api.enrol("q", &["a", "b"], "biden").await;
+    patch(api, "p", json!({ "metadata": { "seat": "1" } })).await.expect(200);
+    patch(api, "q", json!({ "metadata": { "seat": "2", "year": "3" }, "email": "q@example.org" })).await.expect(200);
+    // In a both are marked, the one who goes earlier; in b only the one who goes.
+    for (group, shot, at) in [("a", "obama", "10:00"), ("a", "biden", "09:00"), ("b", "biden", "11:00")] {
+        let at = format!("2026-03-02T{at}:00Z");
+        api.recognize(group, &[("at", &at)], &[&portrait(shot)]).await.expect(200);
+    }
+    let day = "?date=2026-03-02";
+    assert_eq!((api.records("a", day).await.len(), api.records("b", day).await.len()), (2, 1));
+
+    let merge = async |person: &str, from: &str| {
+        api.post(&format!("/api/v1/people/{person}/merge"), &json!({ "from": from })).await
+    };
+    let merged = merge("p", "q").await.expect(200);
+    assert_eq!((&merged["id"], &merged["name"], &merged["email"]), (&json!("p"), &json!("p"), &json!("q@example.org")));
+    assert_eq!(merged["metadata"], json!({ "seat": "1", "year": "3" }));
+    assert_eq!((&merged["groups"], merged["faces"].as_array().unwrap().len()), (&json!(["a", "b"]), 2));
+    assert_eq!(api.get("/api/v1/people/p").await.expect(200), merged);
+    assert_eq!(api.get("/api/v1/people/q").await.status, 404);
+    assert_eq!(ids(&api.get("/api/v1/people?query=q").await.expect(200)), Vec::<&str>::new());
+    for group in ["a", "b"] {
+        assert_eq!(api.get(&format!("/api/v1/groups/{group}")).await.expect(200)["people"], json!(["p"]));
+    }
+    for (group, at) in [("a", "2026-03-02T09:00:00Z"), ("b", "2026-03-02T11:00:00Z")] {
+        let records = api.records(group, day).await;
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!((&records[0]["person"], &records[0]["at"]), (&json!("p"), &json!(at)));
+    }
+    for shot in ["obama", "biden", "obama2"] {
+        assert_eq!(named(api, shot).await, ["p"], "{shot}");
+    }
+    // Undone by its id, marked anew.
+    let record = api.records("a", day).await[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(api.delete(&format!("/api/v1/groups/a/attendance/{record}")).await.status, 204);
+
+    assert_eq!(merge("p", "p").await.problem(), (400, "same_person".to_owned()));
+    for (person, from) in [("p", "q"), ("q", "p")] {
+        assert_eq!(merge(person, from).await.problem(), (404, "person_not_found".to_owned()));
+    }
+    let checked = server.operator().get("/api/v1/check").await.expect(200);
+    assert_eq!(checked["problems"], json!({}), "{checked}");
+    let server = server.restart().await;
+    assert_eq!(named(&server.api, "biden").await, ["p"]);
+}
+
+#[tokio::test]
+async fn merges_both_ways_at_once_leave_one_person() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.enrol("p", &[], "obama").await;
+    api.enrol("q", &[], "biden").await;
+    let merge = async |person: &str, from: &str| {
+        api.post(&format!("/api/v1/people/{person}/merge"), &json!({ "from": from })).await.status
+    };
+    let (one, other) = tokio::join!(merge("p", "q"), merge("q", "p"));
+    assert_eq!([one.min(other), one.max(other)], [200, 404]);
+    let left = if one == 200 { "p" } else { "q" };
+    assert_eq!(ids(&api.get("/api/v1/people").await.expect(200)), [left]);
+    assert_eq!(named(api, "biden").await, [left]);
+}
+
+#[tokio::test]
+async fn a_sample_goes_to_the_person_whose_it_is() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    server
+        .operator()
+        .send(Method::PATCH, "/api/v1/tenants/default", &json!({ "enrolment": { "quality": "off" } }))
+        .await
+        .expect(200);
+    let fields = [("id", "p"), ("name", "P")];
+    let made = api.post_form("/api/v1/people", form(&fields, &[&portrait("obama"), &portrait("biden")])).await;
+    let made = made.expect(201);
+    api.enrol("q", &[], "hopper").await;
+    assert_eq!(named(api, "biden").await, ["p"]);
+    let strays = format!("/api/v1/people/p/faces/{}/move", made["faces"][1]["id"].as_str().unwrap());
+    let moved = api.post(&strays, &json!({ "to": "q" })).await.expect(200);
+    assert_eq!((&moved["id"], moved["faces"].as_array().unwrap().len()), (&json!("q"), 2));
+    assert!(moved["faces"].as_array().unwrap().contains(&made["faces"][1]));
+    assert_eq!(api.get("/api/v1/people/q").await.expect(200), moved);
+    assert_eq!((named(api, "biden").await, named(api, "obama").await), (vec!["q".to_owned()], vec!["p".to_owned()]));
+    for (path, to, code) in [
+        (strays.clone(), "q", (404, "face_not_found")),
+        (strays.clone(), "p", (400, "same_person")),
+        (strays.clone(), "none", (404, "person_not_found")),
+        (strays.replace("/p/", "/none/"), "q", (404, "person_not_found")),
+    ] {
+        let answer = api.post(&path, &json!({ "to": to })).await;
+        assert_eq!(answer.problem(), (code.0, code.1.to_owned()), "{path} {to}");
+    }
+    let server = server.restart().await;
+    assert_eq!(named(&server.api, "biden").await, ["q"]);
+}
+
+async fn set_rules(server: &TestServer, rules: Value) {
+    let patch = json!({ "enrolment": rules });
+    server.operator().send(Method::PATCH, "/api/v1/tenants/default", &patch).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_consent_is_recorded_shown_listed_and_withdrawn() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    for (person, shot) in [("p", "obama"), ("q", "biden")] {
+        api.enrol(person, &[], shot).await;
+    }
+    let consent = "/api/v1/people/p/consent";
+    assert_eq!(api.get(consent).await.problem(), (404, "no_consent".to_owned()));
+    let given = json!({ "given_by": "A parent", "basis": "consent", "at": "2026-01-02T03:04:05Z",
+        "expires_at": "2026-02-02T00:00:00Z", "note": "folder 3" });
+    assert_eq!(api.send(Method::PUT, consent, &given).await.expect(200), given);
+    assert_eq!(api.get(consent).await.expect(200), given);
+    assert_eq!(api.get("/api/v1/people/p").await.expect(200)["consent"], given);
+    let of_state = async |state: &str| api.get(&format!("/api/v1/people?consent={state}")).await.expect(200);
+    assert_eq!((ids(&of_state("expired").await), ids(&of_state("missing").await)), (vec!["p"], vec!["q"]));
+    let anew = json!({ "given_by": "P", "basis": "contract" });
+    let kept = api.send(Method::PUT, consent, &anew).await.expect(200);
+    assert_eq!((&kept["expires_at"], &kept["note"]), (&json!(null), &json!(null)));
+    assert_eq!(ids(&of_state("valid").await), ["p"]);
+    for bad in [
+        json!({ "given_by": " ", "basis": "consent" }),
+        json!({ "given_by": "P", "basis": "consent", "at": "2999-01-01T00:00:00Z" }),
+        json!({ "given_by": "P", "basis": "consent", "expires_at": "2000-01-01T00:00:00Z" }),
+    ] {
+        assert_eq!(api.send(Method::PUT, consent, &bad).await.problem(), (400, "invalid_consent".to_owned()), "{bad}");
+    }
+    for bad in [json!({ "given_by": "P", "basis": "luck" }), json!({ "basis": "consent" })] {
+        assert_eq!(api.send(Method::PUT, consent, &bad).await.problem(), (400, "invalid_json".to_owned()), "{bad}");
+    }
+    assert_eq!(api.get(consent).await.expect(200), kept);
+    for _ in 0..2 {
+        assert_eq!(api.delete(consent).await.status, 204);
+    }
+    assert_eq!(api.get(consent).await.status, 404);
+    assert_eq!(named(api, "obama").await, ["p"], "nobody asks for one");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let answer = api.send(method, "/api/v1/people/none/consent", &anew).await;
+        assert_eq!(answer.problem(), (404, "person_not_found".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn where_a_consent_is_required_nobody_is_enrolled_or_found_without_one() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("before", &["g"], "hopper").await;
+    assert_eq!(named(api, "hopper").await, ["before"]);
+    set_rules(&server, json!({ "consent": "required" })).await;
+    assert!(named(api, "hopper").await.is_empty(), "who was enrolled before needs one too");
+    assert_eq!(api.recognize("g", &[], &[&portrait("hopper")]).await.expect(200)["not_seen"][0]["person"], "before");
+
+    let consent = r#"{"given_by":"P","basis":"consent"}"#;
+    let photo = portrait("obama");
+    let enrol = async |fields: &[(&str, &str)]| {
+        let fields = [&[("id", "p"), ("name", "P")], fields].concat();
+        api.post_form("/api/v1/people", form(&fields, &[&photo])).await
+    };
+    let lapsed =
+        r#"{"given_by":"P","basis":"consent","at":"2020-01-01T00:00:00Z","expires_at":"2021-01-01T00:00:00Z"}"#;
+    for (fields, state) in [(&[][..], "missing"), (&[("consent", lapsed)], "expired")] {
+        let refused = enrol(fields).await;
+        assert_eq!(refused.problem(), (422, "consent_required".to_owned()));
+        assert_eq!(refused.json()["error"]["details"]["consent"], state);
+    }
+    assert_eq!(enrol(&[("consent", "{}")]).await.status, 400);
+    let made = enrol(&[("consent", consent)]).await.expect(201);
+    assert_eq!(made["consent"]["given_by"], "P");
+    assert_eq!(named(api, "obama2").await, ["p"]);
+
+    let path = "/api/v1/people/p/consent";
+    assert_eq!(api.delete(path).await.status, 204);
+    assert!(named(api, "obama").await.is_empty());
+    let required = (422, "consent_required".to_owned());
+    let more = async |method: Method| {
+        Answer::to(api.request(method, "/api/v1/people/p/faces").multipart(form(&[], &[&photo]))).await.problem()
+    };
+    assert_eq!((more(Method::POST).await, more(Method::PUT).await), (required.clone(), required.clone()));
+    let verify = async || api.post_form("/api/v1/people/p/verify", form(&[], &[&photo])).await;
+    assert_eq!(verify().await.problem(), required);
+    let face = api.get("/api/v1/people/p").await.expect(200)["faces"][0]["id"].as_str().unwrap().to_owned();
+    let moved = api.post(&format!("/api/v1/people/p/faces/{face}/move"), &json!({ "to": "before" })).await;
+    assert_eq!(moved.problem(), required);
+
+    let give = async |expires_at: Value| {
+        let given =
+            json!({ "given_by": "P", "basis": "consent", "at": "2020-01-01T00:00:00Z", "expires_at": expires_at });
+        api.send(Method::PUT, path, &given).await.expect(200)
+    };
+    give(json!("2021-01-01T00:00:00Z")).await;
+    assert!(named(api, "obama").await.is_empty());
+    give(json!(null)).await;
+    assert_eq!(named(api, "obama").await, ["p"]);
+    assert_eq!(verify().await.expect(200)["verified"], true);
+    give(json!((jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).to_string())).await;
+    eventually("the consent ends", async || named(api, "obama").await.is_empty()).await;
+    assert_eq!(ids(&api.get("/api/v1/people?consent=expired").await.expect(200)), ["p"]);
+    assert_eq!(ids(&api.get("/api/v1/people?consent=missing&query=bef").await.expect(200)), ["before"]);
+
+    give(json!(null)).await;
+    let server = server.restart().await;
+    assert_eq!(named(&server.api, "obama").await, ["p"]);
+    assert!(named(&server.api, "hopper").await.is_empty());
+    set_rules(&server, json!({ "consent": "off" })).await;
+    assert_eq!(named(&server.api, "hopper").await, ["before"]);
 }

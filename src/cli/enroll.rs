@@ -224,6 +224,7 @@ impl Enrolment<'_> {
             name: self.folder.name.clone(),
             email: None,
             metadata: MetadataPatch::new(),
+            consent: None,
             groups: self.group.into_iter().cloned().collect(),
             faces: FaceChoice::default(),
             quality: None,

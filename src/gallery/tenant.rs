@@ -3,13 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::{
+    admission::{Admission, ConsentEnd},
     candidates::{FEWEST_ROWS, Found},
     exact,
     graph::{Graph, GraphOptions},
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
     error::Result,
+    runtime::{Clock, SystemClock},
 };
 
 /// Told of every search which plan it took and how long.
@@ -47,6 +49,8 @@ pub struct GalleryOptions {
     pub referee: Option<Arc<Referee>>,
     /// Does what nobody waits for.
     pub upkeep: Upkeep,
+    /// By which consents end.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for GalleryOptions {
@@ -59,6 +63,7 @@ impl Default for GalleryOptions {
             observer: None,
             referee: None,
             upkeep: Upkeep::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -99,6 +104,8 @@ pub struct Effort {
 pub struct TenantGallery {
     model: ModelId,
     live: Arc<Live>,
+    /// Nothing where no consent is needed. Taken before the index.
+    admission: Option<Mutex<Admission>>,
     of_other_models: AtomicUsize,
     plan: Mutex<GalleryPlan>,
     options: GalleryOptions,
@@ -114,12 +121,54 @@ impl TenantGallery {
         Self {
             model,
             live,
+            admission: None,
             of_other_models: AtomicUsize::new(0),
             plan: Mutex::new(options.plan),
             options,
             record: Arc::default(),
             graph_is_tended: AtomicBool::new(false),
         }
+    }
+
+    /// Has only those found who have a consent, which are these so far; to be called before the first sample comes.
+    #[must_use]
+    pub fn with_consent(mut self, people: Vec<(PersonId, ConsentEnd)>) -> Self {
+        let mut admission = Admission::default();
+        for (person, end) in people {
+            admission.admit(person, end);
+        }
+        admission.take_ended(self.options.clock.now());
+        self.admission = Some(Mutex::new(admission));
+        self
+    }
+
+    /// Whether this person may be found at all.
+    pub fn admits(&self, person: &PersonId) -> bool {
+        self.admission().is_none_or(|admission| admission.admits(person))
+    }
+
+    /// Takes note of a person's consent, or that there is none. Where one is needed, samples that come after it can be
+    /// found until it ends, and without it none can any more.
+    pub fn set_consent(&self, person: &PersonId, end: Option<ConsentEnd>) {
+        let Some(mut admission) = self.admission() else { return };
+        if let Some(end) = end {
+            admission.admit(person.clone(), end);
+        } else {
+            admission.forget(person);
+            self.change(|index| index.remove(person.as_str(), |_| true));
+        }
+    }
+
+    /// Leaves out those whose consent has ended.
+    pub fn drop_ended(&self) {
+        let Some(mut admission) = self.admission() else { return };
+        for person in admission.take_ended(self.options.clock.now()) {
+            self.change(|index| index.remove(person.as_str(), |_| true));
+        }
+    }
+
+    fn admission(&self) -> Option<MutexGuard<'_, Admission>> {
+        self.admission.as_ref().map(|admission| admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Has the whole gallery searched in another way from now on.
@@ -163,17 +212,22 @@ impl TenantGallery {
     }
 
     /// Adds samples, all or none; one with a known id takes its sample's place. Samples of other models are left out
-    /// and counted.
+    /// and counted, those of people without the consent that is needed are left out.
     ///
     /// Errors: `Invalid` `bad_vector`, see [`check_vector`].
     pub fn insert(&self, samples: &[FaceSample]) -> Result<()> {
-        let samples = self.checked(samples)?;
+        let admission = self.admission();
+        let samples = self.checked(samples, admission.as_deref())?;
         self.change(|index| samples.into_iter().for_each(|sample| index.insert(sample)));
         Ok(())
     }
 
     /// Removes all samples of a person.
     pub fn remove_person(&self, person: &PersonId) {
+        let mut admission = self.admission();
+        if let Some(admission) = &mut admission {
+            admission.forget(person);
+        }
         self.change(|index| index.remove(person.as_str(), |_| true));
     }
 
@@ -184,7 +238,8 @@ impl TenantGallery {
 
     /// Puts samples in the place of all that a person has, in one step. Errors as for [`Self::insert`].
     pub fn replace(&self, person: &PersonId, samples: &[FaceSample]) -> Result<()> {
-        let samples = self.checked(samples)?;
+        let admission = self.admission();
+        let samples = self.checked(samples, admission.as_deref())?;
         self.change(|index| {
             index.remove(person.as_str(), |_| true);
             for sample in samples {
@@ -298,11 +353,12 @@ impl TenantGallery {
         self.live.read().view()
     }
 
-    /// The samples of this gallery's model, if all of them are good.
-    fn checked<'a>(&self, samples: &'a [FaceSample]) -> Result<Vec<&'a FaceSample>> {
-        let (ours, others): (Vec<_>, Vec<_>) = samples.iter().partition(|sample| sample.model == self.model);
+    /// The samples of this gallery's model whose people may be found, if all of them are good.
+    fn checked<'a>(&self, samples: &'a [FaceSample], admission: Option<&Admission>) -> Result<Vec<&'a FaceSample>> {
+        let (mut ours, others): (Vec<_>, Vec<_>) = samples.iter().partition(|sample| sample.model == self.model);
         ours.iter().try_for_each(|sample| check_vector(&sample.vector, self.dimension()))?;
         self.of_other_models.fetch_add(others.len(), Ordering::Relaxed);
+        ours.retain(|sample| admission.is_none_or(|admission| admission.admits(&sample.person)));
         Ok(ours)
     }
 

@@ -2,6 +2,7 @@
 
 mod attendance;
 mod auth;
+mod consent;
 mod envelope;
 mod error;
 mod gallery;
@@ -78,6 +79,7 @@ fn api(config: &mut ServiceConfig) {
     maintenance::routes(config);
     groups::routes(config);
     people::routes(config);
+    consent::routes(config);
     recognition::routes(config);
     attendance::routes(config);
     gallery::routes(config);

@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::{attendance, gallery, groups, maintenance, people, recognition, reports, tenants};
+use super::{attendance, consent, gallery, groups, maintenance, people, recognition, reports, tenants};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
@@ -28,7 +28,9 @@ use crate::service::{
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
         people::enrol, people::list, people::show, people::update, people::delete,
-        people::replace_faces, people::add_faces, people::delete_face, people::verify,
+        people::replace_faces, people::add_faces, people::delete_face,
+        consent::show, consent::give, consent::withdraw,
+        people::move_face, people::merge, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,

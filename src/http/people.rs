@@ -23,6 +23,7 @@ use crate::{
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        merge::{MergeParams, MoveParams},
         people::{PeopleFilter, PersonPage, PersonPatch, PersonView},
     },
 };
@@ -40,6 +41,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
             resource("/people/{person}/faces").route(web::put().to(replace_faces)).route(web::post().to(add_faces)),
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
+        .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
+        .service(resource("/people/{person}/merge").route(web::post().to(merge)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
 }
 
@@ -158,6 +161,32 @@ pub(super) async fn delete_face(
 ) -> Result<HttpResponse, ApiError> {
     state.service.delete_face(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/people/{person}/faces/{face}/move", tag = "people",
+    params(("person" = PersonId, Path), ("face" = crate::domain::FaceId, Path)), request_body = MoveParams,
+    responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+/// Gives one sample of a person to another, who is returned.
+pub(super) async fn move_face(
+    state: Data<ApiState>,
+    caller: Caller,
+    path: Path<(String, String)>,
+    params: Json<MoveParams>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.move_face(&caller.0, &path.0.parse()?, path.1.parse()?, &params.to).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/people/{person}/merge", tag = "people", params(("person" = PersonId, Path)),
+    request_body = MergeParams, responses((status = 200, body = PersonView), (status = "4XX", body = ErrorBody)))]
+/// Gives everything of another person to this one, and removes the other: samples, groups, attendance, and what this
+/// one lacks of address and metadata.
+pub(super) async fn merge(
+    state: Data<ApiState>,
+    caller: Caller,
+    person: Path<String>,
+    params: Json<MergeParams>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),

@@ -160,8 +160,8 @@ impl Service {
     /// One face against one person (1:1).
     ///
     /// # Errors
-    /// `NotFound` for an unknown person, `Invalid` unless there is exactly one image, the image's own error if it
-    /// cannot be used.
+    /// `NotFound` for an unknown person, `Invalid` unless there is exactly one image, `Unprocessable` `consent_required`,
+    /// the image's own error if it cannot be used.
     pub async fn verify(
         &self,
         scope: &TenantScope,
@@ -169,7 +169,9 @@ impl Service {
         params: &VerifyParams,
         images: Vec<EncodedImage>,
     ) -> Result<Verification> {
-        self.store.person(scope, person).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let policy = self.store.tenant_settings(scope).await?.enrolment.consent;
+        self.require_consent(policy, known.consent.as_ref())?;
         if images.len() != 1 {
             return Err(Error::invalid("send exactly one image").with_code("one_image_wanted"));
         }

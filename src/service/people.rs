@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, fields::given, to_completion};
+use super::{Service, consent::ConsentView, fields::given, to_completion};
 use crate::{
     domain::{
         ConsentState, FaceId, GroupId, Metadata, MetadataPatch, PersonId, Quality, TenantScope, ids::checked_name,
@@ -52,6 +52,8 @@ pub struct PersonView {
     pub email: Option<String>,
     /// What else the institution keeps.
     pub metadata: Metadata,
+    /// On what ground their face is kept; null where nothing was recorded.
+    pub consent: Option<ConsentView>,
     /// The groups they are in.
     pub groups: Vec<GroupId>,
     /// Their samples.
@@ -100,6 +102,7 @@ impl From<PersonRecord> for PersonView {
             name: record.person.name,
             email: record.person.email,
             metadata: record.person.metadata,
+            consent: record.person.consent.map(Into::into),
             groups: record.groups,
             faces: record.faces.into_iter().map(Into::into).collect(),
             created_at: record.person.created_at,

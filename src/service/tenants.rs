@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::{Service, access::OperatorScope, fields::given};
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, QualityGate, Tenant, TenantId, TenantScope,
-        TenantSettings, attendance::LivenessPolicy, ids::checked_name,
+        Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, QualityGate, Tenant, TenantId,
+        TenantScope, TenantSettings, attendance::LivenessPolicy, ids::checked_name,
     },
     error::Result,
 };
@@ -61,6 +61,8 @@ pub struct EnrolmentPatch {
     pub duplicates: Option<DuplicatePolicy>,
     /// Whether the face must be live.
     pub liveness: Option<LivenessPolicy>,
+    /// Whether people need a consent, to be enrolled and to be found.
+    pub consent: Option<ConsentPolicy>,
 }
 
 /// Limits of a tenant; null is the server's again, what is missing stays. One below the use refuses further growth and
@@ -116,10 +118,11 @@ impl Service {
             rules.quality = enrolment.quality.unwrap_or(rules.quality);
             rules.duplicates = enrolment.duplicates.unwrap_or(rules.duplicates);
             rules.liveness = enrolment.liveness.unwrap_or(rules.liveness);
+            rules.consent = enrolment.consent.unwrap_or(rules.consent);
         };
         let (tenant, settings) = self.store.update_tenant(&scope, name, change).await?;
-        if gallery_plan.is_some() {
-            // Loaded again with the new plan by the next search.
+        if gallery_plan.is_some() || enrolment.consent.is_some() {
+            // Loaded again by the new rules by the next search.
             self.galleries.unload(&scope);
         }
         self.tenant_view(&scope, tenant, settings).await

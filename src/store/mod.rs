@@ -22,7 +22,9 @@
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `merge` | two people into one, samples from one to another |
 //! | `search` | finding people by words of their names |
+//! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
 mod api_keys;
@@ -32,11 +34,13 @@ mod backup;
 mod check;
 mod codec;
 mod committer;
+mod consent;
 mod db;
 mod faces;
 mod groups;
 mod keys;
 mod marker;
+mod merge;
 mod open;
 mod people;
 mod search;

@@ -314,6 +314,7 @@ mod tests {
             id: None,
             name: "Zoë".into(),
             email: None,
+            consent: None,
             metadata: [("seat".to_owned(), Some("3".to_owned()))].into(),
             groups: vec!["a/1".parse().unwrap(), "b".parse().unwrap()],
             faces: FaceChoice::One,

@@ -23,16 +23,18 @@ impl Service {
     /// # Errors
     /// `Conflict` if the id is taken, or `limit_reached`; `NotFound` for an unknown group; `Unprocessable` with the code
     /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant
-    /// refuses faces that are someone else's: then no person is made.
+    /// refuses faces that are someone else's, or `consent_required`: then no person is made.
     pub async fn enrol(&self, scope: &TenantScope, new: NewPerson, images: Vec<EncodedImage>) -> Result<Enrolled> {
-        let NewPerson { id, name, email, metadata, groups, faces, quality } = new;
+        let NewPerson { id, name, email, metadata, consent, groups, faces, quality } = new;
+        let now = self.clock.now();
         let person = Person {
             email: email.as_deref().map(checked_email).transpose()?,
             metadata: metadata::changed(Metadata::new(), metadata)?,
-            ..Person::new(id.unwrap_or_else(PersonId::generate), checked_name(&name)?, self.clock.now())
+            consent: consent.map(|consent| consent.checked(now)).transpose()?,
+            ..Person::new(id.unwrap_or_else(PersonId::generate), checked_name(&name)?, now)
         };
         self.check_before_work(scope, &person.id, &groups).await?;
-        let entrance = self.entrance(scope, &person.id, faces, quality, Vec::new()).await?;
+        let entrance = self.entrance(scope, &person, faces, quality, Vec::new()).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope) = (self.clone(), scope.clone());
@@ -41,6 +43,7 @@ impl Service {
             let _turns = service.turns(&scope, &person.id, policy).await;
             let duplicates = service.twins(&scope, &person.id, &samples, &accepted, policy).await?;
             let record = service.store.create_person(&scope, person, &groups, samples.clone()).await?;
+            service.galleries.set_consent(&scope, &record.person.id, record.person.consent.as_ref()).await;
             service.galleries.insert(&scope, &samples).await?;
             Ok(Enrolled { person: record.into(), accepted, rejected, duplicates })
         })
@@ -55,8 +58,8 @@ impl Service {
         more: MoreFaces,
         images: Vec<EncodedImage>,
     ) -> Result<Enrolled> {
-        self.store.person(scope, person).await?;
-        let entrance = self.entrance(scope, person, more.faces, more.quality, Vec::new()).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let entrance = self.entrance(scope, &known, more.faces, more.quality, Vec::new()).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
@@ -86,7 +89,8 @@ impl Service {
     ) -> Result<FacesAdded> {
         let stored = self.store.faces(scope, person).await?;
         self.store.require_room(scope, Growth { samples: 1, ..Growth::default() }).await?;
-        let entrance = self.entrance(scope, person, more.faces, more.quality, stored).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let entrance = self.entrance(scope, &known, more.faces, more.quality, stored).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
@@ -103,17 +107,21 @@ impl Service {
     }
 
     /// The rules for a person's images: the tenant's, and the request's gate where it is stricter.
+    ///
+    /// # Errors
+    /// `Unprocessable` `consent_required`.
     async fn entrance<'a>(
         &self,
         scope: &'a TenantScope,
-        person: &'a PersonId,
+        person: &'a Person,
         faces: FaceChoice,
         quality: Option<QualityGate>,
         stored: Vec<FaceSample>,
     ) -> Result<Entrance<'a>> {
         let policy = self.store.tenant_settings(scope).await?.enrolment;
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
-        Ok(Entrance { scope, person, faces, gate, policy, stored })
+        self.require_consent(policy.consent, person.consent.as_ref())?;
+        Ok(Entrance { scope, person: &person.id, faces, gate, policy, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.

@@ -7,6 +7,7 @@ use crate::{
     domain::{FaceId, GroupId, MetadataPatch, PersonId, Quality, QualityGate},
     pipeline::request::FaceChoice,
     service::{
+        consent::NewConsent,
         duplicates::Twin,
         fields::json_or_text,
         people::{PersonView, SampleView},
@@ -27,6 +28,9 @@ pub struct NewPerson {
     /// What else the institution keeps, as an object; in a form, as its JSON.
     #[serde(default, deserialize_with = "json_or_text", skip_serializing_if = "MetadataPatch::is_empty")]
     pub metadata: MetadataPatch,
+    /// On what ground their face is kept, as an object; in a form, as its JSON.
+    #[serde(default, deserialize_with = "json_or_text")]
+    pub consent: Option<NewConsent>,
     /// The groups to put them in; each must exist.
     #[serde(default)]
     pub groups: Vec<GroupId>,
