@@ -306,3 +306,149 @@ async fn where_a_consent_is_required_nobody_is_enrolled_or_found_without_one() {
     set_rules(&server, json!({ "consent": "off" })).await;
     assert_eq!(named(&server.api, "hopper").await, ["before"]);
 }
+
+/// Fields, photos, and what comes of them.
+type Refused<'a> = (&'a [(&'a str, &'a str)], &'a [&'a [u8]], (u16, &'a str));
+
+/// Has `person` not be taken for the person with this sample, or for who is on the image.
+async fn not_this(api: &Api, person: &str, fields: &[(&str, &str)], photos: &[&[u8]]) -> Answer {
+    api.post_form(&format!("/api/v1/people/{person}/negatives"), form(fields, photos)).await
+}
+
+#[tokio::test]
+async fn a_face_that_is_not_the_persons_is_not_given_to_them() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    let seen = async |shot: &str| {
+        let photo = portrait(shot);
+        let found = api.recognize("g", &[("mark", "false")], &[&photo]).await.expect(200);
+        let one = api.post_form("/api/v1/people/p/verify", form(&[], &[&photo])).await.expect(200);
+        let in_gallery = !named(api, shot).await.is_empty();
+        let in_group = !found["present"].as_array().unwrap().is_empty();
+        assert_eq!((in_group, one["verified"].as_bool().unwrap()), (in_gallery, in_gallery), "{shot}");
+        in_gallery
+    };
+    assert!(seen("obama").await && seen("obama2").await);
+    let other = portrait("obama2");
+    let made = not_this(api, "p", &[], &[&other]).await.expect(201);
+    assert_eq!((&made["of"], made.get("vector")), (&json!(null), None));
+    assert!(!seen("obama2").await, "the face itself");
+    assert!(seen("obama").await, "the person's own face is nearer to the person");
+    let negatives = "/api/v1/people/p/negatives";
+    assert_eq!(api.get(negatives).await.expect(200), json!({ "negatives": [made] }));
+    let server_too = server.restart().await;
+    let api = &server_too.api;
+    assert!(named(api, "obama2").await.is_empty() && named(api, "obama").await == ["p"]);
+    let one = format!("{negatives}/{}", made["id"].as_str().unwrap());
+    assert_eq!(api.delete(&one).await.status, 204);
+    assert_eq!(named(api, "obama2").await, ["p"]);
+    assert_eq!(api.delete(&one).await.problem(), (404, "negative_not_found".to_owned()));
+    let cases: [Refused<'_>; 4] = [
+        (&[("faces", "one")], &[], (400, "one_face_wanted")),
+        (&[], &[&other, &other], (400, "one_face_wanted")),
+        (&[("of", "q")], &[], (400, "one_face_wanted")),
+        (&[], &[b"nothing"], (400, "not_an_image")),
+    ];
+    for (fields, photos, expected) in cases {
+        let problem = not_this(api, "p", fields, photos).await.problem();
+        assert_eq!(problem, (expected.0, expected.1.to_owned()));
+    }
+    assert_eq!(not_this(api, "none", &[], &[&other]).await.problem(), (404, "person_not_found".to_owned()));
+    for _ in 0..20 {
+        not_this(api, "p", &[], &[&other]).await.expect(201);
+    }
+    assert_eq!(not_this(api, "p", &[], &[&other]).await.problem(), (409, "too_many_negatives".to_owned()));
+    let tenant = server_too.operator().get("/api/v1/tenants/default").await.expect(200);
+    assert_eq!(tenant["usage"]["samples"], 21, "one sample and twenty negatives");
+}
+
+#[tokio::test]
+async fn a_twins_sample_gives_the_twin_the_name_back_and_goes_with_the_twin() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    // Two with one face: nobody is ahead of the other.
+    api.enrol("ada", &[], "obama").await;
+    let bea = api.enrol("bea", &[], "obama2").await;
+    // So far ahead that only who has no rival is named.
+    let named_ahead = async |shot: &str| {
+        let found = api.post_form("/api/v1/identify", form(&[("margin", "0.7")], &[&portrait(shot)])).await.expect(200);
+        found["photos"][0]["faces"][0]["person"].clone()
+    };
+    assert_eq!(named_ahead("obama2").await, json!(null), "twins are too close to call");
+    let face = bea["faces"][0]["id"].as_str().unwrap().to_owned();
+    let fields = [("of", "bea"), ("face", face.as_str())];
+    for _ in 0..2 {
+        let made = not_this(api, "ada", &fields, &[]).await.expect(201);
+        assert_eq!((&made["id"], &made["of"]), (&json!(face), &json!("bea")));
+    }
+    assert_eq!(named_ahead("obama2").await, "bea");
+    assert_eq!(not_this(api, "bea", &fields, &[]).await.problem(), (400, "same_person".to_owned()));
+    let none = [("of", "ada"), ("face", face.as_str())];
+    assert_eq!(not_this(api, "bea", &none, &[]).await.problem(), (404, "face_not_found".to_owned()));
+    let count = async |person: &str| {
+        let list = api.get(&format!("/api/v1/people/{person}/negatives")).await.expect(200);
+        list["negatives"].as_array().unwrap().len()
+    };
+    let sound = async || {
+        let report = server.operator().get("/api/v1/check").await.expect(200);
+        assert_eq!(report["problems"], json!({}), "{report}");
+    };
+    assert_eq!(count("ada").await, 1);
+    sound().await;
+    // Whoever becomes one with the twin has the twin's place in it.
+    api.enrol("bea-again", &[], "biden").await;
+    api.post("/api/v1/people/bea-again/merge", &json!({ "from": "bea" })).await.expect(200);
+    assert_eq!(count("ada").await, 1);
+    let of = api.get("/api/v1/people/ada/negatives").await.expect(200)["negatives"][0]["of"].clone();
+    assert_eq!(of, "bea-again");
+    sound().await;
+    assert_eq!(api.delete("/api/v1/people/bea-again").await.status, 204);
+    assert_eq!(count("ada").await, 0);
+    assert_eq!(named(api, "obama2").await, ["ada"], "in memory too");
+    sound().await;
+    // Two who had been told apart and are one after all.
+    let again = api.enrol("bea", &[], "obama2").await;
+    let face = again["faces"][0]["id"].as_str().unwrap().to_owned();
+    not_this(api, "ada", &[("of", "bea"), ("face", &face)], &[]).await.expect(201);
+    not_this(api, "ada", &[], &[&portrait("biden")]).await.expect(201);
+    api.post("/api/v1/people/ada/merge", &json!({ "from": "bea" })).await.expect(200);
+    assert_eq!((count("ada").await, named(api, "obama2").await), (1, vec!["ada".to_owned()]));
+    sound().await;
+}
+
+#[tokio::test]
+async fn an_export_holds_everything_of_one_person() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    api.enrol("q", &["g"], "biden").await;
+    let change = json!({ "email": "p@example.org", "metadata": { "seat": "1" } });
+    let given = json!({ "given_by": "P", "basis": "consent" });
+    patch(api, "p", change).await.expect(200);
+    api.send(Method::PUT, "/api/v1/people/p/consent", &given).await.expect(200);
+    let at = [("at", "2026-03-02T10:00:00Z")];
+    api.recognize("g", &at, &[&portrait("obama"), &portrait("biden")]).await.expect(200);
+    let negative = not_this(api, "p", &[], &[&portrait("hopper")]).await.expect(201);
+    let export = api.get("/api/v1/people/p/export").await.expect(200);
+    assert_eq!(export["person"], api.get("/api/v1/people/p").await.expect(200));
+    let sample = &export["samples"][0];
+    assert_eq!(
+        (&sample["id"], &sample["quality"]),
+        (&export["person"]["faces"][0]["id"], &export["person"]["faces"][0]["quality"])
+    );
+    let vector: Vec<f64> = sample["vector"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect();
+    assert!((vector.iter().map(|number| number * number).sum::<f64>() - 1.0).abs() < 1e-3, "{} numbers", vector.len());
+    assert_eq!(export["negatives"], json!([negative]));
+    let records = export["attendance"].as_array().unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!((&records[0]["group"], &records[0]["date"]), (&json!("g"), &json!("2026-03-02")));
+    let mut record = records[0].clone();
+    record.as_object_mut().unwrap().retain(|key, _| !["group", "date"].contains(&key.as_str()));
+    assert!(api.records("g", "?date=2026-03-02").await.contains(&record));
+    assert_eq!(api.get("/api/v1/people/none/export").await.problem(), (404, "person_not_found".to_owned()));
+    let other = server.tenant("other").await;
+    assert_eq!(other.get("/api/v1/people/p/export").await.status, 404);
+}

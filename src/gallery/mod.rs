@@ -8,6 +8,7 @@
 //! | `registry` | one gallery a tenant, loaded once; the order of changes to one person |
 //! | `tenant` | one tenant's gallery: changes and searches |
 //! | `admission` | who may be found where a consent is needed |
+//! | `negatives` | faces that are not a person's |
 //! | `spread` | one search over all threads |
 //! | `index` | rows and whose they are; the changes |
 //! | `view` | the index at one moment, as searches see it |
@@ -39,6 +40,7 @@ mod exact;
 mod graph;
 mod index;
 mod keeper;
+mod negatives;
 mod people;
 mod planner;
 mod products;

@@ -24,7 +24,7 @@ use super::{
     tenant::{GalleryOptions, TenantGallery},
 };
 use crate::{
-    domain::{Consent, ConsentPolicy, FaceId, FaceSample, ModelId, PersonId, TenantId, TenantScope},
+    domain::{Consent, ConsentPolicy, FaceId, FaceSample, ModelId, Negative, PersonId, TenantId, TenantScope},
     error::Result,
     store::Store,
 };
@@ -130,6 +130,27 @@ impl Galleries {
     pub async fn set_consent(&self, scope: &TenantScope, person: &PersonId, consent: Option<&Consent>) {
         if let Some(gallery) = self.to_change(scope).await {
             gallery.set_consent(person, consent.map(|consent| consent.expires_at));
+        }
+    }
+
+    /// See [`TenantGallery::add_negative`].
+    pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.add_negative(negative);
+        }
+    }
+
+    /// See [`TenantGallery::remove_negative`].
+    pub async fn remove_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.remove_negative(person, face);
+        }
+    }
+
+    /// See [`TenantGallery::merge_negatives`].
+    pub async fn merge_negatives(&self, scope: &TenantScope, from: &PersonId, person: &PersonId) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.merge_negatives(from, person);
         }
     }
 
@@ -251,6 +272,9 @@ impl Galleries {
             ConsentPolicy::Off => empty,
             ConsentPolicy::Required => empty.with_consent(self.inner.store.consents(scope).await?),
         });
+        for negative in self.inner.store.all_negatives(scope).await? {
+            gallery.add_negative(negative);
+        }
         let refused = Arc::new(AtomicUsize::new(0));
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let (filled, counted) = (Arc::clone(&gallery), Arc::clone(&refused));

@@ -15,6 +15,7 @@ use super::{
     exact,
     graph::{Graph, GraphOptions},
     index::Index,
+    negatives::Negatives,
     planner::{self, Plan, Situation},
     ranking::{Best, named},
     rebuild::{Rebuilt, rebuild},
@@ -24,10 +25,13 @@ use super::{
     view::View,
 };
 use crate::{
-    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
+    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, Negative, PersonId},
     error::Result,
     runtime::{Clock, SystemClock},
 };
+
+/// People whom one face is known not to be, at most: beyond that a rival may be missed.
+const MAX_DISOWNED: usize = 100;
 
 /// Told of every search which plan it took and how long.
 pub type SearchObserver = Arc<dyn Fn(Plan, Duration) + Send + Sync>;
@@ -106,6 +110,7 @@ pub struct TenantGallery {
     live: Arc<Live>,
     /// Nothing where no consent is needed. Taken before the index.
     admission: Option<Mutex<Admission>>,
+    negatives: RwLock<Negatives>,
     of_other_models: AtomicUsize,
     plan: Mutex<GalleryPlan>,
     options: GalleryOptions,
@@ -122,6 +127,7 @@ impl TenantGallery {
             model,
             live,
             admission: None,
+            negatives: RwLock::default(),
             of_other_models: AtomicUsize::new(0),
             plan: Mutex::new(options.plan),
             options,
@@ -165,6 +171,43 @@ impl TenantGallery {
         for person in admission.take_ended(self.options.clock.now()) {
             self.change(|index| index.remove(person.as_str(), |_| true));
         }
+    }
+
+    /// Takes in a face that is not its person's; one of another model says nothing here.
+    pub fn add_negative(&self, negative: Negative) {
+        if negative.model == self.model {
+            self.change_negatives(|negatives| negatives.add(negative));
+        }
+    }
+
+    /// Forgets a negative.
+    pub fn remove_negative(&self, person: &PersonId, face: FaceId) {
+        self.change_negatives(|negatives| negatives.remove(person, face));
+    }
+
+    /// Gives the negatives of `from` to `person`, who are one.
+    pub fn merge_negatives(&self, from: &PersonId, person: &PersonId) {
+        self.change_negatives(|negatives| negatives.merge(from, person));
+    }
+
+    /// How many candidates more than without negatives have to be searched for, so that enough are left when those who
+    /// are disowned have gone.
+    pub fn may_be_disowned(&self) -> usize {
+        self.negatives().people().min(MAX_DISOWNED)
+    }
+
+    /// Takes out the candidates whom a face is known not to be, see [`is_disowned`](crate::domain::matching::is_disowned).
+    pub fn disown(&self, face: &[f32], candidates: &mut Vec<Candidate>) {
+        let negatives = self.negatives();
+        candidates.retain(|candidate| !negatives.disown(face, candidate));
+    }
+
+    fn negatives(&self) -> RwLockReadGuard<'_, Negatives> {
+        self.negatives.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_negatives(&self, change: impl FnOnce(&mut Negatives)) {
+        change(&mut self.negatives.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn admission(&self) -> Option<MutexGuard<'_, Admission>> {
@@ -222,12 +265,13 @@ impl TenantGallery {
         Ok(())
     }
 
-    /// Removes all samples of a person.
+    /// Removes all samples of a person, and the negatives that are theirs or made of their samples.
     pub fn remove_person(&self, person: &PersonId) {
         let mut admission = self.admission();
         if let Some(admission) = &mut admission {
             admission.forget(person);
         }
+        self.change_negatives(|negatives| negatives.forget(person));
         self.change(|index| index.remove(person.as_str(), |_| true));
     }
 

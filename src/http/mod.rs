@@ -8,6 +8,7 @@ mod error;
 mod gallery;
 mod groups;
 mod maintenance;
+mod negatives;
 mod openapi;
 mod ops;
 mod people;
@@ -80,6 +81,7 @@ fn api(config: &mut ServiceConfig) {
     groups::routes(config);
     people::routes(config);
     consent::routes(config);
+    negatives::routes(config);
     recognition::routes(config);
     attendance::routes(config);
     gallery::routes(config);

@@ -11,10 +11,11 @@ use utoipa::{
     },
 };
 
-use super::{attendance, consent, gallery, groups, maintenance, people, recognition, reports, tenants};
+use super::{attendance, consent, gallery, groups, maintenance, negatives, people, recognition, reports, tenants};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
+    negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
 
@@ -29,8 +30,9 @@ use crate::service::{
         groups::add_member, groups::remove_member,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
+        negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
-        people::move_face, people::merge, people::verify,
+        people::move_face, people::merge, people::export, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
@@ -82,6 +84,10 @@ form!(
 form!(
     /// A photo to verify.
     VerifyForm, VerifyParams
+);
+form!(
+    /// An image of a face that is not the person's; none where a sample is named.
+    NegativeForm, NewNegative
 );
 form!(
     /// Photos of a group.

@@ -23,6 +23,7 @@ use crate::{
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+        export::PersonExport,
         merge::{MergeParams, MoveParams},
         people::{PeopleFilter, PersonPage, PersonPatch, PersonView},
     },
@@ -42,6 +43,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
         .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
+        .service(resource("/people/{person}/export").route(get_or_head().to(export)))
         .service(resource("/people/{person}/merge").route(web::post().to(merge)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
 }
@@ -187,6 +189,18 @@ pub(super) async fn merge(
     params: Json<MergeParams>,
 ) -> Result<Json<PersonView>, ApiError> {
     Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/people/{person}/export", tag = "people", params(("person" = PersonId, Path)),
+    responses((status = 200, body = PersonExport), (status = "4XX", body = ErrorBody)))]
+/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, negatives,
+/// attendance.
+pub(super) async fn export(
+    state: Data<ApiState>,
+    caller: Caller,
+    person: Path<String>,
+) -> Result<Json<PersonExport>, ApiError> {
+    Ok(Json(state.service.export_person(&caller.0, &person.parse()?).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),

@@ -29,12 +29,14 @@ impl Service {
     /// Gives everything of another person to this one, and removes the other.
     ///
     /// # Errors
-    /// `NotFound` `person_not_found`; `Invalid` `same_person` or `invalid_metadata`; `Conflict` `too_many_faces`.
+    /// `NotFound` `person_not_found`; `Invalid` `same_person` or `invalid_metadata`; `Conflict` `too_many_faces` or
+    /// `too_many_negatives`.
     pub async fn merge_people(&self, scope: &TenantScope, person: &PersonId, from: &PersonId) -> Result<PersonView> {
         let (service, scope, person, from) = (self.clone(), scope.clone(), person.clone(), from.clone());
         to_completion(async move {
             let _turns = service.galleries.person_locks(&scope, &[&person, &from]).await;
             let (record, samples) = service.store.merge_people(&scope, &person, &from).await?;
+            service.galleries.merge_negatives(&scope, &from, &person).await;
             service.galleries.remove_person(&scope, &from).await;
             service.galleries.set_consent(&scope, &person, record.person.consent.as_ref()).await;
             service.galleries.insert(&scope, &samples).await?;

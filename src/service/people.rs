@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::{Service, consent::ConsentView, fields::given, to_completion};
 use crate::{
     domain::{
-        ConsentState, FaceId, GroupId, Metadata, MetadataPatch, PersonId, Quality, TenantScope, ids::checked_name,
-        person::checked_email, words::words,
+        ConsentState, FaceId, FaceSample, GroupId, Metadata, MetadataPatch, PersonId, Quality, TenantScope,
+        ids::checked_name, person::checked_email, words::words,
     },
     error::{Error, Result},
     store::{FaceInfo, PeopleQuery, PersonChange, PersonRecord},
@@ -92,6 +92,12 @@ pub struct PersonPatch {
 impl From<FaceInfo> for SampleView {
     fn from(face: FaceInfo) -> Self {
         Self { id: face.id, score: face.score, quality: face.quality, model: face.model.name.to_string() }
+    }
+}
+
+impl From<&FaceSample> for SampleView {
+    fn from(sample: &FaceSample) -> Self {
+        FaceInfo::from(sample).into()
     }
 }
 

@@ -25,7 +25,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Person, PersonId, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Group, GroupId, Negative, Person, PersonId, Tenant, TenantId,
+        TenantSettings,
     },
     error::Result,
 };
@@ -170,6 +171,29 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let known = has_person(person)?;
                 let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
                 Ok(judged.or_else(|| missing(!known, "no_person")))
+            }
+            Kind::Negative(person, id) => {
+                self.counted(tenant).samples += 1;
+                let known = has_person(person)?;
+                self.read(bytes, name, |negative: &Negative| {
+                    let indexed = match &negative.of {
+                        Some(other) => view.has(&keys::disowned(tenant, other, person, *id))?,
+                        None => true,
+                    };
+                    Ok(misplaced((&negative.person, negative.id) != (person, *id))
+                        .or_else(|| missing(!known, "no_person"))
+                        .or_else(|| missing(!indexed, "no_negative_index")))
+                })
+            }
+            Kind::Disowned(other, person, face) => {
+                let both = has_person(other)? && has_person(person)?;
+                self.read(bytes, name, |of: &PersonId| {
+                    let negative: Option<Negative> = view.get(&keys::negative(tenant, person, *face)).ok().flatten();
+                    let resolved = negative.is_some_and(|negative| negative.of.as_ref() == Some(other));
+                    Ok(misplaced(of != person)
+                        .or_else(|| missing(!both, "no_person"))
+                        .or_else(|| missing(!resolved, "no_negative")))
+                })
             }
             Kind::Member(group, person) => {
                 let mirrored = view.has(&keys::membership(tenant, person, group))?;

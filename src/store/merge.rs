@@ -5,7 +5,7 @@ use super::{
     db::{Read, Transaction},
     faces,
     groups::{groups_of, join, leave, require_person},
-    keys,
+    keys, negatives,
     people::with_belongings,
     person_not_found, search,
     usage::{Growth, grow},
@@ -18,10 +18,10 @@ use crate::{
 impl Store {
     /// Gives all that belongs to `from` to `person` and removes `from`: samples, places on rosters, attendance, and what
     /// `person` lacks of address and metadata. Of two marks of one session the earlier stays; of two consents the one
-    /// that holds longer. Returns `person` with all their samples.
+    /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
     /// Errors: `NotFound` `person_not_found`; `Invalid` `same_person`, or `invalid_metadata` where both together are too
-    /// much; `Conflict` `too_many_faces`. Nothing is changed then.
+    /// much; `Conflict` `too_many_faces` or `too_many_negatives`. Nothing is changed then.
     pub async fn merge_people(
         &self,
         scope: &TenantScope,
@@ -50,9 +50,11 @@ impl Store {
             groups.sort_unstable();
             groups.dedup();
             attendance::give(transaction, &tenant, &from, &target)?;
+            let wrong = negatives::give(transaction, &tenant, &from, &target)?;
             search::remove_person(transaction, &tenant, &from)?;
             search::put_person(transaction, &tenant, &merged)?;
-            grow(transaction, &tenant, limits, Growth { people: -1, ..Growth::default() })?;
+            let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };
+            grow(transaction, &tenant, limits, growth)?;
             samples.extend(moved);
             samples.sort_unstable_by_key(|sample| sample.id);
             let faces = samples.iter().map(Into::into).collect();

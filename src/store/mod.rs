@@ -23,6 +23,8 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `tenants`, `api_keys`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `merge` | two people into one, samples from one to another |
+//! | `negatives` | faces that are not a person's |
+//! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
 //! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
@@ -36,11 +38,13 @@ mod codec;
 mod committer;
 mod consent;
 mod db;
+mod export;
 mod faces;
 mod groups;
 mod keys;
 mod marker;
 mod merge;
+mod negatives;
 mod open;
 mod people;
 mod search;
@@ -60,6 +64,7 @@ pub use self::{
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
+    export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,

@@ -8,7 +8,7 @@ use super::{
     db::{Read, Transaction},
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, person_not_found, search,
+    keys, negatives, person_not_found, search,
     tenants::require_tenant,
     usage::{Growth, grow},
 };
@@ -139,7 +139,7 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, places on rosters, and their attendance records in
+    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
@@ -149,7 +149,8 @@ impl Store {
             for group in groups_of(transaction, &tenant, &person)? {
                 leave(transaction, &tenant, &group, &person);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?;
+            let samples = faces::remove_all(transaction, &tenant, &person)?
+                + negatives::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })

@@ -3,7 +3,7 @@
 //! Each word of a person is a key of its own, kept by whatever writes the person. A query whose words few people have
 //! is answered from these keys; one that many have finds them soon enough on a walk over all people.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use jiff::Timestamp;
 
@@ -24,6 +24,8 @@ use crate::{
 
 /// A word that more people have than this is no help: they are met on a walk over all.
 const MAX_HOLDERS: usize = 1024;
+/// Words of a query that are looked up.
+const MAX_LOOKED_UP: usize = 4;
 /// People passed over for one page, so that a page of few who fit ends too: writes wait for no more than this.
 const PASSED_A_PAGE: usize = 4096;
 
@@ -101,7 +103,10 @@ impl Walk<'_> {
 
     /// Everybody who has the first of the query's words that few have.
     fn holders(&self) -> Result<Option<BTreeSet<PersonId>>> {
-        for word in &self.query.words {
+        // Long words are rare; a query of many is not to read the index many times.
+        let mut words: Vec<&String> = self.query.words.iter().collect();
+        words.sort_by_key(|word| Reverse(word.len()));
+        for word in words.into_iter().take(MAX_LOOKED_UP) {
             let start = keys::words_like(self.tenant, indexed(word));
             let some = self.view.scan::<PersonId>(&start, None).take(MAX_HOLDERS + 1).collect::<Result<Vec<_>>>()?;
             if some.len() <= MAX_HOLDERS {

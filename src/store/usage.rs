@@ -22,7 +22,7 @@ pub struct Growth {
     pub people: i64,
     /// Groups.
     pub groups: i64,
-    /// Face samples.
+    /// Face samples, negatives among them.
     pub samples: i64,
 }
 
@@ -85,6 +85,6 @@ fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
     Ok(Amounts {
         people: count(keys::people(tenant))?,
         groups: count(keys::groups(tenant))?,
-        samples: count(keys::faces(tenant))?,
+        samples: count(keys::faces(tenant))? + count(keys::negatives(tenant))?,
     })
 }
