@@ -1,9 +1,13 @@
 //! Who may be found where a consent is needed: those whose consent has not ended.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 
+use super::tenant::TenantGallery;
 use crate::domain::PersonId;
 
 /// When a consent ends; never if `None`.
@@ -48,6 +52,49 @@ impl Admission {
             ended.push(person);
         }
         ended
+    }
+}
+
+impl TenantGallery {
+    /// Has only those found who have a consent, which are these so far; to be called before the first sample comes.
+    #[must_use]
+    pub fn with_consent(mut self, people: Vec<(PersonId, ConsentEnd)>) -> Self {
+        let mut admission = Admission::default();
+        for (person, end) in people {
+            admission.admit(person, end);
+        }
+        admission.take_ended(self.options().clock.now());
+        self.admission = Some(Mutex::new(admission));
+        self
+    }
+
+    /// Whether this person may be found at all.
+    pub fn admits(&self, person: &PersonId) -> bool {
+        self.admission().is_none_or(|admission| admission.admits(person))
+    }
+
+    /// Takes note of a person's consent, or that there is none. Where one is needed, samples that come after it can be
+    /// found until it ends, and without it none can any more.
+    pub fn set_consent(&self, person: &PersonId, end: Option<ConsentEnd>) {
+        let Some(mut admission) = self.admission() else { return };
+        if let Some(end) = end {
+            admission.admit(person.clone(), end);
+        } else {
+            admission.forget(person);
+            self.change(|index| index.remove(person.as_str(), |_| true));
+        }
+    }
+
+    /// Leaves out those whose consent has ended.
+    pub fn drop_ended(&self) {
+        let Some(mut admission) = self.admission() else { return };
+        for person in admission.take_ended(self.options().clock.now()) {
+            self.change(|index| index.remove(person.as_str(), |_| true));
+        }
+    }
+
+    pub(super) fn admission(&self) -> Option<MutexGuard<'_, Admission>> {
+        self.admission.as_ref().map(|admission| admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::{
-    admission::{Admission, ConsentEnd},
+    admission::Admission,
     candidates::{FEWEST_ROWS, Found},
     exact,
     graph::{Graph, GraphOptions},
@@ -25,13 +25,10 @@ use super::{
     view::View,
 };
 use crate::{
-    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, Negative, PersonId},
+    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
     error::Result,
     runtime::{Clock, SystemClock},
 };
-
-/// People whom one face is known not to be, at most: beyond that a rival may be missed.
-const MAX_DISOWNED: usize = 100;
 
 /// Told of every search which plan it took and how long.
 pub type SearchObserver = Arc<dyn Fn(Plan, Duration) + Send + Sync>;
@@ -109,8 +106,8 @@ pub struct TenantGallery {
     model: ModelId,
     live: Arc<Live>,
     /// Nothing where no consent is needed. Taken before the index.
-    admission: Option<Mutex<Admission>>,
-    negatives: RwLock<Negatives>,
+    pub(super) admission: Option<Mutex<Admission>>,
+    pub(super) negatives: RwLock<Negatives>,
     of_other_models: AtomicUsize,
     plan: Mutex<GalleryPlan>,
     options: GalleryOptions,
@@ -134,84 +131,6 @@ impl TenantGallery {
             record: Arc::default(),
             graph_is_tended: AtomicBool::new(false),
         }
-    }
-
-    /// Has only those found who have a consent, which are these so far; to be called before the first sample comes.
-    #[must_use]
-    pub fn with_consent(mut self, people: Vec<(PersonId, ConsentEnd)>) -> Self {
-        let mut admission = Admission::default();
-        for (person, end) in people {
-            admission.admit(person, end);
-        }
-        admission.take_ended(self.options.clock.now());
-        self.admission = Some(Mutex::new(admission));
-        self
-    }
-
-    /// Whether this person may be found at all.
-    pub fn admits(&self, person: &PersonId) -> bool {
-        self.admission().is_none_or(|admission| admission.admits(person))
-    }
-
-    /// Takes note of a person's consent, or that there is none. Where one is needed, samples that come after it can be
-    /// found until it ends, and without it none can any more.
-    pub fn set_consent(&self, person: &PersonId, end: Option<ConsentEnd>) {
-        let Some(mut admission) = self.admission() else { return };
-        if let Some(end) = end {
-            admission.admit(person.clone(), end);
-        } else {
-            admission.forget(person);
-            self.change(|index| index.remove(person.as_str(), |_| true));
-        }
-    }
-
-    /// Leaves out those whose consent has ended.
-    pub fn drop_ended(&self) {
-        let Some(mut admission) = self.admission() else { return };
-        for person in admission.take_ended(self.options.clock.now()) {
-            self.change(|index| index.remove(person.as_str(), |_| true));
-        }
-    }
-
-    /// Takes in a face that is not its person's; one of another model says nothing here.
-    pub fn add_negative(&self, negative: Negative) {
-        if negative.model == self.model {
-            self.change_negatives(|negatives| negatives.add(negative));
-        }
-    }
-
-    /// Forgets a negative.
-    pub fn remove_negative(&self, person: &PersonId, face: FaceId) {
-        self.change_negatives(|negatives| negatives.remove(person, face));
-    }
-
-    /// Gives the negatives of `from` to `person`, who are one.
-    pub fn merge_negatives(&self, from: &PersonId, person: &PersonId) {
-        self.change_negatives(|negatives| negatives.merge(from, person));
-    }
-
-    /// How many candidates more than without negatives have to be searched for, so that enough are left when those who
-    /// are disowned have gone.
-    pub fn may_be_disowned(&self) -> usize {
-        self.negatives().people().min(MAX_DISOWNED)
-    }
-
-    /// Takes out the candidates whom a face is known not to be, see [`is_disowned`](crate::domain::matching::is_disowned).
-    pub fn disown(&self, face: &[f32], candidates: &mut Vec<Candidate>) {
-        let negatives = self.negatives();
-        candidates.retain(|candidate| !negatives.disown(face, candidate));
-    }
-
-    fn negatives(&self) -> RwLockReadGuard<'_, Negatives> {
-        self.negatives.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change_negatives(&self, change: impl FnOnce(&mut Negatives)) {
-        change(&mut self.negatives.write().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn admission(&self) -> Option<MutexGuard<'_, Admission>> {
-        self.admission.as_ref().map(|admission| admission.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Has the whole gallery searched in another way from now on.
@@ -425,7 +344,7 @@ impl TenantGallery {
     }
 
     /// Changes the index, and has it rebuilt if that left too many tombstones.
-    fn change(&self, change: impl FnOnce(&mut Index)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Index)) {
         let mut index = self.live.write();
         change(&mut index);
         let is_worn = index.is_worn(self.options.rebuild_share);
