@@ -76,7 +76,7 @@ fn scope() -> TenantScope {
 
 /// Enrols one person with `samples` samples.
 async fn enrol(store: &Store, id: PersonId, samples: Vec<FaceSample>) {
-    let person = Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH };
+    let person = Person::new(id.clone(), id.to_string(), Timestamp::UNIX_EPOCH);
     store.create_person(&scope(), person, &[], samples).await.unwrap();
 }
 

@@ -106,13 +106,13 @@ async fn a_request_may_be_stricter_than_its_tenant_and_never_laxer() {
     let api = &server.api;
     let (small, tiny) = (class_photo(&[("obama", 170)]), class_photo(&[("obama", 70)]));
     let shown = server.operator().get("/api/v1/tenants/default").await.expect(200);
-    let defaults = json!({ "quality": "standard", "duplicates": "flag", "liveness": "off" });
+    let defaults = json!({ "quality": "standard", "duplicates": "flag", "liveness": "off", "consent": "off" });
     assert_eq!(shown["enrolment"], defaults);
     enrol(api, "standard", &[], &[&small]).await.expect(201);
     assert_eq!(refusal(&enrol(api, "p", &[("quality", "strict")], &[&small]).await), "too_small");
     assert_eq!(refusal(&enrol(api, "p", &[("quality", "off")], &[&tiny]).await), "too_small");
     let set = rules(&server, json!({ "quality": "strict" })).await;
-    assert_eq!(set, json!({ "quality": "strict", "duplicates": "flag", "liveness": "off" }));
+    assert_eq!(set, json!({ "quality": "strict", "duplicates": "flag", "liveness": "off", "consent": "off" }));
     assert_eq!(refusal(&enrol(api, "p", &[("quality", "standard")], &[&small]).await), "too_small");
     rules(&server, json!({ "quality": "off" })).await;
     enrol(api, "off", &[], &[&tiny, &portrait("biden")]).await.expect(201);

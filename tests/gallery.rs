@@ -45,7 +45,7 @@ async fn fill(data: &Path) {
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
     let people = (0..PEOPLE).map(|n| {
         let id = format!("p{n}").parse().unwrap();
-        let person = Person { id, name: format!("p{n}"), created_at: Timestamp::UNIX_EPOCH };
+        let person = Person::new(id, format!("p{n}"), Timestamp::UNIX_EPOCH);
         let vector = vector(n, model.dimension);
         let (id, person_id, model) = (FaceId::generate(), person.id.clone(), model.clone());
         let sample = FaceSample { id, person: person_id, model, vector, score: 0.9, quality };

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Api, TestServer, portrait,
+    Api, TestServer, form, portrait,
     routes::{PASSWORD, body, described, send},
 };
 
@@ -23,11 +23,17 @@ impl Ids {
     }
 }
 
-/// Fills a tenant: a group `group` with a person `person` who is marked, a user `user` and a key.
+/// Fills a tenant: a group `group` with a person `person` who is marked, consents and has a negative, a person `q`, a user `user`
+/// and a key.
 async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
     api.group(group).await;
     let enrolled = api.enrol(person, &[group], shot).await;
     api.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
+    api.enrol("q", &[], "hopper").await;
+    let negatives = format!("/api/v1/people/{person}/negatives");
+    let negative = api.post_form(&negatives, form(&[], &[&portrait("hopper")])).await.expect(201);
+    let consent = json!({ "given_by": "x", "basis": "consent" });
+    api.send(Method::PUT, &format!("/api/v1/people/{person}/consent"), &consent).await.expect(200);
     let new = json!({ "id": user, "password": PASSWORD, "role": "teacher", "groups": [group] });
     api.post("/api/v1/users", &new).await.expect(201);
     let key = api.post("/api/v1/keys", &json!({ "name": "k", "role": "viewer" })).await.expect(201);
@@ -37,6 +43,7 @@ async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> I
         ("{person}", person.into()),
         ("{user}", user.into()),
         ("{key}", id(&key["id"])),
+        ("{negative}", id(&negative["id"])),
         ("{face}", id(&enrolled["faces"][0]["id"])),
         ("{record}", id(&api.records(group, "").await[0]["id"])),
     ])
@@ -106,7 +113,7 @@ async fn what_is_another_tenants_is_404_on_every_route_and_stays_as_it_is() {
             continue;
         }
         let answer = send(&twin, method, &ids.fill(path), &body(method, path)).await;
-        let made_by_server = ["{key}", "{face}", "{record}"].iter().any(|part| path.contains(part));
+        let made_by_server = ["{key}", "{face}", "{negative}", "{record}"].iter().any(|part| path.contains(part));
         assert_eq!(answer.status == 404, made_by_server, "{method} {path}: {} {}", answer.status, answer.text());
         // Deleted by the twin just now, which is to be found by the routes that follow.
         if method == "delete" && path == "/groups/{group}" {

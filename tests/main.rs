@@ -18,6 +18,7 @@ mod idempotency;
 mod isolation;
 mod maintenance;
 mod openapi;
+mod people;
 mod quotas;
 mod recognition;
 mod roles;

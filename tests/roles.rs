@@ -38,7 +38,9 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("get", "/keys", MANAGERS),
     ("delete", "/keys/{key}", MANAGERS),
     ("post", "/tenants", OPERATOR),
+    ("get", "/tenants", OPERATOR),
     ("get", "/tenants/{tenant}", OPERATOR),
+    ("delete", "/tenants/{tenant}", OPERATOR),
     ("patch", "/tenants/{tenant}", OPERATOR),
     ("get", "/backup", OPERATOR),
     ("get", "/check", OPERATOR),
@@ -57,6 +59,15 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("put", "/people/{person}/faces", ADMIN),
     ("post", "/people/{person}/faces", ADMIN),
     ("delete", "/people/{person}/faces/{face}", ADMIN),
+    ("post", "/people/{person}/faces/{face}/move", ADMIN),
+    ("post", "/people/{person}/merge", ADMIN),
+    ("get", "/people/{person}/export", ADMIN),
+    ("get", "/people/{person}/consent", READERS),
+    ("put", "/people/{person}/consent", ADMIN),
+    ("delete", "/people/{person}/consent", ADMIN),
+    ("get", "/people/{person}/negatives", READERS),
+    ("post", "/people/{person}/negatives", ADMIN),
+    ("delete", "/people/{person}/negatives/{negative}", ADMIN),
     ("post", "/people/{person}/verify", ADMIN),
     ("post", "/groups/{group}/recognize", MARKERS),
     ("post", "/identify", ADMIN),
@@ -73,7 +84,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{record}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

@@ -22,11 +22,12 @@ use super::{
 };
 use crate::{
     config::Limits,
-    domain::{GroupId, PersonId},
+    domain::{GroupId, MetadataPatch, PersonId},
     error::{Error, ErrorKind, Result},
     pipeline::request::FaceChoice,
     service::{
-        enrol::{NewPerson, RejectedImage},
+        duplicates::Twin,
+        enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
         view::ProblemView,
     },
 };
@@ -83,6 +84,33 @@ struct Report {
     outcome: Outcome,
     samples: usize,
     refused: Vec<Refused>,
+    doubles: Vec<Double>,
+}
+
+/// A file that shows somebody else of the tenant as well.
+struct Double {
+    path: PathBuf,
+    other: PersonId,
+    similarity: f32,
+}
+
+/// What a request brought.
+struct Taken {
+    samples: usize,
+    rejected: Vec<RejectedImage>,
+    twins: Vec<Twin>,
+}
+
+impl From<Enrolled> for Taken {
+    fn from(enrolled: Enrolled) -> Self {
+        Self { samples: enrolled.person.faces.len(), rejected: enrolled.rejected, twins: enrolled.duplicates }
+    }
+}
+
+impl From<FacesAdded> for Taken {
+    fn from(added: FacesAdded) -> Self {
+        Self { samples: added.faces.len(), rejected: added.rejected, twins: added.duplicates }
+    }
 }
 
 /// A file that could not be used.
@@ -172,7 +200,13 @@ impl Enrolment<'_> {
         let id = person_id(name);
         let known = self.door.person(&id).await?.is_some();
         let done = if known { Outcome::Updated } else { Outcome::Enrolled };
-        let mut report = Report { name: name.clone(), outcome: Outcome::Failed, samples: 0, refused: Vec::new() };
+        let mut report = Report {
+            name: name.clone(),
+            outcome: Outcome::Failed,
+            samples: 0,
+            refused: Vec::new(),
+            doubles: Vec::new(),
+        };
         let mut images = images.iter().peekable();
         while images.peek().is_some() {
             let (paths, bytes) = self.next_request(&mut images, &mut report.refused);
@@ -183,13 +217,14 @@ impl Enrolment<'_> {
             let sent = match (report.outcome, known) {
                 (Outcome::Failed, false) => self.create(&id, &bytes).await,
                 (Outcome::Failed, true) => self.replace(&id, &bytes).await,
-                _ => self.door.add_faces(&id, &bytes).await.map(|added| (added.faces.len(), added.rejected)),
+                _ => self.door.add_faces(&id, &bytes).await.map(Taken::from),
             };
             match sent {
-                Ok((samples, rejected)) => {
+                Ok(Taken { samples, rejected, twins }) => {
                     report.outcome = done;
                     report.samples += samples;
                     report.refused.extend(refused(&paths, rejected));
+                    report.doubles.extend(doubles(&paths, twins));
                 }
                 Err(error) => report.refused.extend(refused_all(&paths, error)?),
             }
@@ -218,24 +253,26 @@ impl Enrolment<'_> {
         (paths, images)
     }
 
-    async fn create(&self, id: &PersonId, images: &[Bytes]) -> Result<(usize, Vec<RejectedImage>)> {
+    async fn create(&self, id: &PersonId, images: &[Bytes]) -> Result<Taken> {
         let new = NewPerson {
             id: Some(id.clone()),
             name: self.folder.name.clone(),
+            email: None,
+            metadata: MetadataPatch::new(),
+            consent: None,
             groups: self.group.into_iter().cloned().collect(),
             faces: FaceChoice::default(),
             quality: None,
         };
-        let enrolled = self.door.enrol(&new, images).await?;
-        Ok((enrolled.person.faces.len(), enrolled.rejected))
+        self.door.enrol(&new, images).await.map(Taken::from)
     }
 
-    async fn replace(&self, id: &PersonId, images: &[Bytes]) -> Result<(usize, Vec<RejectedImage>)> {
+    async fn replace(&self, id: &PersonId, images: &[Bytes]) -> Result<Taken> {
         let enrolled = self.door.replace_faces(id, images).await?;
         if let Some(group) = self.group {
             self.door.add_member(group, id).await?;
         }
-        Ok((enrolled.person.faces.len(), enrolled.rejected))
+        Ok(enrolled.into())
     }
 }
 
@@ -251,6 +288,12 @@ fn refused(paths: &[&Path], rejected: Vec<RejectedImage>) -> impl Iterator<Item 
     rejected.into_iter().filter_map(|RejectedImage { image, reason, message, .. }| {
         let path = paths.get(image)?.to_path_buf();
         Some(Refused { path, problem: ProblemView { code: reason, message } })
+    })
+}
+
+fn doubles(paths: &[&Path], twins: Vec<Twin>) -> impl Iterator<Item = Double> {
+    twins.into_iter().filter_map(|Twin { image, person, similarity }| {
+        Some(Double { path: paths.get(image)?.to_path_buf(), other: person, similarity })
     })
 }
 
@@ -270,7 +313,8 @@ fn refused_all(paths: &[&Path], error: Error) -> Result<Vec<Refused>> {
     Ok(paths.iter().map(|path| Refused { path: path.to_path_buf(), problem: problem.clone() }).collect())
 }
 
-/// A table of the people, then the reason for each refused file, then the sums.
+/// A table of the people, then the reason for each refused file, then the files that are someone else's too, then the
+/// sums.
 fn summarise(reports: &[Report], strays: &[Refused]) -> Result<()> {
     let mut people: Table = table(&["person", "result", "samples", "refused"]);
     let mut sums: BTreeMap<Outcome, usize> = BTreeMap::new();
@@ -287,6 +331,9 @@ fn summarise(reports: &[Report], strays: &[Refused]) -> Result<()> {
     let refused: Vec<&Refused> = reports.iter().flat_map(|report| &report.refused).chain(strays).collect();
     for Refused { path, problem: ProblemView { code, message } } in &refused {
         say(format_args!("{}: {code}: {message}", path.display()))?;
+    }
+    for Double { path, other, similarity } in reports.iter().flat_map(|report| &report.doubles) {
+        say(format_args!("{}: duplicate_of: looks like {other} as well ({similarity:.2})", path.display()))?;
     }
     let sum = |outcome| sums.get(&outcome).copied().unwrap_or(0);
     let samples: usize = reports.iter().map(|report| report.samples).sum();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{attendance::LivenessPolicy, face::Quality};
+use super::{attendance::LivenessPolicy, consent::ConsentPolicy, face::Quality};
 
 /// How strict the door is. The later, the stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema)]
@@ -40,6 +40,8 @@ pub struct EnrolmentPolicy {
     pub duplicates: DuplicatePolicy,
     /// Whether the face must be live.
     pub liveness: LivenessPolicy,
+    /// Whether the person needs a consent.
+    pub consent: ConsentPolicy,
 }
 
 /// Why a face does not go in.

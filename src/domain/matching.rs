@@ -6,7 +6,10 @@ use pathfinding::prelude::{Matrix, kuhn_munkres};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ids::{FaceId, PersonId};
+use super::{
+    enrolment::cosine,
+    ids::{FaceId, PersonId},
+};
 
 /// A person who may be behind a face, with the best of their samples.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +111,13 @@ pub fn name_faces(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> 
         }
     }
     (0..sightings.len()).map(|face| decide(face, sightings, unfit[face], &matched, &given, rules)).collect()
+}
+
+/// Whether a face is known not to be the person to whose best sample it has this similarity: one of their negatives,
+/// unit vectors of faces that are not theirs, is at least as near. So a twin's photo keeps the twin's other photos away
+/// and not the person's own, which are nearer to the person's samples than to the twin's.
+pub fn is_disowned<'n>(face: &[f32], similarity: f32, negatives: impl IntoIterator<Item = &'n [f32]>) -> bool {
+    negatives.into_iter().any(|negative| cosine(face, negative) >= similarity)
 }
 
 /// Why a face may not be named whoever it is.
@@ -289,6 +299,18 @@ mod tests {
         // The second face cannot choose between b and c, so b is free, so the first cannot choose between a and b.
         let faces = [sighting(&[("a", 0.70), ("b", 0.65)]), sighting(&[("b", 0.90), ("c", 0.89)])];
         assert_eq!(verdicts(&faces), [Err(UnknownReason::BelowMargin), Err(UnknownReason::BelowMargin)]);
+    }
+
+    #[test]
+    fn a_negative_keeps_away_what_is_nearer_to_it_than_to_the_person() {
+        let (ada, twin, stranger) = ([1.0, 0.0], [0.8, 0.6], [-1.0, 0.0]);
+        let similarity = |face: &[f32]| cosine(face, &ada);
+        let disowned =
+            |face: &[f32], negatives: &[&[f32]]| is_disowned(face, similarity(face), negatives.iter().copied());
+        assert!(disowned(&twin, &[&stranger, &twin]) && disowned(&[0.7, 0.714], &[&twin]));
+        assert!(!disowned(&ada, &[&twin]) && !disowned(&[0.99, 0.14], &[&twin, &stranger]));
+        assert!(!disowned(&twin, &[]) && !disowned(&twin, &[&stranger]));
+        assert!(disowned(&ada, &[&ada]), "as near is near enough");
     }
 
     #[test]

@@ -2,22 +2,29 @@
 
 pub mod access;
 pub mod attendance;
+pub mod consent;
 pub mod enrolment;
 pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
 pub mod matching;
+pub mod metadata;
+pub mod negative;
 pub mod person;
 pub mod tenant;
+pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
+pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
+pub use metadata::{Metadata, MetadataPatch};
+pub use negative::Negative;
 pub use person::Person;
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `registry` | one gallery a tenant, loaded once; the order of changes to one person |
 //! | `tenant` | one tenant's gallery: changes and searches |
+//! | `admission` | who may be found where a consent is needed |
+//! | `negatives` | faces that are not a person's |
 //! | `spread` | one search over all threads |
 //! | `index` | rows and whose they are; the changes |
 //! | `view` | the index at one moment, as searches see it |
@@ -28,6 +30,7 @@
 //! | `vector` | what a vector must be |
 //! | `products` | scalar products, by SIMD where the processor has it |
 
+mod admission;
 mod candidates;
 mod check;
 mod codes;
@@ -37,6 +40,7 @@ mod exact;
 mod graph;
 mod index;
 mod keeper;
+mod negatives;
 mod people;
 mod planner;
 mod products;
@@ -55,6 +59,7 @@ mod view;
 mod tests;
 
 pub use self::{
+    admission::ConsentEnd,
     check::{Checked, WayChecked, check},
     graph::GraphOptions,
     planner::Plan,

@@ -1,7 +1,7 @@
 //! One gallery a tenant, made from the store at first use.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
     num::NonZeroUsize,
     slice,
@@ -24,7 +24,7 @@ use super::{
     tenant::{GalleryOptions, TenantGallery},
 };
 use crate::{
-    domain::{FaceId, FaceSample, ModelId, PersonId, TenantId, TenantScope},
+    domain::{Consent, ConsentPolicy, FaceId, FaceSample, ModelId, Negative, PersonId, TenantId, TenantScope},
     error::Result,
     store::Store,
 };
@@ -111,6 +111,7 @@ impl Galleries {
         };
         // A load takes long: others may have been used since.
         self.touch(&slot);
+        gallery.drop_ended();
         Ok(gallery)
     }
 
@@ -138,12 +139,53 @@ impl Galleries {
         }
     }
 
+    /// See [`TenantGallery::set_consent`].
+    pub async fn set_consent(&self, scope: &TenantScope, person: &PersonId, consent: Option<&Consent>) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.set_consent(person, consent.map(|consent| consent.expires_at));
+        }
+    }
+
+    /// See [`TenantGallery::add_negative`].
+    pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.add_negative(negative);
+        }
+    }
+
+    /// See [`TenantGallery::remove_negative`].
+    pub async fn remove_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.remove_negative(person, face);
+        }
+    }
+
+    /// See [`TenantGallery::merge_negatives`].
+    pub async fn merge_negatives(&self, scope: &TenantScope, from: &PersonId, person: &PersonId) {
+        if let Some(gallery) = self.to_change(scope).await {
+            gallery.merge_negatives(from, person);
+        }
+    }
+
     /// Waits until nobody else changes this person, and keeps others waiting until the guard is dropped. Held around
     /// a change of the store and the same change here, it keeps two changes in one order in both.
     pub async fn person_lock(&self, scope: &TenantScope, person: &PersonId) -> PersonGuard {
-        let hash = self.inner.hasher.hash_one((scope.tenant(), person));
-        let lock = &self.inner.person_locks[(hash % PERSON_LOCKS as u64) as usize];
-        Arc::clone(lock).lock_owned().await
+        Arc::clone(&self.inner.person_locks[self.place_of_lock(scope, person)]).lock_owned().await
+    }
+
+    /// The same for several people. Whoever changes more than one takes all their locks by this, in one call.
+    pub async fn person_locks(&self, scope: &TenantScope, people: &[&PersonId]) -> Vec<PersonGuard> {
+        // In one order for everybody, and none twice, or two who wait for each other would wait for ever.
+        let places: BTreeSet<usize> = people.iter().map(|person| self.place_of_lock(scope, person)).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            guards.push(Arc::clone(&self.inner.person_locks[place]).lock_owned().await);
+        }
+        guards
+    }
+
+    fn place_of_lock(&self, scope: &TenantScope, person: &PersonId) -> usize {
+        (self.inner.hasher.hash_one((scope.tenant(), person)) % PERSON_LOCKS as u64) as usize
     }
 
     /// Gives the tenant's memory back. Searches that have its gallery finish; the next one loads it again.
@@ -235,9 +277,17 @@ impl Galleries {
 
     async fn load(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
         let options = &self.inner.options;
-        let plan = self.inner.store.open_tenant(scope).await?.gallery_plan.unwrap_or(options.plan);
+        let settings = self.inner.store.open_tenant(scope).await?;
+        let plan = settings.gallery_plan.unwrap_or(options.plan);
         let options = GalleryOptions { plan, ..options.clone() };
-        let gallery = Arc::new(TenantGallery::new(self.inner.model.clone(), options));
+        let empty = TenantGallery::new(self.inner.model.clone(), options);
+        let gallery = Arc::new(match settings.enrolment.consent {
+            ConsentPolicy::Off => empty,
+            ConsentPolicy::Required => empty.with_consent(self.inner.store.consents(scope).await?),
+        });
+        for negative in self.inner.store.all_negatives(scope).await? {
+            gallery.add_negative(negative);
+        }
         let refused = Arc::new(AtomicUsize::new(0));
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let (filled, counted) = (Arc::clone(&gallery), Arc::clone(&refused));

@@ -10,10 +10,12 @@ use std::{
 };
 
 use super::{
+    admission::Admission,
     candidates::{FEWEST_ROWS, Found},
     exact,
     graph::{Graph, GraphOptions},
     index::Index,
+    negatives::Negatives,
     planner::{self, Plan, Situation},
     ranking::{Best, named},
     rebuild::{Rebuilt, rebuild},
@@ -25,6 +27,7 @@ use super::{
 use crate::{
     domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
     error::Result,
+    runtime::{Clock, SystemClock},
 };
 
 /// Told of every search which plan it took and how long.
@@ -47,6 +50,8 @@ pub struct GalleryOptions {
     pub referee: Option<Arc<Referee>>,
     /// Does what nobody waits for.
     pub upkeep: Upkeep,
+    /// By which consents end.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for GalleryOptions {
@@ -59,6 +64,7 @@ impl Default for GalleryOptions {
             observer: None,
             referee: None,
             upkeep: Upkeep::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -99,6 +105,9 @@ pub struct Effort {
 pub struct TenantGallery {
     model: ModelId,
     live: Arc<Live>,
+    /// Nothing where no consent is needed. Taken before the index.
+    pub(super) admission: Option<Mutex<Admission>>,
+    pub(super) negatives: RwLock<Negatives>,
     of_other_models: AtomicUsize,
     plan: Mutex<GalleryPlan>,
     options: GalleryOptions,
@@ -114,6 +123,8 @@ impl TenantGallery {
         Self {
             model,
             live,
+            admission: None,
+            negatives: RwLock::default(),
             of_other_models: AtomicUsize::new(0),
             plan: Mutex::new(options.plan),
             options,
@@ -163,17 +174,23 @@ impl TenantGallery {
     }
 
     /// Adds samples, all or none; one with a known id takes its sample's place. Samples of other models are left out
-    /// and counted.
+    /// and counted, those of people without the consent that is needed are left out.
     ///
     /// Errors: `Invalid` `bad_vector`, see [`check_vector`].
     pub fn insert(&self, samples: &[FaceSample]) -> Result<()> {
-        let samples = self.checked(samples)?;
+        let admission = self.admission();
+        let samples = self.checked(samples, admission.as_deref())?;
         self.change(|index| samples.into_iter().for_each(|sample| index.insert(sample)));
         Ok(())
     }
 
-    /// Removes all samples of a person.
+    /// Removes all samples of a person, and the negatives that are theirs or made of their samples.
     pub fn remove_person(&self, person: &PersonId) {
+        let mut admission = self.admission();
+        if let Some(admission) = &mut admission {
+            admission.forget(person);
+        }
+        self.change_negatives(|negatives| negatives.forget(person));
         self.change(|index| index.remove(person.as_str(), |_| true));
     }
 
@@ -184,7 +201,8 @@ impl TenantGallery {
 
     /// Puts samples in the place of all that a person has, in one step. Errors as for [`Self::insert`].
     pub fn replace(&self, person: &PersonId, samples: &[FaceSample]) -> Result<()> {
-        let samples = self.checked(samples)?;
+        let admission = self.admission();
+        let samples = self.checked(samples, admission.as_deref())?;
         self.change(|index| {
             index.remove(person.as_str(), |_| true);
             for sample in samples {
@@ -298,11 +316,12 @@ impl TenantGallery {
         self.live.read().view()
     }
 
-    /// The samples of this gallery's model, if all of them are good.
-    fn checked<'a>(&self, samples: &'a [FaceSample]) -> Result<Vec<&'a FaceSample>> {
-        let (ours, others): (Vec<_>, Vec<_>) = samples.iter().partition(|sample| sample.model == self.model);
+    /// The samples of this gallery's model whose people may be found, if all of them are good.
+    fn checked<'a>(&self, samples: &'a [FaceSample], admission: Option<&Admission>) -> Result<Vec<&'a FaceSample>> {
+        let (mut ours, others): (Vec<_>, Vec<_>) = samples.iter().partition(|sample| sample.model == self.model);
         ours.iter().try_for_each(|sample| check_vector(&sample.vector, self.dimension()))?;
         self.of_other_models.fetch_add(others.len(), Ordering::Relaxed);
+        ours.retain(|sample| admission.is_none_or(|admission| admission.admits(&sample.person)));
         Ok(ours)
     }
 
@@ -325,7 +344,7 @@ impl TenantGallery {
     }
 
     /// Changes the index, and has it rebuilt if that left too many tombstones.
-    fn change(&self, change: impl FnOnce(&mut Index)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut Index)) {
         let mut index = self.live.write();
         change(&mut index);
         let is_worn = index.is_worn(self.options.rebuild_share);

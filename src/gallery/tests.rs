@@ -332,7 +332,7 @@ async fn store_with_tenants(folder: &tempfile::TempDir) -> Store {
 
 async fn enrol(store: &Store, tenant: &str, samples: Vec<FaceSample>) {
     let id = samples[0].person.clone();
-    let person = Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH };
+    let person = Person::new(id.clone(), id.to_string(), Timestamp::UNIX_EPOCH);
     store.create_person(&scope(tenant), person, &[], samples).await.unwrap();
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn refresh(state: Data<ApiState>, refresh: Json<Refresh>) -> Re
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
-    responses((status = 204), (status = 400, description = "no_login")))]
+    responses((status = 204), (status = 409, description = "no_login")))]
 /// Ends the login: its tokens open nothing from now on.
 pub(super) async fn log_out(state: Data<ApiState>, caller: Granted<OwnAccount>) -> Result<HttpResponse, ApiError> {
     state.service.log_out(&caller.0).await?;
@@ -61,7 +61,7 @@ pub(super) async fn me(caller: Granted<OwnAccount>) -> Json<Me> {
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/password", tag = "auth", request_body = NewPassword,
-    responses((status = 204), (status = 400, description = "no_login, invalid_password"),
+    responses((status = 204), (status = 400, description = "invalid_password"), (status = 409, description = "no_login"),
         (status = 403, description = "wrong_password")))]
 /// Changes the caller's own password and ends their other logins.
 pub(super) async fn change_password(

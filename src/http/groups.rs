@@ -46,9 +46,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
     /// `next` of the page before.
-    after: Option<String>,
+    pub(super) after: Option<String>,
     /// Entries, 1–1000; 100 if missing.
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
 }
 
 impl Page {

@@ -5,6 +5,9 @@ use actix_web::{
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::{
     ApiState,
     auth::{Granted, Identify, ManagePeople, ReadPeople},
@@ -17,11 +20,13 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    domain::PersonId,
+    domain::{ConsentState, PersonId},
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
-        people::{PersonPage, PersonPatch, PersonView},
+        export::PersonExport,
+        merge::{MergeParams, MoveParams},
+        people::{PeopleFilter, PersonPage, PersonPatch, PersonView},
     },
 };
 
@@ -40,15 +45,36 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(creating(web::post().to(add_faces))),
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
+        .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
+        .service(resource("/people/{person}/export").route(get_or_head().to(export)))
+        .service(resource("/people/{person}/merge").route(web::post().to(merge)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
+}
+
+/// Which people, and which page of them.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PeopleParams {
+    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents.
+    query: Option<String>,
+    /// Only people of this group.
+    group: Option<String>,
+    /// Only people whose consent stands so.
+    consent: Option<ConsentState>,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// Entries, 1–1000; 100 if missing.
+    limit: Option<usize>,
 }
 
 #[utoipa::path(post, path = "/api/v1/people", tag = "people",
     request_body(content((EnrolForm = "multipart/form-data"), (EnrolForm = "application/json"))),
-    responses((status = 201, body = Enrolled), (status = 400, description = "invalid_name"),
+    responses((status = 201, body = Enrolled),
+        (status = 400, description = "invalid_name, invalid_email, invalid_metadata, invalid_consent"),
         (status = 404, description = "group_not_found"),
         (status = 409, description = "person_exists, limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
 /// Enrols a person from 1–20 images. Partial success: images that cannot be used are listed with reasons.
 pub(super) async fn enrol(
     state: Data<ApiState>,
@@ -58,16 +84,21 @@ pub(super) async fn enrol(
     Ok(HttpResponse::Created().json(state.service.enrol(&scope, params, images).await?))
 }
 
-#[utoipa::path(get, path = "/api/v1/people", tag = "people", params(Page),
-    responses((status = 200, body = PersonPage)))]
-/// Lists people by id.
+#[utoipa::path(get, path = "/api/v1/people", tag = "people", params(PeopleParams),
+    responses((status = 200, body = PersonPage), (status = 400, description = "invalid_query"),
+        (status = 404, description = "group_not_found")))]
+/// Lists people by id: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
+/// is met exactly once.
 pub(super) async fn list(
     state: Data<ApiState>,
     caller: Granted<ReadPeople>,
-    page: Query<Page>,
+    wanted: Query<PeopleParams>,
 ) -> Result<Json<PersonPage>, ApiError> {
-    let (after, limit) = page.parse()?;
-    Ok(Json(state.service.people(&caller.0, after.as_ref(), limit).await?))
+    let PeopleParams { query, group, consent, after, limit } = wanted.into_inner();
+    let (after, limit) = Page { after, limit }.parse()?;
+    let group = group.as_deref().map(str::parse).transpose()?;
+    let filter = PeopleFilter { query, group, consent };
+    Ok(Json(state.service.people(&caller.0, filter, after, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -82,8 +113,9 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    request_body = PersonPatch, responses((status = 200, body = PersonView), (status = 400, description = "invalid_name"), (status = 404, description = "group_not_found")))]
-/// Changes a person's name or groups.
+    request_body = PersonPatch, responses((status = 200, body = PersonView),
+        (status = 400, description = "invalid_name, invalid_email, invalid_metadata"), (status = 404, description = "group_not_found")))]
+/// Changes what is known of a person.
 pub(super) async fn update(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,
@@ -108,7 +140,7 @@ pub(super) async fn delete(
 #[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
     responses((status = 200, body = Enrolled), (status = 409, description = "limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
 /// Replaces all samples of a person, or none.
 pub(super) async fn replace_faces(
     state: Data<ApiState>,
@@ -122,7 +154,7 @@ pub(super) async fn replace_faces(
 #[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
     responses((status = 201, body = FacesAdded), (status = 409, description = "limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
 /// Adds samples to a person.
 pub(super) async fn add_faces(
     state: Data<ApiState>,
@@ -147,10 +179,51 @@ pub(super) async fn delete_face(
     Ok(HttpResponse::NoContent().finish())
 }
 
+#[utoipa::path(post, path = "/api/v1/people/{person}/faces/{face}/move", tag = "people",
+    params(("person" = PersonId, Path), ("face" = crate::domain::FaceId, Path)), request_body = MoveParams,
+    responses((status = 200, body = PersonView),
+        (status = 400, description = "same_person"), (status = 409, description = "too_many_faces"),
+        (status = 422, description = "consent_required")))]
+/// Gives one sample of a person to another, who is returned.
+pub(super) async fn move_face(
+    state: Data<ApiState>,
+    caller: Granted<ManagePeople>,
+    path: Path<(String, String)>,
+    params: Json<MoveParams>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.move_face(&caller.0, &path.0.parse()?, path.1.parse()?, &params.to).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/people/{person}/merge", tag = "people", params(("person" = PersonId, Path)),
+    request_body = MergeParams, responses((status = 200, body = PersonView), (status = 400, description = "same_person"),
+        (status = 409, description = "too_many_faces")))]
+/// Gives everything of another person to this one, and removes the other: samples, groups, attendance, and what this
+/// one lacks of address and metadata.
+pub(super) async fn merge(
+    state: Data<ApiState>,
+    caller: Granted<ManagePeople>,
+    person: Path<String>,
+    params: Json<MergeParams>,
+) -> Result<Json<PersonView>, ApiError> {
+    Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/people/{person}/export", tag = "people", params(("person" = PersonId, Path)),
+    responses((status = 200, body = PersonExport)))]
+/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, negatives,
+/// attendance.
+pub(super) async fn export(
+    state: Data<ApiState>,
+    caller: Granted<ManagePeople>,
+    person: Path<String>,
+) -> Result<Json<PersonExport>, ApiError> {
+    Ok(Json(state.service.export_person(&caller.0, &person.parse()?).await?))
+}
+
 #[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((VerifyForm = "multipart/form-data"), (VerifyForm = "application/json"))),
     responses((status = 200, body = Verification), (status = 400, description = "one_image_wanted, invalid_threshold"), (status = 409, description = "no_samples"),
-        (status = 422, description = "no_face, several_faces")))]
+        (status = 422, description = "no_face, several_faces, consent_required")))]
 /// Compares one face with one person (1:1).
 pub(super) async fn verify(
     state: Data<ApiState>,

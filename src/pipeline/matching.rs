@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{Candidate, NamingRules, TenantScope, matching::Sighting, matching::name_faces},
     error::Result,
-    gallery::{Effort, SharedRequest, TenantGallery},
+    gallery::{Effort, SearchResult, SharedRequest, TenantGallery},
     runtime::{Stage, StageContext, StageSender},
 };
 
@@ -72,16 +72,23 @@ impl Matching {
             .iter()
             .filter_map(|face| face.face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
             .collect();
+        let queries: Arc<[f32]> = vectors.concat().into();
         let request = SharedRequest {
-            queries: vectors.concat().into(),
-            // At most all the other faces' people can be given away, so one more than the faces are enough candidates.
-            top: faces.len() + 1,
+            queries: Arc::clone(&queries),
+            // At most all the other faces' people can be given away, so one more than the faces are enough candidates,
+            // and one for each person whom a face may be known not to be.
+            top: faces.len() + 1 + gallery.may_be_disowned(),
             roster: search.roster.clone(),
         };
         let run = gallery.search_on(&self.tools.pool, job(ticket, HERE), request);
-        let found = while_wanted(ticket, HERE.name(), run).await??;
-        let (rules, effort) = (search.rules, found.effort);
-        let name = move || Ok(name(&rules, found.per_query, faces));
+        let SearchResult { mut per_query, effort } = while_wanted(ticket, HERE.name(), run).await??;
+        let (rules, gallery) = (search.rules, Arc::clone(gallery));
+        let name = move || {
+            for (face, candidates) in queries.chunks(gallery.dimension()).zip(&mut per_query) {
+                gallery.disown(face, candidates);
+            }
+            Ok(name(&rules, per_query, faces))
+        };
         Ok((self.tools.work(ticket, HERE, name).await?, search.explain.then_some(effort)))
     }
 }

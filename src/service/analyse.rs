@@ -87,7 +87,7 @@ pub struct Verification {
     pub similarity: f32,
     /// The least similarity that verifies.
     pub threshold: f32,
-    /// Whether it is them.
+    /// Whether it is them: similar enough, and not nearer to a face that is known not to be theirs.
     pub verified: bool,
     /// The face.
     pub face: FaceView,
@@ -160,8 +160,8 @@ impl Service {
     /// One face against one person (1:1).
     ///
     /// # Errors
-    /// `NotFound` for an unknown person, `Invalid` unless there is exactly one image, the image's own error if it
-    /// cannot be used.
+    /// `NotFound` for an unknown person, `Invalid` unless there is exactly one image, `Unprocessable` `consent_required`,
+    /// the image's own error if it cannot be used.
     pub async fn verify(
         &self,
         scope: &TenantScope,
@@ -169,7 +169,9 @@ impl Service {
         params: &VerifyParams,
         images: Vec<EncodedImage>,
     ) -> Result<Verification> {
-        self.store.person(scope, person).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let policy = self.store.tenant_settings(scope).await?.enrolment.consent;
+        self.require_consent(policy, known.consent.as_ref())?;
         if images.len() != 1 {
             return Err(Error::invalid("send exactly one image").with_code("one_image_wanted"));
         }
@@ -180,15 +182,17 @@ impl Service {
             faces.into_iter().next().ok_or_else(|| Error::internal("an image came back without its face"))?;
         let roster = [person.clone()];
         let request = SearchRequest { queries: vector(&outcome)?, top: 1, roster: Some(&roster) };
-        let found = self.galleries.tenant(scope).await?.search(&request)?;
-        let best = found.per_query.into_iter().flatten().next();
-        let similarity =
-            best.ok_or_else(|| Error::invalid("this person has no face sample").with_code("no_samples"))?.similarity;
-        Ok(Verification { person: person.clone(), similarity, threshold, verified: similarity >= threshold, face })
+        let gallery = self.galleries.tenant(scope).await?;
+        let mut best = gallery.search(&request)?.per_query.into_iter().next().unwrap_or_default();
+        let none = || Error::invalid("this person has no face sample").with_code("no_samples");
+        let similarity = best.first().ok_or_else(none)?.similarity;
+        gallery.disown(request.queries, &mut best);
+        let verified = similarity >= threshold && !best.is_empty();
+        Ok(Verification { person: person.clone(), similarity, threshold, verified, face })
     }
 
     /// The one face of each image, embedded; the first image's error if one cannot be used.
-    async fn single_faces(
+    pub(super) async fn single_faces(
         &self,
         scope: &TenantScope,
         choice: FaceChoice,
@@ -238,7 +242,7 @@ impl Service {
     }
 }
 
-fn vector(face: &OutcomeFace) -> Result<&[f32]> {
+pub(super) fn vector(face: &OutcomeFace) -> Result<&[f32]> {
     face.face
         .face
         .face

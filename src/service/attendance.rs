@@ -70,7 +70,7 @@ impl Service {
     }
 }
 
-fn view(record: AttendanceRecord, name: Option<String>) -> RecordView {
+pub(super) fn view(record: AttendanceRecord, name: Option<String>) -> RecordView {
     RecordView {
         id: record.id,
         person: record.person,

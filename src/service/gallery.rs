@@ -81,7 +81,9 @@ impl Service {
         let gallery = self.galleries.tenant(scope).await?;
         let chosen = chosen(params.sample, gallery.len());
         let page = self.store.chosen_faces(scope, after.as_deref(), SAMPLES_A_PAGE, chosen).await?;
-        let FacePage { chosen, passed, next } = page;
+        let FacePage { mut chosen, passed, next } = page;
+        // Whoever lacks a consent that is needed is found by nobody.
+        chosen.retain(|sample| gallery.admits(&sample.person));
         let passed_over = passed - chosen.len();
         let (ours, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|sample| sample.model == *gallery.model());
         let (checked, lost) = self.check_samples(scope, &gallery, ours).await?;

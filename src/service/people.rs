@@ -4,12 +4,29 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, to_completion};
+use super::{Service, consent::ConsentView, fields::given, to_completion};
 use crate::{
-    domain::{FaceId, GroupId, PersonId, Quality, TenantScope, ids::checked_name},
-    error::Result,
-    store::{FaceInfo, PersonChange, PersonRecord},
+    domain::{
+        ConsentState, FaceId, FaceSample, GroupId, Metadata, MetadataPatch, PersonId, Quality, TenantScope,
+        ids::checked_name, person::checked_email, words::words,
+    },
+    error::{Error, Result},
+    store::{FaceInfo, PeopleQuery, PersonChange, PersonRecord},
 };
+
+/// The longest query, in Unicode scalar values.
+const MAX_QUERY_CHARS: usize = 200;
+
+/// Which people are wanted; everybody where nothing is set.
+#[derive(Debug, Clone, Default)]
+pub struct PeopleFilter {
+    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents.
+    pub query: Option<String>,
+    /// Those on a group's roster.
+    pub group: Option<GroupId>,
+    /// Those whose consent stands so.
+    pub consent: Option<ConsentState>,
+}
 
 /// An enrolled face sample; the vector itself is never shown here.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -31,6 +48,12 @@ pub struct PersonView {
     pub id: PersonId,
     /// 1–200 characters.
     pub name: String,
+    /// Where they are reached.
+    pub email: Option<String>,
+    /// What else the institution keeps.
+    pub metadata: Metadata,
+    /// On what ground their face is kept; null where nothing was recorded.
+    pub consent: Option<ConsentView>,
     /// The groups they are in.
     pub groups: Vec<GroupId>,
     /// Their samples.
@@ -43,7 +66,7 @@ pub struct PersonView {
 /// A page of people.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PersonPage {
-    /// In the order of their ids.
+    /// In the order of their ids. Where only some are wanted there may be fewer than `limit`, or none, though more follow.
     pub people: Vec<PersonView>,
     /// Give it as `after` to get the next page; null on the last.
     pub next: Option<PersonId>,
@@ -55,6 +78,13 @@ pub struct PersonPage {
 pub struct PersonPatch {
     /// 1–200 characters.
     pub name: Option<String>,
+    /// Where they are reached; null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub email: Option<Option<String>>,
+    /// Entries to set; null removes one, what is missing stays.
+    #[serde(default)]
+    pub metadata: MetadataPatch,
     /// All groups that they are to be in.
     pub groups: Option<Vec<GroupId>>,
 }
@@ -65,11 +95,20 @@ impl From<FaceInfo> for SampleView {
     }
 }
 
+impl From<&FaceSample> for SampleView {
+    fn from(sample: &FaceSample) -> Self {
+        FaceInfo::from(sample).into()
+    }
+}
+
 impl From<PersonRecord> for PersonView {
     fn from(record: PersonRecord) -> Self {
         Self {
             id: record.person.id,
             name: record.person.name,
+            email: record.person.email,
+            metadata: record.person.metadata,
+            consent: record.person.consent.map(Into::into),
             groups: record.groups,
             faces: record.faces.into_iter().map(Into::into).collect(),
             created_at: record.person.created_at,
@@ -78,13 +117,27 @@ impl From<PersonRecord> for PersonView {
 }
 
 impl Service {
-    /// A page of people after the id `after`.
-    pub async fn people(&self, scope: &TenantScope, after: Option<&PersonId>, limit: usize) -> Result<PersonPage> {
-        let mut people = self.store.people(scope, after, limit + 1).await?;
-        let more = people.len() > limit;
-        people.truncate(limit);
-        let next = people.last().filter(|_| more).map(|record| record.person.id.clone());
-        Ok(PersonPage { people: people.into_iter().map(Into::into).collect(), next })
+    /// A page of those people whom `filter` wants, after the id `after`.
+    ///
+    /// # Errors
+    /// `NotFound` `group_not_found`; `Invalid` `invalid_query` for a query that is too long.
+    pub async fn people(
+        &self,
+        scope: &TenantScope,
+        filter: PeopleFilter,
+        after: Option<PersonId>,
+        limit: usize,
+    ) -> Result<PersonPage> {
+        let PeopleFilter { query, group, consent } = filter;
+        let text = query.unwrap_or_default();
+        if text.chars().count() > MAX_QUERY_CHARS {
+            let message = format!("a query is up to {MAX_QUERY_CHARS} characters");
+            return Err(Error::invalid(message).with_code("invalid_query"));
+        }
+        let consent = consent.map(|state| (state, self.clock.now()));
+        let query = PeopleQuery { words: words(&text), group, consent };
+        let page = self.store.find_people(scope, query, after, limit).await?;
+        Ok(PersonPage { people: page.people.into_iter().map(Into::into).collect(), next: page.next })
     }
 
     /// One person.
@@ -92,10 +145,12 @@ impl Service {
         Ok(self.store.person(scope, id).await?.into())
     }
 
-    /// Changes a person's name or groups.
+    /// Changes what is known of a person.
     pub async fn update_person(&self, scope: &TenantScope, id: &PersonId, patch: PersonPatch) -> Result<PersonView> {
         let name = patch.name.as_deref().map(checked_name).transpose()?;
-        Ok(self.store.update_person(scope, id, PersonChange { name, groups: patch.groups }).await?.into())
+        let email = patch.email.map(|email| email.as_deref().map(checked_email).transpose()).transpose()?;
+        let change = PersonChange { name, email, metadata: patch.metadata, groups: patch.groups };
+        Ok(self.store.update_person(scope, id, change).await?.into())
     }
 
     /// Erases a person: samples, memberships and attendance. Nobody finds them from then on.

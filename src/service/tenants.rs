@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
@@ -14,13 +14,14 @@ use super::{
         first_start::{FIRST_KEY, OPERATOR, remove_tenant_key},
         keys::SecretKey,
     },
+    fields::given,
     to_completion,
 };
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, QualityGate, Quotas, Standing,
-        Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy, group::checked_time_zone,
-        ids::checked_name,
+        Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, QualityGate,
+        Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy,
+        group::checked_time_zone, ids::checked_name,
     },
     error::{Error, Result},
     store::TenantRecord,
@@ -141,6 +142,8 @@ pub struct EnrolmentPatch {
     pub duplicates: Option<DuplicatePolicy>,
     /// Whether the face must be live.
     pub liveness: Option<LivenessPolicy>,
+    /// Whether people need a consent, to be enrolled and to be found.
+    pub consent: Option<ConsentPolicy>,
 }
 
 /// Limits of a tenant; null is the server's again, what is missing stays. One below the use refuses further growth and
@@ -168,12 +171,6 @@ pub struct LimitsPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>)]
     pub photos_per_day: Option<Option<u64>>,
-}
-
-/// Tells a null from a field that is not there.
-#[expect(clippy::option_option, reason = "the outer is whether it was given, the inner whether it is null")]
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(field).map(Some)
 }
 
 impl TenantPatch {
@@ -204,6 +201,7 @@ impl TenantPatch {
         set(&mut settings.enrolment.quality, enrolment.quality);
         set(&mut settings.enrolment.duplicates, enrolment.duplicates);
         set(&mut settings.enrolment.liveness, enrolment.liveness);
+        set(&mut settings.enrolment.consent, enrolment.consent);
         set(&mut settings.matching.roster_threshold, matching.roster_threshold);
         set(&mut settings.matching.gallery_threshold, matching.gallery_threshold);
         set(&mut settings.matching.margin, matching.margin);
@@ -287,7 +285,8 @@ impl Service {
     pub(super) async fn change_tenant(&self, scope: &TenantScope, patch: TenantPatch) -> Result<TenantView> {
         let patch = patch.checked()?;
         // Loaded again with the new plan by the next search. With it goes what is done for it in the background.
-        let is_to_be_unloaded = patch.gallery_plan.is_some() || patch.suspended == Some(true);
+        let is_to_be_unloaded =
+            patch.gallery_plan.is_some() || patch.enrolment.consent.is_some() || patch.suspended == Some(true);
         let record = self.store.update_tenant(scope, |tenant, settings| patch.apply(tenant, settings)).await?;
         if is_to_be_unloaded {
             self.galleries.unload(scope);

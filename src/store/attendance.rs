@@ -100,12 +100,50 @@ fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: Attendance
     if let Some(existing) = transaction.get(&key)? {
         return Ok(MarkOutcome::Already(existing));
     }
-    let place =
-        Place { group: record.group.clone(), date: record.date, person: record.person.clone(), record: record.id };
-    transaction.put(key, &record)?;
-    transaction.put(keys::mark(tenant, &record.group, record.id), &place)?;
-    transaction.put(keys::sighting(tenant, &record.person, &record.group, record.date), &place)?;
+    put(transaction, tenant, &record)?;
     Ok(MarkOutcome::Marked(record))
+}
+
+fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, record: &AttendanceRecord) -> Result<()> {
+    let place = place_of(record);
+    transaction.put(keys::attendance(tenant, &record.group, record.date, &record.person), record)?;
+    transaction.put(keys::mark(tenant, &record.group, record.id), &place)?;
+    transaction.put(keys::sighting(tenant, &record.person, &record.group, record.date), &place)
+}
+
+fn place_of(record: &AttendanceRecord) -> Place {
+    Place { group: record.group.clone(), date: record.date, person: record.person.clone(), record: record.id }
+}
+
+/// All records of a person, by group and date.
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<AttendanceRecord>> {
+    let prefix = keys::sightings(tenant, person);
+    let records = read.scan(&prefix, None).filter_map(|place: Result<Place>| {
+        place.and_then(|place| read.get(&keys::attendance(tenant, &place.group, place.date, &place.person))).transpose()
+    });
+    records.collect()
+}
+
+/// Gives the records of `from` to `person`. Of two in one session the earlier stays, and of two at one time the one
+/// that was theirs.
+pub(super) fn give(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    from: &PersonId,
+    person: &PersonId,
+) -> Result<()> {
+    for record in of_person(transaction, tenant, from)? {
+        remove(transaction, tenant, &place_of(&record));
+        let key = keys::attendance(tenant, &record.group, record.date, person);
+        let own: Option<AttendanceRecord> = transaction.get(&key)?;
+        if own.as_ref().is_none_or(|own| record.at < own.at) {
+            if let Some(own) = own {
+                remove(transaction, tenant, &place_of(&own));
+            }
+            put(transaction, tenant, &AttendanceRecord { person: person.clone(), ..record })?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {

@@ -21,13 +21,13 @@ use super::{
     db::{Db, Read, View},
     keys::{self, Key, Kind, Parsed},
     open::Format,
-    snapshots, tenants,
+    search, snapshots, tenants,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Person, PersonId, PhotosOfDay, Realm, Standing,
-        Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Negative, Person, PersonId, PhotosOfDay, Realm,
+        Standing, Tenant, TenantId, TenantSettings,
     },
     error::Result,
 };
@@ -187,13 +187,44 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             }
             Kind::Person(id) => {
                 self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| Ok(misplaced(person.id != *id)))
+                self.read(bytes, name, |person: &Person| {
+                    let found = search::has_all_words(view, tenant, person)?;
+                    Ok(misplaced(person.id != *id).or_else(|| missing(!found, "no_word")))
+                })
             }
+            Kind::Word(word, person) => self.read(bytes, name, |holder: &PersonId| {
+                let named = view.get::<Person>(&keys::person(tenant, person)).ok().flatten();
+                let wrong = named.as_ref().is_some_and(|named| !search::has_word(named, word));
+                Ok(misplaced(holder != person || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
                 let known = has_person(person)?;
                 let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
                 Ok(judged.or_else(|| missing(!known, "no_person")))
+            }
+            Kind::Negative(person, id) => {
+                self.counted(tenant).samples += 1;
+                let known = has_person(person)?;
+                self.read(bytes, name, |negative: &Negative| {
+                    let indexed = match &negative.of {
+                        Some(other) => view.has(&keys::disowned(tenant, other, person, *id))?,
+                        None => true,
+                    };
+                    Ok(misplaced((&negative.person, negative.id) != (person, *id))
+                        .or_else(|| missing(!known, "no_person"))
+                        .or_else(|| missing(!indexed, "no_negative_index")))
+                })
+            }
+            Kind::Disowned(other, person, face) => {
+                let both = has_person(other)? && has_person(person)?;
+                self.read(bytes, name, |of: &PersonId| {
+                    let negative: Option<Negative> = view.get(&keys::negative(tenant, person, *face)).ok().flatten();
+                    let resolved = negative.is_some_and(|negative| negative.of.as_ref() == Some(other));
+                    Ok(misplaced(of != person)
+                        .or_else(|| missing(!both, "no_person"))
+                        .or_else(|| missing(!resolved, "no_negative")))
+                })
             }
             Kind::Member(group, person) => {
                 let mirrored = view.has(&keys::membership(tenant, person, group))?;

@@ -118,7 +118,7 @@ impl Store {
             require_person(transaction, &tenant, &person)?;
             let key = keys::face(&tenant, &person, face);
             if !transaction.has(&key)? {
-                return Err(Error::not_found("the person has no such face sample").with_code("face_not_found"));
+                return Err(face_not_found());
             }
             transaction.remove(key);
             grow(transaction, &tenant, limits, of_samples(1, 0))
@@ -276,6 +276,10 @@ pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, p
         transaction.remove(key);
     }
     Ok(count)
+}
+
+pub(super) fn face_not_found() -> Error {
+    Error::not_found("the person has no such face sample").with_code("face_not_found")
 }
 
 fn of_samples(before: usize, after: usize) -> Growth {

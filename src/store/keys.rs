@@ -18,7 +18,10 @@
 //! | `data` tenant `photos` | how many photos it has sent on its last day |
 //! | `data` tenant `group` group | group |
 //! | `data` tenant `person` person | person |
+//! | `data` tenant `word` word person | the person's id: a word of their name or id, folded and cut |
 //! | `data` tenant `face` person face | face sample |
+//! | `data` tenant `negative` person face | a face that is not the person's |
+//! | `data` tenant `disowned` other person face | the person's id: their negative was made of the other's sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
 //! | `data` tenant `membership` person group | the group's id: the same, the other way round |
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
@@ -51,17 +54,20 @@ const USER: u8 = b'u';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
+const DISOWNED: u8 = b'y';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
+const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
 const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
 const USAGE: u8 = b'u';
+const WORD: u8 = b'w';
 
 trait Part {
     fn text(self, text: &str) -> Self;
@@ -183,6 +189,15 @@ pub(super) fn people(tenant: &TenantId) -> Key {
     data(tenant, PERSON)
 }
 
+pub(super) fn word(tenant: &TenantId, word: &str, person: &PersonId) -> Key {
+    data(tenant, WORD).text(word).text(person.as_str())
+}
+
+/// The words that begin so.
+pub(super) fn words_like(tenant: &TenantId, start: &str) -> Key {
+    data(tenant, WORD).fixed(start.as_bytes())
+}
+
 pub(super) fn face(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
     faces_of(tenant, person).fixed(face.as_bytes())
 }
@@ -193,6 +208,27 @@ pub(super) fn faces_of(tenant: &TenantId, person: &PersonId) -> Key {
 
 pub(super) fn faces(tenant: &TenantId) -> Key {
     data(tenant, FACE)
+}
+
+pub(super) fn negative(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
+    negatives_of(tenant, person).fixed(face.as_bytes())
+}
+
+pub(super) fn negatives_of(tenant: &TenantId, person: &PersonId) -> Key {
+    negatives(tenant).text(person.as_str())
+}
+
+pub(super) fn negatives(tenant: &TenantId) -> Key {
+    data(tenant, NEGATIVE)
+}
+
+pub(super) fn disowned(tenant: &TenantId, other: &PersonId, person: &PersonId, face: FaceId) -> Key {
+    disowned_of(tenant, other).text(person.as_str()).fixed(face.as_bytes())
+}
+
+/// The negatives that were made of this one's samples.
+pub(super) fn disowned_of(tenant: &TenantId, other: &PersonId) -> Key {
+    data(tenant, DISOWNED).text(other.as_str())
 }
 
 pub(super) fn member(tenant: &TenantId, group: &GroupId, person: &PersonId) -> Key {
@@ -282,7 +318,10 @@ pub(super) enum Kind {
     Photos,
     Group(GroupId),
     Person(PersonId),
+    Word(String, PersonId),
     Face(PersonId, FaceId),
+    Negative(PersonId, FaceId),
+    Disowned(PersonId, PersonId, FaceId),
     Member(GroupId, PersonId),
     Membership(PersonId, GroupId),
     Attendance(GroupId, Date, PersonId),
@@ -303,7 +342,10 @@ impl Kind {
             Self::Photos => "photos",
             Self::Group(..) => "group",
             Self::Person(..) => "person",
+            Self::Word(..) => "word",
             Self::Face(..) => "face",
+            Self::Negative(..) => "negative",
+            Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
             Self::Membership(..) => "membership",
             Self::Attendance(..) => "attendance",
@@ -332,8 +374,10 @@ impl fmt::Display for Parsed {
                 match kind {
                     Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
-                    Kind::Person(person) => write!(f, " {person}"),
-                    Kind::Face(person, face) => write!(f, " {person} {face}"),
+                    // A word is a part of a name: it is not shown.
+                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
+                    Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
+                    Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
@@ -388,7 +432,10 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         PHOTOS => Kind::Photos,
         GROUP => Kind::Group(parts.text()?),
         PERSON => Kind::Person(parts.text()?),
+        WORD => Kind::Word(parts.text()?, parts.text()?),
         FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
+        NEGATIVE => Kind::Negative(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
+        DISOWNED => Kind::Disowned(parts.text()?, parts.text()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.text()?),
         MEMBERSHIP => Kind::Membership(parts.text()?, parts.text()?),
         ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
@@ -498,7 +545,10 @@ mod tests {
             (photos(t), of(Kind::Photos)),
             (group(t, g), of(Kind::Group(id("g-1")))),
             (person(t, p), of(Kind::Person(id("p 1")))),
+            (word(t, "zoe", p), of(Kind::Word("zoe".into(), id("p 1")))),
             (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),
+            (negative(t, p, face_id), of(Kind::Negative(id("p 1"), face_id))),
+            (disowned(t, &id("q"), p, face_id), of(Kind::Disowned(id("q"), id("p 1"), face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),
             (membership(t, p, g), of(Kind::Membership(id("p 1"), id("g-1")))),
             (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),

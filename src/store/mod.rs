@@ -25,6 +25,11 @@
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `answers` | what requests that must not be done twice were answered |
+//! | `merge` | two people into one, samples from one to another |
+//! | `negatives` | faces that are not a person's |
+//! | `export` | all of one person |
+//! | `search` | finding people by words of their names |
+//! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
 
 mod answers;
@@ -35,14 +40,19 @@ mod backup;
 mod check;
 mod codec;
 mod committer;
+mod consent;
 mod db;
 mod deletion;
+mod export;
 mod faces;
 mod groups;
 mod keys;
 mod marker;
+mod merge;
+mod negatives;
 mod open;
 mod people;
+mod search;
 mod snapshots;
 mod sweep;
 mod tenants;
@@ -62,10 +72,12 @@ pub use self::{
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
+    export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},

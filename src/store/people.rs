@@ -8,12 +8,12 @@ use super::{
     db::Read,
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, person_not_found,
+    keys, negatives, person_not_found, search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, Person, PersonId, TenantId, TenantScope},
+    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -37,6 +37,10 @@ pub struct PersonRecord {
 pub struct PersonChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
+    /// A new address, checked by [`checked_email`](crate::domain::person::checked_email), or none.
+    pub email: Option<Option<String>>,
+    /// Entries to set or to remove.
+    pub metadata: MetadataPatch,
     /// The groups that they belong to from now on, in place of all that they belonged to.
     pub groups: Option<Vec<GroupId>>,
 }
@@ -55,13 +59,12 @@ impl Store {
     ) -> Result<PersonRecord> {
         let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
-            let key = keys::person(&tenant, &person.id);
-            if transaction.has(&key)? {
+            if transaction.has(&keys::person(&tenant, &person.id))? {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
-            transaction.put(key, &person)?;
+            search::put_person(transaction, &tenant, &person)?;
             let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
             let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
@@ -111,7 +114,7 @@ impl Store {
     }
 
     /// Changes a person and returns them as they are then.
-    /// Errors: `NotFound` `person_not_found` or `group_not_found`, and nothing is changed.
+    /// Errors: `NotFound` `person_not_found` or `group_not_found`, `Invalid` `invalid_metadata`, and nothing is changed.
     pub async fn update_person(
         &self,
         scope: &TenantScope,
@@ -121,10 +124,10 @@ impl Store {
         let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
         self.write(move |transaction| {
             let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
-            if let Some(name) = change.name {
-                person.name = name;
-                transaction.put(key, &person)?;
-            }
+            person.name = change.name.unwrap_or(person.name);
+            person.email = change.email.unwrap_or(person.email);
+            person.metadata = metadata::changed(person.metadata, change.metadata)?;
+            search::put_person(transaction, &tenant, &person)?;
             let groups = match change.groups {
                 Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
                 None => groups_of(transaction, &tenant, &person.id)?,
@@ -135,7 +138,7 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, places on rosters, and their attendance records in
+    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
@@ -145,16 +148,17 @@ impl Store {
             for group in groups_of(transaction, &tenant, &person)? {
                 leave(transaction, &tenant, &group, &person);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?;
+            let samples = faces::remove_all(transaction, &tenant, &person)?
+                + negatives::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
-            transaction.remove(keys::person(&tenant, &person));
+            search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
     }
 }
 
-fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
+pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
     let groups = groups_of(read, tenant, &person.id)?;
     let faces = faces::infos(read, tenant, &person.id)?;
     Ok(PersonRecord { person, groups, faces })

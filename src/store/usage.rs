@@ -21,7 +21,7 @@ pub struct Growth {
     pub people: i64,
     /// Groups.
     pub groups: i64,
-    /// Face samples.
+    /// Face samples, negatives among them.
     pub samples: i64,
 }
 
@@ -96,6 +96,6 @@ pub(super) fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
     Ok(Amounts {
         people: count(keys::people(tenant))?,
         groups: count(keys::groups(tenant))?,
-        samples: count(keys::faces(tenant))?,
+        samples: count(keys::faces(tenant))? + count(keys::negatives(tenant))?,
     })
 }

@@ -57,3 +57,15 @@ fn more_images_than_a_request_takes_go_in_several() {
     let done = place.run(&["enroll", text(&place.path("class"))]).succeeded();
     done.says("2 enrolled, 0 updated, 0 failed; 22 images used, 20 refused");
 }
+
+#[test]
+fn a_face_that_is_someone_elses_is_named() {
+    let place = Place::new();
+    place.put("class/anna/1.jpg", &portrait("biden"));
+    place.put("class/bea/1.jpg", &portrait("astronaut"));
+    place.run(&["enroll", text(&place.path("class"))]).succeeded();
+    place.put("more/zoe/0.jpg", b"");
+    place.put("more/zoe/1.jpg", &portrait("biden"));
+    let done = place.run(&["enroll", text(&place.path("more"))]).succeeded();
+    done.says("more/zoe/1.jpg: duplicate_of: looks like anna as well (1.00)").says("1 enrolled, 0 updated, 0 failed");
+}

@@ -21,7 +21,9 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/auth/login") => Body::Json(json!({ "tenant": "default", "user": "x", "password": PASSWORD })),
         ("post", "/auth/refresh") => Body::Json(json!({ "refresh_token": "rr_0" })),
         ("post", "/auth/password") => Body::Json(json!({ "old": PASSWORD, "new": PASSWORD })),
-        ("post", "/auth/logout" | "/auth/rotate") | ("get", "/auth/me" | "/backup" | "/check") => Body::Nothing,
+        ("post", "/auth/logout" | "/auth/rotate") | ("get", "/auth/me" | "/tenants" | "/backup" | "/check") => {
+            Body::Nothing
+        }
         ("post", "/tenants") | ("patch", "/tenants/{tenant}") => Body::Json(json!({ "name": "new" })),
         ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
         ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),
@@ -33,6 +35,10 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("patch", "/people/{person}") => Body::Json(json!({ "name": "stolen", "groups": ["g"] })),
         ("put", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama2"]),
         ("post", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama3"]),
+        ("post", "/people/{person}/faces/{face}/move") => Body::Json(json!({ "to": "q" })),
+        ("post", "/people/{person}/merge") => Body::Json(json!({ "from": "q" })),
+        ("put", "/people/{person}/consent") => Body::Json(json!({ "given_by": "x", "basis": "consent" })),
+        ("post", "/people/{person}/negatives") => Body::Photos(&[], &["hopper"]),
         ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
         ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),

@@ -350,13 +350,17 @@ mod tests {
         let new = NewPerson {
             id: None,
             name: "Zoë".into(),
+            email: None,
+            consent: None,
+            metadata: [("seat".to_owned(), Some("3".to_owned()))].into(),
             groups: vec!["a/1".parse().unwrap(), "b".parse().unwrap()],
             faces: FaceChoice::One,
             quality: None,
         };
         let mut fields = text_fields(&new).unwrap();
         fields.sort();
-        let expected = [("faces", "one"), ("groups", "a/1"), ("groups", "b"), ("name", "Zoë")];
+        let expected =
+            [("faces", "one"), ("groups", "a/1"), ("groups", "b"), ("metadata", "{\"seat\":\"3\"}"), ("name", "Zoë")];
         assert_eq!(fields, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     }
 

@@ -19,6 +19,8 @@ const ALWAYS: Table = &[(500, &["internal"]), (503, &["unavailable", "storage", 
 const KEYED: Table = &[
     (401, &["unauthenticated"]),
     (403, &["forbidden", "tenant_suspended"]),
+    // Deleted while this was on its way.
+    (404, &["tenant_not_found"]),
     (429, &["too_many_attempts", "too_many_requests"]),
 ];
 /// What takes a body.

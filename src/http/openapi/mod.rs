@@ -17,10 +17,14 @@ use utoipa::{
 };
 
 pub(super) use self::{complete::description, methods::allowed};
-use super::{account, attendance, gallery, groups, keys, maintenance, people, recognition, reports, tenants, users};
+use super::{
+    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, reports, tenants,
+    users,
+};
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
+    negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
 
@@ -37,7 +41,10 @@ use crate::service::{
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
         people::enrol, people::list, people::show, people::update, people::delete,
-        people::replace_faces, people::add_faces, people::delete_face, people::verify,
+        people::replace_faces, people::add_faces, people::delete_face,
+        negatives::add, negatives::list, negatives::delete,
+        consent::show, consent::give, consent::withdraw,
+        people::move_face, people::merge, people::export, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
@@ -50,6 +57,11 @@ use crate::service::{
         (name = "maintenance", description = "The operator's: backup and check."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
+        (name = "auth", description = "The caller's own login."),
+        (name = "consent", description = "On what ground a person's data is kept."),
+        (name = "keys", description = "API keys of programs."),
+        (name = "negatives", description = "Faces that are not a person's."),
+        (name = "users", description = "Who logs in, and with which role."),
         (name = "recognition", description = "Who is in a photo."),
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
@@ -101,6 +113,10 @@ form!(
 form!(
     /// A photo to verify.
     VerifyForm, VerifyParams
+);
+form!(
+    /// An image of a face that is not the person's; none where a sample is named.
+    NegativeForm, NewNegative
 );
 form!(
     /// Photos of a group.

@@ -8,7 +8,10 @@ use self::judge::{Entrance, Judged};
 pub use self::views::{AcceptedImage, Enrolled, FacesAdded, Measured, MoreFaces, NewPerson, RejectedImage};
 use super::{Service, to_completion};
 use crate::{
-    domain::{FaceSample, GroupId, Person, PersonId, QualityGate, TenantScope, ids::checked_name},
+    domain::{
+        FaceSample, GroupId, Metadata, Person, PersonId, QualityGate, TenantScope, ids::checked_name, metadata,
+        person::checked_email,
+    },
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
     store::Growth,
@@ -20,13 +23,18 @@ impl Service {
     /// # Errors
     /// `Conflict` if the id is taken, or `limit_reached`; `NotFound` for an unknown group; `Unprocessable` with the code
     /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant
-    /// refuses faces that are someone else's: then no person is made.
+    /// refuses faces that are someone else's, or `consent_required`: then no person is made.
     pub async fn enrol(&self, scope: &TenantScope, new: NewPerson, images: Vec<EncodedImage>) -> Result<Enrolled> {
-        let NewPerson { id, name, groups, faces, quality } = new;
-        let (id, created_at) = (id.unwrap_or_else(PersonId::generate), self.clock.now());
-        let person = Person { id, name: checked_name(&name)?, created_at };
+        let NewPerson { id, name, email, metadata, consent, groups, faces, quality } = new;
+        let now = self.clock.now();
+        let person = Person {
+            email: email.as_deref().map(checked_email).transpose()?,
+            metadata: metadata::changed(Metadata::new(), metadata)?,
+            consent: consent.map(|consent| consent.checked(now)).transpose()?,
+            ..Person::new(id.unwrap_or_else(PersonId::generate), checked_name(&name)?, now)
+        };
         self.check_before_work(scope, &person.id, &groups).await?;
-        let entrance = self.entrance(scope, &person.id, faces, quality, Vec::new()).await?;
+        let entrance = self.entrance(scope, &person, faces, quality, Vec::new()).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope) = (self.clone(), scope.clone());
@@ -35,6 +43,7 @@ impl Service {
             let _turns = service.turns(&scope, &person.id, policy).await;
             let duplicates = service.twins(&scope, &person.id, &samples, &accepted, policy).await?;
             let record = service.store.create_person(&scope, person, &groups, samples.clone()).await?;
+            service.galleries.set_consent(&scope, &record.person.id, record.person.consent.as_ref()).await;
             service.galleries.insert(&scope, &samples).await?;
             Ok(Enrolled { person: record.into(), accepted, rejected, duplicates })
         })
@@ -49,8 +58,8 @@ impl Service {
         more: MoreFaces,
         images: Vec<EncodedImage>,
     ) -> Result<Enrolled> {
-        self.store.person(scope, person).await?;
-        let entrance = self.entrance(scope, person, more.faces, more.quality, Vec::new()).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let entrance = self.entrance(scope, &known, more.faces, more.quality, Vec::new()).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
@@ -80,7 +89,8 @@ impl Service {
     ) -> Result<FacesAdded> {
         let stored = self.store.faces(scope, person).await?;
         self.store.require_room(scope, Growth { samples: 1, ..Growth::default() }).await?;
-        let entrance = self.entrance(scope, person, more.faces, more.quality, stored).await?;
+        let known = self.store.person(scope, person).await?.person;
+        let entrance = self.entrance(scope, &known, more.faces, more.quality, stored).await?;
         let policy = entrance.policy.duplicates;
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
@@ -97,10 +107,13 @@ impl Service {
     }
 
     /// The rules for a person's images: the tenant's, and the request's gate where it is stricter.
+    ///
+    /// # Errors
+    /// `Unprocessable` `consent_required`.
     async fn entrance<'a>(
         &self,
         scope: &'a TenantScope,
-        person: &'a PersonId,
+        person: &'a Person,
         faces: FaceChoice,
         quality: Option<QualityGate>,
         stored: Vec<FaceSample>,
@@ -108,7 +121,8 @@ impl Service {
         let own = self.store.tenant_settings(scope).await?;
         let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
-        Ok(Entrance { scope, person, faces, gate, policy, threshold, stored })
+        self.require_consent(policy.consent, person.consent.as_ref())?;
+        Ok(Entrance { scope, person: &person.id, faces, gate, policy, threshold, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.

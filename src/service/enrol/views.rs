@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{FaceId, GroupId, PersonId, Quality, QualityGate},
+    domain::{FaceId, GroupId, MetadataPatch, PersonId, Quality, QualityGate},
     pipeline::request::FaceChoice,
     service::{
+        consent::NewConsent,
         duplicates::Twin,
+        fields::json_or_text,
         people::{PersonView, SampleView},
         view::LivenessView,
     },
@@ -21,6 +23,14 @@ pub struct NewPerson {
     pub id: Option<PersonId>,
     /// 1–200 characters.
     pub name: String,
+    /// Where they are reached.
+    pub email: Option<String>,
+    /// What else the institution keeps, as an object; in a form, as its JSON.
+    #[serde(default, deserialize_with = "json_or_text", skip_serializing_if = "MetadataPatch::is_empty")]
+    pub metadata: MetadataPatch,
+    /// On what ground their face is kept, as an object; in a form, as its JSON.
+    #[serde(default, deserialize_with = "json_or_text")]
+    pub consent: Option<NewConsent>,
     /// The groups to put them in; each must exist.
     #[serde(default)]
     pub groups: Vec<GroupId>,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Realm, Role, SessionId, UserId},
+    domain::{Negative, Realm, Role, SessionId, UserId},
     store::{CheckReport, Session, User, keys, transaction::Transaction},
 };
 
@@ -13,6 +13,16 @@ async fn filled() -> Fixture {
         fixture.enrol(name, &["a"], vec![sample(name, 0.1), sample(name, 0.2)]).await.unwrap();
     }
     fixture.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap();
+    let twin = sample("q", 0.3);
+    let negative = Negative {
+        id: twin.id,
+        person: id("p"),
+        of: Some(id("q")),
+        model: twin.model,
+        vector: twin.vector,
+        created_at: now(),
+    };
+    fixture.add_negative(&scope("t"), negative).await.unwrap();
     fixture
 }
 
@@ -26,8 +36,22 @@ async fn a_sound_store_is_counted_by_kind() {
     let report = checked(&fixture).await;
     assert!(report.is_sound() && report.counts_compared, "{report:?}");
     let of = |kind: &str| report.records.get(kind).copied().unwrap_or_default();
-    let kinds = ["tenant", "api_key", "usage", "group", "person", "face", "member", "membership", "attendance", "mark"];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 2, 2, 1, 1]);
+    let kinds = [
+        "tenant",
+        "api_key",
+        "usage",
+        "group",
+        "person",
+        "word",
+        "face",
+        "negative",
+        "disowned",
+        "member",
+        "membership",
+        "attendance",
+        "mark",
+    ];
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -35,10 +59,20 @@ async fn a_sound_store_is_counted_by_kind() {
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
-    let cases: [(&str, Damage); 17] = [
+    let cases: &[(&str, Damage)] = &[
         ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
         ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
+        ("no_word", |it| it.remove(keys::word(tenant_id(), "person", &id("q")))),
+        ("misplaced", |it| it.put(keys::word(tenant_id(), "stale", &id("q")), &id("q")).unwrap()),
+        ("no_negative", |it| {
+            let key = it.scan_keys(&keys::negatives_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            it.remove(key);
+        }),
+        ("no_negative_index", |it| {
+            let key = it.scan_keys(&keys::disowned_of(tenant_id(), &id("q"))).next().unwrap().unwrap();
+            it.remove(key);
+        }),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
         ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
@@ -70,7 +104,7 @@ async fn each_kind_of_damage_has_its_name() {
             it.put(keys::face(tenant_id(), &id("p"), old.id), &old).unwrap();
         }),
     ];
-    for (code, damage) in cases {
+    for &(code, damage) in cases {
         let fixture = filled().await;
         fixture
             .write(move |transaction| {

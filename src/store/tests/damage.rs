@@ -145,6 +145,7 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
     assert!(fixture.is_healthy());
     fixture.delete_person(&scope("t"), &id("p")).await.unwrap();
     assert_eq!(ids(&fixture.people(&scope("t"), None, 10).await.unwrap()), ["q"]);
+    assert!(fixture.check(|_| None).await.unwrap().is_sound(), "their words went too");
 }
 
 #[tokio::test]

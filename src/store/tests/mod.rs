@@ -6,6 +6,7 @@ mod damage;
 mod deletion;
 mod kill;
 mod operations;
+mod search;
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +48,7 @@ fn group(id: &str) -> Group {
 }
 
 fn person(id: &str) -> Person {
-    Person { id: id.parse().unwrap(), name: format!("Person {id}"), created_at: now() }
+    Person::new(id.parse().unwrap(), format!("Person {id}"), now())
 }
 
 fn sample(person: &str, first: f32) -> FaceSample {

@@ -149,10 +149,11 @@ async fn people_change_all_or_nothing() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
-    let bad = PersonChange { name: Some("Q".into()), groups: Some(vec![gid("b"), gid("z")]) };
+    let bad =
+        PersonChange { name: Some("Q".into()), groups: Some(vec![gid("b"), gid("z")]), ..PersonChange::default() };
     assert_eq!(fixture.update_person(&t, &id("p"), bad).await.unwrap_err().code(), "group_not_found");
     assert_eq!(fixture.person(&t, &id("p")).await.unwrap().person.name, "Person p");
-    let good = PersonChange { name: Some("Zoë".into()), groups: Some(vec![gid("b")]) };
+    let good = PersonChange { name: Some("Zoë".into()), groups: Some(vec![gid("b")]), ..PersonChange::default() };
     let changed = fixture.update_person(&t, &id("p"), good).await.unwrap();
     assert_eq!((changed.person.name.as_str(), &changed.groups), ("Zoë", &vec![gid("b")]));
     fixture.reopen();

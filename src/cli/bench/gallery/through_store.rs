@@ -71,7 +71,7 @@ impl<R: Iterator<Item = Result<Vec<f32>>>> People<R> {
         let id = person(self.next_row)?;
         self.next_row += 1;
         let sample = sample(id.clone(), &self.model, vector);
-        Ok(Some((Person { name: id.to_string(), id, created_at: Timestamp::UNIX_EPOCH }, sample)))
+        Ok(Some((Person::new(id.clone(), id.to_string(), Timestamp::UNIX_EPOCH), sample)))
     }
 }
 

@@ -1,0 +1,89 @@
+//! Everything that is stored of one person, for the person who asks.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Service,
+    attendance::{RecordView, view},
+    negatives::NegativeView,
+    people::{PersonView, SampleView},
+};
+use crate::{
+    domain::{AttendanceRecord, FaceSample, GroupId, PersonId, TenantScope},
+    error::Result,
+    store::PersonFile,
+};
+
+/// A sample with its vector.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ExportedSample {
+    /// The sample.
+    #[serde(flatten)]
+    pub sample: SampleView,
+    /// Version of what was done to the network's raw output.
+    pub postprocessing: u32,
+    /// Unit length.
+    pub vector: Vec<f32>,
+}
+
+/// An attendance record with its session.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ExportedRecord {
+    /// Where.
+    pub group: GroupId,
+    /// The session's local date.
+    #[schema(value_type = String, format = Date)]
+    pub date: Date,
+    /// The record.
+    #[serde(flatten)]
+    pub record: RecordView,
+}
+
+/// Everything that is stored of a person.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PersonExport {
+    /// As of when.
+    #[schema(value_type = String, format = DateTime)]
+    pub exported_at: Timestamp,
+    /// The person, with address, metadata, consent and groups.
+    pub person: PersonView,
+    /// Their samples with the vectors.
+    pub samples: Vec<ExportedSample>,
+    /// Faces that they are not taken for. Their vectors stay here: they are other people's.
+    pub negatives: Vec<NegativeView>,
+    /// Their attendance, by group and date.
+    pub attendance: Vec<ExportedRecord>,
+}
+
+impl From<FaceSample> for ExportedSample {
+    fn from(sample: FaceSample) -> Self {
+        let postprocessing = sample.model.postprocessing;
+        Self { sample: (&sample).into(), postprocessing, vector: sample.vector }
+    }
+}
+
+impl Service {
+    /// Everything that is stored of a person.
+    ///
+    /// # Errors
+    /// `NotFound` `person_not_found`.
+    pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
+        let exported_at = self.clock.now();
+        let PersonFile { record, samples, negatives, attendance } = self.store.person_file(scope, person).await?;
+        let name = record.person.name.clone();
+        let exported = |record: AttendanceRecord| ExportedRecord {
+            group: record.group.clone(),
+            date: record.date,
+            record: view(record, Some(name.clone())),
+        };
+        Ok(PersonExport {
+            exported_at,
+            person: record.into(),
+            samples: samples.into_iter().map(Into::into).collect(),
+            negatives: negatives.into_iter().map(Into::into).collect(),
+            attendance: attendance.into_iter().map(exported).collect(),
+        })
+    }
+}

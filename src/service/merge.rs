@@ -1,0 +1,73 @@
+//! Putting right who is who: two records of one person, and samples that went to the wrong one.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Service, people::PersonView, to_completion};
+use crate::{
+    domain::{FaceId, PersonId, TenantScope},
+    error::Result,
+};
+
+/// Who is to be merged.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeParams {
+    /// The person who is the same and goes.
+    pub from: PersonId,
+}
+
+/// Where a sample is to go.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveParams {
+    /// The person whose it is.
+    pub to: PersonId,
+}
+
+impl Service {
+    /// Gives everything of another person to this one, and removes the other.
+    ///
+    /// # Errors
+    /// `NotFound` `person_not_found`; `Invalid` `same_person` or `invalid_metadata`; `Conflict` `too_many_faces` or
+    /// `too_many_negatives`.
+    pub async fn merge_people(&self, scope: &TenantScope, person: &PersonId, from: &PersonId) -> Result<PersonView> {
+        let (service, scope, person, from) = (self.clone(), scope.clone(), person.clone(), from.clone());
+        to_completion(async move {
+            let _turns = service.galleries.person_locks(&scope, &[&person, &from]).await;
+            let (record, samples) = service.store.merge_people(&scope, &person, &from).await?;
+            service.galleries.merge_negatives(&scope, &from, &person).await;
+            service.galleries.remove_person(&scope, &from).await;
+            service.galleries.set_consent(&scope, &person, record.person.consent.as_ref()).await;
+            service.galleries.insert(&scope, &samples).await?;
+            Ok(record.into())
+        })
+        .await
+    }
+
+    /// Gives one sample of a person to another, who is returned.
+    ///
+    /// # Errors
+    /// `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`;
+    /// `Unprocessable` `consent_required`, which the other has to have where one is needed.
+    pub async fn move_face(
+        &self,
+        scope: &TenantScope,
+        person: &PersonId,
+        face: FaceId,
+        to: &PersonId,
+    ) -> Result<PersonView> {
+        let (service, scope, person, to) = (self.clone(), scope.clone(), person.clone(), to.clone());
+        to_completion(async move {
+            let _turns = service.galleries.person_locks(&scope, &[&person, &to]).await;
+            let policy = service.store.tenant_settings(&scope).await?.enrolment.consent;
+            let other = service.store.person(&scope, &to).await?.person;
+            service.require_consent(policy, other.consent.as_ref())?;
+            let (sample, record) = service.store.move_face(&scope, &person, face, &to).await?;
+            service.galleries.remove_faces(&scope, &person, &[face]).await;
+            service.galleries.insert(&scope, &[sample]).await?;
+            Ok(record.into())
+        })
+        .await
+    }
+}

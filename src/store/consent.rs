@@ -1,0 +1,50 @@
+//! Consents, which are kept with their people.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Store, blocking, db::Read, keys, person_not_found, search};
+use crate::{
+    domain::{Consent, FaceSample, Person, PersonId, TenantScope},
+    error::Result,
+};
+
+/// People read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 1024;
+
+impl Store {
+    /// Sets a person's consent, or takes it away; returns all their samples. Errors: `NotFound` `person_not_found`.
+    pub async fn set_consent(
+        &self,
+        scope: &TenantScope,
+        person: &PersonId,
+        consent: Option<Consent>,
+    ) -> Result<Vec<FaceSample>> {
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        self.write(move |transaction| {
+            let known: Person = transaction.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
+            search::put_person(transaction, &tenant, &Person { consent, ..known })?;
+            transaction.scan(&keys::faces_of(&tenant, &person), None).collect()
+        })
+        .await
+    }
+
+    /// Everybody of the tenant who has a consent, with its end; it may have passed.
+    pub async fn consents(&self, scope: &TenantScope) -> Result<Vec<(PersonId, Option<Timestamp>)>> {
+        let (db, tenant) = (Arc::clone(&self.inner.db), scope.tenant().clone());
+        blocking(move || {
+            let (mut consents, mut after) = (Vec::new(), None);
+            loop {
+                let view = db.view();
+                let people = keys::people(&tenant);
+                let page: Vec<Person> =
+                    view.scan(&people, after.as_deref()).take(READ_AT_ONCE).collect::<Result<_>>()?;
+                let Some(last) = page.last() else { return Ok(consents) };
+                after = Some(keys::person(&tenant, &last.id));
+                consents.extend(page.into_iter().filter_map(|person| Some((person.id, person.consent?.expires_at))));
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,188 @@
+//! Negatives: faces that are known not to be a person's. One that was made of somebody's sample is found by them too, for
+//! it goes with them.
+
+use std::sync::Arc;
+
+use super::{
+    Store, blocking,
+    codec::Record,
+    db::Read,
+    faces::face_not_found,
+    groups::require_person,
+    keys::{self, Kind, Parsed},
+    transaction::Transaction,
+    usage::{Growth, grow},
+};
+use crate::{
+    domain::{
+        FaceId, FaceSample, Negative, PersonId, TenantId, TenantScope,
+        negative::{MAX_NEGATIVES_A_PERSON, merged},
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+impl Record for Negative {
+    const KIND: u8 = 32;
+}
+
+/// Negatives read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 256;
+
+impl Store {
+    /// Adds a negative to its person; one of the same id takes its place.
+    ///
+    /// Errors: `NotFound` `person_not_found`, also for whose sample it was made of; `Conflict` `too_many_negatives` over
+    /// [`MAX_NEGATIVES_A_PERSON`], or `limit_reached`.
+    pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) -> Result<()> {
+        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        self.write(move |transaction| {
+            require_person(transaction, &tenant, &negative.person)?;
+            if let Some(other) = &negative.of {
+                require_person(transaction, &tenant, other)?;
+            }
+            let is_new = !transaction.has(&keys::negative(&tenant, &negative.person, negative.id))?;
+            let present = of_person(transaction, &tenant, &negative.person)?.len();
+            require_room(present + usize::from(is_new))?;
+            put(transaction, &tenant, &negative)?;
+            grow(transaction, &tenant, limits, Growth { samples: i64::from(is_new), ..Growth::default() })
+        })
+        .await
+    }
+
+    /// A person's negatives, oldest first. Errors: `NotFound` `person_not_found`.
+    pub async fn negatives(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<Negative>> {
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        self.read(move |view| {
+            require_person(view, &tenant, &person)?;
+            let mut negatives = of_person(view, &tenant, &person)?;
+            negatives.sort_by_key(|negative| (negative.created_at, negative.id));
+            Ok(negatives)
+        })
+        .await
+    }
+
+    /// Removes a negative. Errors: `NotFound` `person_not_found` or `negative_not_found`.
+    pub async fn delete_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
+        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        self.write(move |transaction| {
+            require_person(transaction, &tenant, &person)?;
+            let negative: Option<Negative> = transaction.get(&keys::negative(&tenant, &person, face))?;
+            let missing = || Error::not_found("the person has no such negative").with_code("negative_not_found");
+            remove(transaction, &tenant, &negative.ok_or_else(missing)?);
+            grow(transaction, &tenant, limits, Growth { samples: -1, ..Growth::default() })
+        })
+        .await
+    }
+
+    /// All negatives of the tenant.
+    pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<Negative>> {
+        let (db, prefix) = (Arc::clone(&self.inner.db), keys::negatives(scope.tenant()));
+        let tenant = scope.tenant().clone();
+        blocking(move || {
+            let (mut negatives, mut after): (Vec<Negative>, _) = (Vec::new(), None);
+            loop {
+                let view = db.view();
+                let page =
+                    view.scan(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<Negative>>>()?;
+                let Some(last) = page.last() else { return Ok(negatives) };
+                after = Some(keys::negative(&tenant, &last.person, last.id));
+                negatives.extend(page);
+            }
+        })
+        .await
+    }
+
+    /// A sample of a person. Errors: `NotFound` `person_not_found` or `face_not_found`.
+    pub async fn face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<FaceSample> {
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        self.read(move |view| {
+            require_person(view, &tenant, &person)?;
+            view.get(&keys::face(&tenant, &person, face))?.ok_or_else(face_not_found)
+        })
+        .await
+    }
+}
+
+/// A person's negatives.
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<Negative>> {
+    read.scan(&keys::negatives_of(tenant, person), None).collect()
+}
+
+/// Removes a person's negatives and those of others that were made of the person's samples; how many those are.
+pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<usize> {
+    let mut gone = of_person(transaction, tenant, person)?;
+    gone.extend(made_of(transaction, tenant, person)?);
+    for negative in &gone {
+        remove(transaction, tenant, negative);
+    }
+    Ok(gone.len())
+}
+
+/// Gives the negatives of `from` to `person`, see [`merged`]; those that were made of the samples of `from` are of
+/// `person` now. Returns how many went.
+///
+/// Errors: `Conflict` `too_many_negatives`.
+pub(super) fn give(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    from: &PersonId,
+    person: &PersonId,
+) -> Result<usize> {
+    let (own, others) = (of_person(transaction, tenant, person)?, of_person(transaction, tenant, from)?);
+    // Those of the two themselves are not there any more when their places are taken.
+    let of_third: Vec<Negative> = made_of(transaction, tenant, from)?
+        .into_iter()
+        .filter(|negative| negative.person != *person && negative.person != *from)
+        .collect();
+    for negative in own.iter().chain(&others).chain(&of_third) {
+        remove(transaction, tenant, negative);
+    }
+    let before = own.len() + others.len();
+    let kept = merged(person, own, from, others);
+    require_room(kept.len())?;
+    for negative in &kept {
+        put(transaction, tenant, negative)?;
+    }
+    for negative in of_third {
+        put(transaction, tenant, &Negative { of: Some(person.clone()), ..negative })?;
+    }
+    Ok(before - kept.len())
+}
+
+/// The negatives, of whomever, that were made of a person's samples.
+fn made_of(read: &impl Read, tenant: &TenantId, other: &PersonId) -> Result<Vec<Negative>> {
+    let prefix = keys::disowned_of(tenant, other);
+    let negatives = read.scan_bytes(&prefix, None).filter_map(|entry| {
+        let found = entry.and_then(|(key, _)| match keys::parse(&key) {
+            Some(Parsed::Data(_, Kind::Disowned(_, person, face))) => read.get(&keys::negative(tenant, &person, face)),
+            _ => Ok(None),
+        });
+        found.transpose()
+    });
+    negatives.collect()
+}
+
+fn require_room(negatives: usize) -> Result<()> {
+    if negatives <= MAX_NEGATIVES_A_PERSON {
+        return Ok(());
+    }
+    let message = format!("a person has at most {MAX_NEGATIVES_A_PERSON} negatives: remove some first");
+    Err(Error::new(ErrorKind::Conflict, message).with_code("too_many_negatives"))
+}
+
+fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, negative: &Negative) -> Result<()> {
+    let Negative { id, person, of, .. } = negative;
+    transaction.put(keys::negative(tenant, person, *id), negative)?;
+    match of {
+        Some(other) => transaction.put(keys::disowned(tenant, other, person, *id), person),
+        None => Ok(()),
+    }
+}
+
+fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, negative: &Negative) {
+    let Negative { id, person, of, .. } = negative;
+    transaction.remove(keys::negative(tenant, person, *id));
+    if let Some(other) = of {
+        transaction.remove(keys::disowned(tenant, other, person, *id));
+    }
+}
