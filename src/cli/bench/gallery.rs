@@ -89,7 +89,9 @@ struct GalleryFigures {
 
 pub(super) fn run(common: &Common, args: &GalleryArgs) -> Result<()> {
     let files = VectorFiles::open(&args.folder)?;
-    let changes = vec![("pipeline.compute_threads", args.threads.to_string())];
+    // Each row is another person's.
+    let limits = ["tenants.max_people", "tenants.max_samples"].map(|limit| (limit, files.rows.to_string()));
+    let changes = [("pipeline.compute_threads", args.threads.to_string())].into_iter().chain(limits).collect();
     with_parts(common, changes, async |parts| {
         let (gallery, bytes_per_row, build_s) = fill(parts, &files)?;
         let roster_us = round(roster_us(&gallery, &files)?, 1);
