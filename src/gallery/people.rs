@@ -15,6 +15,9 @@ const TEXT_CHUNKS: (usize, u32) = (1024, 10);
 /// The same for where the texts begin, in people.
 const START_CHUNKS: (usize, u32) = (64, 12);
 
+/// Tables over which the numbers are spread: one at a time grows, and searches wait for no more than that.
+const TABLES: usize = 64;
+
 /// The ids of people by their numbers.
 struct Texts {
     /// A length byte and the text, for each person.
@@ -53,7 +56,7 @@ fn text<'a>(bytes: &'a ColumnView<u8>, starts: &ColumnView<u32>, person: u32) ->
 /// until the gallery is rebuilt.
 pub(super) struct People {
     texts: Texts,
-    numbers: HashTable<u32>,
+    numbers: [HashTable<u32>; TABLES],
     hasher: RandomState,
     /// A person's latest row, by number; the others hang behind it.
     first_rows: Slots,
@@ -67,7 +70,7 @@ impl People {
             bytes: Column::new(TEXT_CHUNKS.0, TEXT_CHUNKS.1),
             starts: Column::new(START_CHUNKS.0, START_CHUNKS.1),
         };
-        let (numbers, hasher) = (HashTable::new(), RandomState::new());
+        let (numbers, hasher) = (std::array::from_fn(|_| HashTable::new()), RandomState::new());
         Self { texts, numbers, hasher, first_rows: Slots::default(), present: 0 }
     }
 
@@ -84,7 +87,8 @@ impl People {
     /// A person's number, if they ever had rows.
     pub(super) fn number(&self, id: &str) -> Option<u32> {
         let Texts { bytes, starts } = &self.texts;
-        self.numbers.find(self.hasher.hash_one(id), |&person| text(bytes, starts, person) == id).copied()
+        let hash = self.hasher.hash_one(id);
+        self.numbers[table(hash)].find(hash, |&person| text(bytes, starts, person) == id).copied()
     }
 
     /// A person's number, new if they have none.
@@ -98,8 +102,9 @@ impl People {
         let start = bytes.push(&record) as u32;
         starts.push(&[start]);
         self.first_rows.push(NO_ROW);
-        let hasher = &self.hasher;
-        self.numbers.insert_unique(hasher.hash_one(id), person, |&person| hasher.hash_one(text(bytes, starts, person)));
+        let hash_of = |id: &str| self.hasher.hash_one(id);
+        let hash = hash_of(id);
+        self.numbers[table(hash)].insert_unique(hash, person, |&person| hash_of(text(bytes, starts, person)));
         person
     }
 
@@ -123,8 +128,13 @@ impl People {
         self.texts.bytes.capacity_bytes()
             + self.texts.starts.capacity_bytes()
             + self.first_rows.capacity_bytes()
-            + self.numbers.allocation_size()
+            + self.numbers.iter().map(HashTable::allocation_size).sum::<usize>()
     }
+}
+
+/// The table of a hash: by its middle bits, as the table itself goes by the others.
+const fn table(hash: u64) -> usize {
+    (hash >> 32) as usize % TABLES
 }
 
 #[cfg(test)]
