@@ -119,7 +119,7 @@ pub struct TenantGallery {
 impl TenantGallery {
     /// An empty gallery for samples of `model`.
     pub fn new(model: ModelId, options: GalleryOptions) -> Self {
-        let live = Arc::new(Live::new(Index::new(model.dimension as usize)));
+        let live = Arc::new(Live::new(Index::new(model.dimension as usize), options.rebuild_share));
         Self {
             model,
             live,
@@ -335,35 +335,37 @@ impl TenantGallery {
         }
         let rebuilt = rebuild(&self.live, || true);
         self.live.release_rebuild();
+        self.options.upkeep.rebuild_if_worn(&self.live);
         rebuilt
     }
 
     /// Whether enough samples were removed for a rebuild.
     pub fn is_worn(&self) -> bool {
-        self.live.read().is_worn(self.options.rebuild_share)
+        self.live.is_worn()
     }
 
     /// Changes the index, and has it rebuilt if that left too many tombstones.
     pub(super) fn change(&self, change: impl FnOnce(&mut Index)) {
-        let mut index = self.live.write();
-        change(&mut index);
-        let is_worn = index.is_worn(self.options.rebuild_share);
-        drop(index);
-        if is_worn {
-            self.options.upkeep.rebuild(&self.live);
-        }
+        change(&mut self.live.write());
+        self.options.upkeep.rebuild_if_worn(&self.live);
     }
 }
 
 /// What a gallery shares with the thread that rebuilds it.
 pub(super) struct Live {
     index: RwLock<Index>,
+    rebuild_share: f32,
     is_rebuilt: AtomicBool,
 }
 
 impl Live {
-    fn new(index: Index) -> Self {
-        Self { index: RwLock::new(index), is_rebuilt: AtomicBool::new(false) }
+    fn new(index: Index, rebuild_share: f32) -> Self {
+        Self { index: RwLock::new(index), rebuild_share, is_rebuilt: AtomicBool::new(false) }
+    }
+
+    /// Whether enough samples were removed for a rebuild.
+    pub(super) fn is_worn(&self) -> bool {
+        self.read().is_worn(self.rebuild_share)
     }
 
     // A panic under the lock would be a bug in this folder; the rows it leaves are still consistent enough to be

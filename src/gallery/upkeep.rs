@@ -18,9 +18,10 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Has a gallery rebuilt when its turn comes, unless it is gone by then or waits for a rebuild already.
-    pub(super) fn rebuild(&self, live: &Arc<Live>) {
-        if live.claim_rebuild() {
+    /// Has a gallery rebuilt that has too many tombstones, when its turn comes, unless it is gone by then or waits for
+    /// a rebuild already.
+    pub(super) fn rebuild_if_worn(&self, live: &Arc<Live>) {
+        if live.is_worn() && live.claim_rebuild() {
             // Fails only where the thread could not be started: the gallery is searched with its tombstones.
             let _ = self.waiting.get_or_init(start).send(Arc::downgrade(live));
         }
@@ -40,14 +41,21 @@ fn work(waiting: &Receiver<Weak<Live>>) {
     lower_priority();
     for gallery in waiting {
         let Some(live) = gallery.upgrade() else { continue };
-        // Only this thread holds on to a gallery that was unloaded or whose tenant is gone.
-        let rebuilt = rebuild(&live, || Arc::strong_count(&live) > 1);
-        live.release_rebuild();
-        if let Some(rebuilt) = rebuilt {
-            let (removed, pause_us) = (rebuilt.removed, rebuilt.pause.as_micros() as u64);
-            tracing::debug!(removed, pause_us, "a gallery was rebuilt without its removed samples");
-        }
+        // What was removed while it was being rebuilt asked for another rebuild in vain.
+        while rebuild_once(&live) && live.is_worn() && live.claim_rebuild() {}
     }
+}
+
+/// Rebuilds a gallery that was claimed, and releases it; whether anybody still wanted it.
+fn rebuild_once(live: &Arc<Live>) -> bool {
+    // Only this thread holds on to a gallery that was unloaded or whose tenant is gone.
+    let rebuilt = rebuild(live, || Arc::strong_count(live) > 1);
+    live.release_rebuild();
+    if let Some(rebuilt) = rebuilt {
+        let (removed, pause_us) = (rebuilt.removed, rebuilt.pause.as_micros() as u64);
+        tracing::debug!(removed, pause_us, "a gallery was rebuilt without its removed samples");
+    }
+    rebuilt.is_some()
 }
 
 /// Elsewhere a priority is that of the whole process.

@@ -149,6 +149,23 @@ fn ten_times_half_is_removed_and_added_again() {
     assert_plans_agree(&gallery, &all[7].vector, 3);
 }
 
+#[test]
+fn what_is_removed_while_a_gallery_is_rebuilt_is_not_forgotten() {
+    let all: Vec<_> = (0..300).map(|n| sample(&format!("p{n}"), n, n)).collect();
+    for _ in 0..100 {
+        let gallery = gallery(GalleryPlan::Exact);
+        gallery.insert(&all).unwrap();
+        // The last of these changes come at any moment of a rebuild.
+        for removed in all.chunks(100) {
+            for sample in removed {
+                gallery.remove_person(&sample.person);
+            }
+            gallery.insert(removed).unwrap();
+        }
+        wait_for_rebuild(&gallery);
+    }
+}
+
 /// Long runs of changes against a plain map; rebuilds come of themselves and by hand.
 #[test]
 fn long_runs_of_changes_keep_all_plans_right() {
