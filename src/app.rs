@@ -151,6 +151,7 @@ impl App {
             instance: instance.clone(),
         };
         let sweeper = actix::spawn(state.idempotency.clone().sweep(self.service.clone()));
+        let eraser = actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after()));
         let metrics = self.metrics.clone();
         let origins = self.settings.server.cors_origins.clone();
         let server = HttpServer::new(move || {
@@ -188,6 +189,7 @@ impl App {
         let served = server.await.map_err(failed);
         stopper.abort();
         sweeper.abort();
+        eraser.abort();
         drop(address_file);
         self.service.pipeline().drain(LAST_ANSWERS).await;
         self.service.write_quotas().await;

@@ -10,6 +10,7 @@ use std::{
 
 use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
@@ -137,7 +138,7 @@ section!(
 );
 section!(
     /// The embedded store.
-    Store { cache_bytes: u64, }
+    Store { cache_bytes: u64, rewrite_hours: u32, }
 );
 section!(
     /// What a tenant may have, unless the operator gave it limits of its own.
@@ -255,6 +256,13 @@ impl Access {
     }
 }
 
+impl Store {
+    /// How long an erasure may be pending.
+    pub fn rewrite_after(&self) -> SignedDuration {
+        SignedDuration::from_hours(self.rewrite_hours.into())
+    }
+}
+
 impl Tenants {
     /// The limits as the store takes them.
     pub fn limits(&self) -> Amounts {
@@ -322,6 +330,7 @@ impl Settings {
             (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
             (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
             (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
+            ((1..=8760).contains(&self.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
             (self.gallery.idle_seconds >= 1, "gallery.idle_seconds is at least 1"),
             (
                 self.gallery.rebuild_share > 0.0 && self.gallery.rebuild_share < 1.0,
@@ -419,6 +428,7 @@ mod tests {
             ("[server]\ntrusted_proxies = '10.0.0.0/8, proxy.example'", "proxy.example"),
             ("[server]\ntls_key = 'key.pem'", "server.tls_certificate"),
             ("[access]\ntoken_minutes = 0", "access.token_minutes"),
+            ("[store]\nrewrite_hours = 0", "store.rewrite_hours"),
             ("[server]\ncors_origins = ['*']", "cors_origins"),
             ("[server]\ncors_origins = ['https://a.example/']", "cors_origins"),
         ] {

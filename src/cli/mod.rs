@@ -10,6 +10,7 @@ mod gallery;
 mod models;
 mod recognize;
 mod restore;
+mod rewrite;
 mod serve;
 mod user;
 
@@ -107,6 +108,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Makes a new data folder from a backup.
     Restore(restore::RestoreArgs),
+    /// Writes the store afresh, so that what was erased leaves the disk.
+    Rewrite(rewrite::RewriteArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
     /// Makes and lists those who log in.
@@ -131,6 +134,7 @@ impl Cli {
             Command::Recognize(args) => recognize::run(&common, &args),
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
+            Command::Rewrite(args) => rewrite::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
             Command::User(args) => user::run(&common, &args),
             Command::Keys(args) => user::run_keys(&common, &args),

@@ -1,5 +1,7 @@
 //! Who may do what: roles, what each permits, and whom a request comes from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -142,7 +144,7 @@ impl Grant {
 }
 
 /// Whose act something is. Never a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
     /// Somebody who logged in.
     User(UserId),
@@ -150,6 +152,16 @@ pub enum Actor {
     Key(KeyId),
     /// A command on the machine itself.
     Machine,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user {user}"),
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Machine => f.write_str("machine"),
+        }
+    }
 }
 
 /// What a checked key or token opens.

@@ -162,6 +162,14 @@ uuid_id!(
     /// One login.
     SessionId
 );
+uuid_id!(
+    /// One erasure of a person or a tenant; says nothing of them.
+    ErasureId
+);
+uuid_id!(
+    /// One copy of the whole store that was given away.
+    BackupId
+);
 
 #[cfg(test)]
 mod tests {

@@ -370,7 +370,7 @@ async fn a_gallery_follows_its_store_and_is_made_anew_from_it() {
         let search = |gallery: &TenantGallery| gallery.search(&request(&vector(seed), 5, None)).unwrap().per_query;
         assert_eq!(search(&followed), search(&anew));
     }
-    store.delete_person(&t, &id("q")).await.unwrap();
+    store.delete_person(&t, &id("q"), Timestamp::UNIX_EPOCH).await.unwrap();
     galleries.remove_person(&t, &id("q")).await;
     assert_eq!(best(&galleries, "t", 6).await.unwrap(), "p");
     assert_eq!(galleries.loaded_tenants().len(), 2);
@@ -508,7 +508,7 @@ async fn hundreds_of_tenants_in_little_memory_lose_no_change() {
                 assert_eq!(best(&galleries, &name, number).await.unwrap(), person, "found by the next search");
                 if round % 3 == 0 {
                     let guard = galleries.person_lock(&scope(&name), &id(&person)).await;
-                    store.delete_person(&scope(&name), &id(&person)).await.unwrap();
+                    store.delete_person(&scope(&name), &id(&person), Timestamp::UNIX_EPOCH).await.unwrap();
                     galleries.remove_person(&scope(&name), &id(&person)).await;
                     drop(guard);
                     assert_ne!(best(&galleries, &name, number).await.unwrap(), person, "found by none");

@@ -6,6 +6,7 @@ mod attendance;
 mod auth;
 mod consent;
 mod envelope;
+mod erasures;
 mod error;
 mod gallery;
 mod groups;
@@ -97,6 +98,7 @@ fn api(config: &mut ServiceConfig) {
     groups::routes(config);
     people::routes(config);
     consent::routes(config);
+    erasures::routes(config);
     negatives::routes(config);
     recognition::routes(config);
     attendance::routes(config);

@@ -9,6 +9,7 @@ pub mod check;
 pub mod consent;
 pub mod duplicates;
 pub mod enrol;
+pub mod erasures;
 pub mod export;
 mod fields;
 pub mod gallery;
@@ -159,6 +160,12 @@ impl Service {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The clock for what goes on after the call.
+    fn telling_time(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let clock = Arc::clone(&self.clock);
+        move || clock.now()
     }
 
     /// Runs images through the pipeline, counted as photos of the tenant's day; each has an answer of its own.

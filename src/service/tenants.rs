@@ -24,7 +24,7 @@ use crate::{
         group::checked_time_zone, ids::checked_name,
     },
     error::{Error, Result},
-    store::TenantRecord,
+    store::{Erasure, TenantRecord},
 };
 
 /// A tenant, as the operator sees it.
@@ -295,13 +295,14 @@ impl Service {
     }
 
     /// Deletes a tenant with all its data and its keys. It is gone for every request from here on; returns when its
-    /// last record is. A deletion that is under way is waited for.
+    /// last record is. A deletion that is under way is waited for. Returns the erasure, unless it was noted by another
+    /// that had begun before.
     ///
     /// # Errors
     /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
     /// start of the server, goes on from there.
-    pub async fn delete_tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<()> {
-        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()));
+    pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<Option<Erasure>> {
+        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.actor().clone()));
         to_completion(async move {
             service.store.begin_deletion(&scope).await?;
             service.finish_deletion(&scope).await
@@ -323,15 +324,15 @@ impl Service {
         }
     }
 
-    async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
+    async fn finish_deletion(&self, scope: &TenantScope) -> Result<Option<Erasure>> {
         self.galleries.unload(scope);
         let (data, tenant) = (Arc::clone(&self.data), scope.tenant().clone());
         spawn_blocking(move || remove_tenant_key(&data, &tenant))
             .await
             .map_err(|lost| Error::internal("a key file was not removed").with_source(lost))??;
-        self.store.finish_deletion(scope).await?;
+        let erasure = self.store.finish_deletion(scope, self.clock.now()).await?;
         self.quotas.forget(scope);
-        Ok(())
+        Ok(erasure)
     }
 
     fn tenant_view(&self, record: TenantRecord) -> Result<TenantView> {

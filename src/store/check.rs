@@ -4,21 +4,19 @@
 //! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
 //! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    KeptAnswer, Store,
+    Backup, Erasure, KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
     blocking,
     codec::{self, Record},
     db::{Db, Read, View},
+    erasures::Pending,
     keys::{self, Key, Kind, Parsed},
     open::Format,
     search, snapshots, tenants,
@@ -80,7 +78,7 @@ impl Store {
         &self,
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || Check { judge, report: CheckReport::default(), counted: HashMap::new() }.run(&db)).await
     }
 }
@@ -149,6 +147,14 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
+            Parsed::Backup(id) => self.read(bytes, "backup", |backup: &Backup| Ok(misplaced(backup.id != *id))),
+            Parsed::Erasure(id) => self.read(bytes, "erasure", |erasure: &Erasure| {
+                Ok(misplaced(erasure.id != *id).or(is_pending(view, &Realm::Server, erasure)?))
+            }),
+            Parsed::Pending(realm, id) => self.read(bytes, "pending", |_: &Pending| {
+                let erasure: Option<Erasure> = view.get(&keys::erasure(realm, *id)).unwrap_or(None);
+                Ok(missing(erasure.is_none_or(|erasure| erasure.done_at.is_some()), "no_erasure"))
+            }),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
             Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
                 Ok(None) => {
@@ -178,6 +184,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
             Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
+            Kind::Erasure(id) => {
+                let realm = Realm::Tenant(tenant.clone());
+                self.read(bytes, name, |erasure: &Erasure| {
+                    Ok(misplaced(erasure.id != *id).or(is_pending(view, &realm, erasure)?))
+                })
+            }
             Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
@@ -311,6 +323,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
     }
+}
+
+/// Whether an erasure is among the pending while it is.
+fn is_pending(view: &View<'_>, realm: &Realm, erasure: &Erasure) -> Result<Option<&'static str>> {
+    let noted = view.has(&keys::pending(realm, erasure.id))?;
+    Ok(missing(noted != erasure.done_at.is_none(), "no_pending_index"))
 }
 
 /// Whether what a grant reaches is there.

@@ -12,6 +12,9 @@
 //! | `access` realm `user` user | user |
 //! | `session` id | somebody's login |
 //! | `answer` id | what a request of the operator was answered |
+//! | `backup` id | a copy of the store that was given away |
+//! | `erasure` id | a tenant that was erased |
+//! | `pending` realm id | that the bytes of an erasure may still be on the disk |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -27,6 +30,7 @@
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
@@ -35,7 +39,9 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
+use crate::domain::{
+    BackupId, ErasureId, FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId,
+};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -44,6 +50,9 @@ const FORMAT: u8 = b'!';
 const OPERATOR_ANSWER: u8 = b'i';
 const API_KEY: u8 = b'k';
 const ACCESS: u8 = b'a';
+const BACKUP: u8 = b'b';
+const PENDING: u8 = b'w';
+const SERVER_ERASURE: u8 = b'v';
 const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
@@ -55,6 +64,7 @@ const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
 const DISOWNED: u8 = b'y';
+const ERASURE: u8 = b'v';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const MARK: u8 = b'i';
@@ -113,12 +123,15 @@ pub(super) fn api_keys() -> Key {
 }
 
 fn access(realm: &Realm, kind: u8) -> Key {
-    let realm = match realm {
-        // No tenant has an empty id.
+    vec![ACCESS].text(realm_text(realm)).fixed(&[kind])
+}
+
+/// No tenant has an empty id.
+fn realm_text(realm: &Realm) -> &str {
+    match realm {
         Realm::Server => "",
         Realm::Tenant(tenant) => tenant.as_str(),
-    };
-    vec![ACCESS].text(realm).fixed(&[kind])
+    }
 }
 
 pub(super) fn key_place(realm: &Realm, key: KeyId) -> Key {
@@ -139,6 +152,38 @@ pub(super) fn users(realm: &Realm) -> Key {
 
 pub(super) fn session(session: SessionId) -> Key {
     vec![SESSION].fixed(session.as_bytes())
+}
+
+pub(super) fn backup(backup: BackupId) -> Key {
+    backups().fixed(backup.as_bytes())
+}
+
+pub(super) fn backups() -> Key {
+    vec![BACKUP]
+}
+
+/// Of somebody in a tenant, or of a tenant of the server.
+pub(super) fn erasure(realm: &Realm, erasure: ErasureId) -> Key {
+    erasures(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn erasures(realm: &Realm) -> Key {
+    match realm {
+        Realm::Server => vec![SERVER_ERASURE],
+        Realm::Tenant(tenant) => data(tenant, ERASURE),
+    }
+}
+
+pub(super) fn pending(realm: &Realm, erasure: ErasureId) -> Key {
+    pending_in(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn pending_in(realm: &Realm) -> Key {
+    all_pending().text(realm_text(realm))
+}
+
+pub(super) fn all_pending() -> Key {
+    vec![PENDING]
 }
 
 pub(super) fn tenant(tenant: &TenantId) -> Key {
@@ -305,6 +350,10 @@ pub(super) enum Parsed {
     User(Realm, UserId),
     Session(SessionId),
     OperatorAnswer([u8; 32]),
+    Backup(BackupId),
+    /// Of a tenant.
+    Erasure(ErasureId),
+    Pending(Realm, ErasureId),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -327,6 +376,8 @@ pub(super) enum Kind {
     Attendance(GroupId, Date, PersonId),
     Mark(GroupId, RecordId),
     Sighting(PersonId, GroupId, Date),
+    /// Of a person.
+    Erasure(ErasureId),
     Answer([u8; 32]),
     Snapshot,
     /// Generation and number.
@@ -351,6 +402,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
@@ -368,6 +420,9 @@ impl fmt::Display for Parsed {
             Self::User(realm, user) => write!(f, "{} user {user}", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
             Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
+            Self::Backup(backup) => write!(f, "backup {backup}"),
+            Self::Erasure(erasure) => write!(f, "erasure {erasure}"),
+            Self::Pending(realm, erasure) => write!(f, "{} pending {erasure}", RealmName(realm)),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
@@ -383,6 +438,7 @@ impl fmt::Display for Parsed {
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
@@ -418,6 +474,9 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
         }
         SESSION => Parsed::Session(SessionId::from_bytes(parts.fixed()?)),
         OPERATOR_ANSWER => Parsed::OperatorAnswer(parts.fixed()?),
+        BACKUP => Parsed::Backup(BackupId::from_bytes(parts.fixed()?)),
+        SERVER_ERASURE => Parsed::Erasure(ErasureId::from_bytes(parts.fixed()?)),
+        PENDING => Parsed::Pending(parts.realm()?, ErasureId::from_bytes(parts.fixed()?)),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -441,6 +500,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
+        ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
@@ -530,6 +590,7 @@ mod tests {
         let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
+        let (copy, erased) = (BackupId::generate(), ErasureId::generate());
         let day = date(-44, 3, 15);
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
@@ -539,6 +600,11 @@ mod tests {
             (key_place(r, key), Parsed::KeyPlace(r.clone(), key)),
             (user(r, &id("u@x")), Parsed::User(r.clone(), id("u@x"))),
             (session(login), Parsed::Session(login)),
+            (backup(copy), Parsed::Backup(copy)),
+            (erasure(&Realm::Server, erased), Parsed::Erasure(erased)),
+            (erasure(r, erased), of(Kind::Erasure(erased))),
+            (pending(&Realm::Server, erased), Parsed::Pending(Realm::Server, erased)),
+            (pending(r, erased), Parsed::Pending(r.clone(), erased)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),

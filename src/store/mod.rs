@@ -17,8 +17,11 @@
 //! | `keys` | every key |
 //! | `transaction` | what operations read and write |
 //! | `committer` | group commit |
-//! | `open`, `marker` | opening, versions, damage |
-//! | `backup`, `archive` | copies of the whole store, and their file |
+//! | `open`, `folders`, `marker` | opening, versions, damage |
+//! | `copy` | a copy of the whole store as of one moment, while it serves |
+//! | `backup`, `archive` | such copies as files, and a list of them |
+//! | `rewrite` | such a copy in the store's own place, without what was removed |
+//! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
@@ -41,10 +44,13 @@ mod check;
 mod codec;
 mod committer;
 mod consent;
+mod copy;
 mod db;
 mod deletion;
+mod erasures;
 mod export;
 mod faces;
+mod folders;
 mod groups;
 mod keys;
 mod marker;
@@ -52,6 +58,7 @@ mod merge;
 mod negatives;
 mod open;
 mod people;
+mod rewrite;
 mod search;
 mod snapshots;
 mod sweep;
@@ -63,20 +70,24 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
 
 pub use self::{
     answers::{Claim, KeptAnswer, current_claim, under_claim},
     api_keys::ApiKey,
     attendance::MarkOutcome,
-    backup::{BackupStream, restore, verify_backup},
+    backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
+    erasures::Erasure,
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,
@@ -85,6 +96,7 @@ pub use self::{
 use self::{
     committer::Committer,
     db::{Db, View},
+    folders::Folders,
     transaction::Transaction,
 };
 use crate::{
@@ -102,19 +114,26 @@ pub struct Store {
 struct Inner {
     // Dropped first: it waits for its threads, which share the database.
     committer: Committer,
-    db: Arc<Db>,
+    /// Replaced when the store is rewritten.
+    live: Arc<ArcSwap<Db>>,
+    folders: Arc<Folders>,
+    /// Held while the store is rewritten.
+    rewriting: tokio::sync::Mutex<()>,
+    /// Erasures since the store was opened.
+    erasures: Arc<AtomicU64>,
     default_limits: Amounts,
+    cache_bytes: u64,
 }
 
 impl Store {
     /// Whether every write has succeeded since the store was opened. Once false, it stays so until it is reopened.
     pub fn is_healthy(&self) -> bool {
-        !self.inner.db.has_failed()
+        !self.db().has_failed()
     }
 
     /// Bytes that the store's files take.
     pub async fn size_on_disk(&self) -> Result<u64> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || db.size_on_disk()).await
     }
 
@@ -137,8 +156,13 @@ impl Store {
 
     /// Runs `read` on a blocking thread, over one consistent view.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || read(&db.view())).await
+    }
+
+    /// The live database. Who holds on to it goes on reading what the store was when it was rewritten.
+    fn db(&self) -> Arc<Db> {
+        self.inner.live.load_full()
     }
 }
 

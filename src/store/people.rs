@@ -1,19 +1,22 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
+
+use jiff::Timestamp;
 
 use super::{
-    FaceInfo, Store, attendance,
+    Erasure, FaceInfo, Store, answers, attendance,
     codec::Record,
     db::Read,
-    faces,
+    erasures, faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, negatives, person_not_found, search,
+    keys::{self, Kind, Parsed},
+    negatives, person_not_found, search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, Realm, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -139,12 +142,21 @@ impl Store {
     }
 
     /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
-    /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
+    /// every group, and the kept answers that show them. Who asks to be erased expects nothing less; export the attendance
+    /// first where it must be kept. Returns the erasure, which is asked for at `at`: their bytes are on the disk until the
+    /// store has been rewritten.
+    ///
     /// Errors: `NotFound` `person_not_found`.
-    pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
+    pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let erasure = Erasure::new(at, scope.actor());
+        // Before the transaction: an answer that is kept after it sees this.
+        self.inner.erasures.fetch_add(1, Ordering::AcqRel);
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
+            // A record that cannot be read does not keep anybody from being erased.
+            let known: Option<Person> = transaction.get(&keys::person(&tenant, &person)).ok().flatten();
+            answers::forget_mentions(transaction, &tenant, &traces(transaction, &tenant, &person, known.as_ref())?)?;
             for group in groups_of(transaction, &tenant, &person)? {
                 leave(transaction, &tenant, &group, &person);
             }
@@ -152,10 +164,28 @@ impl Store {
                 + negatives::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
-            grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
+            let since = known.map_or(erasure.since, |known| known.created_at);
+            let erasure = Erasure { since, ..erasure };
+            erasures::begin(transaction, &Realm::Tenant(tenant.clone()), &erasure)?;
+            grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })?;
+            Ok(erasure)
         })
         .await
     }
+}
+
+/// The texts by which an answer shows a person: their id, their name, their samples and negatives.
+fn traces(read: &impl Read, tenant: &TenantId, id: &PersonId, person: Option<&Person>) -> Result<Vec<String>> {
+    let mut traces = vec![id.to_string()];
+    traces.extend(person.map(|person| person.name.clone()));
+    for prefix in [keys::faces_of(tenant, id), keys::negatives_of(tenant, id)] {
+        for key in read.scan_keys(&prefix) {
+            if let Some(Parsed::Data(_, Kind::Face(_, face) | Kind::Negative(_, face))) = keys::parse(&key?) {
+                traces.push(face.to_string());
+            }
+        }
+    }
+    Ok(traces)
 }
 
 pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {

@@ -3,7 +3,7 @@
 //! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
@@ -55,6 +55,10 @@ pub struct Metrics {
     pub quota_refused: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
+    /// Seconds of the last time that the store was rewritten.
+    pub store_rewrite_seconds: Gauge,
+    /// Erasures whose bytes may still be on the disk.
+    pub erasures_pending: IntGauge,
 }
 
 impl Metrics {
@@ -111,6 +115,11 @@ impl Metrics {
                 &["quota"],
             )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
+            store_rewrite_seconds: declare.seconds(
+                "store_rewrite_seconds",
+                "Seconds of the last time that the store was rewritten; 0 if it was not",
+            )?,
+            erasures_pending: declare.gauge("erasures_pending", "Erasures whose bytes may still be on the disk")?,
             registry: declare.0,
         })
     }
@@ -179,6 +188,10 @@ impl Declare {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
         self.register(IntGauge::new(prefixed(name), help))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.register(Gauge::new(prefixed(name), help))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {

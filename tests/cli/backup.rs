@@ -120,7 +120,7 @@ fn a_backup_is_for_its_owner_only() {
 fn a_damaged_store_is_refused_with_what_to_do() {
     let place = Place::new();
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
-    let database = place.data().join("store/db");
+    let database = place.data().join("store/1/db");
     let bytes = fs::read(&database).unwrap();
     fs::write(&database, &bytes[..bytes.len() / 2]).unwrap();
     for command in [&["serve", "--address", "127.0.0.1:0"][..], &["check"], &["backup", text(&place.path("b"))]] {

@@ -28,7 +28,7 @@ use self::digest::BodyDigest;
 pub use self::register::Register;
 use super::{ApiState, auth, error::ApiError};
 use crate::{
-    domain::{Actor, Realm, TenantId},
+    domain::{Realm, TenantId},
     error::{Error as CrateError, ErrorKind, Result},
     store::{Claim, KeptAnswer, under_claim},
 };
@@ -108,11 +108,7 @@ impl Attempt {
             Realm::Tenant(tenant) => Some(tenant.clone()),
             Realm::Server => None,
         };
-        let actor = match access.actor() {
-            Actor::Key(key) => format!("key {key}"),
-            Actor::User(user) => format!("user {user}"),
-            Actor::Machine => "machine".to_owned(),
-        };
+        let actor = access.actor().to_string();
         let mut id = Sha256::new();
         for part in [&actor, request.method().as_str(), &request.uri().to_string(), key] {
             id.update(Sha256::digest(part));
@@ -153,7 +149,7 @@ impl Attempt {
         let Some((status, body)) = kept.answer else {
             return Err(conflict(
                 "idempotency_answer_gone",
-                "the first request under this key took effect, but its answer was lost or showed a secret: look it up",
+                "the first request under this key took effect, but its answer was lost, showed a secret or was of somebody who has been erased: look it up",
             ));
         };
         let status = StatusCode::from_u16(status)

@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, reports, tenants,
-    users,
+    account, attendance, consent, erasures, gallery, groups, keys, maintenance, negatives, people, recognition,
+    reports, tenants, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -37,12 +37,13 @@ use crate::service::{
         users::create, users::list, users::show, users::update, users::delete,
         keys::create, keys::list, keys::revoke,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
-        maintenance::backup, maintenance::check,
+        maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
+        erasures::list,
         consent::show, consent::give, consent::withdraw,
         people::move_face, people::merge, people::export, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
@@ -54,11 +55,12 @@ use crate::service::{
     components(schemas(super::error::ErrorBody)),
     tags(
         (name = "tenants", description = "The operator's: institutions and their limits."),
-        (name = "maintenance", description = "The operator's: backup and check."),
+        (name = "maintenance", description = "The operator's: backups, check, rewriting."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
+        (name = "erasures", description = "What was removed for good."),
         (name = "keys", description = "API keys of programs."),
         (name = "negatives", description = "Faces that are not a person's."),
         (name = "users", description = "Who logs in, and with which role."),

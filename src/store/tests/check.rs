@@ -157,7 +157,7 @@ async fn a_check_among_writes_finds_nothing_wrong() {
             let groups = ["a".parse().unwrap()];
             store.create_person(&scope("t"), person(&name), &groups, vec![sample(&name, 0.1)]).await.unwrap();
             store.mark_once(&scope("t"), record("a", &name, 30)).await.unwrap();
-            store.delete_person(&scope("t"), &id(&name)).await.unwrap();
+            store.delete_person(&scope("t"), &id(&name), now()).await.unwrap();
         }
     });
     let mut rounds = 0;

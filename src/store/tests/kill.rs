@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::*;
+use crate::store::deletion::Removal;
 
 /// Tells the child, which is this very test binary, where to write.
 const CHILD_FOLDER: &str = "ROLLCALL_TEST_KILL_FOLDER";
@@ -98,7 +99,7 @@ fn child_deletes_until_it_is_killed() {
         let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
         store.begin_deletion(&scope("t")).await.unwrap();
         println!("acknowledged begun");
-        while !store.remove_some_of(&scope("t")).await.unwrap() {
+        while matches!(store.remove_some_of(&scope("t"), now()).await.unwrap(), Removal::Going) {
             println!("acknowledged some");
         }
         // The parent's kill comes before the last record has gone.
@@ -120,6 +121,6 @@ async fn a_deletion_cut_short_by_kill_9_goes_on() {
         assert_eq!(fixture.tenant(&scope("t")).await.unwrap_err().code(), "tenant_not_found");
         assert!(fixture.check(|_| None).await.unwrap().is_sound());
     }
-    fixture.finish_deletion(&scope("t")).await.unwrap();
-    assert_eq!(content(&fixture).len(), 1, "the store's version alone");
+    fixture.finish_deletion(&scope("t"), now()).await.unwrap();
+    assert_eq!(content(&fixture).len(), 3, "the store's version and the erasure alone");
 }

@@ -6,6 +6,7 @@ mod damage;
 mod deletion;
 mod kill;
 mod operations;
+mod rewrite;
 mod search;
 
 use std::{
@@ -18,7 +19,11 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Store, StoreOptions, db::Read};
+use super::{
+    ApiKey, Store, StoreOptions,
+    db::Read,
+    keys::{self, Parsed},
+};
 use crate::{
     domain::{
         AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId, Standing,
@@ -135,9 +140,10 @@ pub(super) fn reopened(folder: &Path) -> Store {
     }
 }
 
-/// Everything in a store.
+/// Everything in a store but the list of its backups, which a backup does not have in full.
 fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    store.inner.db.view().scan_bytes(&[], None).map(Result::unwrap).collect()
+    let is_backup = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Backup(_)));
+    store.db().view().scan_bytes(&[], None).map(Result::unwrap).filter(|(key, _)| !is_backup(key)).collect()
 }
 
 /// The ids of all samples of the tenant `t`.
