@@ -11,7 +11,10 @@ use crate::support::{
 
 /// Routes that name no tenant's data: the operator's, and those of the caller's own login.
 fn is_of_no_tenant(path: &str) -> bool {
-    ["/backup", "/check"].contains(&path) || path.starts_with("/tenants") || path.starts_with("/auth")
+    ["/backup", "/check", "/store/rewrite"].contains(&path)
+        || path.starts_with("/backups")
+        || path.starts_with("/tenants")
+        || path.starts_with("/auth")
 }
 
 /// What a tenant has, as ids for the parts of a path.

@@ -13,6 +13,7 @@ mod door;
 mod durability;
 mod enrolment;
 mod enrolment_rules;
+mod erasure;
 mod gallery;
 mod idempotency;
 mod isolation;

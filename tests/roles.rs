@@ -43,7 +43,11 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("delete", "/tenants/{tenant}", OPERATOR),
     ("patch", "/tenants/{tenant}", OPERATOR),
     ("get", "/backup", OPERATOR),
+    ("get", "/backups", OPERATOR),
+    ("delete", "/backups/{backup}", OPERATOR),
     ("get", "/check", OPERATOR),
+    ("post", "/store/rewrite", OPERATOR),
+    ("get", "/erasures", MANAGERS),
     ("post", "/groups", ADMIN),
     ("get", "/groups", GROUP_READERS),
     ("get", "/groups/{group}", GROUP_READERS),
@@ -84,7 +88,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

@@ -72,6 +72,22 @@ fn a_closed_store_is_copied_and_checked_too() {
 }
 
 #[test]
+fn a_store_is_rewritten_beside_its_server_and_when_it_is_closed() {
+    let place = Place::new();
+    place.run(&["rewrite"]).failed_saying("there is no store");
+    place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
+    place.run(&["rewrite"]).succeeded().says("Erasures done by it: 0.");
+    assert!(place.data().join("store/2/db").exists() && !place.data().join("store/1").exists());
+    {
+        let _server = place.serve();
+        place.run(&["rewrite"]).succeeded().says("Rewritten in");
+        assert_eq!(present(&recognised(&place.data(), &[])), "Barack Obama");
+    }
+    place.run(&["check"]).succeeded().says("The store is sound.");
+    assert_eq!(present(&recognised(&place.data(), &[])), "Barack Obama");
+}
+
+#[test]
 fn what_is_no_whole_backup_restores_nothing() {
     let place = Place::new();
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();

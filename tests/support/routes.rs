@@ -21,9 +21,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/auth/login") => Body::Json(json!({ "tenant": "default", "user": "x", "password": PASSWORD })),
         ("post", "/auth/refresh") => Body::Json(json!({ "refresh_token": "rr_0" })),
         ("post", "/auth/password") => Body::Json(json!({ "old": PASSWORD, "new": PASSWORD })),
-        ("post", "/auth/logout" | "/auth/rotate") | ("get", "/auth/me" | "/tenants" | "/backup" | "/check") => {
-            Body::Nothing
-        }
+        ("post", "/auth/logout" | "/auth/rotate" | "/store/rewrite")
+        | ("get", "/auth/me" | "/tenants" | "/backup" | "/backups" | "/check") => Body::Nothing,
         ("post", "/tenants") | ("patch", "/tenants/{tenant}") => Body::Json(json!({ "name": "new" })),
         ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
         ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),
@@ -44,7 +43,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/reports/duplicates") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/erasures" | "/reports/duplicates") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
     }
