@@ -20,15 +20,14 @@ impl Traces {
     /// Of a person who was filled by [`fill`].
     async fn of(api: &Api, id: &str, words: &[&str]) -> Self {
         let all = api.get(&format!("/api/v1/people/{id}/export")).await.expect(200);
-        let kept = |list: &str| all[list].as_array().unwrap().clone();
-        let vectors = kept("samples").into_iter().chain(kept("negatives")).map(|face| face["vector"].clone());
         let mut windows = HashSet::new();
-        for vector in vectors {
-            let numbers: Vec<f32> = vector.as_array().unwrap().iter().map(|n| n.as_f64().unwrap() as f32).collect();
+        for sample in all["samples"].as_array().unwrap() {
+            let numbers: Vec<f32> =
+                sample["vector"].as_array().unwrap().iter().map(|n| n.as_f64().unwrap() as f32).collect();
             let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
             windows.extend(bytes.windows(WINDOW).step_by(4).map(<[u8]>::to_vec));
         }
-        assert!(windows.len() > 900, "a sample and a negative: {}", windows.len());
+        assert!(windows.len() > 500, "{}", windows.len());
         Self { texts: words.iter().map(|word| word.as_bytes().to_vec()).collect(), windows }
     }
 
@@ -133,7 +132,7 @@ async fn an_erased_person_is_gone_at_once_and_from_the_disk_when_the_store_was_r
 
     let done = operator.send(Method::POST, "/api/v1/store/rewrite", &json!(null)).await.expect(200);
     assert_eq!(done["erasures_done"], 1);
-    assert_eq!(traces.found(&server.data()), (vec![], others_in_common(&traces, &others)));
+    assert_eq!(traces.found(&server.data()), (vec![], 0));
     let (texts, windows) = others.found(&server.data());
     assert_eq!((texts.len(), windows), (of_q.len(), others.windows.len()), "the search finds what is there");
     let done = &erasures(api).await[0];
@@ -157,11 +156,6 @@ async fn an_erased_person_is_gone_at_once_and_from_the_disk_when_the_store_was_r
     assert_eq!((&report["problems"], &report["records"]["person"]), (&json!({}), &json!(2)));
     let seen = server.api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
     assert_eq!(seen["present"][0]["person"], "anew");
-}
-
-/// Both have a negative of the same face.
-fn others_in_common(one: &Traces, other: &Traces) -> usize {
-    one.windows.intersection(&other.windows).count()
 }
 
 #[tokio::test]
