@@ -100,8 +100,8 @@ async fn what_was_removed_leaves_the_files_and_all_else_stays() {
     assert_eq!(fixture.snapshot(&scope("t")).await.unwrap(), None, "made of vectors, and made anew");
     let after = content(&fixture);
     let is_other = |key: &Vec<u8>| {
-        let parsed = keys::parse(key).unwrap();
         use keys::Kind::{Chunk, Erasure, Snapshot};
+        let parsed = keys::parse(key).unwrap();
         !matches!(parsed, Parsed::Pending(..) | Parsed::Data(_, Erasure(_) | Snapshot | Chunk(..)))
     };
     let others = |content: &BTreeMap<Vec<u8>, Vec<u8>>| -> BTreeMap<Vec<u8>, Vec<u8>> {
