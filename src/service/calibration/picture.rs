@@ -138,15 +138,10 @@ fn thresholds(area: &Area<'_>, chart: &Chart<'_, '_>, report: &CalibrationReport
         (report.gallery.threshold, "now, in the whole gallery".to_owned(), false),
     ];
     if let Some(recommended) = &report.recommended {
-        let CalibrationParams { roster, faces, false_names } = report.wanted;
-        let chance = one_in(false_names);
+        let CalibrationParams { roster, faces, .. } = report.wanted;
         let name = match recommended.evidence {
-            Evidence::Shown => {
-                format!("recommended: a false name in {chance} photos, {roster} people, {faces} strangers")
-            }
-            Evidence::TooFewPairs => {
-                "no pair of different people matches; too few pairs to show what is wanted".to_owned()
-            }
+            Evidence::Shown => format!("recommended: {roster} people, {faces} strangers"),
+            Evidence::TooFewPairs => "no pair of different people matches, too few".to_owned(),
         };
         lines.push((recommended.rates.threshold, name, true));
     }
