@@ -78,6 +78,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("delete", "/groups/{group}/attendance/{record}", TEACHERS),
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/duplicates", READERS),
+    ("get", "/reports/calibration", READERS),
 ];
 
 /// A path with ids of nothing in it, except the group.

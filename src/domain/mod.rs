@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod attendance;
+pub mod calibration;
 pub mod consent;
 pub mod enrolment;
 pub mod face;

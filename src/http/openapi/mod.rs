@@ -49,7 +49,7 @@ use crate::service::{
         recognition::embeddings,
         attendance::list, attendance::undo,
         gallery::check,
-        reports::duplicates,
+        reports::duplicates, reports::calibration,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -66,7 +66,7 @@ use crate::service::{
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
         (name = "gallery", description = "Whether enrolled samples are found."),
-        (name = "reports", description = "What is odd about the people enrolled."),
+        (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))
