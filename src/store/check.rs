@@ -194,32 +194,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
             }
-            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
-            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
-                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
-                let salt = Salt::of(view, tenant)?;
-                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
-                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
-            Kind::Person(who) => {
-                self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| {
-                    let Some(salt) = Salt::of(view, tenant)? else { return Ok(Some("no_salt")) };
-                    let words = search::words_keys(tenant, salt, *who, person);
-                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
-                    let placed = is_of(*who, &person.id)?;
-                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
-                })
-            }
-            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
-                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
-                let salt = Salt::of(view, tenant)?;
-                let wrong = named
-                    .as_ref()
-                    .zip(salt)
-                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
-                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
+            Kind::Salt | Kind::Place(_) | Kind::Person(_) | Kind::Word(..) => self.who(view, tenant, kind, key, bytes),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
                 if !has_person(*person)? {
@@ -297,6 +272,45 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     }
 
     /// Counts a record and finds what is wrong with it.
+    /// People, and what leads to them.
+    fn who(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let (name, salt) = (kind.name(), Salt::of(view, tenant)?);
+        match kind {
+            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
+            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
+                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            Kind::Person(who) => {
+                self.counted(tenant).people += 1;
+                self.read(bytes, name, |person: &Person| {
+                    let Some(salt) = salt else { return Ok(Some("no_salt")) };
+                    let words = search::words_keys(tenant, salt, *who, person);
+                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
+                    let placed = pseudonym(view, tenant, &person.id)? == Some(*who);
+                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
+                })
+            }
+            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named
+                    .as_ref()
+                    .zip(salt)
+                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
+                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            _ => Ok(None),
+        }
+    }
+
     fn read<R: Record>(
         &mut self,
         bytes: &[u8],

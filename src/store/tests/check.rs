@@ -63,7 +63,7 @@ async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
     let cases: &[(&str, Damage)] = &[
         ("damaged_record", |it| {
-            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec())
+            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec());
         }),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
         ("no_person", |it| it.remove(keys::person(tenant_id(), pseudonym(it, "q")))),
@@ -91,7 +91,7 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), pseudonym(it, "p")))),
         ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), pseudonym(it, "p")))),
         ("no_attendance_index", |it| {
-            it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)))
+            it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)));
         }),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
