@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod attendance;
+pub mod audit;
 pub mod consent;
 pub mod enrolment;
 pub mod face;
@@ -17,6 +18,7 @@ pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
+pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Store, blocking, db::Read, keys, person_not_found, search};
+use super::{Store, audit, blocking, db::Read, keys, person_not_found, search};
 use crate::{
     domain::{Consent, FaceSample, Person, PersonId, TenantScope},
     error::Result,
@@ -21,9 +21,11 @@ impl Store {
         person: &PersonId,
         consent: Option<Consent>,
     ) -> Result<Vec<FaceSample>> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
             let known: Person = transaction.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
+            let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
+            audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
             search::put_person(transaction, &tenant, &Person { consent, ..known })?;
             transaction.scan(&keys::faces_of(&tenant, &person), None).collect()
         })

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::{
-    FaceInfo, Store, attendance,
+    FaceInfo, Store, attendance, audit,
     codec::Record,
     db::Read,
     faces,
@@ -57,7 +59,8 @@ impl Store {
         groups: &[GroupId],
         faces: Vec<FaceSample>,
     ) -> Result<PersonRecord> {
-        let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
+        let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             if transaction.has(&keys::person(&tenant, &person.id))? {
                 return Err(
@@ -68,6 +71,11 @@ impl Store {
             let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
             let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
+            audit::note(transaction, &author, "person.create", |it| {
+                it.person(&person.id)
+                    .after(&(&person, &groups[..]))
+                    .after(&audit::faces(faces.iter().map(|face| face.id)))
+            })?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -121,17 +129,22 @@ impl Store {
         person: &PersonId,
         change: PersonChange,
     ) -> Result<PersonRecord> {
-        let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
+        let (author, tenant, key) = (scope.author(), scope.tenant().clone(), keys::person(scope.tenant(), person));
         self.write(move |transaction| {
-            let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            let old: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            let old_groups = groups_of(transaction, &tenant, &old.id)?;
+            let mut person = old.clone();
             person.name = change.name.unwrap_or(person.name);
             person.email = change.email.unwrap_or(person.email);
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
             search::put_person(transaction, &tenant, &person)?;
             let groups = match change.groups {
                 Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
-                None => groups_of(transaction, &tenant, &person.id)?,
+                None => old_groups.clone(),
             };
+            audit::note(transaction, &author, "person.update", |it| {
+                it.person(&person.id).changed(&(&old, &old_groups[..]), &(&person, &groups[..]))
+            })?;
             let faces = faces::infos(transaction, &tenant, &person.id)?;
             Ok(PersonRecord { person, groups, faces })
         })
@@ -142,16 +155,25 @@ impl Store {
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
-            for group in groups_of(transaction, &tenant, &person)? {
-                leave(transaction, &tenant, &group, &person);
+            // One that cannot be read can still be removed.
+            let old: Option<Person> = transaction.get(&keys::person(&tenant, &person)).ok().flatten();
+            let groups = groups_of(transaction, &tenant, &person)?;
+            for group in &groups {
+                leave(transaction, &tenant, group, &person);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?
-                + negatives::remove_all(transaction, &tenant, &person)?;
-            attendance::remove_of_person(transaction, &tenant, &person)?;
+            let faces = faces::remove_all(transaction, &tenant, &person)?;
+            let negatives = negatives::remove_all(transaction, &tenant, &person)?;
+            let records = attendance::remove_of_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
+            let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
+            audit::note(transaction, &author, "person.delete", |it| {
+                it.person(&person).before(&old.as_ref().map(|old| (old, &groups[..]))).before(&counts)
+            })?;
+            let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
