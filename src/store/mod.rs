@@ -70,8 +70,15 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::{
+    answers::current_claim,
+    committer::Committer,
+    db::{Db, View},
+    origin::{Origin, current_request},
+    transaction::Transaction,
+};
 pub use self::{
-    answers::{Claim, KeptAnswer, current_claim, under_claim},
+    answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
     attendance::MarkOutcome,
     audit::{AuditPage, AuditQuery},
@@ -88,12 +95,6 @@ pub use self::{
     tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},
-};
-use self::{
-    committer::Committer,
-    db::{Db, View},
-    origin::{Origin, current_request},
-    transaction::Transaction,
 };
 use crate::{
     domain::Amounts,

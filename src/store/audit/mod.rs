@@ -11,8 +11,8 @@
 //! })
 //! ```
 //!
-//! One that forgets to fails, see [`guard`]: a new kind of record has to be given a chain or a reason to have none there. What is
-//! shown of a kind of record is in [`describe`], where personal fields are digested.
+//! One that forgets to fails, see [`guard`]: there a new kind of record is given its chain, or a reason to have none. What
+//! is told of a kind of record is in [`describe`], where personal fields are digested.
 
 mod chains;
 mod describe;
