@@ -24,7 +24,7 @@ pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{FaceId, GroupId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

@@ -8,7 +8,9 @@ use super::{
     ApiState,
     auth::{Granted, ReadReports},
     error::ApiError,
-    get_or_head, resource,
+    get_or_head,
+    groups::foreign_cursor,
+    resource,
 };
 use crate::{domain::PersonId, error::Error, service::duplicates::DuplicatesPage};
 
@@ -46,6 +48,7 @@ pub(super) async fn duplicates(
     if !(1..=MAX_FINDINGS).contains(&limit) {
         return Err(Error::invalid(format!("limit is 1 to {MAX_FINDINGS}")).with_code("invalid_limit").into());
     }
-    let after: Option<PersonId> = after.as_deref().map(str::parse).transpose()?;
+    let after: Option<PersonId> =
+        after.as_deref().map(|after| after.parse().map_err(|_| foreign_cursor())).transpose()?;
     Ok(Json(state.service.duplicates(&caller.0, threshold, after.as_ref(), limit).await?))
 }

@@ -4,15 +4,17 @@ use serde_json::json;
 
 use super::{
     Store, api_keys, attendance, audit,
-    codec::Record,
+    codec::{self, Record},
     db::Read,
-    group_not_found, keys, person_not_found,
+    group_not_found,
+    keys::{self, Kind, Parsed},
+    pseudonyms::{pseudonym, require_person},
     transaction::Transaction,
     usage::{Growth, grow},
     users,
 };
 use crate::{
-    domain::{Group, GroupId, PersonId, TenantId, TenantScope},
+    domain::{Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
@@ -92,9 +94,9 @@ impl Store {
         let limits = self.inner.default_limits;
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            let roster = roster(transaction, &tenant, &group)?;
-            for person in &roster {
-                leave(transaction, &tenant, &group, person);
+            let roster = members(transaction, &tenant, &group)?;
+            for who in &roster {
+                leave(transaction, &tenant, &group, *who);
             }
             let records = attendance::remove_of_group(transaction, &tenant, &group)?;
             api_keys::forget_group(transaction, &author, &group)?;
@@ -115,11 +117,11 @@ impl Store {
         let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            if on_roster(transaction, &tenant, &group, &person)? {
+            let who = require_person(transaction, &tenant, &person)?;
+            if transaction.has(&keys::member(&tenant, &group, who))? {
                 return Ok(());
             }
-            join(transaction, &tenant, &group, &person)?;
+            join(transaction, &tenant, &group, who, &person)?;
             audit::note(transaction, &author, "member.add", |it| it.group(&group).person(&person))
         })
         .await
@@ -131,11 +133,11 @@ impl Store {
         let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            if !on_roster(transaction, &tenant, &group, &person)? {
+            let who = require_person(transaction, &tenant, &person)?;
+            if !transaction.has(&keys::member(&tenant, &group, who))? {
                 return Ok(());
             }
-            leave(transaction, &tenant, &group, &person);
+            leave(transaction, &tenant, &group, who);
             audit::note(transaction, &author, "member.remove", |it| it.group(&group).person(&person))
         })
         .await
@@ -155,8 +157,8 @@ impl Store {
     pub async fn groups_of(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<GroupId>> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            groups_of(view, &tenant, &person)
+            let who = require_person(view, &tenant, &person)?;
+            groups_of(view, &tenant, who)
         })
         .await
     }
@@ -166,33 +168,48 @@ pub(super) fn require_group(read: &impl Read, tenant: &TenantId, group: &GroupId
     if read.has(&keys::group(tenant, group))? { Ok(()) } else { Err(group_not_found()) }
 }
 
-pub(super) fn require_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    if read.has(&keys::person(tenant, person))? { Ok(()) } else { Err(person_not_found()) }
+/// The pseudonym of a person who is on a group's roster.
+pub(super) fn on_roster(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    person: &PersonId,
+) -> Result<Option<Pseudonym>> {
+    let Some(who) = pseudonym(read, tenant, person)? else { return Ok(None) };
+    Ok(read.has(&keys::member(tenant, group, who))?.then_some(who))
 }
 
-pub(super) fn on_roster(read: &impl Read, tenant: &TenantId, group: &GroupId, person: &PersonId) -> Result<bool> {
-    read.has(&keys::member(tenant, group, person))
-}
-
-pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
-    read.scan(&keys::memberships(tenant, person), None).collect()
+pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<GroupId>> {
+    read.scan(&keys::memberships(tenant, who), None).collect()
 }
 
 pub(super) fn join(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
+    who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
-    transaction.put(keys::member(tenant, group, person), person)?;
-    transaction.put(keys::membership(tenant, person, group), group)
+    transaction.put(keys::member(tenant, group, who), person)?;
+    transaction.put(keys::membership(tenant, who, group), group)
 }
 
-pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, person: &PersonId) {
-    transaction.remove(keys::member(tenant, group, person));
-    transaction.remove(keys::membership(tenant, person, group));
+pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, who: Pseudonym) {
+    transaction.remove(keys::member(tenant, group, who));
+    transaction.remove(keys::membership(tenant, who, group));
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    read.scan(&keys::members(tenant, group), None).collect()
+    let mut people: Vec<PersonId> = read.scan(&keys::members(tenant, group), None).collect::<Result<_>>()?;
+    people.sort_unstable();
+    Ok(people)
+}
+
+fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Pseudonym>> {
+    let prefix = keys::members(tenant, group);
+    let members = read.scan_keys(&prefix).map(|key| match keys::parse(&key?) {
+        Some(Parsed::Data(_, Kind::Member(_, who))) => Ok(who),
+        _ => Err(codec::damaged()),
+    });
+    members.collect()
 }

@@ -29,6 +29,7 @@
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
+//! | `pseudonyms` | who is who: keys say nothing of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
@@ -57,6 +58,7 @@ mod negatives;
 mod open;
 mod origin;
 mod people;
+mod pseudonyms;
 mod search;
 mod snapshots;
 mod sweep;

@@ -66,6 +66,8 @@ impl Change<'_> {
             Kind::Attendance(..) => self.transaction.bytes_before(self.key)?.is_some(),
             // Counted along with what they count.
             Kind::Usage | Kind::Photos => false,
+            // Made with the first person, and with each.
+            Kind::Salt | Kind::Place(..) => false,
             // Found again from the records that they are made of.
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
             // That a request took effect is no change of its own.

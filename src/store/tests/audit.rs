@@ -174,7 +174,10 @@ async fn a_change_without_an_entry_fails_and_changes_nothing() {
     let before = content(&fixture);
     let refused: &[Forgetful] = &[
         |it| it.put(keys::group(scope("t").tenant(), &"c".parse().unwrap()), &group("c")),
-        |it| it.put(keys::person(scope("t").tenant(), &id("p")), &person("q")),
+        |it| {
+            let key = keys::person(scope("t").tenant(), pseudonym(it, "p"));
+            it.put(key, &person("q"))
+        },
         |it| remove_first(it, &keys::faces(scope("t").tenant())),
         |it| remove_first(it, &keys::members(scope("t").tenant(), &"a".parse().unwrap())),
         |it| remove_first(it, &keys::attendance_of(scope("t").tenant(), &"a".parse().unwrap())),
