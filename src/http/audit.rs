@@ -44,7 +44,7 @@ pub(super) struct AuditParams {
 }
 
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditParams),
-    responses((status = 200, body = AuditView)))]
+    responses((status = 200, body = AuditView), (status = 400, description = "invalid_id")))]
 /// Lists what was changed, in order: in the tenant (its admins), or of the server itself (operator's key). Each entry
 /// holds the hash of the one before it; `rollcall audit verify` follows them.
 pub(super) async fn list(
