@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Negative, Realm, Role, SessionId, UserId},
+    domain::{Negative, Realm, Role, SessionId, UserId, audit::Entry},
     store::{CheckReport, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
@@ -52,8 +52,11 @@ async fn a_sound_store_is_counted_by_kind() {
         "membership",
         "attendance",
         "mark",
+        "audit_entry",
+        "audit_head",
+        "audit_salt",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1, 7, 2, 2]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -94,6 +97,21 @@ async fn each_kind_of_damage_has_its_name() {
             it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)));
         }),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 2))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 6))),
+        ("audit_broken", |it| it.remove(keys::audit_head(&realm()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&Realm::Server, 1))),
+        ("misplaced", |it| {
+            let second: Entry = it.get(&keys::audit_entry(&realm(), 2)).unwrap().unwrap();
+            it.put(keys::audit_entry(&realm(), 3), &second).unwrap();
+        }),
+        ("no_audit_salt", |it| it.remove(keys::audit_salt(&realm()))),
+        ("no_audit_log", |it| {
+            for key in it.scan_keys(&keys::audit_entries(&realm())).collect::<Result<Vec<_>>>().unwrap() {
+                it.remove(key);
+            }
+            it.remove(keys::audit_head(&realm()));
+        }),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
         ("no_api_key_index", |it| {
             let key = it.scan_keys(&keys::key_places(&realm())).next().unwrap().unwrap();
@@ -122,7 +140,7 @@ async fn each_kind_of_damage_has_its_name() {
     for &(code, damage) in cases {
         let fixture = filled().await;
         fixture
-            .write(move |transaction| {
+            .tamper(move |transaction| {
                 damage(transaction);
                 Ok(())
             })
