@@ -19,6 +19,7 @@ mod isolation;
 mod maintenance;
 mod openapi;
 mod people;
+mod photos;
 mod quotas;
 mod recognition;
 mod roles;

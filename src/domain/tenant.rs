@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     access::Actor, attendance::LivenessPolicy, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId,
+    kept_photo::PhotoRules,
 };
 
 /// A tenant.
@@ -55,6 +56,8 @@ pub struct TenantSettings {
     pub requests_per_second: Option<u64>,
     /// The most photos in a local day; 0 is no limit.
     pub photos_per_day: Option<u64>,
+    /// Which photos of its people are kept.
+    pub photos: PhotoRules,
 }
 
 /// A tenant's own rules of naming; what is missing is the server's.

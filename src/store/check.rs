@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Negative, Person, PersonId, PhotosOfDay, Realm,
-        Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, KeptPhoto, Negative, Person, PersonId, PhotoKey,
+        PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings,
     },
     error::Result,
 };
@@ -63,7 +63,8 @@ impl CheckReport {
         self.problems.is_empty()
     }
 
-    fn note(&mut self, code: &str, place: String) {
+    /// Adds a problem of a record at `place`.
+    pub fn note(&mut self, code: &str, place: String) {
         let problem = self.problems.entry(code.to_owned()).or_default();
         problem.count += 1;
         if problem.examples.len() < MAX_EXAMPLES {
@@ -203,6 +204,14 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
                 Ok(judged.or_else(|| missing(!known, "no_person")))
             }
+            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
+                let wrong = (&photo.person, photo.face) != (person, *face);
+                Ok(misplaced(wrong).or(resolve_photo(view, tenant, photo)?))
+            }),
+            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
+                let known = has_person(person)?;
+                Ok(misplaced(key.person != *person).or_else(|| missing(!known, "no_person")))
+            }),
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
                 let known = has_person(person)?;
@@ -322,6 +331,13 @@ fn reach(view: &View<'_>, grant: &Grant) -> Result<Option<&'static str>> {
     let groups = grant.groups.iter().map(|group| view.has(&keys::group(tenant, group)));
     let known = groups.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
     Ok(missing(!known, "no_group"))
+}
+
+/// Whether what a photo needs is there; its file is not the store's.
+fn resolve_photo(view: &View<'_>, tenant: &TenantId, photo: &KeptPhoto) -> Result<Option<&'static str>> {
+    let known = view.has(&keys::face(tenant, &photo.person, photo.face))?;
+    let has_key = view.has(&keys::photo_key(tenant, &photo.person))?;
+    Ok(missing(!known, "no_face").or_else(|| missing(!has_key, "no_photo_key")))
 }
 
 fn missing(is_missing: bool, code: &'static str) -> Option<&'static str> {

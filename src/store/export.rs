@@ -1,8 +1,10 @@
 //! Everything that is stored of one person.
 
-use super::{PersonRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings, person_not_found};
+use super::{
+    PersonRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings, person_not_found, photos,
+};
 use crate::{
-    domain::{AttendanceRecord, FaceSample, Negative, PersonId, TenantScope},
+    domain::{AttendanceRecord, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -13,6 +15,8 @@ pub struct PersonFile {
     pub record: PersonRecord,
     /// Their samples with the vectors, oldest first.
     pub samples: Vec<FaceSample>,
+    /// Photos behind the samples, by them.
+    pub photos: Vec<KeptPhoto>,
     /// Faces that are not theirs.
     pub negatives: Vec<Negative>,
     /// Their attendance, by group and date.
@@ -28,6 +32,7 @@ impl Store {
             Ok(PersonFile {
                 record: with_belongings(view, &tenant, known)?,
                 samples: view.scan(&keys::faces_of(&tenant, &person), None).collect::<Result<_>>()?,
+                photos: photos::of_person(view, &tenant, &person)?,
                 negatives: negatives::of_person(view, &tenant, &person)?,
                 attendance: attendance::of_person(view, &tenant, &person)?,
             })

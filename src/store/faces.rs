@@ -8,6 +8,7 @@ use super::{
     db::Read,
     groups::require_person,
     keys,
+    photos::{self, NewFaces},
     sweep::{Visitor, sweep},
     transaction::Transaction,
     usage::{Growth, grow},
@@ -76,9 +77,10 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, &person)?;
@@ -86,6 +88,7 @@ impl Store {
             all.retain(|old| faces.iter().all(|new| new.id != old.id));
             all.extend(put_all(transaction, &tenant, &person, &faces, all.len())?);
             all.sort_by_key(|face| face.id);
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             Ok(all)
         })
@@ -98,20 +101,22 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
             require_person(transaction, &tenant, &person)?;
             let before = remove_all(transaction, &tenant, &person)?;
             let all = put_all(transaction, &tenant, &person, &faces, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             Ok(all)
         })
         .await
     }
 
-    /// Removes one sample. Errors: `NotFound` `person_not_found` or `face_not_found`.
+    /// Removes one sample and its photo. Errors: `NotFound` `person_not_found` or `face_not_found`.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
@@ -121,6 +126,7 @@ impl Store {
                 return Err(face_not_found());
             }
             transaction.remove(key);
+            photos::remove(transaction, &tenant, &person, face);
             grow(transaction, &tenant, limits, of_samples(1, 0))
         })
         .await
@@ -268,13 +274,14 @@ pub(super) fn put_all(
     Ok(by_id.into_values().map(FaceInfo::from).collect())
 }
 
-/// Removes all samples of a person; how many there were.
+/// Removes all samples of a person, with their photos; how many there were.
 pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<usize> {
     let keys = transaction.scan_keys(&keys::faces_of(tenant, person)).collect::<Result<Vec<_>>>()?;
     let count = keys.len();
     for key in keys {
         transaction.remove(key);
     }
+    photos::remove_all(transaction, tenant, person)?;
     Ok(count)
 }
 

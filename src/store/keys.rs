@@ -20,6 +20,8 @@
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `word` word person | the person's id: a word of their name or id, folded and cut |
 //! | `data` tenant `face` person face | face sample |
+//! | `data` tenant `kept_photo` person face | where the photo behind the sample lies |
+//! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
 //! | `data` tenant `negative` person face | a face that is not the person's |
 //! | `data` tenant `disowned` other person face | the person's id: their negative was made of the other's sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
@@ -57,11 +59,13 @@ const CHUNK: u8 = b'c';
 const DISOWNED: u8 = b'y';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
@@ -210,6 +214,22 @@ pub(super) fn faces(tenant: &TenantId) -> Key {
     data(tenant, FACE)
 }
 
+pub(super) fn kept_photo(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
+    kept_photos_of(tenant, person).fixed(face.as_bytes())
+}
+
+pub(super) fn kept_photos_of(tenant: &TenantId, person: &PersonId) -> Key {
+    kept_photos(tenant).text(person.as_str())
+}
+
+pub(super) fn kept_photos(tenant: &TenantId) -> Key {
+    data(tenant, KEPT_PHOTO)
+}
+
+pub(super) fn photo_key(tenant: &TenantId, person: &PersonId) -> Key {
+    data(tenant, PHOTO_KEY).text(person.as_str())
+}
+
 pub(super) fn negative(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
     negatives_of(tenant, person).fixed(face.as_bytes())
 }
@@ -320,6 +340,8 @@ pub(super) enum Kind {
     Person(PersonId),
     Word(String, PersonId),
     Face(PersonId, FaceId),
+    KeptPhoto(PersonId, FaceId),
+    PhotoKey(PersonId),
     Negative(PersonId, FaceId),
     Disowned(PersonId, PersonId, FaceId),
     Member(GroupId, PersonId),
@@ -344,6 +366,8 @@ impl Kind {
             Self::Person(..) => "person",
             Self::Word(..) => "word",
             Self::Face(..) => "face",
+            Self::KeptPhoto(..) => "kept_photo",
+            Self::PhotoKey(..) => "photo_key",
             Self::Negative(..) => "negative",
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
@@ -375,9 +399,11 @@ impl fmt::Display for Parsed {
                     Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
                     // A word is a part of a name: it is not shown.
-                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
+                    Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
-                    Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
+                    Kind::Face(person, face) | Kind::KeptPhoto(person, face) | Kind::Negative(person, face) => {
+                        write!(f, " {person} {face}")
+                    }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
@@ -434,6 +460,8 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         PERSON => Kind::Person(parts.text()?),
         WORD => Kind::Word(parts.text()?, parts.text()?),
         FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
+        KEPT_PHOTO => Kind::KeptPhoto(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
+        PHOTO_KEY => Kind::PhotoKey(parts.text()?),
         NEGATIVE => Kind::Negative(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
         DISOWNED => Kind::Disowned(parts.text()?, parts.text()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.text()?),
@@ -547,6 +575,8 @@ mod tests {
             (person(t, p), of(Kind::Person(id("p 1")))),
             (word(t, "zoe", p), of(Kind::Word("zoe".into(), id("p 1")))),
             (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),
+            (kept_photo(t, p, face_id), of(Kind::KeptPhoto(id("p 1"), face_id))),
+            (photo_key(t, p), of(Kind::PhotoKey(id("p 1")))),
             (negative(t, p, face_id), of(Kind::Negative(id("p 1"), face_id))),
             (disowned(t, &id("q"), p, face_id), of(Kind::Disowned(id("q"), id("p 1"), face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),

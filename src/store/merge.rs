@@ -7,7 +7,9 @@ use super::{
     groups::{groups_of, join, leave, require_person},
     keys, negatives,
     people::with_belongings,
-    person_not_found, search,
+    person_not_found,
+    photos::{self, PersonPhotos},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
@@ -17,7 +19,7 @@ use crate::{
 };
 
 impl Store {
-    /// Gives all that belongs to `from` to `person` and removes `from`: samples, places on rosters, attendance, and what
+    /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are of `person`, places on rosters, attendance, and what
     /// `person` lacks of address and metadata. Of two marks of one session the earlier stays; of two consents the one
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
@@ -28,6 +30,7 @@ impl Store {
         scope: &TenantScope,
         person: &PersonId,
         from: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(PersonRecord, Vec<FaceSample>)> {
         let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
@@ -41,6 +44,8 @@ impl Store {
             let mut samples = faces_of(transaction, &tenant, &target)?;
             let moved = renamed(faces_of(transaction, &tenant, &from)?, &target);
             faces::put_all(transaction, &tenant, &target, &moved, samples.len())?;
+            photos::give(transaction, &tenant, &from, photos)?;
+            photos::remove_key(transaction, &tenant, &from);
             faces::remove_all(transaction, &tenant, &from)?;
             let mut groups = groups_of(transaction, &tenant, &target)?;
             for group in groups_of(transaction, &tenant, &from)? {
@@ -64,7 +69,7 @@ impl Store {
         .await
     }
 
-    /// Gives one sample of a person to another; returns it, and the other as they are then.
+    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other as they are then.
     ///
     /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`.
     pub async fn move_face(
@@ -73,6 +78,7 @@ impl Store {
         person: &PersonId,
         face: FaceId,
         to: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(FaceSample, PersonRecord)> {
         let (tenant, person, to) = (scope.tenant().clone(), person.clone(), to.clone());
         self.write(move |transaction| {
@@ -91,6 +97,8 @@ impl Store {
                 record.faces.len(),
             )?);
             record.faces.sort_unstable_by_key(|face| face.id);
+            photos::give(transaction, &tenant, &person, photos)?;
+            photos::remove(transaction, &tenant, &person, face);
             transaction.remove(key);
             Ok((moved, record))
         })

@@ -26,6 +26,7 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
+//! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
@@ -52,6 +53,7 @@ mod merge;
 mod negatives;
 mod open;
 mod people;
+mod photos;
 mod search;
 mod snapshots;
 mod sweep;
@@ -77,6 +79,7 @@ pub use self::{
     groups::GroupChange,
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
+    photos::{NewFaces, PersonPhotos},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,

@@ -8,12 +8,14 @@ use super::{
     db::Read,
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, negatives, person_not_found, search,
+    keys, negatives, person_not_found,
+    photos::{self, NewFaces},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -46,7 +48,7 @@ pub struct PersonChange {
 }
 
 impl Store {
-    /// Enrols a person: the person, their places on rosters and their samples, or nothing.
+    /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
     /// `Internal` for a sample of another person.
@@ -55,8 +57,9 @@ impl Store {
         scope: &TenantScope,
         person: Person,
         groups: &[GroupId],
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<PersonRecord> {
+        let NewFaces { samples, photos } = faces.into();
         let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
             if transaction.has(&keys::person(&tenant, &person.id))? {
@@ -66,7 +69,8 @@ impl Store {
             }
             search::put_person(transaction, &tenant, &person)?;
             let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
-            let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            let faces = faces::put_all(transaction, &tenant, &person.id, &samples, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             Ok(PersonRecord { person, groups, faces })
         })
@@ -138,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
+    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on rosters, and their attendance records in
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
@@ -150,6 +154,7 @@ impl Store {
             }
             let samples = faces::remove_all(transaction, &tenant, &person)?
                 + negatives::remove_all(transaction, &tenant, &person)?;
+            photos::remove_key(transaction, &tenant, &person);
             attendance::remove_of_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
