@@ -81,6 +81,11 @@ pub(crate) async fn routes(server: &TestServer) -> Vec<(String, String)> {
 async fn what_is_another_tenants_is_404_on_every_route_and_stays_as_it_is() {
     let server = TestServer::start().await;
     let (owner, stranger, twin) = (&server.api, server.tenant("stranger").await, server.tenant("twin").await);
+    // Both keep photos, so that there are some.
+    for tenant in ["default", "twin"] {
+        let keep = json!({ "photos": "crops" });
+        server.operator().send(Method::PATCH, &format!("/api/v1/tenants/{tenant}"), &keep).await.expect(200);
+    }
     let ids = fill(owner, "g", "p", "u", "obama").await;
     // The twin has the same ids; what has ids of the server's making it is shown the owner's.
     fill(&twin, "g", "p", "u", "biden").await;

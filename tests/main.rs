@@ -21,6 +21,7 @@ mod isolation;
 mod maintenance;
 mod openapi;
 mod people;
+mod photos;
 mod quotas;
 mod recognition;
 mod roles;

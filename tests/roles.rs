@@ -63,6 +63,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/people/{person}/faces/{face}/move", ADMIN),
     ("post", "/people/{person}/merge", ADMIN),
     ("get", "/people/{person}/export", ADMIN),
+    ("get", "/people/{person}/photo", READERS),
     ("get", "/people/{person}/consent", READERS),
     ("put", "/people/{person}/consent", ADMIN),
     ("delete", "/people/{person}/consent", ADMIN),

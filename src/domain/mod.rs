@@ -10,6 +10,7 @@ pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
+pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
 pub mod negative;
@@ -26,6 +27,7 @@ pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerd
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{FaceId, GroupId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId};
+pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

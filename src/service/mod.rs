@@ -18,6 +18,7 @@ pub mod groups;
 pub mod merge;
 pub mod negatives;
 pub mod people;
+pub mod photos;
 mod quotas;
 pub mod recognise;
 pub mod tenants;
@@ -29,6 +30,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use self::{
     access::{Gate, Lifetimes},
@@ -46,6 +48,7 @@ use crate::{
     },
     runtime::{Clock, ServiceClass},
     store::{Store, carried},
+    vault::Vault,
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -61,6 +64,9 @@ pub struct Service {
     quotas: QuotaKeeper,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
+    vault: Vault,
+    /// Some tenant keeps other photos than before, or shorter.
+    photo_rules_changed: Arc<Notify>,
 }
 
 /// What the use cases go by.
@@ -70,7 +76,7 @@ pub struct ServiceOptions {
     pub naming: Naming,
     /// How much work a tenant may ask for, unless it has quotas of its own.
     pub quotas: Quotas,
-    /// The folder where keys have their files.
+    /// The folder where keys and photos have their files.
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
@@ -144,8 +150,21 @@ impl Service {
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
-        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, data })
+        Ok(Self {
+            store,
+            galleries,
+            pipeline,
+            clock,
+            naming,
+            tenant_turns,
+            gate,
+            quotas,
+            data,
+            vault,
+            photo_rules_changed,
+        })
     }
 
     /// The pipeline that serves them.
@@ -213,6 +232,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         search: None,
         mark: None,
         annotate: false,
+        copy: None,
     }
 }
 

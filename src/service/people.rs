@@ -154,25 +154,30 @@ impl Service {
         Ok(self.store.update_person(scope, id, change).await?.into())
     }
 
-    /// Erases a person: samples, memberships and attendance. Nobody finds them from then on.
+    /// Erases a person: samples, photos, memberships and attendance. Nobody finds them from then on.
     pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<()> {
         let (service, scope, id) = (self.clone(), scope.clone(), id.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &id).await;
+            let photos = service.store.photos(&scope, &id).await?.photos;
             service.store.delete_person(&scope, &id).await?;
             service.galleries.remove_person(&scope, &id).await;
+            service.remove_files(&scope, photos).await;
             Ok(())
         })
         .await
     }
 
-    /// Deletes one sample of a person.
+    /// Deletes one sample of a person, with its photo.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &person).await;
+            let mut photos = service.store.photos(&scope, &person).await?.photos;
+            photos.retain(|photo| photo.face == face);
             service.store.delete_face(&scope, &person, face).await?;
             service.galleries.remove_faces(&scope, &person, &[face]).await;
+            service.remove_files(&scope, photos).await;
             Ok(())
         })
         .await

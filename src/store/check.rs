@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Negative, Person, PersonId, PhotosOfDay,
-        Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, KeptPhoto, Negative, Person, PersonId, PhotoKey,
+        PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
         audit::{self, Entry, Head},
     },
     error::Result,
@@ -66,7 +66,8 @@ impl CheckReport {
         self.problems.is_empty()
     }
 
-    fn note(&mut self, code: &str, place: String) {
+    /// Adds a problem of a record at `place`.
+    pub fn note(&mut self, code: &str, place: String) {
         let problem = self.problems.entry(code.to_owned()).or_default();
         problem.count += 1;
         if problem.examples.len() < MAX_EXAMPLES {
@@ -254,6 +255,19 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 }
                 self.read_sample(bytes, |sample| Ok(misplaced(sample.id != *id || !is_of(*person, &sample.person)?)))
             }
+            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
+                let wrong = photo.face != *face || !is_of(*person, &photo.person)?;
+                let known = view.has(&keys::face(tenant, *person, *face))?;
+                let has_key = view.has(&keys::photo_key(tenant, *person))?;
+                Ok(misplaced(wrong)
+                    .or_else(|| missing(!known, "no_face"))
+                    .or_else(|| missing(!has_key, "no_photo_key")))
+            }),
+            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
+                let known = has_person(*person)?;
+                let wrong = known && !is_of(*person, &key.person)?;
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
+            }),
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
                 let known = has_person(*person)?;

@@ -27,6 +27,8 @@
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `word` digest person | the same person: a word of their name or id begins so |
 //! | `data` tenant `face` person face | face sample |
+//! | `data` tenant `kept_photo` person face | where the photo behind the sample lies |
+//! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
 //! | `data` tenant `negative` person face | a face that is not the person's |
 //! | `data` tenant `disowned` other person face | the person: their negative was made of the other's sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
@@ -71,11 +73,13 @@ const CHUNK: u8 = b'c';
 const DISOWNED: u8 = b'y';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
 const PLACE: u8 = b'l';
 const SALT: u8 = b'e';
@@ -261,6 +265,22 @@ pub(super) fn faces(tenant: &TenantId) -> Key {
     data(tenant, FACE)
 }
 
+pub(super) fn kept_photo(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
+    kept_photos_of(tenant, person).fixed(face.as_bytes())
+}
+
+pub(super) fn kept_photos_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    kept_photos(tenant).fixed(person.as_bytes())
+}
+
+pub(super) fn kept_photos(tenant: &TenantId) -> Key {
+    data(tenant, KEPT_PHOTO)
+}
+
+pub(super) fn photo_key(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, PHOTO_KEY).fixed(person.as_bytes())
+}
+
 pub(super) fn negative(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
     negatives_of(tenant, person).fixed(face.as_bytes())
 }
@@ -380,6 +400,8 @@ pub(super) enum Kind {
     Person(Pseudonym),
     Word(WordDigest, Pseudonym),
     Face(Pseudonym, FaceId),
+    KeptPhoto(Pseudonym, FaceId),
+    PhotoKey(Pseudonym),
     Negative(Pseudonym, FaceId),
     Disowned(Pseudonym, Pseudonym, FaceId),
     Member(GroupId, Pseudonym),
@@ -406,6 +428,8 @@ impl Kind {
             Self::Person(..) => "person",
             Self::Word(..) => "word",
             Self::Face(..) => "face",
+            Self::KeptPhoto(..) => "kept_photo",
+            Self::PhotoKey(..) => "photo_key",
             Self::Negative(..) => "negative",
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
@@ -440,9 +464,11 @@ impl fmt::Display for Parsed {
                     Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
                     Kind::Place(digest) => write!(f, " {}", hex::encode(&digest[..4])),
-                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
+                    Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
-                    Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
+                    Kind::Face(person, face) | Kind::KeptPhoto(person, face) | Kind::Negative(person, face) => {
+                        write!(f, " {person} {face}")
+                    }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
@@ -504,6 +530,8 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         PERSON => Kind::Person(parts.person()?),
         WORD => Kind::Word(parts.fixed()?, parts.person()?),
         FACE => Kind::Face(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        KEPT_PHOTO => Kind::KeptPhoto(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        PHOTO_KEY => Kind::PhotoKey(parts.person()?),
         NEGATIVE => Kind::Negative(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
         DISOWNED => Kind::Disowned(parts.person()?, parts.person()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.person()?),
@@ -626,6 +654,8 @@ mod tests {
             (person(t, p), of(Kind::Person(p))),
             (word(t, [0; 8], p), of(Kind::Word([0; 8], p))),
             (face(t, p, face_id), of(Kind::Face(p, face_id))),
+            (kept_photo(t, p, face_id), of(Kind::KeptPhoto(p, face_id))),
+            (photo_key(t, p), of(Kind::PhotoKey(p))),
             (negative(t, p, face_id), of(Kind::Negative(p, face_id))),
             (disowned(t, q, p, face_id), of(Kind::Disowned(q, p, face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), p))),

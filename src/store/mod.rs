@@ -30,6 +30,7 @@
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
 //! | `pseudonyms` | who is who: keys say nothing of people |
+//! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
@@ -58,6 +59,7 @@ mod negatives;
 mod open;
 mod origin;
 mod people;
+mod photos;
 mod pseudonyms;
 mod search;
 mod snapshots;
@@ -93,6 +95,7 @@ pub use self::{
     open::StoreOptions,
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
+    photos::{NewFaces, PersonPhotos},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,

@@ -11,13 +11,14 @@ use super::{
     faces,
     groups::{groups_of, join, leave, require_group},
     keys, negatives, person_not_found,
+    photos::{self, NewFaces},
     pseudonyms::{enter, find, person_entry, pseudonym, require_person},
     search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata},
+    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -53,7 +54,7 @@ pub struct PersonChange {
 }
 
 impl Store {
-    /// Enrols a person: the person, their places on rosters and their samples, or nothing.
+    /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
     /// `Internal` for a sample of another person.
@@ -62,8 +63,9 @@ impl Store {
         scope: &TenantScope,
         person: Person,
         groups: &[GroupId],
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<PersonRecord> {
+        let NewFaces { samples, photos } = faces.into();
         let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
         let limits = self.inner.default_limits;
         self.write(move |transaction| {
@@ -75,7 +77,8 @@ impl Store {
             let who = enter(transaction, &tenant, &person.id)?;
             search::put_person(transaction, &tenant, who, &person)?;
             let groups = set_groups(transaction, &tenant, who, &person.id, &groups)?;
-            let faces = faces::put_all(transaction, &tenant, who, &person.id, &faces, 0)?;
+            let faces = faces::put_all(transaction, &tenant, who, &person.id, &samples, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             audit::note(transaction, &author, "person.create", |it| {
                 it.person(&person.id)
@@ -156,7 +159,7 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
+    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on rosters, and their attendance records in
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
@@ -173,6 +176,7 @@ impl Store {
             let faces = faces::remove_all(transaction, &tenant, who)?;
             let negatives = negatives::remove_all(transaction, &tenant, who)?;
             let records = attendance::remove_of_person(transaction, &tenant, who)?;
+            photos::remove_key(transaction, &tenant, who);
             search::remove_person(transaction, &tenant, who, &person)?;
             let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
             audit::note(transaction, &author, "person.delete", |it| {

@@ -10,6 +10,7 @@ use crate::{
     pipeline::NetworkSlot,
     service::{backup::store_path, check::check},
     store::{BackupStream, CheckReport, Store, StoreOptions},
+    vault::Vault,
 };
 
 /// Opens the store of a data folder without a server.
@@ -62,7 +63,8 @@ impl OperatorDoor {
             Self::Server(server) => server.get(&["check"]).await,
             Self::Local(store) => {
                 let networks = NetworkSlot::load(settings.models.folder(), settings.nn.precision)?;
-                check(store, networks.get().embedder.model_id().clone()).await
+                let vault = Vault::of(&settings.server.data);
+                check(store, networks.get().embedder.model_id().clone(), &vault).await
             }
         }
     }

@@ -45,7 +45,7 @@ use crate::service::{
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
-        people::move_face, people::merge, people::export, people::verify,
+        people::move_face, people::merge, people::photo, people::export, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,

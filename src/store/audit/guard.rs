@@ -70,6 +70,8 @@ impl Change<'_> {
             Kind::Salt | Kind::Place(..) => false,
             // Found again from the records that they are made of.
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
+            // They come with samples, and go with them or after their time.
+            Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
             // That a request took effect is no change of its own.
             Kind::Answer(_) => false,
             // A gallery's index can be made anew at any time.

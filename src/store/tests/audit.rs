@@ -6,7 +6,7 @@ use crate::{
         Consent, LegalBasis, Realm,
         audit::{Entry, Head},
     },
-    store::{AuditQuery, PersonChange, audit, keys},
+    store::{AuditQuery, PersonChange, PersonPhotos, audit, keys},
 };
 
 /// The chain of a tenant, followed from page to page.
@@ -100,7 +100,7 @@ async fn nothing_personal_is_in_it_and_whoever_knows_it_finds_it() {
     fixture.enrol("bob", &[], vec![sample("bob", 0.9)]).await.unwrap();
     let change = PersonChange { name: Some("Ada Byron".into()), ..PersonChange::default() };
     fixture.update_person(&t, &id("ada-1815"), change).await.unwrap();
-    fixture.merge_people(&t, &id("bob"), &id("ada-1815")).await.unwrap();
+    fixture.merge_people(&t, &id("bob"), &id("ada-1815"), PersonPhotos::default()).await.unwrap();
     fixture.delete_person(&t, &id("bob")).await.unwrap();
     let prefix = keys::audit_entries(&t.author().realm);
     let stored: Vec<u8> =

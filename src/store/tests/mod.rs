@@ -7,6 +7,7 @@ mod damage;
 mod deletion;
 mod kill;
 mod operations;
+mod photos;
 mod search;
 
 use std::{

@@ -426,7 +426,7 @@ async fn a_reader_sees_whole_operations_only() {
     let writer = tokio::spawn(async move {
         for round in 0..60 {
             let (count, name) = if round % 2 == 0 { (7, "a") } else { (3, "b") };
-            let faces = (0..count).map(|_| sample("p", 0.1)).collect();
+            let faces: Vec<_> = (0..count).map(|_| sample("p", 0.1)).collect();
             store.replace_faces(&scope("t"), &id("p"), faces).await.unwrap();
             let change = PersonChange { groups: Some(vec![gid(name)]), ..PersonChange::default() };
             store.update_person(&scope("t"), &id("p"), change).await.unwrap();
@@ -486,6 +486,7 @@ async fn a_tenant_that_an_earlier_version_wrote_is_read() {
 async fn limits_hold_before_anything_is_written() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
+    let samples = |count: usize| -> Vec<_> { (0..count).map(|_| sample("p", 0.3)).collect() };
     let set = |people, groups, samples| {
         move |_: &mut Tenant, settings: &mut TenantSettings| {
             (settings.max_people, settings.max_groups, settings.max_samples) = (people, groups, samples);
@@ -497,8 +498,8 @@ async fn limits_hold_before_anything_is_written() {
     let before = everything(&fixture);
     let refused = [
         fixture.enrol("q", &[], (0..3).map(|_| sample("q", 0.1)).collect()).await.err(),
-        fixture.add_faces(&t, &id("p"), (0..3).map(|_| sample("p", 0.3)).collect()).await.err(),
-        fixture.replace_faces(&t, &id("p"), (0..5).map(|_| sample("p", 0.3)).collect()).await.err(),
+        fixture.add_faces(&t, &id("p"), samples(3)).await.err(),
+        fixture.replace_faces(&t, &id("p"), samples(5)).await.err(),
     ];
     for error in refused.map(Option::unwrap) {
         assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "limit_reached"));
