@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::ids::{GroupId, KeyId, SessionId, TenantId, UserId};
 use crate::{
-    domain::TenantScope,
+    domain::{TenantScope, audit::Author},
     error::{Error, ErrorKind, Result},
 };
 
@@ -37,6 +37,8 @@ pub enum Permission {
     Operate,
     /// Users and keys of the caller's own realm.
     ManageAccess,
+    /// What was changed in the caller's own realm, and by whom.
+    ReadAudit,
     /// The caller's own account.
     OwnAccount,
     /// People and their samples.
@@ -75,7 +77,7 @@ impl Role {
     pub const fn permits(self, permission: Permission) -> bool {
         use Permission as P;
         match self {
-            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::OwnAccount),
+            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::ReadAudit | P::OwnAccount),
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
@@ -154,11 +156,12 @@ pub enum Actor {
     Machine,
 }
 
+/// As the audit log has it: `user:ID`, `key:ID` or `machine`.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::User(user) => write!(f, "user {user}"),
-            Self::Key(key) => write!(f, "key {key}"),
+            Self::User(user) => write!(f, "user:{user}"),
+            Self::Key(key) => write!(f, "key:{key}"),
             Self::Machine => f.write_str("machine"),
         }
     }
@@ -197,6 +200,11 @@ impl Access {
     /// Whose it is.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Whose changes are made with it.
+    pub fn author(&self) -> Author {
+        Author { realm: self.grant.realm.clone(), actor: self.actor.clone() }
     }
 
     /// The groups that it is restricted to; `None` for all.

@@ -14,12 +14,13 @@ use bytes::Bytes;
 use futures_util::Stream;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Store,
     archive::{Reader, Writer},
-    blocking, codec,
+    audit, blocking, codec,
     codec::Record,
     copy::Copy,
     db::{Db, Read},
@@ -30,7 +31,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::BackupId,
+    domain::{Actor, Author, BackupId},
     error::{Error, ErrorKind, Result},
 };
 
@@ -102,14 +103,14 @@ impl Store {
     }
 
     /// Takes a backup off the list: its file is no more. Errors: `NotFound` `backup_not_found`.
-    pub async fn strike_backup(&self, backup: BackupId) -> Result<()> {
-        let at = keys::backup(backup);
+    pub async fn strike_backup(&self, actor: &Actor, backup: BackupId) -> Result<()> {
+        let (author, at) = (Author::on_server(actor), keys::backup(backup));
         self.write(move |transaction| {
             if !transaction.has(&at)? {
                 return Err(Error::not_found("there is no such backup").with_code("backup_not_found"));
             }
             transaction.remove(at);
-            Ok(())
+            audit::note(transaction, &author, "backup.strike", |it| it.before(&json!({ "backup": backup.to_string() })))
         })
         .await
     }

@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use super::{
     Store,
     api_keys::KeyPlace,
-    codec,
+    audit, codec,
     db::Read,
     erasures::{self, Erasure},
     keys::{self, Key},
-    tenant_not_found,
+    tenant_not_found, tenants,
     transaction::Transaction,
     users::User,
 };
 use crate::{
-    domain::{Realm, Standing, Tenant, TenantId, TenantScope},
+    domain::{Author, Realm, Standing, Tenant, TenantId, TenantScope},
     error::Result,
 };
 
@@ -29,17 +29,22 @@ impl Store {
     /// Marks a tenant as one that is being deleted; nothing changes where it is one already. Its id is free again after
     /// [`Self::finish_deletion`]. Errors: `NotFound` `tenant_not_found`.
     pub async fn begin_deletion(&self, scope: &TenantScope) -> Result<()> {
-        let at = keys::tenant(scope.tenant());
+        let (author, at) = (Author::on_server(scope.actor()), keys::tenant(scope.tenant()));
         self.write(move |transaction| {
             let mut tenant: Tenant = transaction.get(&at)?.ok_or_else(tenant_not_found)?;
+            if tenant.standing == Standing::Deleting {
+                return Ok(());
+            }
+            let was = (tenant.clone(), tenants::settings(transaction, &tenant.id)?);
             tenant.standing = Standing::Deleting;
-            transaction.put(at, &tenant)
+            transaction.put(at, &tenant)?;
+            audit::note(transaction, &author, "tenant.delete", |it| it.tenant(&tenant.id).before(&(&was.0, &was.1)))
         })
         .await
     }
 
-    /// Removes the keys and users of a tenant that is being deleted, what it still has, and in the end the tenant. Two
-    /// may do so at once. Returns the erasure, asked for at `at`, unless somebody else has noted one.
+    /// Removes the keys, users and audit log of a tenant that is being deleted, what it still has, and in the end the
+    /// tenant. Two may do so at once. Returns the erasure, asked for at `at`, unless somebody else has noted one.
     pub async fn finish_deletion(&self, scope: &TenantScope, at: Timestamp) -> Result<Option<Erasure>> {
         loop {
             match self.remove_some_of(scope, at).await? {
@@ -104,9 +109,12 @@ fn remove_some(transaction: &mut Transaction<'_>, tenant: &TenantId, erasure: Er
     Ok(Removal::Going)
 }
 
-/// Keys, users, logins and pending erasures of a realm, some of them if there are many.
+/// Keys, users, logins, pending erasures and audit log of a realm, some of them if there are many.
 fn outside_its_data(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
     let mut found = Vec::new();
+    for prefix in [keys::audit_entries(realm), keys::audit_head(realm), keys::audit_salt(realm)] {
+        found.extend(read.scan_keys(&prefix).take(REMOVED_AT_ONCE).collect::<Result<Vec<_>>>()?);
+    }
     for entry in read.scan_bytes(&keys::key_places(realm), None).take(REMOVED_AT_ONCE) {
         let (place, bytes) = entry?;
         let KeyPlace { hash } = codec::decode(&bytes)?;

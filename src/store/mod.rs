@@ -8,7 +8,8 @@
 //! tenant's ids are `NotFound`.
 //!
 //! Nothing here runs on the caller's thread: writes go to the [`committer`], reads to tokio's blocking threads,
-//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair.
+//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
+//! of the audit log.
 //!
 //! | module | holds |
 //! |---|---|
@@ -27,8 +28,12 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `audit` | the log of changes, and that none is made without an entry |
+//! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
+//! | `pseudonyms` | who is who: keys say nothing of people |
+//! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
@@ -39,6 +44,7 @@ mod answers;
 mod api_keys;
 mod archive;
 mod attendance;
+mod audit;
 mod backup;
 mod check;
 mod codec;
@@ -57,7 +63,10 @@ mod marker;
 mod merge;
 mod negatives;
 mod open;
+mod origin;
 mod people;
+mod photos;
+mod pseudonyms;
 mod rewrite;
 mod search;
 mod snapshots;
@@ -74,10 +83,19 @@ use std::sync::{Arc, atomic::AtomicU64};
 
 use arc_swap::ArcSwap;
 
+use self::{
+    answers::current_claim,
+    committer::Committer,
+    db::{Db, View},
+    folders::Folders,
+    origin::{Origin, current_request},
+    transaction::Transaction,
+};
 pub use self::{
-    answers::{Claim, KeptAnswer, current_claim, under_claim},
+    answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
     attendance::MarkOutcome,
+    audit::{AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
@@ -86,22 +104,19 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
+    origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
+    photos::{NewFaces, PersonPhotos},
     rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},
 };
-use self::{
-    committer::Committer,
-    db::{Db, View},
-    folders::Folders,
-    transaction::Transaction,
-};
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::Clock,
 };
 
 /// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
@@ -123,6 +138,7 @@ struct Inner {
     erasures: Arc<AtomicU64>,
     default_limits: Amounts,
     cache_bytes: u64,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
@@ -138,17 +154,19 @@ impl Store {
     }
 
     /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
-    /// own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
-    /// deleted.
+    /// own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
+    /// deleted, or `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let claim = current_claim();
+        let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
         let guarded = move |transaction: &mut Transaction<'_>| {
+            transaction.set_origin(Origin { at: clock.now(), request_id });
             let value = operation(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
+            audit::require_entries(transaction)?;
             Ok(value)
         };
         self.inner.committer.commit(guarded).await

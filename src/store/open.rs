@@ -17,6 +17,7 @@ use super::{
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::{Clock, SystemClock},
 };
 
 /// The layout of keys and records that this program reads and writes.
@@ -36,6 +37,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The limits of a tenant for which nothing else was set.
     pub default_limits: Amounts,
+    /// Tells the times of the audit log.
+    pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
 }
@@ -43,7 +46,13 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The defaults for the store in the folder `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, default_limits: NO_LIMITS, on_flush: None }
+        Self {
+            path: path.into(),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            default_limits: NO_LIMITS,
+            clock: Arc::new(SystemClock),
+            on_flush: None,
+        }
     }
 }
 
@@ -64,7 +73,7 @@ impl Store {
     /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
     /// system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
-        let StoreOptions { path, cache_bytes, default_limits, on_flush } = options;
+        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock } = options;
         let folders = Folders::open(&path)?;
         let db = Db::open(&folders.live(), cache_bytes)?;
         check_format(&db)?;
@@ -78,6 +87,7 @@ impl Store {
             erasures: Arc::default(),
             default_limits,
             cache_bytes,
+            clock,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -3,22 +3,29 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
-    Erasure, FaceInfo, Store, answers, attendance,
+    Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
     codec::Record,
     db::Read,
     erasures, faces,
-    groups::{groups_of, join, leave, require_group, require_person},
+    groups::{groups_of, join, leave, require_group},
     keys::{self, Kind, Parsed},
-    negatives, person_not_found, search,
+    negatives, person_not_found,
+    photos::{self, NewFaces},
+    pseudonyms::{enter, find, person_entry, pseudonym, require_person},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, Realm, TenantId, TenantScope, metadata},
+    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
+
+/// People read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 1024;
 
 impl Record for Person {
     const KIND: u8 = 6;
@@ -49,7 +56,7 @@ pub struct PersonChange {
 }
 
 impl Store {
-    /// Enrols a person: the person, their places on rosters and their samples, or nothing.
+    /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
     /// `Internal` for a sample of another person.
@@ -58,19 +65,28 @@ impl Store {
         scope: &TenantScope,
         person: Person,
         groups: &[GroupId],
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<PersonRecord> {
-        let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
+        let NewFaces { samples, photos } = faces.into();
+        let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
-            if transaction.has(&keys::person(&tenant, &person.id))? {
+            if pseudonym(transaction, &tenant, &person.id)?.is_some() {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
-            search::put_person(transaction, &tenant, &person)?;
-            let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
-            let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            let who = enter(transaction, &tenant, &person.id)?;
+            search::put_person(transaction, &tenant, who, &person)?;
+            let groups = set_groups(transaction, &tenant, who, &person.id, &groups)?;
+            let faces = faces::put_all(transaction, &tenant, who, &person.id, &samples, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
+            audit::note(transaction, &author, "person.create", |it| {
+                it.person(&person.id)
+                    .after(&(&person, &groups[..]))
+                    .after(&audit::faces(faces.iter().map(|face| face.id)))
+            })?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -80,25 +96,27 @@ impl Store {
     pub async fn person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonRecord> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            let person = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
-            with_belongings(view, &tenant, person)
+            let (who, person) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
+            with_belongings(view, &tenant, who, person)
         })
         .await
     }
 
-    /// At most `limit` people whose ids come after `after`, by the bytes of their ids.
-    pub async fn people(
-        &self,
-        scope: &TenantScope,
-        after: Option<&PersonId>,
-        limit: usize,
-    ) -> Result<Vec<PersonRecord>> {
-        let (tenant, after) = (scope.tenant().clone(), after.map(|person| keys::person(scope.tenant(), person)));
-        self.read(move |view| {
-            view.scan(&keys::people(&tenant), after.as_deref())
-                .take(limit)
-                .map(|person| with_belongings(view, &tenant, person?))
-                .collect()
+    /// The ids of all people, in order.
+    pub async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
+        let (db, tenant) = (self.db(), scope.tenant().clone());
+        blocking(move || {
+            let (people, mut ids, mut after) = (keys::people(&tenant), Vec::new(), None);
+            loop {
+                let view = db.view();
+                let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
+                let page = page.collect::<Result<Vec<_>>>()?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(keys::person(&tenant, *last));
+                ids.extend(page.into_iter().map(|(_, person)| person.id));
+            }
+            ids.sort_unstable();
+            Ok(ids)
         })
         .await
     }
@@ -107,10 +125,7 @@ impl Store {
     pub async fn names(&self, scope: &TenantScope, people: Vec<PersonId>) -> Result<Vec<Option<String>>> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            let name = |id: &PersonId| {
-                let person: Option<Person> = view.get(&keys::person(&tenant, id))?;
-                Ok(person.map(|person| person.name))
-            };
+            let name = |id: &PersonId| Ok(find(view, &tenant, id)?.map(|(_, person)| person.name));
             people.iter().map(name).collect()
         })
         .await
@@ -124,49 +139,62 @@ impl Store {
         person: &PersonId,
         change: PersonChange,
     ) -> Result<PersonRecord> {
-        let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
-            let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            let (who, old) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let old_groups = groups_of(transaction, &tenant, who)?;
+            let mut person = old.clone();
             person.name = change.name.unwrap_or(person.name);
             person.email = change.email.unwrap_or(person.email);
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
-            search::put_person(transaction, &tenant, &person)?;
+            search::put_person(transaction, &tenant, who, &person)?;
             let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
-                None => groups_of(transaction, &tenant, &person.id)?,
+                Some(groups) => set_groups(transaction, &tenant, who, &person.id, &groups)?,
+                None => old_groups.clone(),
             };
-            let faces = faces::infos(transaction, &tenant, &person.id)?;
+            audit::note(transaction, &author, "person.update", |it| {
+                it.person(&person.id).changed(&(&old, &old_groups[..]), &(&person, &groups[..]))
+            })?;
+            let faces = faces::infos(transaction, &tenant, who)?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
-    /// every group, and the kept answers that show them. Who asks to be erased expects nothing less; export the attendance
-    /// first where it must be kept. Returns the erasure, which is asked for at `at`: their bytes are on the disk until the
-    /// store has been rewritten.
+    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on
+    /// rosters, their attendance records in every group, and the kept answers that show them. Who asks to be erased
+    /// expects nothing less; export the attendance first where it must be kept. Returns the erasure, which is asked for
+    /// at `at`: their bytes are on the disk until the store has been rewritten.
     ///
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
-        let erasure = Erasure::new(at, scope.actor());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let (limits, erasure) = (self.inner.default_limits, Erasure::new(at, scope.actor()));
         // Before the transaction: an answer that is kept after it sees this.
         self.inner.erasures.fetch_add(1, Ordering::AcqRel);
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
+            let who = require_person(transaction, &tenant, &person)?;
             // A record that cannot be read does not keep anybody from being erased.
-            let known: Option<Person> = transaction.get(&keys::person(&tenant, &person)).ok().flatten();
-            answers::forget_mentions(transaction, &tenant, &traces(transaction, &tenant, &person, known.as_ref())?)?;
-            for group in groups_of(transaction, &tenant, &person)? {
-                leave(transaction, &tenant, &group, &person);
+            let known: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
+            let traces = traces(transaction, &tenant, who, &person, known.as_ref())?;
+            answers::forget_mentions(transaction, &tenant, &traces)?;
+            let groups = groups_of(transaction, &tenant, who)?;
+            for group in &groups {
+                leave(transaction, &tenant, group, who);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?
-                + negatives::remove_all(transaction, &tenant, &person)?;
-            attendance::remove_of_person(transaction, &tenant, &person)?;
-            search::remove_person(transaction, &tenant, &person)?;
+            let faces = faces::remove_all(transaction, &tenant, who)?;
+            let negatives = negatives::remove_all(transaction, &tenant, who)?;
+            let records = attendance::remove_of_person(transaction, &tenant, who)?;
+            photos::remove_key(transaction, &tenant, who);
+            search::remove_person(transaction, &tenant, who, &person)?;
+            let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
+            audit::note(transaction, &author, "person.delete", |it| {
+                it.person(&person).before(&known.as_ref().map(|known| (known, &groups[..]))).before(&counts)
+            })?;
             let since = known.map_or(erasure.since, |known| known.created_at);
             let erasure = Erasure { since, ..erasure };
             erasures::begin(transaction, &Realm::Tenant(tenant.clone()), &erasure)?;
+            let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })?;
             Ok(erasure)
         })
@@ -175,10 +203,16 @@ impl Store {
 }
 
 /// The texts by which an answer shows a person: their id, their name, their samples and negatives.
-fn traces(read: &impl Read, tenant: &TenantId, id: &PersonId, person: Option<&Person>) -> Result<Vec<String>> {
-    let mut traces = vec![id.to_string()];
+fn traces(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+    id: &PersonId,
+    person: Option<&Person>,
+) -> Result<Vec<String>> {
+    let mut traces = vec![id.to_string(), who.to_string()];
     traces.extend(person.map(|person| person.name.clone()));
-    for prefix in [keys::faces_of(tenant, id), keys::negatives_of(tenant, id)] {
+    for prefix in [keys::faces_of(tenant, who), keys::negatives_of(tenant, who)] {
         for key in read.scan_keys(&prefix) {
             if let Some(Parsed::Data(_, Kind::Face(_, face) | Kind::Negative(_, face))) = keys::parse(&key?) {
                 traces.push(face.to_string());
@@ -188,9 +222,14 @@ fn traces(read: &impl Read, tenant: &TenantId, id: &PersonId, person: Option<&Pe
     Ok(traces)
 }
 
-pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
-    let groups = groups_of(read, tenant, &person.id)?;
-    let faces = faces::infos(read, tenant, &person.id)?;
+pub(super) fn with_belongings(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: Person,
+) -> Result<PersonRecord> {
+    let groups = groups_of(read, tenant, who)?;
+    let faces = faces::infos(read, tenant, who)?;
     Ok(PersonRecord { person, groups, faces })
 }
 
@@ -198,6 +237,7 @@ pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Perso
 fn set_groups(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
+    who: Pseudonym,
     person: &PersonId,
     groups: &[GroupId],
 ) -> Result<Vec<GroupId>> {
@@ -205,11 +245,11 @@ fn set_groups(
     for group in &groups {
         require_group(transaction, tenant, group)?;
     }
-    for group in groups_of(transaction, tenant, person)? {
-        leave(transaction, tenant, &group, person);
+    for group in groups_of(transaction, tenant, who)? {
+        leave(transaction, tenant, &group, who);
     }
     for group in &groups {
-        join(transaction, tenant, group, person)?;
+        join(transaction, tenant, group, who, person)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

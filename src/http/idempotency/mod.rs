@@ -30,7 +30,7 @@ use super::{ApiState, auth, error::ApiError};
 use crate::{
     domain::{Realm, TenantId},
     error::{Error as CrateError, ErrorKind, Result},
-    store::{Claim, KeptAnswer, under_claim},
+    store::{Claim, KeptAnswer, carried, under_claim},
 };
 
 /// Under which a client sends its key.
@@ -82,7 +82,7 @@ async fn once(
         Ok(_) => {
             request.set_payload(attempt.digested(payload));
             // A client that hangs up drops this future, and will ask for the answer.
-            let run = actix_web::rt::spawn(attempt.run(request, next));
+            let run = actix_web::rt::spawn(carried(attempt.run(request, next)));
             run.await.map_err(|lost| ApiError(CrateError::internal("a request was cut short").with_source(lost)))?
         }
         Err(error) => Ok(request.error_response(ApiError(error))),

@@ -172,7 +172,7 @@ async fn all_that_is_acknowledged_while_the_store_is_rewritten_is_there() {
         erased += count - 1;
     }
     for _ in 0..2 {
-        let left = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
+        let left = everybody(&fixture, "t").await.unwrap();
         let left: Vec<&str> = ids(&left).into_iter().filter(|name| name.starts_with('w')).collect();
         assert_eq!(left, expected);
         assert_eq!(fixture.erasures(&realm(), None, usize::MAX).await.unwrap().len(), erased);
@@ -265,8 +265,8 @@ async fn an_erasure_names_the_backups_that_may_hold_it_until_they_are_struck_off
     let listed = async || erasures(&fixture).await.remove(0).1;
     assert_eq!(listed().await, [during, between]);
     fixture.rewrite(now).await.unwrap();
-    fixture.strike_backup(between.id).await.unwrap();
-    assert_eq!(fixture.strike_backup(between.id).await.unwrap_err().code(), "backup_not_found");
+    fixture.strike_backup(&Actor::Machine, between.id).await.unwrap();
+    assert_eq!(fixture.strike_backup(&Actor::Machine, between.id).await.unwrap_err().code(), "backup_not_found");
     assert_eq!(listed().await, [during]);
     assert_eq!(fixture.backups(Some(before.id), 100).await.unwrap(), [during, after]);
 
@@ -287,7 +287,7 @@ fn child_rewrites_until_it_is_ended() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
-        let round = store.people(&scope("t"), None, usize::MAX).await.unwrap().len();
+        let round = everybody(&store, "t").await.unwrap().len();
         let writers = (0..3).map(|writer| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -348,7 +348,7 @@ async fn an_end_at_any_point_leaves_the_old_store_or_the_new_one_whole() {
         all.extend(acknowledged(fixture.folder.path(), point, rewrites));
         fixture.reopen();
         assert_eq!(folders(&fixture).len(), 1, "{point}");
-        let people = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
+        let people = everybody(&fixture, "t").await.unwrap();
         let found: std::collections::HashMap<_, _> =
             people.iter().map(|record| (record.person.id.as_str(), record.faces.len())).collect();
         let lost: Vec<_> = all.iter().filter(|name| found.get(name.as_str()) != Some(&2)).collect();
