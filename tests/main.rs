@@ -15,6 +15,7 @@ mod enrolment;
 mod enrolment_rules;
 mod gallery;
 mod idempotency;
+mod import;
 mod isolation;
 mod maintenance;
 mod openapi;

@@ -44,6 +44,11 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("patch", "/tenants/{tenant}", OPERATOR),
     ("get", "/backup", OPERATOR),
     ("get", "/check", OPERATOR),
+    ("post", "/people/import", ADMIN),
+    ("get", "/jobs", ADMIN),
+    ("get", "/jobs/{job}", ADMIN),
+    ("post", "/jobs/{job}/cancel", ADMIN),
+    ("get", "/jobs/{job}/results", ADMIN),
     ("post", "/groups", ADMIN),
     ("get", "/groups", GROUP_READERS),
     ("get", "/groups/{group}", GROUP_READERS),
@@ -84,7 +89,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{job}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

@@ -54,11 +54,17 @@ pub(super) struct Page {
 impl Page {
     /// The id to go on after, and the number of entries.
     pub(super) fn parse<I: std::str::FromStr<Err = Error>>(&self) -> Result<(Option<I>, usize)> {
-        let limit = self.limit.unwrap_or(100);
+        let limit = Self::limit(self.limit)?;
+        Ok((self.after.as_deref().map(str::parse).transpose()?, limit))
+    }
+
+    /// The number of entries.
+    pub(super) fn limit(given: Option<usize>) -> Result<usize> {
+        let limit = given.unwrap_or(100);
         if !(1..=MAX_PAGE).contains(&limit) {
             return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit"));
         }
-        Ok((self.after.as_deref().map(str::parse).transpose()?, limit))
+        Ok(limit)
     }
 }
 

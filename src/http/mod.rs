@@ -11,6 +11,7 @@ mod gallery;
 mod groups;
 mod hardening;
 mod idempotency;
+mod jobs;
 mod keys;
 mod maintenance;
 mod negatives;
@@ -95,6 +96,8 @@ fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);
+    // Before people, of whom one could be called import.
+    jobs::routes(config);
     people::routes(config);
     consent::routes(config);
     negatives::routes(config);

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Negative, Person, PersonId, PhotosOfDay, Realm,
-        Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, ItemReport, Job, Negative, Person, PersonId,
+        PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings,
     },
     error::Result,
 };
@@ -179,6 +179,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
             Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
             Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
+            Kind::Job(..) | Kind::Item(..) | Kind::Mention(..) => self.job_data(view, tenant, kind, bytes),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {
@@ -261,6 +262,40 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let wrong = (&place.person, &place.group, place.date) != (person, group, *date);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
+        }
+    }
+
+    /// A job's part of [`Self::data`].
+    fn job_data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        match kind {
+            Kind::Job(id) => self.read(bytes, name, |job: &Job| Ok(misplaced(job.id != *id))),
+            Kind::Item(job, number) => {
+                let known = view.has(&keys::job(tenant, *job))?;
+                self.read(bytes, name, |report: &ItemReport| {
+                    let people = report.people().into_iter();
+                    let mentions = people.map(|person| view.has(&keys::mention(tenant, person, *job, *number)));
+                    let mentioned = mentions.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+                    Ok(missing(!known, "no_job").or_else(|| missing(!mentioned, "no_job_mention")))
+                })
+            }
+            Kind::Mention(person, job, number) => {
+                let known = view.has(&keys::person(tenant, person))?;
+                self.read(bytes, name, |mentioned: &PersonId| {
+                    let report: Option<ItemReport> = view.get(&keys::item(tenant, *job, *number)).ok().flatten();
+                    let resolved = report.is_some_and(|report| report.people().contains(&person));
+                    Ok(misplaced(mentioned != person)
+                        .or_else(|| missing(!known, "no_person"))
+                        .or_else(|| missing(!resolved, "no_job_item")))
+                })
+            }
+            _ => Ok(None),
         }
     }
 

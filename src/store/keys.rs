@@ -28,6 +28,9 @@
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
+//! | `data` tenant `job` job | job |
+//! | `data` tenant `item` job number | the report of one item of a job |
+//! | `data` tenant `mention` person job number | the person's id: the report speaks of them |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -35,7 +38,7 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
+use crate::domain::{FaceId, GroupId, JobId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -57,9 +60,12 @@ const CHUNK: u8 = b'c';
 const DISOWNED: u8 = b'y';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const ITEM: u8 = b'I';
+const JOB: u8 = b'J';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
+const MENTION: u8 = b'M';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
 const PHOTOS: u8 = b'q';
@@ -280,6 +286,30 @@ pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
     tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
 }
 
+pub(super) fn job(tenant: &TenantId, job: JobId) -> Key {
+    jobs(tenant).fixed(job.as_bytes())
+}
+
+pub(super) fn jobs(tenant: &TenantId) -> Key {
+    data(tenant, JOB)
+}
+
+pub(super) fn item(tenant: &TenantId, job: JobId, number: u64) -> Key {
+    items_of(tenant, job).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn items_of(tenant: &TenantId, job: JobId) -> Key {
+    data(tenant, ITEM).fixed(job.as_bytes())
+}
+
+pub(super) fn mention(tenant: &TenantId, person: &PersonId, job: JobId, number: u64) -> Key {
+    mentions_of(tenant, person).fixed(job.as_bytes()).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn mentions_of(tenant: &TenantId, person: &PersonId) -> Key {
+    data(tenant, MENTION).text(person.as_str())
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -328,6 +358,10 @@ pub(super) enum Kind {
     Mark(GroupId, RecordId),
     Sighting(PersonId, GroupId, Date),
     Answer([u8; 32]),
+    Job(JobId),
+    /// With its number.
+    Item(JobId, u64),
+    Mention(PersonId, JobId, u64),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -352,6 +386,9 @@ impl Kind {
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
             Self::Answer(..) => "answer",
+            Self::Job(..) => "job",
+            Self::Item(..) => "job_item",
+            Self::Mention(..) => "job_mention",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -384,6 +421,9 @@ impl fmt::Display for Parsed {
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
+                    Kind::Job(job) => write!(f, " {job}"),
+                    Kind::Item(job, number) => write!(f, " {job} {number}"),
+                    Kind::Mention(person, job, number) => write!(f, " {person} {job} {number}"),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -442,6 +482,9 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
         ANSWER => Kind::Answer(parts.fixed()?),
+        JOB => Kind::Job(parts.job()?),
+        ITEM => Kind::Item(parts.job()?, parts.number()?),
+        MENTION => Kind::Mention(parts.text()?, parts.job()?, parts.number()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
@@ -467,6 +510,14 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn job(&mut self) -> Option<JobId> {
+        self.fixed().map(JobId::from_bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn realm(&mut self) -> Option<Realm> {
@@ -528,6 +579,7 @@ mod tests {
     #[test]
     fn every_key_says_what_it_was_made_of() {
         let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
+        let work = JobId::generate();
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let day = date(-44, 3, 15);
@@ -555,6 +607,9 @@ mod tests {
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (job(t, work), of(Kind::Job(work))),
+            (item(t, work, 7), of(Kind::Item(work, 7))),
+            (mention(t, p, work, 7), of(Kind::Mention(id("p 1"), work, 7))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {

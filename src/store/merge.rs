@@ -5,7 +5,7 @@ use super::{
     db::Read,
     faces,
     groups::{groups_of, join, leave, require_person},
-    keys, negatives,
+    jobs, keys, negatives,
     people::with_belongings,
     person_not_found, search,
     transaction::Transaction,
@@ -52,6 +52,7 @@ impl Store {
             groups.dedup();
             attendance::give(transaction, &tenant, &from, &target)?;
             let wrong = negatives::give(transaction, &tenant, &from, &target)?;
+            jobs::forget_person(transaction, &tenant, &from)?;
             search::remove_person(transaction, &tenant, &from)?;
             search::put_person(transaction, &tenant, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };

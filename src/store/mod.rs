@@ -25,6 +25,8 @@
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `answers` | what requests that must not be done twice were answered |
+//! | `jobs` | jobs, the reports of their items, and whom those speak of |
+//! | `import` | a roster's row: whatever is new of a person, and its report |
 //! | `merge` | two people into one, samples from one to another |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
@@ -46,6 +48,8 @@ mod deletion;
 mod export;
 mod faces;
 mod groups;
+mod import;
+mod jobs;
 mod keys;
 mod marker;
 mod merge;
@@ -75,6 +79,8 @@ pub use self::{
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
+    import::{PersonImport, Samples},
+    jobs::{ItemPlace, too_many_jobs},
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
     search::{PeoplePage, PeopleQuery},

@@ -8,7 +8,7 @@ use super::{
     db::Read,
     faces,
     groups::{groups_of, join, leave, require_group, require_person},
-    keys, negatives, person_not_found, search,
+    jobs, keys, negatives, person_not_found, search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
@@ -151,6 +151,7 @@ impl Store {
             let samples = faces::remove_all(transaction, &tenant, &person)?
                 + negatives::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
+            jobs::forget_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })

@@ -18,12 +18,13 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, reports, tenants,
-    users,
+    account, attendance, consent, gallery, groups, jobs, keys, maintenance, negatives, people, recognition, reports,
+    tenants, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
+    jobs::ImportParams,
     negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
@@ -45,6 +46,7 @@ use crate::service::{
         negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
         people::move_face, people::merge, people::export, people::verify,
+        jobs::import, jobs::list, jobs::show, jobs::cancel, jobs::results,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
@@ -59,6 +61,7 @@ use crate::service::{
         (name = "people", description = "Who is known, and their face samples."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
+        (name = "jobs", description = "Work that outlives its request: rosters to take in."),
         (name = "keys", description = "API keys of programs."),
         (name = "negatives", description = "Faces that are not a person's."),
         (name = "users", description = "Who logs in, and with which role."),
@@ -130,6 +133,19 @@ form!(
     /// Two images.
     CompareForm, CompareParams
 );
+
+/// A roster.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct ImportForm {
+    /// CSV in UTF-8 with a header line: `id`, `name`, `email`, `groups`, and further columns for the metadata.
+    #[schema(value_type = String, format = Binary)]
+    csv: String,
+    /// ZIP of photos, named `ID/anything.jpg` or `ID.jpg`.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    #[serde(flatten)]
+    params: ImportParams,
+}
 
 /// Photos.
 #[derive(Serialize, Deserialize, ToSchema)]

@@ -3,8 +3,7 @@
 mod judge;
 mod views;
 
-pub(super) use self::judge::quality;
-use self::judge::{Entrance, Judged};
+pub(super) use self::judge::{Entrance, Judged, Shot, quality, shots};
 pub use self::views::{AcceptedImage, Enrolled, FacesAdded, Measured, MoreFaces, NewPerson, RejectedImage};
 use super::{Service, to_completion};
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
+    runtime::ServiceClass,
     store::Growth,
 };
 
@@ -41,7 +41,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person.id, policy).await;
-            let duplicates = service.twins(&scope, &person.id, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person.id, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let record = service.store.create_person(&scope, person, &groups, samples.clone()).await?;
             service.galleries.set_consent(&scope, &record.person.id, record.person.consent.as_ref()).await;
             service.galleries.insert(&scope, &samples).await?;
@@ -66,7 +67,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
-            let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             service.store.replace_faces(&scope, &person, samples.clone()).await?;
             service.galleries.replace(&scope, &person, &samples).await?;
             let person = service.store.person(&scope, &person).await?.into();
@@ -97,7 +99,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
-            let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let all = service.store.add_faces(&scope, &person, samples.clone()).await?;
             service.galleries.insert(&scope, &samples).await?;
             let new = all.into_iter().filter(|face| samples.iter().any(|sample| sample.id == face.id));
@@ -110,7 +113,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unprocessable` `consent_required`.
-    async fn entrance<'a>(
+    pub(super) async fn entrance<'a>(
         &self,
         scope: &'a TenantScope,
         person: &'a Person,
@@ -122,7 +125,8 @@ impl Service {
         let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
         self.require_consent(policy.consent, person.consent.as_ref())?;
-        Ok(Entrance { scope, person: &person.id, faces, gate, policy, threshold, stored })
+        let class = ServiceClass::Interactive;
+        Ok(Entrance { scope, person: &person.id, faces, gate, policy, class, threshold, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.
