@@ -17,6 +17,7 @@ mod gallery;
 mod idempotency;
 mod import;
 mod isolation;
+mod jobs;
 mod maintenance;
 mod openapi;
 mod people;

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
-    ids::{JobId, PersonId},
+    face::FaceBox,
+    ids::{GroupId, JobId, PersonId},
 };
 
 /// Where a job stands.
@@ -35,10 +37,29 @@ impl JobState {
 }
 
 /// What a job does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum JobTask {
     /// Takes people from a CSV file, an item a row, with photos from a ZIP file.
     Import(ImportOptions),
+    /// Recognises a group in photos, an item each.
+    Recognise(RecogniseOptions),
+}
+
+/// How a group is recognised in many photos.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecogniseOptions {
+    /// Whom to look for.
+    pub group: GroupId,
+    /// Whether the people found are marked present.
+    pub mark: bool,
+    /// When all the photos were taken; each says it itself where this is missing.
+    pub at: Option<Timestamp>,
+    /// The least similarity, raw cosine, if that is not the tenant's.
+    pub threshold: Option<f32>,
+    /// The least lead over the next person, if that is not the tenant's.
+    pub margin: Option<f32>,
+    /// Whether faces must be live to be marked, if that is stricter than the tenant's own rule.
+    pub liveness: Option<LivenessPolicy>,
 }
 
 /// How a roster is taken in.
@@ -55,7 +76,7 @@ pub struct ImportOptions {
 }
 
 /// A job of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Its identity, in time order.
     pub id: JobId,
@@ -136,6 +157,8 @@ impl From<&crate::error::Error> for Fault {
 pub enum ItemReport {
     /// Of a roster.
     Row(RowReport),
+    /// Of many photos.
+    Photo(PhotoReport),
     /// Somebody of whom it spoke was erased: only that the item is done is left.
     Erased,
 }
@@ -145,6 +168,7 @@ impl ItemReport {
     pub fn people(&self) -> Vec<&PersonId> {
         match self {
             Self::Row(row) => row.person.iter().chain(row.duplicates.iter().map(|double| &double.person)).collect(),
+            Self::Photo(photo) => photo.faces.iter().filter_map(|face| face.person.as_ref()).collect(),
             Self::Erased => Vec::new(),
         }
     }
@@ -153,13 +177,40 @@ impl ItemReport {
     pub fn error(&self) -> Option<&Fault> {
         match self {
             Self::Row(row) => row.error.as_ref(),
+            Self::Photo(photo) => photo.error.as_ref(),
             Self::Erased => None,
+        }
+    }
+
+    /// What is left of it without some people: of a photo all but whose face it is, of a row nothing.
+    #[must_use]
+    pub fn without(self, is_gone: impl Fn(&PersonId) -> bool) -> Self {
+        match self {
+            Self::Photo(mut photo) => {
+                for face in &mut photo.faces {
+                    face.person = face.person.take().filter(|person| !is_gone(person));
+                }
+                Self::Photo(photo)
+            }
+            report if report.people().into_iter().any(is_gone) => Self::Erased,
+            report => report,
         }
     }
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
         match self {
             Self::Erased => Vec::new(),
+            Self::Photo(photo) => {
+                let number = |is_meant: &dyn Fn(&SeenFace) -> bool| {
+                    photo.faces.iter().filter(|face| is_meant(face)).count() as u64
+                };
+                vec![
+                    (if photo.error.is_some() { "failed" } else { "recognised" }, 1),
+                    ("faces", photo.faces.len() as u64),
+                    ("named", number(&|face| face.person.is_some())),
+                    ("marked", number(&|face| face.attendance == Mark::Marked)),
+                ]
+            }
             Self::Row(row) => vec![
                 (row.outcome.name(), 1),
                 ("samples_added", row.samples_added.into()),
@@ -237,4 +288,58 @@ pub struct DoublePhoto {
     pub person: PersonId,
     /// Raw cosine to the nearest of their samples.
     pub similarity: f32,
+}
+
+/// The report of a photo. It holds no name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhotoReport {
+    /// The file's name, without its folders.
+    pub photo: String,
+    /// When it was taken, as far as that is known.
+    pub at: Option<Timestamp>,
+    /// What says so.
+    pub time_from: Option<TimeSource>,
+    /// The local date of the session that it is for, where marks were asked.
+    pub date: Option<Date>,
+    /// Width of the upright photo in pixels.
+    pub width: u32,
+    /// Height of the upright photo in pixels.
+    pub height: u32,
+    /// Its faces, best detection first.
+    pub faces: Vec<SeenFace>,
+    /// Why it could not be used.
+    pub error: Option<Fault>,
+}
+
+/// What says when a photo was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSource {
+    /// The request.
+    Given,
+    /// The camera, in the photo itself.
+    Exif,
+    /// The ZIP file: when the file was changed last.
+    File,
+    /// Nothing: the moment at which the job was handed in is taken.
+    Upload,
+}
+
+/// A face in a photo of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenFace {
+    /// In pixels of the upright photo.
+    pub bbox: FaceBox,
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// Who it is, if somebody was named.
+    pub person: Option<PersonId>,
+    /// Raw cosine to the person, or to the best candidate.
+    pub similarity: Option<f32>,
+    /// Lead over the next person.
+    pub margin: Option<f32>,
+    /// Why nobody was named, or why a named face was not marked.
+    pub reason: Option<String>,
+    /// What became of it.
+    pub attendance: Mark,
 }

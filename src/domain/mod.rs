@@ -24,7 +24,9 @@ pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerd
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{FaceId, GroupId, JobId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
-pub use job::{ImportOptions, ItemReport, Job, JobState, JobTask, RowOutcome, RowReport};
+pub use job::{
+    ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
+};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

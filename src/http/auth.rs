@@ -50,6 +50,8 @@ permits! {
     ReadGroup => TenantScope,
     ManageGroups => TenantScope,
     Recognise => Access,
+    RecogniseMany => TenantScope,
+    SeeJobs => Access,
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,

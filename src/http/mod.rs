@@ -96,7 +96,7 @@ fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);
-    // Before people, of whom one could be called import.
+    // Before people, of whom one may be called import.
     jobs::routes(config);
     people::routes(config);
     consent::routes(config);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use jiff::civil::DateTime;
 use tokio::task::spawn_blocking;
 use zip::{ZipArchive, result::ZipError};
 
@@ -49,6 +50,8 @@ pub struct Entry {
     pub index: usize,
     /// Its name with its folders, parted by slashes.
     pub name: String,
+    /// When it was changed last, in a zone that nobody knows.
+    pub modified: Option<DateTime>,
 }
 
 impl Archive {
@@ -99,7 +102,8 @@ impl Archive {
             let entry = archive.by_index_data(index).ok()?;
             let name = entry.name().ok()?.replace('\\', "/");
             let is_hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
-            (!name.ends_with('/') && !is_hidden).then_some(Entry { index, name })
+            let modified = entry.last_modified().and_then(|time| time.try_into().ok());
+            (!name.ends_with('/') && !is_hidden).then_some(Entry { index, name, modified })
         };
         (0..archive.len()).filter_map(entry).collect()
     }

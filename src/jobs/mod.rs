@@ -7,6 +7,8 @@
 //! | `roster` | people as CSV |
 //! | `archive`, `photos` | photos in a ZIP file, and whose they are |
 //! | `import` | a roster with its photos, row by row |
+//! | `recognise` | a group in many photos, one by one |
+//! | `taken` | when a photo was taken |
 //! | `runner` | who works on which job, and when |
 //!
 //! The use cases of clients are in [`crate::service::jobs`].
@@ -14,15 +16,19 @@
 mod archive;
 mod import;
 mod photos;
+mod recognise;
 mod roster;
 mod runner;
 mod spool;
+mod taken;
 
+pub(crate) use self::taken::taken;
 pub use self::{
     archive::Archive,
     import::Checked,
     photos::{PhotoFile, PhotoPlace},
+    recognise::CheckedPhotos,
     roster::{Roster, RosterRow},
     runner::{JobDesk, JobOptions, Runner},
-    spool::{Incoming, PHOTOS, ROSTER, Spool, SpoolFile},
+    spool::{Incoming, PHOTOS, ROSTER, Spool, SpoolFile, image},
 };

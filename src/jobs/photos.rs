@@ -55,7 +55,7 @@ impl Assigned {
     /// A photo is `ID/anything.jpg` or `ID.jpg`, in one further folder or in none. Ids may hold slashes themselves.
     pub(super) fn new(entries: Vec<Entry>, rows: &HashMap<String, u64>) -> Self {
         let mut assigned = Self { by_row: HashMap::new(), strays: 0 };
-        for Entry { index, name } in entries {
+        for Entry { index, name, .. } in entries {
             let inner = name.split_once('/').map(|(_, inner)| inner);
             let row = [Some(name.as_str()), inner].into_iter().flatten().find_map(|path| owner(path, rows));
             let short = name.rsplit('/').next().unwrap_or_default().to_owned();
@@ -103,7 +103,7 @@ mod tests {
             ("../ada/../x.jpg", None),
             ("a/b/ada/1.jpg", None),
         ] {
-            let entry = Entry { index: 5, name: path.to_owned() };
+            let entry = Entry { index: 5, name: path.to_owned(), modified: None };
             let assigned = Assigned::new(vec![entry], &rows);
             assert_eq!(assigned.by_row.keys().next().copied(), expected, "{path}");
             assert_eq!(assigned.strays, u64::from(expected.is_none()), "{path}");

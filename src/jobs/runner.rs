@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use super::{Spool, import};
+use super::{Spool, import, recognise};
 use crate::{
     config,
     domain::{Job, JobId, JobState, JobTask, TenantId, TenantScope},
@@ -218,6 +218,7 @@ impl Work {
         self.service.store().begin_job(&self.scope, self.job, self.service.now()).await?;
         match task {
             JobTask::Import(options) => import::run(self, options).await,
+            JobTask::Recognise(options) => recognise::run(self, &options).await,
         }
     }
 

@@ -22,6 +22,19 @@ pub const ROSTER: &str = "roster.csv";
 /// The photos of a job.
 pub const PHOTOS: &str = "photos.zip";
 
+/// What the files of photos that came one by one begin with.
+const IMAGE: &str = "image-";
+
+/// The file of the photo of this number.
+pub fn image(number: u64) -> String {
+    format!("{IMAGE}{number}")
+}
+
+/// The number of a photo's file; none for other files.
+pub(super) fn image_number(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix(IMAGE)?.parse().ok()
+}
+
 /// See the module. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Spool {

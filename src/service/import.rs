@@ -214,7 +214,7 @@ impl Service {
     }
 
     /// Takes memory for an image from the pipeline's budget, waiting for room.
-    async fn hold(&self, scope: &TenantScope, bytes: bytes::Bytes) -> Result<EncodedImage> {
+    pub(super) async fn hold(&self, scope: &TenantScope, bytes: bytes::Bytes) -> Result<EncodedImage> {
         let tools = self.pipeline.tools();
         let patience = tools.options.admission_wait;
         let held = tools.budget.reserve_within(scope.tenant().as_str(), bytes.len() as u64, patience);

@@ -125,6 +125,20 @@ pub enum Reason {
     NotLive,
 }
 
+impl Reason {
+    /// As it stands in answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BelowThreshold => "below_threshold",
+            Self::BelowMargin => "below_margin",
+            Self::TooSmall => "too_small",
+            Self::LowScore => "low_score",
+            Self::Taken => "taken",
+            Self::NotLive => "not_live",
+        }
+    }
+}
+
 /// A face and who it is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecognizedFace {

@@ -244,30 +244,37 @@ pub(super) fn note(
 
 /// The report without those who were erased while it came about.
 fn of_those_present(read: &impl Read, tenant: &TenantId, report: ItemReport) -> Result<ItemReport> {
-    let known: BTreeSet<PersonId> = {
-        let people = report.people().into_iter();
-        let known = people.map(|person| Ok((read.has(&keys::person(tenant, person))?, person.clone())));
-        let known = known.collect::<Result<Vec<_>>>()?;
-        known.into_iter().filter_map(|(is_known, person)| is_known.then_some(person)).collect()
-    };
+    let mut gone = BTreeSet::new();
+    for person in report.people() {
+        if !read.has(&keys::person(tenant, person))? {
+            gone.insert(person.clone());
+        }
+    }
     Ok(match report {
+        // A row may well be of nobody, or one of its photos of somebody who is gone.
         ItemReport::Row(row) => ItemReport::Row(RowReport {
-            person: row.person.filter(|person| known.contains(person)),
-            duplicates: row.duplicates.into_iter().filter(|double| known.contains(&double.person)).collect(),
+            person: row.person.filter(|person| !gone.contains(person)),
+            duplicates: row.duplicates.into_iter().filter(|double| !gone.contains(&double.person)).collect(),
             ..row
         }),
-        ItemReport::Erased => ItemReport::Erased,
+        report => report.without(|person| gone.contains(person)),
     })
 }
 
-/// Blanks the reports that speak of a person. An item whose report is blank is not done again.
+/// Takes a person out of the reports that speak of them. An item whose report is blank then is not done again.
 pub(super) fn forget_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
     let mentions = transaction.scan_keys(&keys::mentions_of(tenant, person)).collect::<Result<Vec<_>>>()?;
     for mention in mentions {
         if let Some(Parsed::Data(_, Kind::Mention(_, job, number))) = keys::parse(&mention) {
             let key = keys::item(tenant, job, number);
-            forget_mentions(transaction, tenant, &key)?;
-            transaction.put(key, &ItemReport::Erased)?;
+            if let Some(report) = transaction.get::<ItemReport>(&key)? {
+                forget_mentions(transaction, tenant, &key)?;
+                let left = report.without(|one| one == person);
+                for other in left.people() {
+                    transaction.put(keys::mention(tenant, other, job, number), other)?;
+                }
+                transaction.put(key, &left)?;
+            }
         }
         transaction.remove(mention);
     }
@@ -287,8 +294,12 @@ fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &TenantId, key: &[
 }
 
 fn load(read: &impl Read, tenant: &TenantId, job: JobId) -> Result<Job> {
-    read.get(&keys::job(tenant, job))?
-        .ok_or_else(|| Error::not_found("there is no such job").with_code("job_not_found"))
+    read.get(&keys::job(tenant, job))?.ok_or_else(job_not_found)
+}
+
+/// The error for a job that is not there, or not for the caller.
+pub fn job_not_found() -> Error {
+    Error::not_found("there is no such job").with_code("job_not_found")
 }
 
 fn open_jobs(read: &impl Read, tenant: &TenantId) -> Result<Vec<Job>> {

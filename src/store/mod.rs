@@ -80,7 +80,7 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     import::{PersonImport, Samples},
-    jobs::{ItemPlace, too_many_jobs},
+    jobs::{ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     people::{PersonChange, PersonRecord},
     search::{PeoplePage, PeopleQuery},

@@ -2,6 +2,7 @@
 
 use std::io::{Cursor, Write};
 
+use jiff::civil::DateTime;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
@@ -10,9 +11,16 @@ use super::{Answer, Api, eventually};
 
 /// A ZIP file of these files.
 pub(crate) fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    zipped_at(jiff::civil::date(2026, 1, 1).at(0, 0, 0, 0), files)
+}
+
+/// The same with the time at which they were changed last.
+pub(crate) fn zipped_at(modified: DateTime, files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(modified.try_into().unwrap());
     for (name, bytes) in files {
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
         archive.start_file(*name, options).unwrap();
         archive.write_all(bytes).unwrap();
     }

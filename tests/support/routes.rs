@@ -45,6 +45,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/people/{person}/negatives") => Body::Photos(&[], &["hopper"]),
         ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
         ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
+        ("post", "/groups/{group}/jobs/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),

@@ -24,7 +24,7 @@ use super::{
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
-    jobs::ImportParams,
+    jobs::{ImportParams, RecogniseJobParams},
     negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
@@ -46,7 +46,7 @@ use crate::service::{
         negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
         people::move_face, people::merge, people::export, people::verify,
-        jobs::import, jobs::list, jobs::show, jobs::cancel, jobs::results,
+        jobs::import, jobs::recognize, jobs::list, jobs::show, jobs::cancel, jobs::events, jobs::results,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
@@ -61,7 +61,7 @@ use crate::service::{
         (name = "people", description = "Who is known, and their face samples."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
-        (name = "jobs", description = "Work that outlives its request: rosters to take in."),
+        (name = "jobs", description = "Work that outlives its request: rosters to take in, many photos to go through."),
         (name = "keys", description = "API keys of programs."),
         (name = "negatives", description = "Faces that are not a person's."),
         (name = "users", description = "Who logs in, and with which role."),
@@ -145,6 +145,20 @@ pub(super) struct ImportForm {
     photos: Option<String>,
     #[serde(flatten)]
     params: ImportParams,
+}
+
+/// Many photos of a group.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct RecognizeJobForm {
+    /// ZIP of photos.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    /// Photos by themselves, or beside those of the ZIP.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, format = Binary)]
+    images: Vec<String>,
+    #[serde(flatten)]
+    params: RecogniseJobParams,
 }
 
 /// Photos.

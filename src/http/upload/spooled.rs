@@ -18,9 +18,28 @@ use super::{
 use crate::{
     domain::TenantScope,
     error::{Error, ErrorKind, Result},
-    jobs::{Incoming, PHOTOS, ROSTER},
-    service::access::Scope,
+    jobs::{Incoming, PHOTOS, ROSTER, image},
+    service::{
+        access::Scope,
+        jobs::{ImportParams, RecogniseJobParams},
+    },
 };
+
+/// Which fields hold whole files, beside the settings.
+pub(in crate::http) trait WithFiles: DeserializeOwned + 'static {
+    /// Their names: `csv`, `photos`, `images`, of which the last may come many times.
+    const FILES: &'static [&'static str];
+}
+
+impl WithFiles for ImportParams {
+    const FILES: &'static [&'static str] = &["csv", "photos"];
+}
+
+impl WithFiles for RecogniseJobParams {
+    const FILES: &'static [&'static str] = &["photos", IMAGES];
+}
+
+const IMAGES: &str = "images";
 
 /// A tenant's request with files and the settings `P`, of a caller who is permitted `N`.
 pub(in crate::http) struct Spooled<P, N: Permit> {
@@ -29,7 +48,7 @@ pub(in crate::http) struct Spooled<P, N: Permit> {
     pub(in crate::http) params: P,
 }
 
-impl<P: DeserializeOwned + 'static, N: Permit<Scope = TenantScope>> FromRequest for Spooled<P, N> {
+impl<P: WithFiles, N: Permit<Scope = TenantScope>> FromRequest for Spooled<P, N> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -39,7 +58,7 @@ impl<P: DeserializeOwned + 'static, N: Permit<Scope = TenantScope>> FromRequest 
     }
 }
 
-async fn read<P: DeserializeOwned, N: Permit<Scope = TenantScope>>(
+async fn read<P: WithFiles, N: Permit<Scope = TenantScope>>(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<Spooled<P, N>> {
@@ -57,23 +76,28 @@ async fn read<P: DeserializeOwned, N: Permit<Scope = TenantScope>>(
     }
     let files = state.service.begin_upload(&scope).await?;
     let mut fields = Multipart::new(request.headers(), payload);
-    let mut texts = Vec::new();
-    let mut has_roster = false;
+    let (mut texts, mut images) = (Vec::new(), 0);
     while let Some(mut field) = fields.try_next().await.map_err(unreadable)? {
-        match field.name().unwrap_or_default().to_owned().as_str() {
-            "csv" if !has_roster => {
-                has_roster = true;
-                store(&files, ROSTER, &mut field, &mut room).await?;
+        let name = field.name().unwrap_or_default().to_owned();
+        let file = match name.as_str() {
+            name if !P::FILES.contains(&name) => {
+                add_text(&mut texts, name, &mut field).await?;
+                continue;
             }
-            "photos" if !files.path(PHOTOS).exists() => store(&files, PHOTOS, &mut field, &mut room).await?,
-            name @ ("csv" | "photos") => {
-                return Err(Error::invalid(format!("the field {name} comes twice")).with_code("invalid_form"));
+            IMAGES if images == state.service.desk().options.max_entries => {
+                return Err(Error::new(ErrorKind::TooLarge, "too many photos").with_code("too_many_entries"));
             }
-            name => add_text(&mut texts, name, &mut field).await?,
+            IMAGES => {
+                images += 1;
+                image(images - 1)
+            }
+            "csv" => ROSTER.to_owned(),
+            _ => PHOTOS.to_owned(),
+        };
+        if files.path(&file).exists() {
+            return Err(Error::invalid(format!("the field {name} comes twice")).with_code("invalid_form"));
         }
-    }
-    if !has_roster {
-        return Err(Error::invalid("send the roster in the field csv").with_code("no_roster"));
+        store(&files, &file, &mut field, &mut room).await?;
     }
     Ok(Spooled { scope, files, params: params(&texts)? })
 }
