@@ -4,7 +4,7 @@ use std::{fmt::Write, fs, path::Path};
 
 use reqwest::Method;
 use rollcall::{
-    domain::{ImportOptions, Job, JobId, JobState, JobTask, TenantId, TenantScope},
+    domain::{Actor, ImportOptions, Job, JobId, JobState, JobTask, TenantId, TenantScope},
     store::Store,
 };
 use serde_json::{Value, json};
@@ -326,7 +326,7 @@ async fn a_roster_sent_again_under_its_key_is_one_job_and_old_jobs_go() {
             let scope = TenantScope::granted("default".parse::<TenantId>().unwrap());
             let long_ago = "2020-01-01T00:00:00Z".parse().unwrap();
             let task = JobTask::Import(ImportOptions::default());
-            let job = Job::new(old, task, "machine".into(), 0, long_ago);
+            let job = Job::new(old, task, Actor::Machine, 0, long_ago);
             store.create_job(&scope, job, 10).await.unwrap();
             store.end_job(&scope, old, JobState::Done, None, long_ago).await.unwrap();
         })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    access::Actor,
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
     face::FaceBox,
@@ -82,8 +83,8 @@ pub struct Job {
     pub id: JobId,
     /// What it does.
     pub task: JobTask,
-    /// Who started it: a user, a key, or the machine.
-    pub by: String,
+    /// Who started it, and does what it does.
+    pub by: Actor,
     /// Where it stands.
     pub state: JobState,
     /// How many items it has.
@@ -106,7 +107,7 @@ pub struct Job {
 
 impl Job {
     /// A job that nobody has worked on yet.
-    pub fn new(id: JobId, task: JobTask, by: String, total: u64, created_at: Timestamp) -> Self {
+    pub fn new(id: JobId, task: JobTask, by: Actor, total: u64, created_at: Timestamp) -> Self {
         Self {
             id,
             task,

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod attendance;
+pub mod audit;
+pub mod calibration;
 pub mod consent;
 pub mod enrolment;
 pub mod face;
@@ -9,6 +11,7 @@ pub mod gallery;
 pub mod group;
 pub mod ids;
 pub mod job;
+pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
 pub mod negative;
@@ -18,15 +21,17 @@ pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
+pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, JobId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{FaceId, GroupId, JobId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId};
 pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
 };
+pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

@@ -14,7 +14,7 @@ use super::{
     auth::{Granted, ManagePeople, RecogniseMany, SeeJobs},
     error::ApiError,
     get_or_head,
-    groups::Page,
+    groups::{Page, checked_limit},
     idempotency::creating,
     openapi::{ImportForm, RecognizeJobForm},
     resource,
@@ -151,7 +151,7 @@ pub(super) async fn results(
 ) -> Result<HttpResponse, ApiError> {
     let job: JobId = job.parse()?;
     let ResultParams { after, limit, format } = wanted.into_inner();
-    let limit = Page::limit(limit)?;
+    let limit = checked_limit(limit)?;
     Ok(match format {
         ResultFormat::Json => HttpResponse::Ok().json(state.service.job_results(&caller.0, job, after, limit).await?),
         ResultFormat::Csv => {

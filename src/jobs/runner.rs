@@ -177,12 +177,12 @@ async fn work_on_next(
         () = stop.wait() => return Ok(false),
     };
     let _place = place.map_err(|closed| Error::internal("no job is taken up any more").with_source(closed))?;
-    let Some(Job { id, task, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
+    let Some(Job { id, task, by, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
         return Ok(false);
     };
     let work = Work {
         service: service.clone(),
-        scope: scope.clone(),
+        scope: scope.clone().by(by),
         job: id,
         folder: service.desk().spool.folder(id),
         options: Arc::clone(&service.desk().options),

@@ -14,7 +14,7 @@ use tokio::{
 use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
-    domain::{GroupId, NamingRules, PersonId, TenantScope, attendance::LivenessPolicy},
+    domain::{GroupId, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
@@ -42,6 +42,8 @@ pub struct Wanted {
     pub mark: Option<Marking>,
     /// Whether an annotated copy comes back.
     pub annotate: bool,
+    /// How much of the photo comes back as a copy to be kept; of the first of the faces, if only a face.
+    pub copy: Option<PhotoForm>,
 }
 
 /// Whom to look for, and what it takes to name them.

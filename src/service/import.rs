@@ -6,6 +6,7 @@ use super::{
     Service,
     duplicates::Twin,
     enrol::{AcceptedImage, Entrance, RejectedImage, Shot, shots},
+    photos::NewPhoto,
     to_completion,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     jobs::{PhotoFile, RosterRow},
     pipeline::{full, messages::EncodedImage},
     runtime::ServiceClass,
-    store::{ItemPlace, PersonImport, Samples},
+    store::{ItemPlace, PersonImport, PersonPhotos, Samples},
 };
 
 /// Photos are judged so many at a time, and no more of them once they have so many bytes: memory stays flat whatever a
@@ -44,6 +45,8 @@ pub struct RowRules {
 #[derive(Default)]
 struct Shown {
     samples: Vec<FaceSample>,
+    /// Those behind them that are to be kept.
+    photos: Vec<NewPhoto>,
     /// The images behind `samples`, numbered by the row's photos.
     accepted: Vec<AcceptedImage>,
     refused: Vec<RefusedPhoto>,
@@ -85,7 +88,8 @@ impl Service {
         let names: Vec<String> = photos.iter().map(|photo| photo.name.clone()).collect();
         let shown = match self.entrance(scope, &person, options.faces, options.quality, Vec::new()).await {
             Ok(entrance) => {
-                let entrance = Entrance { class: ServiceClass::Bulk, ..entrance };
+                let keeps = entrance.keeps.filter(|_| !options.dry_run);
+                let entrance = Entrance { class: ServiceClass::Bulk, keeps, ..entrance };
                 self.show(entrance, &stored, photos, rules).await?
             }
             Err(error) if error.code() == "consent_required" => {
@@ -94,12 +98,12 @@ impl Service {
             }
             Err(error) => return Err(error),
         };
-        let Shown { samples, accepted, refused, known } = shown;
+        let Shown { samples, photos, accepted, refused, known } = shown;
         let is_other = |sample: &&FaceSample| sample.source.is_none_or(|source| !known.contains(&source));
         let is_replaced = options.replace && !(samples.is_empty() && known.is_empty());
         let removed = stored.iter().filter(is_other).filter(|_| is_replaced).map(|sample| sample.id).collect();
         let samples_added = samples.len() as u32;
-        import.samples = Samples { added: samples, removed };
+        import.samples = Samples { added: samples.into(), removed };
         let report = RowReport { samples_added, refused, ..empty_report(&row) };
         let double = move |Twin { image, person, similarity }: Twin| DoublePhoto {
             photo: names.get(image).cloned().unwrap_or_default(),
@@ -110,7 +114,7 @@ impl Service {
         to_completion(async move {
             let policy = service.store.tenant_settings(&scope).await?.enrolment.duplicates;
             let _turns = service.turns(&scope, &import.person, policy).await;
-            let added = import.samples.added.clone();
+            let added = import.samples.added.samples.clone();
             let twins = service.twins(&scope, &import.person, &added, &accepted, policy, ServiceClass::Bulk).await?;
             let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
             if options.dry_run {
@@ -118,12 +122,20 @@ impl Service {
                 return Ok(RowReport { outcome, person: Some(import.person), ..report });
             }
             let (person, removed) = (import.person.clone(), import.samples.removed.clone());
-            let report = service.store.import_person(&scope, import, report, place).await?;
+            let old = match service.store.photos(&scope, &person).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
+                old => old?,
+            };
+            let photos = service.write_photos(&scope, &person, old.key, photos).await?;
+            import.samples.added.photos = photos.records();
+            let report = photos.settled(service.store.import_person(&scope, import, report, place).await)?;
             if report.outcome == RowOutcome::Created {
                 service.galleries.set_consent(&scope, &person, None).await;
             }
             if !removed.is_empty() {
                 service.galleries.remove_faces(&scope, &person, &removed).await;
+                let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
+                service.remove_files(&scope, gone).await;
             }
             service.galleries.insert(&scope, &added).await?;
             Ok(report)
@@ -202,6 +214,7 @@ impl Service {
         // Those that come after them have to agree with them.
         entrance.stored.extend(judged.samples.iter().cloned());
         shown.samples.extend(judged.samples);
+        shown.photos.extend(judged.photos);
         for accepted in judged.accepted {
             let Some(&(number, _)) = places.get(accepted.image) else { continue };
             shown.accepted.push(AcceptedImage { image: number, ..accepted });

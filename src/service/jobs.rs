@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{RuleChanges, Service, fields::strict_bool};
 use crate::{
     domain::{
-        Access, Actor, FaceBox, FaceChoice, GroupId, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, Mark,
+        Access, FaceBox, FaceChoice, GroupId, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, Mark,
         Permission, PersonId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport, TenantScope,
         attendance::LivenessPolicy,
         job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
@@ -84,7 +84,7 @@ pub struct JobView {
     pub dry_run: bool,
     /// The group that is recognised; null for a roster.
     pub group: Option<GroupId>,
-    /// Who started it.
+    /// Who started it: `user:ID`, `key:ID` or `machine`.
     pub by: String,
     /// Where it stands.
     pub state: JobState,
@@ -216,7 +216,7 @@ impl From<Job> for JobView {
             kind,
             dry_run,
             group,
-            by: job.by,
+            by: job.by.to_string(),
             state: job.state,
             total: job.total,
             done: job.done,
@@ -327,7 +327,7 @@ impl Service {
 
     async fn hand_in(&self, scope: &TenantScope, files: Incoming, task: JobTask, total: u64) -> Result<JobView> {
         files.settle().await?;
-        let job = Job::new(files.job(), task, by(scope.actor()), total, self.clock.now());
+        let job = Job::new(files.job(), task, scope.actor().clone(), total, self.clock.now());
         self.store.create_job(scope, job.clone(), self.desk.options.max_open).await?;
         files.keep();
         self.desk.call(scope.tenant());
@@ -428,14 +428,6 @@ impl Service {
             }
         }
         Ok(())
-    }
-}
-
-fn by(actor: &Actor) -> String {
-    match actor {
-        Actor::User(user) => format!("user {user}"),
-        Actor::Key(key) => format!("key {key}"),
-        Actor::Machine => "machine".to_owned(),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Whether the store is sound: every record can be read and says what its key says, every reference resolves, every
-//! count is right.
+//! count is right, the entries of the audit log follow each other.
 //!
 //! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
 //! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
@@ -16,18 +16,22 @@ use super::{
     KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
+    audit::Chains,
     blocking,
     codec::{self, Record},
     db::{Db, Read, View},
+    jobs,
     keys::{self, Key, Kind, Parsed},
     open::Format,
+    pseudonyms::{Salt, pseudonym},
     search, snapshots, tenants,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, ItemReport, Job, Negative, Person, PersonId,
-        PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, ItemReport, Job, KeptPhoto, Negative, Person,
+        PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
+        audit::{self, Entry, Head},
     },
     error::Result,
 };
@@ -63,7 +67,8 @@ impl CheckReport {
         self.problems.is_empty()
     }
 
-    fn note(&mut self, code: &str, place: String) {
+    /// Adds a problem of a record at `place`.
+    pub fn note(&mut self, code: &str, place: String) {
         let problem = self.problems.entry(code.to_owned()).or_default();
         problem.count += 1;
         if problem.examples.len() < MAX_EXAMPLES {
@@ -81,7 +86,10 @@ impl Store {
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
         let db = Arc::clone(&self.inner.db);
-        blocking(move || Check { judge, report: CheckReport::default(), counted: HashMap::new() }.run(&db)).await
+        blocking(move || {
+            Check { judge, report: CheckReport::default(), counted: HashMap::new(), chains: Chains::default() }.run(&db)
+        })
+        .await
     }
 }
 
@@ -91,6 +99,7 @@ struct Check<J> {
     report: CheckReport,
     /// What was found of each tenant.
     counted: HashMap<TenantId, Amounts>,
+    chains: Chains,
 }
 
 impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
@@ -110,6 +119,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         self.report.counts_compared = db.batches_applied() == batches;
         if self.report.counts_compared {
             self.compare_counts(&view);
+        }
+        for realm in self.chains.unended() {
+            // That of a tenant may have been removed meanwhile.
+            if is_standing(&view, realm) {
+                self.report.note("audit_broken", Parsed::AuditHead(realm.clone()).to_string());
+            }
         }
         Ok(self.report)
     }
@@ -149,7 +164,17 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
-            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
+            Parsed::AuditEntry(realm, _) | Parsed::AuditHead(realm) | Parsed::AuditSalt(realm) => {
+                self.audit(view, &parsed, realm, bytes)
+            }
+            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| {
+                // Its making was noted in both.
+                let chains =
+                    [Realm::Server, Realm::Tenant(id.clone())].map(|realm| view.has(&keys::audit_head(&realm)));
+                let [server, own] = chains;
+                let logged = tenant.standing == Standing::Deleting || server? && own?;
+                Ok(misplaced(tenant.id != *id).or_else(|| missing(!logged, "no_audit_log")))
+            }),
             Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
                 Ok(None) => {
                     self.count(kind.name());
@@ -161,7 +186,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     Ok(None)
                 }
                 // A tenant that cannot be read was noted.
-                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, bytes),
+                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, key, bytes),
             },
         }?;
         if let Some(code) = found {
@@ -170,9 +195,46 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         Ok(())
     }
 
-    fn data(&mut self, view: &View<'_>, tenant: &TenantId, kind: &Kind, bytes: &[u8]) -> Result<Option<&'static str>> {
+    fn audit(&mut self, view: &View<'_>, parsed: &Parsed, realm: &Realm, bytes: &[u8]) -> Result<Option<&'static str>> {
+        let mut chains = std::mem::take(&mut self.chains);
+        let code = |fits: Result<()>| fits.err().map(|error| error.code());
+        let found = match parsed {
+            Parsed::AuditEntry(_, number) => self.read(bytes, "audit_entry", |entry: &Entry| {
+                let fits = chains.follow(realm, entry);
+                Ok(misplaced(entry.number != *number).or_else(|| code(fits)))
+            }),
+            Parsed::AuditHead(_) => self.read(bytes, "audit_head", |head: &Head| {
+                let salted = view.has(&keys::audit_salt(realm))?;
+                Ok(code(chains.end(view, realm, head)).or_else(|| missing(!salted, "no_audit_salt")))
+            }),
+            _ => self.read(bytes, "audit_salt", |_: &audit::Salt| {
+                let logged = view.has(&keys::audit_head(realm))?;
+                Ok(missing(!logged, "no_audit_log"))
+            }),
+        };
+        self.chains = chains;
+        match realm {
+            Realm::Tenant(tenant) => Ok(match tenants::standing(view, &keys::tenant(tenant)) {
+                Ok(None) => Some("no_tenant"),
+                // Some are gone already.
+                Ok(Some(Standing::Deleting)) => None,
+                Ok(Some(_)) | Err(_) => found?,
+            }),
+            Realm::Server => found,
+        }
+    }
+
+    fn data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
         let name = kind.name();
         let has_person = |person| view.has(&keys::person(tenant, person));
+        let is_of = |who, person: &PersonId| pseudonym(view, tenant, person).map(|found| found == Some(who));
         let has_group = |group| view.has(&keys::group(tenant, group));
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
@@ -186,80 +248,91 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
             }
-            Kind::Person(id) => {
-                self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| {
-                    let found = search::has_all_words(view, tenant, person)?;
-                    Ok(misplaced(person.id != *id).or_else(|| missing(!found, "no_word")))
-                })
-            }
-            Kind::Word(word, person) => self.read(bytes, name, |holder: &PersonId| {
-                let named = view.get::<Person>(&keys::person(tenant, person)).ok().flatten();
-                let wrong = named.as_ref().is_some_and(|named| !search::has_word(named, word));
-                Ok(misplaced(holder != person || wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
+            Kind::Salt | Kind::Place(_) | Kind::Person(_) | Kind::Word(..) => self.who(view, tenant, kind, key, bytes),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
-                let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
-                Ok(judged.or_else(|| missing(!known, "no_person")))
+                if !has_person(*person)? {
+                    self.count(name);
+                    return Ok(Some("no_person"));
+                }
+                self.read_sample(bytes, |sample| Ok(misplaced(sample.id != *id || !is_of(*person, &sample.person)?)))
             }
+            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
+                let wrong = photo.face != *face || !is_of(*person, &photo.person)?;
+                let known = view.has(&keys::face(tenant, *person, *face))?;
+                let has_key = view.has(&keys::photo_key(tenant, *person))?;
+                Ok(misplaced(wrong)
+                    .or_else(|| missing(!known, "no_face"))
+                    .or_else(|| missing(!has_key, "no_photo_key")))
+            }),
+            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
+                let known = has_person(*person)?;
+                let wrong = known && !is_of(*person, &key.person)?;
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
+            }),
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
+                let known = has_person(*person)?;
                 self.read(bytes, name, |negative: &Negative| {
                     let indexed = match &negative.of {
-                        Some(other) => view.has(&keys::disowned(tenant, other, person, *id))?,
+                        Some(other) => match pseudonym(view, tenant, other)? {
+                            Some(other) => view.has(&keys::disowned(tenant, other, *person, *id))?,
+                            None => false,
+                        },
                         None => true,
                     };
-                    Ok(misplaced((&negative.person, negative.id) != (person, *id))
-                        .or_else(|| missing(!known, "no_person"))
+                    let wrong = known && (negative.id != *id || !is_of(*person, &negative.person)?);
+                    Ok(missing(!known, "no_person")
+                        .or_else(|| misplaced(wrong))
                         .or_else(|| missing(!indexed, "no_negative_index")))
                 })
             }
             Kind::Disowned(other, person, face) => {
-                let both = has_person(other)? && has_person(person)?;
-                self.read(bytes, name, |of: &PersonId| {
-                    let negative: Option<Negative> = view.get(&keys::negative(tenant, person, *face)).ok().flatten();
-                    let resolved = negative.is_some_and(|negative| negative.of.as_ref() == Some(other));
+                let both = has_person(*other)? && has_person(*person)?;
+                self.read(bytes, name, |of: &Pseudonym| {
+                    let negative: Option<Negative> = view.get(&keys::negative(tenant, *person, *face)).ok().flatten();
+                    let resolved = match negative.and_then(|negative| negative.of) {
+                        Some(of) => is_of(*other, &of)?,
+                        None => false,
+                    };
                     Ok(misplaced(of != person)
                         .or_else(|| missing(!both, "no_person"))
                         .or_else(|| missing(!resolved, "no_negative")))
                 })
             }
             Kind::Member(group, person) => {
-                let mirrored = view.has(&keys::membership(tenant, person, group))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::membership(tenant, *person, group))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |member: &PersonId| {
-                    Ok(misplaced(member != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
+                    let wrong = resolved.is_none() && !is_of(*person, member)?;
+                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
                 })
             }
             Kind::Membership(person, group) => {
-                let mirrored = view.has(&keys::member(tenant, group, person))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::member(tenant, group, *person))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |of: &GroupId| {
                     Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
                 })
             }
             Kind::Attendance(group, date, person) => {
-                let resolved = both(has_group(group)?, has_person(person)?);
-                let seen = view.has(&keys::sighting(tenant, person, group, *date))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
+                let seen = view.has(&keys::sighting(tenant, *person, group, *date))?;
                 self.read(bytes, name, |record: &AttendanceRecord| {
-                    let place = (&record.group, record.date, &record.person);
+                    let elsewhere = (&record.group, record.date) != (group, *date);
+                    let wrong = elsewhere || (resolved.is_none() && !is_of(*person, &record.person)?);
                     let marked = view.has(&keys::mark(tenant, group, record.id))?;
-                    Ok(misplaced(place != (group, *date, person))
-                        .or(resolved)
-                        .or_else(|| missing(!seen || !marked, "no_attendance_index")))
+                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!seen || !marked, "no_attendance_index")))
                 })
             }
             Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, &place.group, place.date, &place.person))?;
+                let known = view.has(&keys::attendance(tenant, &place.group, place.date, place.person))?;
                 let wrong = (&place.group, place.record) != (group, *id);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
             Kind::Sighting(person, group, date) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, group, *date, person))?;
-                let wrong = (&place.person, &place.group, place.date) != (person, group, *date);
+                let known = view.has(&keys::attendance(tenant, group, *date, *person))?;
+                let wrong = (place.person, &place.group, place.date) != (*person, group, *date);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
         }
@@ -279,27 +352,63 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Item(job, number) => {
                 let known = view.has(&keys::job(tenant, *job))?;
                 self.read(bytes, name, |report: &ItemReport| {
-                    let people = report.people().into_iter();
-                    let mentions = people.map(|person| view.has(&keys::mention(tenant, person, *job, *number)));
-                    let mentioned = mentions.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+                    let mentioned = jobs::is_mentioned(view, tenant, *job, *number, report)?;
                     Ok(missing(!known, "no_job").or_else(|| missing(!mentioned, "no_job_mention")))
                 })
             }
-            Kind::Mention(person, job, number) => {
-                let known = view.has(&keys::person(tenant, person))?;
-                self.read(bytes, name, |mentioned: &PersonId| {
-                    let report: Option<ItemReport> = view.get(&keys::item(tenant, *job, *number)).ok().flatten();
-                    let resolved = report.is_some_and(|report| report.people().contains(&person));
-                    Ok(misplaced(mentioned != person)
-                        .or_else(|| missing(!known, "no_person"))
-                        .or_else(|| missing(!resolved, "no_job_item")))
-                })
-            }
+            Kind::Mention(who, job, number) => self.read(bytes, name, |mentioned: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let report: Option<ItemReport> = view.get(&keys::item(tenant, *job, *number)).ok().flatten();
+                let resolved =
+                    report.zip(named.as_ref()).is_some_and(|(report, named)| report.people().contains(&&named.id));
+                Ok(misplaced(mentioned != who)
+                    .or_else(|| missing(named.is_none(), "no_person"))
+                    .or_else(|| missing(!resolved, "no_job_item")))
+            }),
             _ => Ok(None),
         }
     }
 
     /// Counts a record and finds what is wrong with it.
+    /// People, and what leads to them.
+    fn who(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let (name, salt) = (kind.name(), Salt::of(view, tenant)?);
+        match kind {
+            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
+            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
+                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            Kind::Person(who) => {
+                self.counted(tenant).people += 1;
+                self.read(bytes, name, |person: &Person| {
+                    let Some(salt) = salt else { return Ok(Some("no_salt")) };
+                    let words = search::words_keys(tenant, salt, *who, person);
+                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
+                    let placed = pseudonym(view, tenant, &person.id)? == Some(*who);
+                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
+                })
+            }
+            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named
+                    .as_ref()
+                    .zip(salt)
+                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
+                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            _ => Ok(None),
+        }
+    }
+
     fn read<R: Record>(
         &mut self,
         bytes: &[u8],
@@ -316,12 +425,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn read_sample(
         &mut self,
         bytes: &[u8],
-        place: impl FnOnce(&FaceSample) -> Option<&'static str>,
-    ) -> Option<&'static str> {
+        place: impl FnOnce(&FaceSample) -> Result<Option<&'static str>>,
+    ) -> Result<Option<&'static str>> {
         self.count("face");
         match codec::decode::<FaceSample>(bytes) {
-            Ok(sample) => place(&sample).or_else(|| (self.judge)(&sample)),
-            Err(error) => Some(error.code()),
+            Ok(sample) => Ok(place(&sample)?.or_else(|| (self.judge)(&sample))),
+            Err(error) => Ok(Some(error.code())),
         }
     }
 
@@ -345,6 +454,16 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
 
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
+    }
+}
+
+/// Whether a realm is there and is to stay. One that cannot be read was noted.
+fn is_standing(view: &View<'_>, realm: &Realm) -> bool {
+    match realm {
+        Realm::Server => true,
+        Realm::Tenant(tenant) => {
+            !matches!(tenants::standing(view, &keys::tenant(tenant)), Ok(None | Some(Standing::Deleting)))
+        }
     }
 }
 

@@ -10,22 +10,24 @@ use super::{
     codec::Record,
     db::{Read, View},
     keys::{self, Kind, Parsed},
+    pseudonyms::{pseudonym, require_person},
     tenants,
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        ItemReport, Job, JobId, JobState, PersonId, RowReport, Standing, Tenant, TenantId, TenantScope, job::Fault,
+        ItemReport, Job, JobId, JobState, PersonId, Pseudonym, RowReport, Standing, Tenant, TenantId, TenantScope,
+        job::Fault,
     },
     error::{Error, ErrorKind, Result},
 };
 
 impl Record for Job {
-    const KIND: u8 = 60;
+    const KIND: u8 = 70;
 }
 
 impl Record for ItemReport {
-    const KIND: u8 = 61;
+    const KIND: u8 = 71;
 }
 
 /// Reports removed in one transaction: others' writes wait for no more than this.
@@ -231,9 +233,7 @@ pub(super) fn note(
         return Err(Error::new(ErrorKind::Unavailable, "nothing may be done in this tenant at the moment"));
     }
     let report = of_those_present(transaction, tenant, report)?;
-    for person in report.people() {
-        transaction.put(keys::mention(tenant, person, id, number), person)?;
-    }
+    mention(transaction, tenant, id, number, &report)?;
     let key = keys::item(tenant, id, number);
     if !transaction.has(&key)? {
         job.note(&report);
@@ -246,7 +246,7 @@ pub(super) fn note(
 fn of_those_present(read: &impl Read, tenant: &TenantId, report: ItemReport) -> Result<ItemReport> {
     let mut gone = BTreeSet::new();
     for person in report.people() {
-        if !read.has(&keys::person(tenant, person))? {
+        if pseudonym(read, tenant, person)?.is_none() {
             gone.insert(person.clone());
         }
     }
@@ -262,17 +262,20 @@ fn of_those_present(read: &impl Read, tenant: &TenantId, report: ItemReport) -> 
 }
 
 /// Takes a person out of the reports that speak of them. An item whose report is blank then is not done again.
-pub(super) fn forget_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    let mentions = transaction.scan_keys(&keys::mentions_of(tenant, person)).collect::<Result<Vec<_>>>()?;
+pub(super) fn forget_person(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: &PersonId,
+) -> Result<()> {
+    let mentions = transaction.scan_keys(&keys::mentions_of(tenant, who)).collect::<Result<Vec<_>>>()?;
     for mention in mentions {
         if let Some(Parsed::Data(_, Kind::Mention(_, job, number))) = keys::parse(&mention) {
             let key = keys::item(tenant, job, number);
             if let Some(report) = transaction.get::<ItemReport>(&key)? {
                 forget_mentions(transaction, tenant, &key)?;
                 let left = report.without(|one| one == person);
-                for other in left.people() {
-                    transaction.put(keys::mention(tenant, other, job, number), other)?;
-                }
+                self::mention(transaction, tenant, job, number, &left)?;
                 transaction.put(key, &left)?;
             }
         }
@@ -281,13 +284,47 @@ pub(super) fn forget_person(transaction: &mut Transaction<'_>, tenant: &TenantId
     Ok(())
 }
 
+/// Notes whom a report speaks of.
+fn mention(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    job: JobId,
+    number: u64,
+    report: &ItemReport,
+) -> Result<()> {
+    for person in report.people() {
+        let who = require_person(transaction, tenant, person)?;
+        transaction.put(keys::mention(tenant, who, job, number), &who)?;
+    }
+    Ok(())
+}
+
+/// Whether that was done.
+pub(super) fn is_mentioned(
+    read: &impl Read,
+    tenant: &TenantId,
+    job: JobId,
+    number: u64,
+    report: &ItemReport,
+) -> Result<bool> {
+    for person in report.people() {
+        let who = pseudonym(read, tenant, person)?;
+        if !who.map_or(Ok(false), |who| read.has(&keys::mention(tenant, who, job, number)))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Removes what leads from people to the report under `key`.
 fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &TenantId, key: &[u8]) -> Result<()> {
     if let Some(Parsed::Data(_, Kind::Item(job, number))) = keys::parse(key)
         && let Some(report) = transaction.get::<ItemReport>(key)?
     {
         for person in report.people() {
-            transaction.remove(keys::mention(tenant, person, job, number));
+            if let Some(who) = pseudonym(transaction, tenant, person)? {
+                transaction.remove(keys::mention(tenant, who, job, number));
+            }
         }
     }
     Ok(())

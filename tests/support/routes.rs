@@ -49,7 +49,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/reports/duplicates") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit") => Body::Nothing,
+        ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
     }

@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, jobs, keys, maintenance, negatives, people, recognition, reports,
-    tenants, users,
+    account, attendance, audit, consent, gallery, groups, jobs, keys, maintenance, negatives, people, recognition,
+    reports, tenants, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -37,6 +37,7 @@ use crate::service::{
         account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
         users::create, users::list, users::show, users::update, users::delete,
         keys::create, keys::list, keys::revoke,
+        audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
@@ -45,13 +46,13 @@ use crate::service::{
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
-        people::move_face, people::merge, people::export, people::verify,
+        people::move_face, people::merge, people::photo, people::export, people::verify,
         jobs::import, jobs::recognize, jobs::list, jobs::show, jobs::cancel, jobs::events, jobs::results,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
         gallery::check,
-        reports::duplicates,
+        reports::duplicates, reports::calibration,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -59,6 +60,7 @@ use crate::service::{
         (name = "maintenance", description = "The operator's: backup and check."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
+        (name = "audit", description = "What was changed, and by whom."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
         (name = "jobs", description = "Work that outlives its request: rosters to take in, many photos to go through."),
@@ -69,7 +71,7 @@ use crate::service::{
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
         (name = "gallery", description = "Whether enrolled samples are found."),
-        (name = "reports", description = "What is odd about the people enrolled."),
+        (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))

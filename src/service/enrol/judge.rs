@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use super::views::{AcceptedImage, Measured, RejectedImage};
 use crate::{
     domain::{
-        EnrolmentPolicy, FaceId, FaceSample, PersonId, Quality, QualityGate, TenantScope,
+        EnrolmentPolicy, FaceId, FaceSample, PersonId, PhotoForm, Quality, QualityGate, TenantScope,
         attendance::liveness_allows,
         enrolment::{Flaw, agreeing},
     },
@@ -17,7 +17,7 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::ServiceClass,
-    service::{Service, is_the_images_fault, view::ProblemView, wanted},
+    service::{Service, is_the_images_fault, photos::NewPhoto, view::ProblemView, wanted},
 };
 
 /// Whose images come in, and by which rules.
@@ -31,6 +31,8 @@ pub(in crate::service) struct Entrance<'a> {
     pub(in crate::service) policy: EnrolmentPolicy,
     /// Who waits for it.
     pub(in crate::service) class: ServiceClass,
+    /// What is kept of each photo.
+    pub(in crate::service) keeps: Option<PhotoForm>,
     /// How similar the images of one person are, raw cosine.
     pub(in crate::service) threshold: f32,
     /// The person's samples that stay.
@@ -57,12 +59,16 @@ struct Taken {
     image: usize,
     sample: FaceSample,
     measured: Measured,
+    /// The photo that is to be kept.
+    copy: Option<Vec<u8>>,
 }
 
 /// What became of a request's images.
 pub(in crate::service) struct Judged {
     /// In the order of the images.
     pub(in crate::service) samples: Vec<FaceSample>,
+    /// Those of the photos behind `samples` that are to be kept.
+    pub(in crate::service) photos: Vec<NewPhoto>,
     /// The images behind `samples`.
     pub(in crate::service) accepted: Vec<AcceptedImage>,
     /// The others, in order.
@@ -93,6 +99,7 @@ impl Service {
             measure: true,
             pose: true,
             liveness,
+            copy: entrance.keeps,
             ..wanted(entrance.scope, entrance.faces)
         };
         let (images, digests): (Vec<_>, Vec<_>) = shots.into_iter().map(|shot| (shot.image, shot.digest)).unzip();
@@ -117,9 +124,14 @@ impl Service {
             taken = entrance.agreed(taken, &mut rejected);
         }
         rejected.sort_by_key(|image| image.image);
-        let accept = |Taken { image, sample, measured }| (AcceptedImage { image, face: sample.id, measured }, sample);
-        let (accepted, samples) = taken.into_iter().map(accept).unzip();
-        Ok(Judged { samples, accepted, rejected })
+        let mut judged = Judged { samples: Vec::new(), photos: Vec::new(), accepted: Vec::new(), rejected };
+        for Taken { image, sample, measured, copy } in taken {
+            let kept = copy.zip(entrance.keeps);
+            judged.photos.extend(kept.map(|(jpeg, form)| NewPhoto { face: sample.id, form, jpeg }));
+            judged.accepted.push(AcceptedImage { image, face: sample.id, measured });
+            judged.samples.push(sample);
+        }
+        Ok(judged)
     }
 
     fn take(&self, person: &PersonId, image: usize, digest: [u8; 32], outcome: PhotoOutcome) -> Result<Taken> {
@@ -135,7 +147,7 @@ impl Service {
         let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into) };
         let (id, person, vector) = (FaceId::generate(), person.clone(), appearance.embedding.vector);
         let sample = FaceSample { id, person, model, vector, score, quality, source: Some(digest) };
-        Ok(Taken { image, sample, measured })
+        Ok(Taken { image, sample, measured, copy: outcome.copy })
     }
 }
 
