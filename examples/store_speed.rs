@@ -70,7 +70,15 @@ fn vector(seed: u64) -> Vec<f32> {
 fn sample(person: &PersonId, vector: Vec<f32>) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    FaceSample { id: FaceId::generate(), person: person.clone(), model: model(), vector, score: 0.9, quality }
+    FaceSample {
+        id: FaceId::generate(),
+        person: person.clone(),
+        model: model(),
+        vector,
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn scope() -> TenantScope {

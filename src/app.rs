@@ -10,7 +10,7 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     config::Settings,
@@ -20,6 +20,7 @@ use crate::{
         Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
     },
     http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
+    jobs::{JobOptions, Runner},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
@@ -110,7 +111,7 @@ impl App {
         };
         let data = settings.server.data.clone();
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
-        let options = ServiceOptions { naming, quotas, data, lifetimes };
+        let options = ServiceOptions { naming, quotas, data, lifetimes, jobs: JobOptions::new(&settings) };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
         let keepers = vec![
             gallery_keeper,
@@ -154,6 +155,7 @@ impl App {
             idempotency: Register::new(&self.settings.idempotency),
             instance: instance.clone(),
         };
+        let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
         let sweeper = actix::spawn(state.idempotency.clone().sweep(self.service.clone()));
         let eraser = actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after()));
         let metrics = self.metrics.clone();
@@ -195,6 +197,10 @@ impl App {
         sweeper.abort();
         eraser.abort();
         drop(address_file);
+        // It has been told to stop together with the server, and only lays its jobs down.
+        if timeout(LAST_ANSWERS, runner).await.is_err() {
+            tracing::warn!("a job was cut off by the stop: the next start takes it up again");
+        }
         self.service.pipeline().drain(LAST_ANSWERS).await;
         self.service.write_quotas().await;
         self.stop();

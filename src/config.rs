@@ -39,6 +39,7 @@ pub struct Settings {
     pub liveness: Liveness,
     pub store: Store,
     pub tenants: Tenants,
+    pub jobs: Jobs,
     pub gallery: Gallery,
     pub models: Models,
     pub nn: Nn,
@@ -119,6 +120,10 @@ section!(
 section!(
     /// The passive liveness check.
     Liveness { min_live: f32, min_width_px: f32, }
+);
+section!(
+    /// Work that outlives its request.
+    Jobs { max_upload_bytes: u64, max_entries: u64, max_open: usize, keep_days: u32, }
 );
 section!(
     /// How people are found among all of a tenant's.
@@ -359,6 +364,8 @@ impl Settings {
                 "server.cors_origins are like https://school.example, without a path",
             ),
             (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
+            (self.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
+            ((1..=3650).contains(&self.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
             (

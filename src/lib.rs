@@ -15,6 +15,7 @@ pub mod domain;
 pub mod error;
 pub mod gallery;
 pub mod http;
+pub mod jobs;
 pub mod nn;
 pub mod pipeline;
 pub mod runtime;

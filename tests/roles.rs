@@ -49,6 +49,13 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("get", "/check", OPERATOR),
     ("post", "/store/rewrite", OPERATOR),
     ("get", "/erasures", MANAGERS),
+    ("post", "/people/import", ADMIN),
+    ("post", "/groups/{group}/jobs/recognize", TEACHERS),
+    ("get", "/jobs", TEACHERS),
+    ("get", "/jobs/{job}", TEACHERS),
+    ("post", "/jobs/{job}/cancel", TEACHERS),
+    ("get", "/jobs/{job}/events", TEACHERS),
+    ("get", "/jobs/{job}/results", TEACHERS),
     ("post", "/groups", ADMIN),
     ("get", "/groups", GROUP_READERS),
     ("get", "/groups/{group}", GROUP_READERS),
@@ -91,7 +98,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}", "{job}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

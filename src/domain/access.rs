@@ -53,6 +53,10 @@ pub enum Permission {
     ManageGroups,
     /// Recognising one group, and marking it.
     Recognise,
+    /// Recognising one group in photos of any time, and reading what came of it.
+    RecogniseMany,
+    /// Jobs, of which everybody is shown those that they could have started.
+    SeeJobs,
     /// The attendance of one group.
     ReadAttendance,
     /// Undoing and changing marks of one group.
@@ -68,7 +72,7 @@ pub enum Permission {
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs)
     }
 }
 
@@ -81,7 +85,14 @@ impl Role {
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
-                P::OwnAccount | P::ListGroups | P::ReadGroup | P::Recognise | P::ReadAttendance | P::CorrectAttendance
+                P::OwnAccount
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::Recognise
+                    | P::RecogniseMany
+                    | P::SeeJobs
+                    | P::ReadAttendance
+                    | P::CorrectAttendance
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
             Self::Viewer => matches!(

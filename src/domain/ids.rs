@@ -174,6 +174,10 @@ uuid_id!(
     /// One copy of the whole store that was given away.
     BackupId
 );
+uuid_id!(
+    /// One job.
+    JobId
+);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
+pub mod job;
 pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
@@ -22,12 +23,15 @@ pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
-pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
+pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
-    BackupId, ErasureId, FaceId, GroupId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+};
+pub use job::{
+    ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};

@@ -59,7 +59,15 @@ fn vector_of(dimension: usize, seed: u64) -> Vec<f32> {
 fn sample(person: &str, number: u64, seed: u64) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    FaceSample { id: face(number), person: id(person), model: model(), vector: vector(seed), score: 0.9, quality }
+    FaceSample {
+        id: face(number),
+        person: id(person),
+        model: model(),
+        vector: vector(seed),
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn gallery(plan: GalleryPlan) -> TenantGallery {

@@ -13,6 +13,7 @@ mod gallery;
 mod groups;
 mod hardening;
 mod idempotency;
+mod jobs;
 mod keys;
 mod maintenance;
 mod negatives;
@@ -98,6 +99,8 @@ fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);
+    // Before people, of whom one may be called import.
+    jobs::routes(config);
     people::routes(config);
     consent::routes(config);
     erasures::routes(config);

@@ -6,6 +6,7 @@ pub mod analyse;
 pub mod attendance;
 pub mod audit;
 pub mod backup;
+pub mod bulk;
 pub mod calibration;
 pub mod check;
 pub mod consent;
@@ -16,6 +17,8 @@ pub mod export;
 mod fields;
 pub mod gallery;
 pub mod groups;
+pub mod import;
+pub mod jobs;
 pub mod merge;
 pub mod negatives;
 pub mod people;
@@ -42,6 +45,7 @@ use crate::{
     domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     gallery::Galleries,
+    jobs::{JobDesk, JobOptions, Spool},
     pipeline::{
         Pipeline,
         messages::{EncodedImage, PhotoReply},
@@ -63,6 +67,7 @@ pub struct Service {
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
+    desk: JobDesk,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
     vault: Vault,
@@ -81,6 +86,8 @@ pub struct ServiceOptions {
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
+    /// What jobs go by.
+    pub jobs: JobOptions,
 }
 
 /// The rules of naming that apply where neither a request nor its tenant sets any.
@@ -146,11 +153,12 @@ impl Service {
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
-        let ServiceOptions { naming, quotas, data, lifetimes } = options;
+        let ServiceOptions { naming, quotas, data, lifetimes, jobs } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let desk = JobDesk::new(Spool::of(&data), jobs);
         let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
         Ok(Self {
@@ -162,6 +170,7 @@ impl Service {
             tenant_turns,
             gate,
             quotas,
+            desk,
             data,
             vault,
             photo_rules_changed,

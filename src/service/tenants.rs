@@ -319,6 +319,8 @@ impl Service {
         if is_to_be_unloaded {
             self.galleries.unload(scope);
         }
+        // Where it was suspended, its jobs were laid down.
+        self.desk.call(scope.tenant());
         self.tenant_view(record)
     }
 

@@ -18,6 +18,7 @@ use super::{
     codec::{self, Record},
     db::{Db, Read, View},
     erasures::Pending,
+    jobs,
     keys::{self, Key, Kind, Parsed},
     open::Format,
     pseudonyms::{Salt, pseudonym},
@@ -26,8 +27,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, KeptPhoto, Negative, Person, PersonId, PhotoKey,
-        PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, ItemReport, Job, KeptPhoto, Negative, Person,
+        PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
         audit::{self, Entry, Head},
     },
     error::Result,
@@ -252,6 +253,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 })
             }
             Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
+            Kind::Job(..) | Kind::Item(..) | Kind::Mention(..) => self.job_data(view, tenant, kind, bytes),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
             Kind::Group(id) => {
@@ -333,6 +335,37 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let wrong = (place.person, &place.group, place.date) != (*person, group, *date);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
+        }
+    }
+
+    /// A job's part of [`Self::data`].
+    fn job_data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        match kind {
+            Kind::Job(id) => self.read(bytes, name, |job: &Job| Ok(misplaced(job.id != *id))),
+            Kind::Item(job, number) => {
+                let known = view.has(&keys::job(tenant, *job))?;
+                self.read(bytes, name, |report: &ItemReport| {
+                    let mentioned = jobs::is_mentioned(view, tenant, *job, *number, report)?;
+                    Ok(missing(!known, "no_job").or_else(|| missing(!mentioned, "no_job_mention")))
+                })
+            }
+            Kind::Mention(who, job, number) => self.read(bytes, name, |mentioned: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let report: Option<ItemReport> = view.get(&keys::item(tenant, *job, *number)).ok().flatten();
+                let resolved =
+                    report.zip(named.as_ref()).is_some_and(|(report, named)| report.people().contains(&&named.id));
+                Ok(misplaced(mentioned != who)
+                    .or_else(|| missing(named.is_none(), "no_person"))
+                    .or_else(|| missing(!resolved, "no_job_item")))
+            }),
+            _ => Ok(None),
         }
     }
 

@@ -238,6 +238,7 @@ impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
             vector,
             score: stored.score,
             quality: Quality { width_px, sharpness, brightness, norm, yaw, pitch, roll },
+            source: stored.source,
         };
         match self.page.get_mut(self.filled) {
             Some(old) => *old = sample,

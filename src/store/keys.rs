@@ -41,6 +41,9 @@
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
 //! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
+//! | `data` tenant `job` job | job |
+//! | `data` tenant `item` job number | the report of one item of a job |
+//! | `data` tenant `mention` person job number | the person's pseudonym: the report speaks of them |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -49,7 +52,7 @@ use std::{fmt, str::FromStr};
 use jiff::civil::Date;
 
 use crate::domain::{
-    BackupId, ErasureId, FaceId, GroupId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId,
+    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId,
 };
 
 /// A key, or the prefix of several.
@@ -83,10 +86,13 @@ const DISOWNED: u8 = b'y';
 const ERASURE: u8 = b'v';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const ITEM: u8 = b'I';
+const JOB: u8 = b'J';
 const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
+const MENTION: u8 = b'M';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
 const PHOTO_KEY: u8 = b'h';
@@ -400,6 +406,30 @@ pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
     tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
 }
 
+pub(super) fn job(tenant: &TenantId, job: JobId) -> Key {
+    jobs(tenant).fixed(job.as_bytes())
+}
+
+pub(super) fn jobs(tenant: &TenantId) -> Key {
+    data(tenant, JOB)
+}
+
+pub(super) fn item(tenant: &TenantId, job: JobId, number: u64) -> Key {
+    items_of(tenant, job).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn items_of(tenant: &TenantId, job: JobId) -> Key {
+    data(tenant, ITEM).fixed(job.as_bytes())
+}
+
+pub(super) fn mention(tenant: &TenantId, person: Pseudonym, job: JobId, number: u64) -> Key {
+    mentions_of(tenant, person).fixed(job.as_bytes()).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn mentions_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, MENTION).fixed(person.as_bytes())
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -461,6 +491,10 @@ pub(super) enum Kind {
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
+    Job(JobId),
+    /// With its number.
+    Item(JobId, u64),
+    Mention(Pseudonym, JobId, u64),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -490,6 +524,9 @@ impl Kind {
             Self::Sighting(..) => "sighting",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
+            Self::Job(..) => "job",
+            Self::Item(..) => "job_item",
+            Self::Mention(..) => "job_mention",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -531,6 +568,9 @@ impl fmt::Display for Parsed {
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
+                    Kind::Job(job) => write!(f, " {job}"),
+                    Kind::Item(job, number) => write!(f, " {job} {number}"),
+                    Kind::Mention(person, job, number) => write!(f, " {person} {job} {number}"),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -600,6 +640,9 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         SIGHTING => Kind::Sighting(parts.person()?, parts.text()?, parts.date()?),
         ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
+        JOB => Kind::Job(parts.job()?),
+        ITEM => Kind::Item(parts.job()?, parts.number()?),
+        MENTION => Kind::Mention(parts.person()?, parts.job()?, parts.number()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
@@ -625,6 +668,14 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn job(&mut self) -> Option<JobId> {
+        self.fixed().map(JobId::from_bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn person(&mut self) -> Option<Pseudonym> {
@@ -690,6 +741,7 @@ mod tests {
         let (t, g) = (&id("t/1"), &id("g-1"));
         // A zero byte in a fixed part ends nothing.
         let (p, q) = (Pseudonym::from_bytes([0; 16]), Pseudonym::generate());
+        let work = JobId::generate();
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let (copy, erased) = (BackupId::generate(), ErasureId::generate());
@@ -730,6 +782,9 @@ mod tests {
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(p, id("g-1"), day))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (job(t, work), of(Kind::Job(work))),
+            (item(t, work, 7), of(Kind::Item(work, 7))),
+            (mention(t, p, work, 7), of(Kind::Mention(p, work, 7))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {

@@ -5,7 +5,7 @@ use super::{
     db::Read,
     faces,
     groups::{groups_of, join, leave},
-    keys, negatives,
+    jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
     photos::{self, PersonPhotos},
@@ -59,6 +59,7 @@ impl Store {
             groups.dedup();
             attendance::give(transaction, &tenant, other, who, &target)?;
             let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
+            jobs::forget_person(transaction, &tenant, other, &from)?;
             search::remove_person(transaction, &tenant, other, &from)?;
             search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };

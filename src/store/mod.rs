@@ -31,6 +31,8 @@
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
+//! | `jobs` | jobs, the reports of their items, and whom those speak of |
+//! | `import` | a roster's row: whatever is new of a person, and its report |
 //! | `merge` | two people into one, samples from one to another |
 //! | `pseudonyms` | who is who: keys say nothing of people |
 //! | `photos` | what is known of the photos that are kept of people |
@@ -58,6 +60,8 @@ mod export;
 mod faces;
 mod folders;
 mod groups;
+mod import;
+mod jobs;
 mod keys;
 mod marker;
 mod merge;
@@ -103,6 +107,8 @@ pub use self::{
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
+    import::{PersonImport, Samples},
+    jobs::{ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},

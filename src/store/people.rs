@@ -11,6 +11,7 @@ use super::{
     db::Read,
     erasures, faces,
     groups::{groups_of, join, leave, require_group},
+    jobs,
     keys::{self, Kind, Parsed},
     negatives, person_not_found,
     photos::{self, NewFaces},
@@ -186,6 +187,7 @@ impl Store {
             let negatives = negatives::remove_all(transaction, &tenant, who)?;
             let records = attendance::remove_of_person(transaction, &tenant, who)?;
             photos::remove_key(transaction, &tenant, who);
+            jobs::forget_person(transaction, &tenant, who, &person)?;
             search::remove_person(transaction, &tenant, who, &person)?;
             let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
             audit::note(transaction, &author, "person.delete", |it| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Api, form, portrait};
+use super::{Answer, Api, form, portrait, rosters::roster};
 
 pub(crate) const PASSWORD: &str = "a long password";
 
@@ -12,6 +12,8 @@ pub(crate) enum Body {
     Json(Value),
     /// Fields, and portraits.
     Photos(&'static [(&'static str, &'static str)], &'static [&'static str]),
+    /// A file in the field `csv`.
+    Roster(&'static str),
 }
 
 /// A body that the route takes. A route without a case fails the tests.
@@ -31,6 +33,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("patch", "/groups/{group}") => Body::Json(json!({ "name": "stolen" })),
         ("put", "/groups/{group}/people/{person}") => Body::Nothing,
         ("post", "/people") => Body::Photos(&[("id", "new"), ("name", "new"), ("groups", "g")], &["hopper"]),
+        ("post", "/people/import") => Body::Roster("id,name,groups\nimported,new,g\n"),
+        ("post", "/jobs/{job}/cancel") => Body::Nothing,
         ("patch", "/people/{person}") => Body::Json(json!({ "name": "stolen", "groups": ["g"] })),
         ("put", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama2"]),
         ("post", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama3"]),
@@ -40,10 +44,11 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/people/{person}/negatives") => Body::Photos(&[], &["hopper"]),
         ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
         ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
+        ("post", "/groups/{group}/jobs/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/audit" | "/erasures") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit" | "/erasures") => Body::Nothing,
         ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
@@ -68,6 +73,7 @@ pub(crate) async fn send(api: &Api, method: &str, path: &str, body: &Body) -> An
     Answer::to(match body {
         Body::Nothing => request,
         Body::Json(body) => request.json(body),
+        Body::Roster(csv) => request.multipart(roster(csv.as_bytes(), None, &[])),
         Body::Photos(fields, shots) => {
             let photos: Vec<Vec<u8>> = shots.iter().map(|shot| portrait(shot)).collect();
             request.multipart(form(fields, &photos.iter().map(Vec::as_slice).collect::<Vec<_>>()))

@@ -135,7 +135,8 @@ impl Attempt {
 
     /// The kept answer, where this body is the first one's.
     async fn replay(&self, kept: KeptAnswer, mut payload: Payload) -> Result<HttpResponse> {
-        let mut left = self.state.limits.body_bytes;
+        // What was too large for the first request is refused by its limit.
+        let mut left = self.state.limits.body_bytes.max(self.state.service.desk().options.max_upload_bytes);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| CrateError::invalid("the body cannot be read").with_source(error))?;
             left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {

@@ -18,12 +18,13 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, audit, consent, erasures, gallery, groups, keys, maintenance, negatives, people, recognition,
-    reports, tenants, users,
+    account, attendance, audit, consent, erasures, gallery, groups, jobs, keys, maintenance, negatives, people,
+    recognition, reports, tenants, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
+    jobs::{ImportParams, RecogniseJobParams},
     negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
@@ -47,6 +48,7 @@ use crate::service::{
         erasures::list,
         consent::show, consent::give, consent::withdraw,
         people::move_face, people::merge, people::photo, people::export, people::verify,
+        jobs::import, jobs::recognize, jobs::list, jobs::show, jobs::cancel, jobs::events, jobs::results,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
@@ -63,6 +65,7 @@ use crate::service::{
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
         (name = "erasures", description = "What was removed for good."),
+        (name = "jobs", description = "Work that outlives its request: rosters to take in, many photos to go through."),
         (name = "keys", description = "API keys of programs."),
         (name = "negatives", description = "Faces that are not a person's."),
         (name = "users", description = "Who logs in, and with which role."),
@@ -134,6 +137,33 @@ form!(
     /// Two images.
     CompareForm, CompareParams
 );
+
+/// A roster.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct ImportForm {
+    /// CSV in UTF-8 with a header line: `id`, `name`, `email`, `groups`, and further columns for the metadata.
+    #[schema(value_type = String, format = Binary)]
+    csv: String,
+    /// ZIP of photos, named `ID/anything.jpg` or `ID.jpg`.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    #[serde(flatten)]
+    params: ImportParams,
+}
+
+/// Many photos of a group.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct RecognizeJobForm {
+    /// ZIP of photos.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    /// Photos by themselves, or beside those of the ZIP.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, format = Binary)]
+    images: Vec<String>,
+    #[serde(flatten)]
+    params: RecogniseJobParams,
+}
 
 /// Photos.
 #[derive(Serialize, Deserialize, ToSchema)]

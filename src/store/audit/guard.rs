@@ -80,6 +80,8 @@ impl Change<'_> {
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
             // That a request took effect is no change of its own.
             Kind::Answer(_) => false,
+            // What a job does to people tells of itself; that it is there, and its reports, are no change of theirs.
+            Kind::Job(_) | Kind::Item(..) | Kind::Mention(..) => false,
             // A gallery's index can be made anew at any time.
             Kind::Snapshot | Kind::Chunk(..) => false,
         };

@@ -66,7 +66,15 @@ fn sample(person: &str, first: f32) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 1.0, pitch: -2.0, roll: 0.5 };
     let model = ModelId { name: "test".into(), dimension: 512, postprocessing: 1 };
-    FaceSample { id: FaceId::generate(), person: person.parse().unwrap(), model, vector, score: 0.9, quality }
+    FaceSample {
+        id: FaceId::generate(),
+        person: person.parse().unwrap(),
+        model,
+        vector,
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
