@@ -179,7 +179,7 @@ async fn all_that_is_acknowledged_while_the_store_is_rewritten_is_there() {
         assert_eq!(fixture.erasures(&realm(), None, usize::MAX).await.unwrap().len(), erased);
         assert_eq!(fixture.usage(&scope("t")).await.unwrap().samples, 4);
         let report = fixture.check(|_| None).await.unwrap();
-        let problems: Vec<_> = report.problems.keys().filter(|code| *code != "no_word").collect();
+        let problems: Vec<_> = report.problems.keys().filter(|code| *code != "no_place").collect();
         assert!(problems.is_empty() && report.counts_compared, "{report:?}");
         fixture.reopen();
     }
