@@ -54,17 +54,19 @@ async fn the_description_lists_every_route_and_method_and_no_other() {
     let paths = description["paths"].as_object().unwrap();
     let described: BTreeSet<String> = paths.keys().cloned().collect();
     assert_eq!(described, routes_in_the_source());
-    for (path, methods) in paths {
+    for path in paths.keys() {
         let concrete = path.replace(['{', '}'], "");
         for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             // What one route names, another may have as an id: a person may be called import.
-            let known = paths.iter().any(|(other, methods)| {
-                fits(other, &concrete) && methods.get(method.as_str().to_ascii_lowercase()).is_some()
-            });
+            let takes = |method: &str| {
+                let is_taken = |methods: &Value| methods.get(method.to_ascii_lowercase()).is_some();
+                paths.iter().any(|(other, methods)| fits(other, &concrete) && is_taken(methods))
+            };
+            let known = takes(method.as_str());
             let answer = Answer::to(server.api.request(method.clone(), &concrete)).await;
             let (status, code) = answer.known_problem();
             assert_eq!(known, status != 405, "{method} {path}: {status} {code}");
-            let named = answer.header("allow").split(", ").any(|one| methods.get(one.to_ascii_lowercase()).is_some());
+            let named = answer.header("allow").split(", ").any(takes);
             assert_eq!(named, status == 405, "{method} {path} allows {}", answer.header("allow"));
         }
     }

@@ -21,7 +21,7 @@ use crate::{
     },
     error::{Error, Result},
     jobs::{Checked, CheckedPhotos, Incoming, JobDesk, ROSTER},
-    store::{job_not_found, too_many_jobs},
+    store::{ItemPage, job_not_found, too_many_jobs},
 };
 
 /// Reports read at once for a download.
@@ -231,7 +231,8 @@ impl From<Job> for JobView {
 }
 
 impl RowView {
-    fn new(item: u64, report: RowReport) -> Self {
+    /// The view of the report of the row of that number.
+    pub fn new(item: u64, report: RowReport) -> Self {
         let RowReport { line, id, person: _, outcome, error, samples_added, refused, duplicates } = report;
         Self { item, line, id, outcome, error, samples_added, refused, duplicates }
     }
@@ -382,10 +383,7 @@ impl Service {
         limit: usize,
     ) -> Result<JobResults> {
         let (scope, _) = self.visible_job(access, job).await?;
-        let mut items = self.store.items(&scope, job, after, limit + 1).await?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|(item, _)| *item);
+        let ItemPage { items, next } = self.store.items(&scope, job, after, limit).await?;
         let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| named(report)).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
         let names = self.store.names(&scope, people.clone()).await?;
