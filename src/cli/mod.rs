@@ -9,6 +9,7 @@ mod door;
 mod enroll;
 mod files;
 mod gallery;
+mod jobs;
 mod models;
 mod recognize;
 mod restore;
@@ -102,7 +103,7 @@ impl OperatorArgs {
 enum Command {
     /// Runs the server.
     Serve(serve::ServeArgs),
-    /// Enrols people from a folder with one subfolder a person.
+    /// Enrols people from a folder with one subfolder a person, or from a roster.
     Enroll(enroll::EnrollArgs),
     /// Recognises a group in photos.
     Recognize(recognize::RecognizeArgs),

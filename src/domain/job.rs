@@ -85,6 +85,8 @@ pub struct Job {
     pub task: JobTask,
     /// Who started it, and does what it does.
     pub by: Actor,
+    /// The request that it came with.
+    pub request_id: Option<String>,
     /// Where it stands.
     pub state: JobState,
     /// How many items it has.
@@ -112,6 +114,7 @@ impl Job {
             id,
             task,
             by,
+            request_id: None,
             state: JobState::Queued,
             total,
             done: 0,

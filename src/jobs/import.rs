@@ -4,22 +4,23 @@ use std::{
     collections::{HashMap, HashSet},
     fs::File,
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
-
-use futures_util::{StreamExt, stream};
 
 use super::{
     archive::Archive,
-    photos::Assigned,
+    photos::{Assigned, PhotoFile},
     roster::{Roster, RosterRow},
     runner::Work,
     spool::{PHOTOS, ROSTER},
 };
 use crate::{
-    domain::{ImportOptions, ItemReport},
+    domain::{ImportOptions, ItemReport, RowReport, TenantScope},
     error::{Error, ErrorKind, Result},
-    service::import::{RowRules, failed_row},
+    service::{
+        Service,
+        import::{RowRules, failed_row},
+    },
     store::ItemPlace,
 };
 
@@ -36,7 +37,7 @@ impl Checked {
     /// `Invalid` `invalid_csv` or `invalid_zip`; `TooLarge` `too_many_rows`, `too_many_entries` or `zip_bomb`.
     pub fn new(folder: &Path, max_entries: u64) -> Result<Self> {
         let mut rows = 0;
-        for row in roster(folder)? {
+        for row in roster(&folder.join(ROSTER))? {
             row?;
             rows += 1;
             if rows > max_entries {
@@ -44,47 +45,99 @@ impl Checked {
                 return Err(Error::new(ErrorKind::TooLarge, message).with_code("too_many_rows"));
             }
         }
-        if let Some(archive) = archive(folder, max_entries)? {
-            archive.require_apart()?;
+        if let Some(photos) = zip(folder) {
+            Archive::open(&photos, max_entries)?.require_apart()?;
         }
         Ok(Self { rows })
     }
 }
 
-fn roster(folder: &Path) -> Result<Roster<File>> {
-    Roster::open(File::open(folder.join(ROSTER)).map_err(missing)?)
+fn roster(csv: &Path) -> Result<Roster<File>> {
+    Roster::open(File::open(csv).map_err(missing)?)
 }
 
-fn archive(folder: &Path, max_entries: u64) -> Result<Option<Archive>> {
-    let path = folder.join(PHOTOS);
-    if path.exists() { Archive::open(&path, max_entries).map(Some) } else { Ok(None) }
+/// The photos of a job, where it has some.
+fn zip(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(PHOTOS)).filter(|path| path.exists())
 }
 
 fn missing(error: io::Error) -> Error {
-    Error::internal("the files of the job are gone").with_code("spool_failed").with_source(error)
+    Error::invalid("the roster cannot be read").with_code("invalid_csv").with_source(error)
 }
 
-/// What is known before the first row is taken in.
-struct Plan {
+/// A roster with its photos, each of them by the row that it belongs to.
+pub struct Plan {
     roster: Roster<File>,
     archive: Option<Archive>,
     photos: Assigned,
     /// Rows whose id an earlier one has.
     repeated: HashSet<u64>,
+    /// Rows in all.
+    pub rows: u64,
+}
+
+/// A row that is to be taken in.
+pub struct PlannedRow {
+    /// From 0.
+    pub number: u64,
+    row: RosterRow,
+    photos: Vec<PhotoFile>,
+    is_repeated: bool,
 }
 
 impl Plan {
-    /// Blocks.
-    fn new(folder: &Path, max_entries: u64) -> Result<Self> {
-        let (mut rows, mut repeated) = (HashMap::new(), HashSet::new());
-        for (number, row) in (0..).zip(roster(folder)?) {
-            if *rows.entry(row?.id).or_insert(number) != number {
+    /// Reads a roster, and the directory of its photos where there are some. Blocks. Errors as for [`Checked::new`].
+    pub fn new(csv: &Path, photos: Option<&Path>, max_entries: u64) -> Result<Self> {
+        let (mut ids, mut repeated, mut rows) = (HashMap::new(), HashSet::new(), 0);
+        for (number, row) in (0..).zip(roster(csv)?) {
+            if *ids.entry(row?.id).or_insert(number) != number {
                 repeated.insert(number);
             }
+            rows += 1;
         }
-        let archive = archive(folder, max_entries)?;
+        let archive = photos.map(|photos| Archive::open(photos, max_entries)).transpose()?;
         let entries = archive.as_ref().map(Archive::entries).unwrap_or_default();
-        Ok(Self { roster: roster(folder)?, photos: Assigned::new(entries, &rows), archive, repeated })
+        Ok(Self { roster: roster(csv)?, photos: Assigned::new(entries, &ids), archive, repeated, rows })
+    }
+
+    /// Photos that belong to no row.
+    pub fn strays(&self) -> u64 {
+        self.photos.strays
+    }
+}
+
+impl Iterator for Plan {
+    type Item = Result<PlannedRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let number = self.roster.rows_read();
+        let row = match self.roster.next()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error)),
+        };
+        let photos = self.archive.as_ref().map(|archive| self.photos.take(number, archive)).unwrap_or_default();
+        Some(Ok(PlannedRow { number, row, photos, is_repeated: self.repeated.contains(&number) }))
+    }
+}
+
+impl PlannedRow {
+    /// Takes it in. Errors as for [`Service::import_row`]; `Invalid` `repeated_id`.
+    pub async fn take(
+        &self,
+        service: &Service,
+        scope: &TenantScope,
+        rules: RowRules,
+        place: Option<ItemPlace>,
+    ) -> Result<RowReport> {
+        if self.is_repeated {
+            return Err(Error::invalid("an earlier row has the same id").with_code("repeated_id"));
+        }
+        service.import_row(scope, self.row.clone(), self.photos.clone(), rules, place).await
+    }
+
+    /// The report where that failed.
+    pub fn failed(&self, error: &Error) -> RowReport {
+        failed_row(&self.row, error)
     }
 }
 
@@ -94,49 +147,26 @@ impl Plan {
 /// What keeps the whole job from going on; what is wrong with a row is in its report.
 pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
     let (folder, max_entries) = (work.folder.clone(), work.options.max_entries);
-    let plan = tokio::task::spawn_blocking(move || Plan::new(&folder, max_entries))
-        .await
-        .map_err(|lost| Error::internal("a roster was not read").with_source(lost))?;
-    let Plan { roster, archive, mut photos, repeated } = plan?;
-    work.count("photos_without_row", photos.strays).await?;
+    let plan =
+        tokio::task::spawn_blocking(move || Plan::new(&folder.join(ROSTER), zip(&folder).as_deref(), max_entries))
+            .await
+            .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
+    work.count("photos_without_row", plan.strays()).await?;
     let done: HashSet<u64> = work.done().await?;
     let rules = RowRules { options, image_bytes: work.options.image_bytes };
-    let items = (0..).zip(roster).filter(|(number, _)| !done.contains(number)).map(|(number, row)| {
-        let photos = archive.as_ref().map(|archive| photos.take(number, archive)).unwrap_or_default();
-        let is_repeated = repeated.contains(&number);
-        async move {
-            let row = row?;
-            let place = ItemPlace { job: work.job, number };
-            let taken = if is_repeated {
-                Err(Error::invalid("an earlier row has the same id").with_code("repeated_id"))
-            } else {
-                let take = || work.service.import_row(&work.scope, row.clone(), photos.clone(), rules, Some(place));
-                work.patiently(take).await
-            };
-            report(work, place, &row, options, taken).await
-        }
+    let is_left = |row: &Result<PlannedRow>| row.as_ref().map_or(true, |row| !done.contains(&row.number));
+    let items = plan.filter(is_left).map(|row| async move {
+        let row = row?;
+        let place = ItemPlace { job: work.job, number: row.number };
+        let taken = work.patiently(|| row.take(&work.service, &work.scope, rules, Some(place))).await;
+        let report = match taken {
+            // It was written with the row's effect.
+            Ok(_) if !options.dry_run => return Ok(()),
+            Ok(report) => report,
+            Err(error) if work.ends_with(&error) => return Err(error),
+            Err(error) => row.failed(&error),
+        };
+        work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await
     });
-    let mut items = stream::iter(items).buffer_unordered(work.options.items_at_once);
-    while let Some(done) = items.next().await {
-        done?;
-        work.require_going_on()?;
-    }
-    Ok(())
-}
-
-/// Writes the report where it was not written with the row's effect.
-async fn report(
-    work: &Work,
-    place: ItemPlace,
-    row: &RosterRow,
-    options: ImportOptions,
-    taken: Result<crate::domain::RowReport>,
-) -> Result<()> {
-    let report = match taken {
-        Ok(_) if !options.dry_run => return Ok(()),
-        Ok(report) => report,
-        Err(error) if work.ends_with(&error) => return Err(error),
-        Err(error) => failed_row(row, &error),
-    };
-    work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await
+    work.drive(items).await
 }

@@ -25,7 +25,7 @@ mod taken;
 pub(crate) use self::taken::taken;
 pub use self::{
     archive::Archive,
-    import::Checked,
+    import::{Checked, Plan, PlannedRow},
     photos::{PhotoFile, PhotoPlace},
     recognise::CheckedPhotos,
     roster::{Roster, RosterRow},

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, io, path::Path};
 
-use futures_util::{StreamExt, stream};
 use jiff::civil::DateTime;
 
 use super::{
@@ -95,12 +94,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
         }
         Ok(())
     });
-    let mut items = stream::iter(items).buffer_unordered(work.options.items_at_once);
-    while let Some(done) = items.next().await {
-        done?;
-        work.require_going_on()?;
-    }
-    Ok(())
+    work.drive(items).await
 }
 
 async fn note(work: &Work, number: u64, report: PhotoReport) -> Result<()> {

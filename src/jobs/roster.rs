@@ -61,6 +61,7 @@ pub struct Roster<R: Read> {
     records: Reader<Frugal<R>>,
     columns: Vec<Column>,
     allowance: Arc<AtomicUsize>,
+    rows_read: u64,
 }
 
 impl<R: Read> Roster<R> {
@@ -78,7 +79,12 @@ impl<R: Read> Roster<R> {
             ReaderBuilder::new().delimiter(delimiter).terminator(line_end).flexible(true).from_reader(file);
         let header = records.byte_headers().map_err(|error| unreadable(&error))?.clone();
         let header = text(header, 1)?;
-        Ok(Self { records, columns: columns(&header)?, allowance })
+        Ok(Self { records, columns: columns(&header)?, allowance, rows_read: 0 })
+    }
+
+    /// How many rows were read by now: the number of the next.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read
     }
 
     /// The next row. Errors: `Invalid` `invalid_csv`, naming the line, where the file is no CSV in UTF-8 from there on.
@@ -90,6 +96,7 @@ impl<R: Read> Roster<R> {
                 return Ok(None);
             }
             if record.iter().any(|field| !field.trim_ascii().is_empty()) {
+                self.rows_read += 1;
                 let line = record.position().map_or(0, csv::Position::line);
                 return Ok(Some(self.row(line, &text(record, line)?)));
             }

@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::PathBuf,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
@@ -20,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::ShutdownSignal,
     service::Service,
+    store::under_request,
 };
 
 /// Jobs that are worked on at once, of different tenants: each keeps the directory of its files in memory.
@@ -177,7 +180,7 @@ async fn work_on_next(
         () = stop.wait() => return Ok(false),
     };
     let _place = place.map_err(|closed| Error::internal("no job is taken up any more").with_source(closed))?;
-    let Some(Job { id, task, by, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
+    let Some(Job { id, task, by, request_id, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
         return Ok(false);
     };
     let work = Work {
@@ -188,7 +191,7 @@ async fn work_on_next(
         options: Arc::clone(&service.desk().options),
         stop: stop.clone(),
     };
-    match work.run(task).await {
+    match under_request(request_id.map(Into::into), work.run(task)).await {
         Err(error) if error.code() == "job_over" => {}
         // The stop, or the tenant was suspended or removed: it is called again where it goes on.
         Err(error) if work.is_laid_down(&error) => return Ok(false),
@@ -242,8 +245,24 @@ impl Work {
         self.service.store().set_job_count(&self.scope, self.job, name, number).await.map(drop)
     }
 
+    /// Does items, several at once, until all are done, one fails or the server stops.
+    pub(super) async fn drive<F: Future<Output = Result<()>>>(&self, items: impl Iterator<Item = F>) -> Result<()> {
+        let mut items = pin!(stream::iter(items).buffer_unordered(self.options.items_at_once));
+        loop {
+            self.require_going_on()?;
+            let done = tokio::select! {
+                done = items.next() => done,
+                () = self.stop.wait() => continue,
+            };
+            match done {
+                Some(done) => done?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     /// Errors once the server stops: `Unavailable`.
-    pub(super) fn require_going_on(&self) -> Result<()> {
+    fn require_going_on(&self) -> Result<()> {
         if self.stop.requested() {
             return Err(Error::new(ErrorKind::Unavailable, "the server is stopping"));
         }

@@ -21,7 +21,7 @@ use crate::{
     },
     error::{Error, Result},
     jobs::{Checked, CheckedPhotos, Incoming, JobDesk, ROSTER},
-    store::{job_not_found, too_many_jobs},
+    store::{ItemPage, job_not_found, too_many_jobs},
 };
 
 /// Reports read at once for a download.
@@ -141,7 +141,7 @@ pub struct RowView {
 
 /// What became of a photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct PhotoView {
+pub struct RecognisedPhotoView {
     /// Its number among the photos, from 0: those of the ZIP file, then those sent as such.
     pub item: u64,
     /// The file's name in the ZIP, without its folders; else its number in the request.
@@ -193,7 +193,7 @@ pub enum ItemView {
     /// Of a roster.
     Row(RowView),
     /// Of many photos.
-    Photo(PhotoView),
+    Photo(RecognisedPhotoView),
 }
 
 /// A page of reports.
@@ -231,13 +231,14 @@ impl From<Job> for JobView {
 }
 
 impl RowView {
-    fn new(item: u64, report: RowReport) -> Self {
+    /// The view of the report of the row of that number.
+    pub fn new(item: u64, report: RowReport) -> Self {
         let RowReport { line, id, person: _, outcome, error, samples_added, refused, duplicates } = report;
         Self { item, line, id, outcome, error, samples_added, refused, duplicates }
     }
 }
 
-impl PhotoView {
+impl RecognisedPhotoView {
     fn new(item: u64, report: PhotoReport, names: &BTreeMap<PersonId, String>) -> Self {
         let PhotoReport { photo, at, time_from, date, width, height, faces, error } = report;
         let face = |SeenFace { bbox, score, person, similarity, margin, reason, attendance }| SeenFaceView {
@@ -382,10 +383,7 @@ impl Service {
         limit: usize,
     ) -> Result<JobResults> {
         let (scope, _) = self.visible_job(access, job).await?;
-        let mut items = self.store.items(&scope, job, after, limit + 1).await?;
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|(item, _)| *item);
+        let ItemPage { items, next } = self.store.items(&scope, job, after, limit).await?;
         let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| named(report)).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
         let names = self.store.names(&scope, people.clone()).await?;
@@ -451,7 +449,7 @@ fn named(report: &ItemReport) -> Vec<&PersonId> {
 fn view((item, report): (u64, ItemReport), names: &BTreeMap<PersonId, String>) -> Option<ItemView> {
     match report {
         ItemReport::Row(report) => Some(ItemView::Row(RowView::new(item, report))),
-        ItemReport::Photo(report) => Some(ItemView::Photo(PhotoView::new(item, report, names))),
+        ItemReport::Photo(report) => Some(ItemView::Photo(RecognisedPhotoView::new(item, report, names))),
         ItemReport::Erased => None,
     }
 }

@@ -10,6 +10,7 @@ use super::{
     codec::Record,
     db::{Read, View},
     keys::{self, Kind, Parsed},
+    origin::current_request,
     pseudonyms::{pseudonym, require_person},
     tenants,
     transaction::Transaction,
@@ -33,6 +34,18 @@ impl Record for ItemReport {
 /// Reports removed in one transaction: others' writes wait for no more than this.
 const REMOVED_AT_ONCE: usize = 512;
 
+/// A page of reports ends once it has so many bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Some reports of a job.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ItemPage {
+    /// With the numbers of their items, in order.
+    pub items: Vec<(u64, ItemReport)>,
+    /// After which number to go on; none where these were the last by now.
+    pub next: Option<u64>,
+}
+
 /// Which item of which job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ItemPlace {
@@ -43,8 +56,9 @@ pub struct ItemPlace {
 }
 
 impl Store {
-    /// Makes a job. Errors: `Overloaded` `too_many_jobs` where the tenant has `max_open` that are not over.
-    pub async fn create_job(&self, scope: &TenantScope, job: Job, max_open: usize) -> Result<()> {
+    /// Makes a job, of the current request. Errors: `Overloaded` `too_many_jobs` where the tenant has `max_open` that are not over.
+    pub async fn create_job(&self, scope: &TenantScope, mut job: Job, max_open: usize) -> Result<()> {
+        job.request_id = current_request().as_deref().map(str::to_owned);
         let tenant = scope.tenant().clone();
         self.write(move |transaction| {
             if open_jobs(transaction, &tenant)?.len() >= max_open {
@@ -167,27 +181,24 @@ impl Store {
         .await
     }
 
-    /// Up to `limit` reports with the numbers of their items, after the number `after`. Errors: `NotFound`
-    /// `job_not_found`.
-    pub async fn items(
-        &self,
-        scope: &TenantScope,
-        job: JobId,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<(u64, ItemReport)>> {
+    /// Up to `limit` reports after the item `after`, fewer where they are large. Errors: `NotFound` `job_not_found`.
+    pub async fn items(&self, scope: &TenantScope, job: JobId, after: Option<u64>, limit: usize) -> Result<ItemPage> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
             load(view, &tenant, job)?;
             let (prefix, after) = (keys::items_of(&tenant, job), after.map(|number| keys::item(&tenant, job, number)));
-            view.scan_bytes(&prefix, after.as_deref())
-                .take(limit)
-                .map(|entry| {
-                    let (key, bytes) = entry?;
-                    let number = key.last_chunk().map_or(0, |number| u64::from_be_bytes(*number));
-                    Ok((number, super::codec::decode(&bytes)?))
-                })
-                .collect()
+            let (mut page, mut bytes_read) = (ItemPage::default(), 0);
+            for entry in view.scan_bytes(&prefix, after.as_deref()) {
+                let (key, bytes) = entry?;
+                if page.items.len() == limit || bytes_read > PAGE_BYTES {
+                    page.next = page.items.last().map(|(number, _)| *number);
+                    break;
+                }
+                bytes_read += bytes.len();
+                let number = key.last_chunk().map_or(0, |number| u64::from_be_bytes(*number));
+                page.items.push((number, super::codec::decode(&bytes)?));
+            }
+            Ok(page)
         })
         .await
     }

@@ -108,7 +108,7 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     import::{PersonImport, Samples},
-    jobs::{ItemPlace, job_not_found, too_many_jobs},
+    jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ItemView, PhotoView, RowView};
+use super::{ItemView, RecognisedPhotoView, RowView};
 use crate::{
     domain::{
         JobTask, Mark,
@@ -49,7 +49,7 @@ fn row_line(row: RowView) -> [String; 8] {
 }
 
 /// One for each face; a photo without any has one, too.
-fn face_lines(photo: PhotoView) -> Vec<[String; 8]> {
+fn face_lines(photo: RecognisedPhotoView) -> Vec<[String; 8]> {
     let text = |value: Option<&dyn ToString>| value.map(ToString::to_string).unwrap_or_default();
     let at = text(photo.at.as_ref().map(|at| at as &dyn ToString));
     let date = text(photo.date.as_ref().map(|date| date as &dyn ToString));
