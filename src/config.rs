@@ -38,6 +38,8 @@ pub struct Settings {
     pub liveness: Liveness,
     pub store: Store,
     pub tenants: Tenants,
+    pub events: Events,
+    pub webhooks: Webhooks,
     pub gallery: Gallery,
     pub models: Models,
     pub nn: Nn,
@@ -147,6 +149,20 @@ section!(
         max_samples: u64,
         requests_per_second: u64,
         photos_per_day: u64,
+    }
+);
+section!(
+    /// The log of events, and who listens.
+    Events { keep_days: u32, max_events: u64, max_streams: usize, }
+);
+section!(
+    /// Events sent to others.
+    Webhooks {
+        allow_private: bool,
+        max_deliveries: usize,
+        timeout_seconds: u64,
+        retry_first_ms: u64,
+        retry_seconds: u32,
     }
 );
 section!(
@@ -349,6 +365,11 @@ impl Settings {
                 self.server.cors_origins.are_valid(),
                 "server.cors_origins are like https://school.example, without a path",
             ),
+            ((1..=36_500).contains(&self.events.keep_days), "events.keep_days is between 1 and 36500"),
+            (self.events.max_events >= 1, "events.max_events is at least 1"),
+            (self.webhooks.max_deliveries >= 1, "webhooks.max_deliveries is at least 1"),
+            (self.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
+            (self.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
             (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),

@@ -59,12 +59,16 @@ pub enum Permission {
     ReadReports,
     /// Looking after the gallery.
     MaintainGallery,
+    /// What happens, as it happens.
+    ReadEvents,
+    /// Where events are sent.
+    ManageWebhooks,
 }
 
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::ReadEvents)
     }
 }
 
@@ -77,12 +81,24 @@ impl Role {
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
-                P::OwnAccount | P::ListGroups | P::ReadGroup | P::Recognise | P::ReadAttendance | P::CorrectAttendance
+                P::OwnAccount
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::Recognise
+                    | P::ReadAttendance
+                    | P::CorrectAttendance
+                    | P::ReadEvents
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
             Self::Viewer => matches!(
                 permission,
-                P::OwnAccount | P::ReadPeople | P::ListGroups | P::ReadGroup | P::ReadAttendance | P::ReadReports
+                P::OwnAccount
+                    | P::ReadPeople
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::ReadAttendance
+                    | P::ReadReports
+                    | P::ReadEvents
             ),
         }
     }

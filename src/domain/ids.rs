@@ -162,6 +162,10 @@ uuid_id!(
     /// One login.
     SessionId
 );
+uuid_id!(
+    /// One webhook.
+    WebhookId
+);
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ mod auth;
 mod consent;
 mod envelope;
 mod error;
+mod events;
 mod gallery;
 mod groups;
 mod hardening;
@@ -24,6 +25,7 @@ mod tenants;
 mod tls;
 mod upload;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -102,6 +104,8 @@ fn api(config: &mut ServiceConfig) {
     attendance::routes(config);
     gallery::routes(config);
     reports::routes(config);
+    events::routes(config);
+    webhooks::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     Service,
     attendance::{RecordView, view},
+    events::EventView,
     negatives::NegativeView,
     people::{PersonView, SampleView},
 };
@@ -55,6 +56,8 @@ pub struct PersonExport {
     pub negatives: Vec<NegativeView>,
     /// Their attendance, by group and date.
     pub attendance: Vec<ExportedRecord>,
+    /// The events about them that are kept.
+    pub events: Vec<EventView>,
 }
 
 impl From<FaceSample> for ExportedSample {
@@ -71,7 +74,8 @@ impl Service {
     /// `NotFound` `person_not_found`.
     pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
         let exported_at = self.clock.now();
-        let PersonFile { record, samples, negatives, attendance } = self.store.person_file(scope, person).await?;
+        let PersonFile { record, samples, negatives, attendance, events } =
+            self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
         let exported = |record: AttendanceRecord| ExportedRecord {
             group: record.group.clone(),
@@ -84,6 +88,7 @@ impl Service {
             samples: samples.into_iter().map(Into::into).collect(),
             negatives: negatives.into_iter().map(Into::into).collect(),
             attendance: attendance.into_iter().map(exported).collect(),
+            events: self.event_views(scope, events).await?,
         })
     }
 }

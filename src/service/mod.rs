@@ -9,6 +9,7 @@ pub mod check;
 pub mod consent;
 pub mod duplicates;
 pub mod enrol;
+pub mod events;
 pub mod export;
 mod fields;
 pub mod gallery;
@@ -20,22 +21,26 @@ mod quotas;
 pub mod recognise;
 pub mod tenants;
 pub mod view;
+pub mod webhooks;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use self::{
     access::{Gate, Lifetimes},
     duplicates::TenantTurns,
     quotas::QuotaKeeper,
+    webhooks::Couriers,
 };
 use crate::{
+    config,
     domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
+    events::{Hub, Tickets},
     gallery::Galleries,
     pipeline::{
         Pipeline,
@@ -57,6 +62,10 @@ pub struct Service {
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
+    hub: Hub,
+    tickets: Tickets,
+    couriers: Couriers,
+    event_settings: config::Events,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
 }
@@ -72,6 +81,10 @@ pub struct ServiceOptions {
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
+    /// The log of events, and who listens.
+    pub events: config::Events,
+    /// Events sent to others.
+    pub webhooks: config::Webhooks,
 }
 
 /// The rules of naming that apply where neither a request nor its tenant sets any.
@@ -137,13 +150,29 @@ impl Service {
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
-        let ServiceOptions { naming, quotas, data, lifetimes } = options;
+        let ServiceOptions { naming, quotas, data, lifetimes, events, webhooks } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
+        let hub = Hub::new(events.max_streams, pipeline.tools().metrics.event_streams.clone());
+        let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
-        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, data })
+        Ok(Self {
+            store,
+            galleries,
+            pipeline,
+            clock,
+            naming,
+            tenant_turns,
+            gate,
+            quotas,
+            hub,
+            tickets,
+            couriers,
+            event_settings: events,
+            data,
+        })
     }
 
     /// The pipeline that serves them.
@@ -182,6 +211,11 @@ impl Service {
     /// Keeps the counts that tenants' quotas go by, for ever.
     pub fn keep_quotas(&self) -> impl Future<Output = ()> + use<> {
         self.quotas.clone().keep()
+    }
+
+    /// How long the oldest event has waited that a webhook is to be told of.
+    pub fn webhooks_behind(&self) -> SignedDuration {
+        self.couriers.behind(self.clock.now())
     }
 
     /// Writes the counts that tenants' quotas go by: before a stop.

@@ -291,6 +291,8 @@ impl Service {
         if is_to_be_unloaded {
             self.galleries.unload(scope);
         }
+        // Suspended, or no longer.
+        self.couriers.poke(scope);
         self.tenant_view(record)
     }
 
@@ -331,6 +333,7 @@ impl Service {
             .map_err(|lost| Error::internal("a key file was not removed").with_source(lost))??;
         self.store.finish_deletion(scope).await?;
         self.quotas.forget(scope);
+        self.couriers.poke(scope);
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{AttendanceRecord, GroupId, PersonId, RecordId, TenantId, TenantScope},
+    domain::{AttendanceRecord, GroupId, Occurrence, PersonId, RecordId, TenantId, TenantScope},
     error::{Error, Result},
 };
 
@@ -84,6 +84,7 @@ impl Store {
             let key = keys::attendance(&tenant, &place.group, place.date, &place.person);
             let undone = transaction.get(&key)?.ok_or_else(missing)?;
             remove(transaction, &tenant, &place);
+            transaction.tell(&tenant, taken_back(&undone));
             Ok(undone)
         })
         .await
@@ -101,7 +102,18 @@ fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: Attendance
         return Ok(MarkOutcome::Already(existing));
     }
     put(transaction, tenant, &record)?;
+    transaction.tell(tenant, marked(&record));
     Ok(MarkOutcome::Marked(record))
+}
+
+fn marked(record: &AttendanceRecord) -> Occurrence {
+    let AttendanceRecord { id, group, person, date, at, similarity, .. } = record.clone();
+    Occurrence::Marked { group, person, record: id, date, at, similarity }
+}
+
+fn taken_back(record: &AttendanceRecord) -> Occurrence {
+    let AttendanceRecord { id, group, person, date, .. } = record.clone();
+    Occurrence::Corrected { group, person, record: id, date, before: Some("present".into()), after: None }
 }
 
 fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, record: &AttendanceRecord) -> Result<()> {

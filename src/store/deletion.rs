@@ -39,6 +39,7 @@ impl Store {
     /// may do so at once.
     pub async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
         while !self.remove_some_of(scope).await? {}
+        self.inner.events.forget(scope.tenant());
         Ok(())
     }
 

@@ -1,8 +1,10 @@
 //! Everything that is stored of one person.
 
-use super::{PersonRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings, person_not_found};
+use super::{
+    PersonRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings, person_not_found,
+};
 use crate::{
-    domain::{AttendanceRecord, FaceSample, Negative, PersonId, TenantScope},
+    domain::{AttendanceRecord, Event, FaceSample, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -17,6 +19,8 @@ pub struct PersonFile {
     pub negatives: Vec<Negative>,
     /// Their attendance, by group and date.
     pub attendance: Vec<AttendanceRecord>,
+    /// The events about them that are kept.
+    pub events: Vec<Event>,
 }
 
 impl Store {
@@ -30,6 +34,7 @@ impl Store {
                 samples: view.scan(&keys::faces_of(&tenant, &person), None).collect::<Result<_>>()?,
                 negatives: negatives::of_person(view, &tenant, &person)?,
                 attendance: attendance::of_person(view, &tenant, &person)?,
+                events: events::of_person(view, &tenant, &person)?,
             })
         })
         .await

@@ -4,10 +4,10 @@ use super::{
     Store, api_keys, attendance,
     codec::Record,
     db::Read,
-    group_not_found, keys, person_not_found,
+    events, group_not_found, keys, person_not_found,
     transaction::Transaction,
     usage::{Growth, grow},
-    users,
+    users, webhooks,
 };
 use crate::{
     domain::{Group, GroupId, PersonId, TenantId, TenantScope},
@@ -80,7 +80,7 @@ impl Store {
         .await
     }
 
-    /// Removes a group with its roster and its attendance records; its people stay.
+    /// Removes a group with its roster, its attendance records and the events about it; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
@@ -90,6 +90,8 @@ impl Store {
                 leave(transaction, &tenant, &group, &person);
             }
             attendance::remove_of_group(transaction, &tenant, &group)?;
+            events::remove_of_group(transaction, &tenant, &group)?;
+            webhooks::forget_group(transaction, &tenant, &group)?;
             api_keys::forget_group(transaction, &tenant, &group)?;
             users::forget_group(transaction, &tenant, &group)?;
             transaction.remove(keys::group(&tenant, &group));

@@ -28,6 +28,13 @@
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
+//! | `data` tenant `log` | where the tenant's event log begins and ends |
+//! | `data` tenant `event` number | event |
+//! | `data` tenant `person_event` person number | nothing: the event is about the person |
+//! | `data` tenant `group_event` group number | nothing: the event is about the group |
+//! | `data` tenant `webhook` id | where events are sent |
+//! | `data` tenant `delivery` id | how far the webhook has come |
+//! | `data` tenant `dead_letter` id number | event that the webhook could not be told of |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -35,7 +42,7 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
+use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId, WebhookId};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -54,19 +61,26 @@ const USER: u8 = b'u';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
+const DEAD_LETTER: u8 = b'X';
+const DELIVERY: u8 = b'V';
 const DISOWNED: u8 = b'y';
+const EVENT: u8 = b'E';
+const EVENT_LOG: u8 = b'L';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const GROUP_EVENT: u8 = b'G';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PERSON_EVENT: u8 = b'P';
 const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
 const USAGE: u8 = b'u';
+const WEBHOOK: u8 = b'W';
 const WORD: u8 = b'w';
 
 trait Part {
@@ -280,6 +294,61 @@ pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
     tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
 }
 
+pub(super) fn event_log(tenant: &TenantId) -> Key {
+    data(tenant, EVENT_LOG)
+}
+
+pub(super) fn event(tenant: &TenantId, number: u64) -> Key {
+    events(tenant).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn events(tenant: &TenantId) -> Key {
+    data(tenant, EVENT)
+}
+
+pub(super) fn person_event(tenant: &TenantId, person: &PersonId, number: u64) -> Key {
+    person_events(tenant, person).fixed(&number.to_be_bytes())
+}
+
+/// The events about a person.
+pub(super) fn person_events(tenant: &TenantId, person: &PersonId) -> Key {
+    data(tenant, PERSON_EVENT).text(person.as_str())
+}
+
+pub(super) fn group_event(tenant: &TenantId, group: &GroupId, number: u64) -> Key {
+    group_events(tenant, group).fixed(&number.to_be_bytes())
+}
+
+/// The events about a group.
+pub(super) fn group_events(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, GROUP_EVENT).text(group.as_str())
+}
+
+/// The number at the end of an event's key, or of one that names an event.
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+pub(super) fn webhook(tenant: &TenantId, webhook: WebhookId) -> Key {
+    webhooks(tenant).fixed(webhook.as_bytes())
+}
+
+pub(super) fn webhooks(tenant: &TenantId) -> Key {
+    data(tenant, WEBHOOK)
+}
+
+pub(super) fn delivery(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DELIVERY).fixed(webhook.as_bytes())
+}
+
+pub(super) fn dead_letter(tenant: &TenantId, webhook: WebhookId, number: u64) -> Key {
+    dead_letters(tenant, webhook).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn dead_letters(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DEAD_LETTER).fixed(webhook.as_bytes())
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -328,6 +397,13 @@ pub(super) enum Kind {
     Mark(GroupId, RecordId),
     Sighting(PersonId, GroupId, Date),
     Answer([u8; 32]),
+    EventLog,
+    Event(u64),
+    PersonEvent(PersonId, u64),
+    GroupEvent(GroupId, u64),
+    Webhook(WebhookId),
+    Delivery(WebhookId),
+    DeadLetter(WebhookId, u64),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -352,6 +428,13 @@ impl Kind {
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
             Self::Answer(..) => "answer",
+            Self::EventLog => "event_log",
+            Self::Event(..) => "event",
+            Self::PersonEvent(..) => "person_event",
+            Self::GroupEvent(..) => "group_event",
+            Self::Webhook(..) => "webhook",
+            Self::Delivery(..) => "delivery",
+            Self::DeadLetter(..) => "dead_letter",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -372,7 +455,7 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::EventLog | Kind::Snapshot => Ok(()),
                     Kind::Group(group) => write!(f, " {group}"),
                     // A word is a part of a name: it is not shown.
                     Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
@@ -384,6 +467,11 @@ impl fmt::Display for Parsed {
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
+                    Kind::Event(number) => write!(f, " {number}"),
+                    Kind::PersonEvent(person, number) => write!(f, " {person} {number}"),
+                    Kind::GroupEvent(group, number) => write!(f, " {group} {number}"),
+                    Kind::Webhook(webhook) | Kind::Delivery(webhook) => write!(f, " {webhook}"),
+                    Kind::DeadLetter(webhook, number) => write!(f, " {webhook} {number}"),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -442,8 +530,15 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
         ANSWER => Kind::Answer(parts.fixed()?),
+        EVENT_LOG => Kind::EventLog,
+        EVENT => Kind::Event(parts.number()?),
+        PERSON_EVENT => Kind::PersonEvent(parts.text()?, parts.number()?),
+        GROUP_EVENT => Kind::GroupEvent(parts.text()?, parts.number()?),
+        WEBHOOK => Kind::Webhook(WebhookId::from_bytes(parts.fixed()?)),
+        DELIVERY => Kind::Delivery(WebhookId::from_bytes(parts.fixed()?)),
+        DEAD_LETTER => Kind::DeadLetter(WebhookId::from_bytes(parts.fixed()?), parts.number()?),
         SNAPSHOT => Kind::Snapshot,
-        CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
+        CHUNK => Kind::Chunk(parts.number()?, u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
     })
 }
@@ -460,6 +555,10 @@ impl Parts<'_> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn text<T: FromStr>(&mut self) -> Option<T> {
@@ -530,7 +629,7 @@ mod tests {
         let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
-        let day = date(-44, 3, 15);
+        let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
             (format(), Parsed::Format),
@@ -554,6 +653,13 @@ mod tests {
             (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
+            (event_log(t), of(Kind::EventLog)),
+            (event(t, 300), of(Kind::Event(300))),
+            (person_event(t, p, 300), of(Kind::PersonEvent(id("p 1"), 300))),
+            (group_event(t, g, 300), of(Kind::GroupEvent(id("g-1"), 300))),
+            (webhook(t, hook), of(Kind::Webhook(hook))),
+            (delivery(t, hook), of(Kind::Delivery(hook))),
+            (dead_letter(t, hook, 300), of(Kind::DeadLetter(hook, 300))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];

@@ -3,7 +3,7 @@
 use super::{
     PersonRecord, Store, attendance,
     db::Read,
-    faces,
+    events, faces,
     groups::{groups_of, join, leave, require_person},
     keys, negatives,
     people::with_belongings,
@@ -51,6 +51,7 @@ impl Store {
             groups.sort_unstable();
             groups.dedup();
             attendance::give(transaction, &tenant, &from, &target)?;
+            events::give(transaction, &tenant, &from, &target)?;
             let wrong = negatives::give(transaction, &tenant, &from, &target)?;
             search::remove_person(transaction, &tenant, &from)?;
             search::put_person(transaction, &tenant, &merged)?;

@@ -28,6 +28,8 @@
 //! | `merge` | two people into one, samples from one to another |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
+//! | `events` | what happened, for those who listen |
+//! | `webhooks` | where events are sent |
 //! | `search` | finding people by words of their names |
 //! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
@@ -43,6 +45,7 @@ mod committer;
 mod consent;
 mod db;
 mod deletion;
+mod events;
 mod export;
 mod faces;
 mod groups;
@@ -59,6 +62,7 @@ mod tenants;
 mod transaction;
 mod usage;
 mod users;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +76,7 @@ pub use self::{
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
+    events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
@@ -81,10 +86,12 @@ pub use self::{
     tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},
+    webhooks::{Errand, WebhookRecord},
 };
 use self::{
     committer::Committer,
     db::{Db, View},
+    events::EventLog,
     transaction::Transaction,
 };
 use crate::{
@@ -104,6 +111,7 @@ struct Inner {
     committer: Committer,
     db: Arc<Db>,
     default_limits: Amounts,
+    events: Arc<EventLog>,
 }
 
 impl Store {
@@ -118,21 +126,24 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
-    /// own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
+    /// Runs `operation` as one durable transaction, in which what it tells is logged and the request's claim is noted
+    /// where it has one. Errors: its own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
     /// deleted.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let claim = current_claim();
+        let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let guarded = move |transaction: &mut Transaction<'_>| {
             let value = operation(transaction)?;
+            let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
-            Ok(value)
+            Ok((value, told))
         };
-        self.inner.committer.commit(guarded).await
+        let (value, _) = self.inner.committer.commit(guarded, move |(_, told)| bells.ring(told)).await?;
+        Ok(value)
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.

@@ -9,6 +9,7 @@ use super::{
     codec::Record,
     committer::{Committer, FlushObserver},
     db::{Db, Read, damaged},
+    events::{EventLog, EventObserver},
     keys,
     marker::make_private_folder,
     transaction::Group,
@@ -16,12 +17,16 @@ use super::{
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::{Clock, SystemClock},
 };
 
 /// The layout of keys and records that this program reads and writes.
 pub(super) const FORMAT_VERSION: u32 = 1;
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// As `events.max_events` is unless it is set.
+const DEFAULT_MAX_EVENTS: u64 = 100_000;
 
 /// What no disk holds.
 const NO_LIMITS: Amounts = Amounts { people: u64::MAX, groups: u64::MAX, samples: u64::MAX };
@@ -37,12 +42,26 @@ pub struct StoreOptions {
     pub default_limits: Amounts,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
+    /// Gives events their time.
+    pub clock: Arc<dyn Clock>,
+    /// The most events that a tenant's log keeps.
+    pub max_events: u64,
+    /// Told of every event.
+    pub on_event: Option<EventObserver>,
 }
 
 impl StoreOptions {
     /// The defaults for the store in the folder `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, default_limits: NO_LIMITS, on_flush: None }
+        Self {
+            path: path.into(),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            default_limits: NO_LIMITS,
+            on_flush: None,
+            clock: Arc::new(SystemClock),
+            max_events: DEFAULT_MAX_EVENTS,
+            on_event: None,
+        }
     }
 }
 
@@ -68,7 +87,8 @@ impl Store {
         check_format(&db)?;
         let db = Arc::new(db);
         let committer = Committer::start(&db, options.on_flush)?;
-        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits: options.default_limits }) })
+        let events = Arc::new(EventLog::new(options.clock, options.max_events, options.on_event));
+        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits: options.default_limits, events }) })
     }
 }
 

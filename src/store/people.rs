@@ -6,7 +6,7 @@ use super::{
     FaceInfo, Store, attendance,
     codec::Record,
     db::Read,
-    faces,
+    events, faces,
     groups::{groups_of, join, leave, require_group, require_person},
     keys, negatives, person_not_found, search,
     transaction::Transaction,
@@ -138,8 +138,8 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
-    /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
+    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, their attendance records in
+    /// every group and the events about them. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
@@ -151,6 +151,7 @@ impl Store {
             let samples = faces::remove_all(transaction, &tenant, &person)?
                 + negatives::remove_all(transaction, &tenant, &person)?;
             attendance::remove_of_person(transaction, &tenant, &person)?;
+            events::remove_of_person(transaction, &tenant, &person)?;
             search::remove_person(transaction, &tenant, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })

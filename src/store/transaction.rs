@@ -10,7 +10,10 @@ use super::{
     db::{Db, Read},
     keys::Key,
 };
-use crate::error::Result;
+use crate::{
+    domain::{Occurrence, TenantId},
+    error::Result,
+};
 
 /// What is to be written: by key, the new bytes or nothing.
 #[derive(Default)]
@@ -57,7 +60,8 @@ impl<'a> Group<'a> {
 
     /// Runs an operation; says whether it wrote. One that fails writes nothing.
     pub(super) fn run<T>(&mut self, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
-        let mut transaction = Transaction { db: self.db, earlier: &self.writes, own: Writes::default() };
+        let mut transaction =
+            Transaction { db: self.db, earlier: &self.writes, own: Writes::default(), told: Vec::new() };
         let value = operation(&mut transaction)?;
         let own = transaction.own;
         let wrote = !own.0.is_empty();
@@ -78,6 +82,7 @@ pub(super) struct Transaction<'a> {
     /// Of the group's operations before this one.
     earlier: &'a Writes,
     own: Writes,
+    told: Vec<(TenantId, Occurrence)>,
 }
 
 impl Transaction<'_> {
@@ -96,6 +101,16 @@ impl Transaction<'_> {
     /// Removes the record under `key`, if there is one.
     pub(super) fn remove(&mut self, key: Key) {
         self.own.0.insert(key, None);
+    }
+
+    /// Has the tenant's event log tell of what the operation does, if it takes place.
+    pub(super) fn tell(&mut self, tenant: &TenantId, what: Occurrence) {
+        self.told.push((tenant.clone(), what));
+    }
+
+    /// What was told and is in no log yet.
+    pub(super) fn take_told(&mut self) -> Vec<(TenantId, Occurrence)> {
+        std::mem::take(&mut self.told)
     }
 
     /// Whether anything is to be applied.

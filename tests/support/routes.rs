@@ -44,7 +44,14 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
+        ("post", "/events/ticket") => Body::Nothing,
+        ("post", "/webhooks") => {
+            Body::Json(json!({ "url": "https://example.com/in", "groups": ["g"], "active": false }))
+        }
+        ("patch", "/webhooks/{webhook}") => Body::Json(json!({ "url": "https://example.com/stolen" })),
+        ("post", "/webhooks/{webhook}/replay") => Body::Json(json!({})),
         ("get", "/groups" | "/people" | "/users" | "/keys" | "/reports/duplicates") => Body::Nothing,
+        ("get", "/events" | "/events/ws" | "/webhooks") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
     }

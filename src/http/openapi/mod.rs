@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, reports, tenants,
-    users,
+    account, attendance, consent, events, gallery, groups, keys, maintenance, negatives, people, recognition, reports,
+    tenants, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -50,6 +50,9 @@ use crate::service::{
         attendance::list, attendance::undo,
         gallery::check,
         reports::duplicates,
+        events::list, events::open, events::ticket,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        webhooks::dead, webhooks::replay,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -66,6 +69,8 @@ use crate::service::{
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
         (name = "gallery", description = "Whether enrolled samples are found."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "webhooks", description = "Where events are sent."),
         (name = "reports", description = "What is odd about the people enrolled."),
     ),
     modifiers(&Keys),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Negative, Realm, Role, SessionId, UserId},
+    domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId},
     store::{CheckReport, Session, User, keys, transaction::Transaction},
 };
 
@@ -23,8 +23,14 @@ async fn filled() -> Fixture {
         created_at: now(),
     };
     fixture.add_negative(&scope("t"), negative).await.unwrap();
+    fixture.create_webhook(&scope("t"), webhook(HOOK, &["a"])).await.unwrap();
+    let letter = DeadLetter { event: 1, given_up_at: now(), failure: "500".into() };
+    fixture.give_up(&scope("t"), WebhookId::from_bytes(HOOK), letter).await.unwrap();
     fixture
 }
+
+/// The id of the webhook of [`filled`].
+const HOOK: [u8; 16] = [7; 16];
 
 async fn checked(fixture: &Fixture) -> CheckReport {
     fixture.check(|sample| (&*sample.model.name != "test").then_some("other_model")).await.unwrap()
@@ -50,8 +56,15 @@ async fn a_sound_store_is_counted_by_kind() {
         "membership",
         "attendance",
         "mark",
+        "event_log",
+        "event",
+        "person_event",
+        "group_event",
+        "webhook",
+        "delivery",
+        "dead_letter",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -78,6 +91,12 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
         ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), &id("p")))),
         ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), &gid(), date(2026, 3, 29)))),
+        ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
+        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), &id("p"), 1))),
+        ("no_event_index", |it| it.remove(keys::group_event(tenant_id(), &gid(), 1))),
+        ("no_event_log", |it| it.remove(keys::event_log(tenant_id()))),
+        ("no_webhook", |it| it.remove(keys::webhook(tenant_id(), WebhookId::from_bytes(HOOK)))),
+        ("no_delivery", |it| it.remove(keys::delivery(tenant_id(), WebhookId::from_bytes(HOOK)))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
         ("no_api_key_index", |it| {
