@@ -7,6 +7,7 @@ mod attendance;
 #[cfg(feature = "failpoints")]
 mod backpressure;
 mod bad_input;
+mod calibration;
 mod cli;
 mod contract;
 mod door;

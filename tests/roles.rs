@@ -78,6 +78,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("delete", "/groups/{group}/attendance/{record}", TEACHERS),
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/duplicates", READERS),
+    ("get", "/reports/calibration", READERS),
     ("get", "/events", GROUP_READERS),
     ("get", "/events/ws", GROUP_READERS),
     ("post", "/events/ticket", GROUP_READERS),

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bench;
+mod calibrate;
 mod check;
 mod door;
 mod enroll;
@@ -117,6 +118,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Looks after what searches go by.
     Gallery(gallery::GalleryArgs),
+    /// Says what the enrolled samples tell about thresholds.
+    Calibrate(calibrate::CalibrateArgs),
     /// Imports and verifies network weights.
     Models(models::ModelsArgs),
 }
@@ -136,6 +139,7 @@ impl Cli {
             Command::Keys(args) => user::run_keys(&common, &args),
             Command::Bench(args) => bench::run(&common, &args),
             Command::Gallery(args) => gallery::run(&common, &args),
+            Command::Calibrate(args) => calibrate::run(&common, &args),
             Command::Models(args) => models::run(&args),
         };
         match done {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod attendance;
+pub mod calibration;
 pub mod consent;
 pub mod enrolment;
 pub mod event;
@@ -25,7 +26,7 @@ pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId, WebhookId};
+pub use ids::{FaceId, GroupId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId, WebhookId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

@@ -1,6 +1,7 @@
 //! Galleries against a plain map that is searched naively, and galleries over a real store.
 
 mod graphs;
+mod pairs;
 
 use std::{
     collections::BTreeMap,

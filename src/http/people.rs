@@ -87,7 +87,7 @@ pub(super) async fn enrol(
 #[utoipa::path(get, path = "/api/v1/people", tag = "people", params(PeopleParams),
     responses((status = 200, body = PersonPage), (status = 400, description = "invalid_query"),
         (status = 404, description = "group_not_found")))]
-/// Lists people by id: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
+/// Lists people in the order of their enrolment: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
 /// is met exactly once.
 pub(super) async fn list(
     state: Data<ApiState>,

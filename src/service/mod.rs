@@ -5,6 +5,7 @@ pub mod access;
 pub mod analyse;
 pub mod attendance;
 pub mod backup;
+pub mod calibration;
 pub mod check;
 pub mod consent;
 pub mod duplicates;

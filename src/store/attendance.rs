@@ -13,7 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{AttendanceRecord, GroupId, Occurrence, PersonId, RecordId, TenantId, TenantScope},
+    domain::{AttendanceRecord, GroupId, Occurrence, PersonId, Pseudonym, RecordId, TenantId, TenantScope},
     error::{Error, Result},
 };
 
@@ -26,7 +26,7 @@ impl Record for AttendanceRecord {
 pub(super) struct Place {
     pub(super) group: GroupId,
     pub(super) date: Date,
-    pub(super) person: PersonId,
+    pub(super) person: Pseudonym,
     pub(super) record: RecordId,
 }
 
@@ -81,7 +81,7 @@ impl Store {
             require_group(transaction, &tenant, &group)?;
             let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
             let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
-            let key = keys::attendance(&tenant, &place.group, place.date, &place.person);
+            let key = keys::attendance(&tenant, &place.group, place.date, place.person);
             let undone = transaction.get(&key)?.ok_or_else(missing)?;
             remove(transaction, &tenant, &place);
             transaction.tell(&tenant, taken_back(&undone));
@@ -94,14 +94,14 @@ impl Store {
 fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: AttendanceRecord) -> Result<MarkOutcome> {
     require_group(transaction, tenant, &record.group)?;
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
-    if !on_roster(transaction, tenant, &record.group, &record.person)? {
+    let Some(who) = on_roster(transaction, tenant, &record.group, &record.person)? else {
         return Ok(MarkOutcome::Gone);
-    }
-    let key = keys::attendance(tenant, &record.group, record.date, &record.person);
+    };
+    let key = keys::attendance(tenant, &record.group, record.date, who);
     if let Some(existing) = transaction.get(&key)? {
         return Ok(MarkOutcome::Already(existing));
     }
-    put(transaction, tenant, &record)?;
+    put(transaction, tenant, who, &record)?;
     transaction.tell(tenant, marked(&record));
     Ok(MarkOutcome::Marked(record))
 }
@@ -116,22 +116,22 @@ fn taken_back(record: &AttendanceRecord) -> Occurrence {
     Occurrence::Corrected { group, person, record: id, date, before: Some("present".into()), after: None }
 }
 
-fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, record: &AttendanceRecord) -> Result<()> {
-    let place = place_of(record);
-    transaction.put(keys::attendance(tenant, &record.group, record.date, &record.person), record)?;
+fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym, record: &AttendanceRecord) -> Result<()> {
+    let place = place_of(who, record);
+    transaction.put(keys::attendance(tenant, &record.group, record.date, who), record)?;
     transaction.put(keys::mark(tenant, &record.group, record.id), &place)?;
-    transaction.put(keys::sighting(tenant, &record.person, &record.group, record.date), &place)
+    transaction.put(keys::sighting(tenant, who, &record.group, record.date), &place)
 }
 
-fn place_of(record: &AttendanceRecord) -> Place {
-    Place { group: record.group.clone(), date: record.date, person: record.person.clone(), record: record.id }
+fn place_of(who: Pseudonym, record: &AttendanceRecord) -> Place {
+    Place { group: record.group.clone(), date: record.date, person: who, record: record.id }
 }
 
 /// All records of a person, by group and date.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<AttendanceRecord>> {
-    let prefix = keys::sightings(tenant, person);
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<AttendanceRecord>> {
+    let prefix = keys::sightings(tenant, who);
     let records = read.scan(&prefix, None).filter_map(|place: Result<Place>| {
-        place.and_then(|place| read.get(&keys::attendance(tenant, &place.group, place.date, &place.person))).transpose()
+        place.and_then(|place| read.get(&keys::attendance(tenant, &place.group, place.date, place.person))).transpose()
     });
     records.collect()
 }
@@ -141,34 +141,34 @@ pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) 
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    from: &PersonId,
+    from: Pseudonym,
+    who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
     for record in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &place_of(&record));
-        let key = keys::attendance(tenant, &record.group, record.date, person);
+        remove(transaction, tenant, &place_of(from, &record));
+        let key = keys::attendance(tenant, &record.group, record.date, who);
         let own: Option<AttendanceRecord> = transaction.get(&key)?;
         if own.as_ref().is_none_or(|own| record.at < own.at) {
             if let Some(own) = own {
-                remove(transaction, tenant, &place_of(&own));
+                remove(transaction, tenant, &place_of(who, &own));
             }
-            put(transaction, tenant, &AttendanceRecord { person: person.clone(), ..record })?;
+            put(transaction, tenant, who, &AttendanceRecord { person: person.clone(), ..record })?;
         }
     }
     Ok(())
 }
 
 pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
-    let records: Vec<AttendanceRecord> =
-        transaction.scan(&keys::attendance_of(tenant, group), None).collect::<Result<_>>()?;
-    for AttendanceRecord { id, group, person, date, .. } in records {
-        remove(transaction, tenant, &Place { group, date, person, record: id });
+    let places: Vec<Place> = transaction.scan(&keys::marks(tenant, group), None).collect::<Result<_>>()?;
+    for place in places {
+        remove(transaction, tenant, &place);
     }
     Ok(())
 }
 
-pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    let places: Vec<Place> = transaction.scan(&keys::sightings(tenant, person), None).collect::<Result<_>>()?;
+pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<()> {
+    let places: Vec<Place> = transaction.scan(&keys::sightings(tenant, who), None).collect::<Result<_>>()?;
     for place in places {
         remove(transaction, tenant, &place);
     }
@@ -176,7 +176,7 @@ pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &Tenan
 }
 
 fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, place: &Place) {
-    transaction.remove(keys::attendance(tenant, &place.group, place.date, &place.person));
+    transaction.remove(keys::attendance(tenant, &place.group, place.date, place.person));
     transaction.remove(keys::mark(tenant, &place.group, place.record));
-    transaction.remove(keys::sighting(tenant, &place.person, &place.group, place.date));
+    transaction.remove(keys::sighting(tenant, place.person, &place.group, place.date));
 }

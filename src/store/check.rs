@@ -22,13 +22,14 @@ use super::{
     events::{Mention, Numbers},
     keys::{self, Key, Kind, Parsed},
     open::Format,
+    pseudonyms::{Salt, pseudonym},
     search, snapshots, tenants,
     users::{Session, User},
 };
 use crate::{
     domain::{
         Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, Negative, Person,
-        PersonId, PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings, Webhook,
+        PersonId, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings, Webhook,
     },
     error::Result,
 };
@@ -162,7 +163,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     Ok(None)
                 }
                 // A tenant that cannot be read was noted.
-                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, bytes),
+                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, key, bytes),
             },
         }?;
         if let Some(code) = found {
@@ -171,9 +172,17 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         Ok(())
     }
 
-    fn data(&mut self, view: &View<'_>, tenant: &TenantId, kind: &Kind, bytes: &[u8]) -> Result<Option<&'static str>> {
+    fn data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
         let name = kind.name();
         let has_person = |person| view.has(&keys::person(tenant, person));
+        let is_of = |who, person: &PersonId| pseudonym(view, tenant, person).map(|found| found == Some(who));
         let has_group = |group| view.has(&keys::group(tenant, group));
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
@@ -193,80 +202,103 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
             }
-            Kind::Person(id) => {
+            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
+            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let salt = Salt::of(view, tenant)?;
+                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
+                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            Kind::Person(who) => {
                 self.counted(tenant).people += 1;
                 self.read(bytes, name, |person: &Person| {
-                    let found = search::has_all_words(view, tenant, person)?;
-                    Ok(misplaced(person.id != *id).or_else(|| missing(!found, "no_word")))
+                    let Some(salt) = Salt::of(view, tenant)? else { return Ok(Some("no_salt")) };
+                    let words = search::words_keys(tenant, salt, *who, person);
+                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
+                    let placed = is_of(*who, &person.id)?;
+                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
                 })
             }
-            Kind::Word(word, person) => self.read(bytes, name, |holder: &PersonId| {
-                let named = view.get::<Person>(&keys::person(tenant, person)).ok().flatten();
-                let wrong = named.as_ref().is_some_and(|named| !search::has_word(named, word));
-                Ok(misplaced(holder != person || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let salt = Salt::of(view, tenant)?;
+                let wrong = named
+                    .as_ref()
+                    .zip(salt)
+                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
+                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
             }),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
-                let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
-                Ok(judged.or_else(|| missing(!known, "no_person")))
+                if !has_person(*person)? {
+                    self.count(name);
+                    return Ok(Some("no_person"));
+                }
+                self.read_sample(bytes, |sample| Ok(misplaced(sample.id != *id || !is_of(*person, &sample.person)?)))
             }
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
+                let known = has_person(*person)?;
                 self.read(bytes, name, |negative: &Negative| {
                     let indexed = match &negative.of {
-                        Some(other) => view.has(&keys::disowned(tenant, other, person, *id))?,
+                        Some(other) => match pseudonym(view, tenant, other)? {
+                            Some(other) => view.has(&keys::disowned(tenant, other, *person, *id))?,
+                            None => false,
+                        },
                         None => true,
                     };
-                    Ok(misplaced((&negative.person, negative.id) != (person, *id))
-                        .or_else(|| missing(!known, "no_person"))
+                    let wrong = known && (negative.id != *id || !is_of(*person, &negative.person)?);
+                    Ok(missing(!known, "no_person")
+                        .or_else(|| misplaced(wrong))
                         .or_else(|| missing(!indexed, "no_negative_index")))
                 })
             }
             Kind::Disowned(other, person, face) => {
-                let both = has_person(other)? && has_person(person)?;
-                self.read(bytes, name, |of: &PersonId| {
-                    let negative: Option<Negative> = view.get(&keys::negative(tenant, person, *face)).ok().flatten();
-                    let resolved = negative.is_some_and(|negative| negative.of.as_ref() == Some(other));
+                let both = has_person(*other)? && has_person(*person)?;
+                self.read(bytes, name, |of: &Pseudonym| {
+                    let negative: Option<Negative> = view.get(&keys::negative(tenant, *person, *face)).ok().flatten();
+                    let resolved = match negative.and_then(|negative| negative.of) {
+                        Some(of) => is_of(*other, &of)?,
+                        None => false,
+                    };
                     Ok(misplaced(of != person)
                         .or_else(|| missing(!both, "no_person"))
                         .or_else(|| missing(!resolved, "no_negative")))
                 })
             }
             Kind::Member(group, person) => {
-                let mirrored = view.has(&keys::membership(tenant, person, group))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::membership(tenant, *person, group))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |member: &PersonId| {
-                    Ok(misplaced(member != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
+                    let wrong = resolved.is_none() && !is_of(*person, member)?;
+                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
                 })
             }
             Kind::Membership(person, group) => {
-                let mirrored = view.has(&keys::member(tenant, group, person))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::member(tenant, group, *person))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |of: &GroupId| {
                     Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
                 })
             }
             Kind::Attendance(group, date, person) => {
-                let resolved = both(has_group(group)?, has_person(person)?);
-                let seen = view.has(&keys::sighting(tenant, person, group, *date))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
+                let seen = view.has(&keys::sighting(tenant, *person, group, *date))?;
                 self.read(bytes, name, |record: &AttendanceRecord| {
-                    let place = (&record.group, record.date, &record.person);
+                    let elsewhere = (&record.group, record.date) != (group, *date);
+                    let wrong = elsewhere || (resolved.is_none() && !is_of(*person, &record.person)?);
                     let marked = view.has(&keys::mark(tenant, group, record.id))?;
-                    Ok(misplaced(place != (group, *date, person))
-                        .or(resolved)
-                        .or_else(|| missing(!seen || !marked, "no_attendance_index")))
+                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!seen || !marked, "no_attendance_index")))
                 })
             }
             Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, &place.group, place.date, &place.person))?;
+                let known = view.has(&keys::attendance(tenant, &place.group, place.date, place.person))?;
                 let wrong = (&place.group, place.record) != (group, *id);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
             Kind::Sighting(person, group, date) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, group, *date, person))?;
-                let wrong = (&place.person, &place.group, place.date) != (person, group, *date);
+                let known = view.has(&keys::attendance(tenant, group, *date, *person))?;
+                let wrong = (place.person, &place.group, place.date) != (*person, group, *date);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
         }
@@ -291,7 +323,9 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let in_log = numbers().is_none_or(|log| (log.first..log.next).contains(number));
                 let mut indexed = true;
                 if let Some(person) = event.what.person() {
-                    indexed &= view.has(&keys::person_event(tenant, person, *number))?;
+                    let who = pseudonym(view, tenant, person).unwrap_or(None);
+                    indexed &=
+                        who.is_some_and(|who| view.has(&keys::person_event(tenant, who, *number)).unwrap_or(true));
                 }
                 if let Some(group) = event.what.group() {
                     indexed &= view.has(&keys::group_event(tenant, group, *number))?;
@@ -301,9 +335,11 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     .or_else(|| missing(!indexed, "no_event_index")))
             }),
             Kind::PersonEvent(person, number) => {
-                let known = view.has(&keys::person(tenant, person))?;
+                let known = view.has(&keys::person(tenant, *person))?;
                 self.read(bytes, name, |_: &Mention| {
-                    let about = event(*number).is_some_and(|event| event.what.person() == Some(person));
+                    let who =
+                        |event: &Event| event.what.person().and_then(|of| pseudonym(view, tenant, of).unwrap_or(None));
+                    let about = event(*number).is_some_and(|event| who(&event) == Some(*person));
                     Ok(missing(!about, "no_event").or_else(|| missing(!known, "no_person")))
                 })
             }
@@ -358,12 +394,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn read_sample(
         &mut self,
         bytes: &[u8],
-        place: impl FnOnce(&FaceSample) -> Option<&'static str>,
-    ) -> Option<&'static str> {
+        place: impl FnOnce(&FaceSample) -> Result<Option<&'static str>>,
+    ) -> Result<Option<&'static str>> {
         self.count("face");
         match codec::decode::<FaceSample>(bytes) {
-            Ok(sample) => place(&sample).or_else(|| (self.judge)(&sample)),
-            Err(error) => Some(error.code()),
+            Ok(sample) => Ok(place(&sample)?.or_else(|| (self.judge)(&sample))),
+            Err(error) => Ok(Some(error.code())),
         }
     }
 

@@ -18,11 +18,12 @@ use super::{
     codec::Record,
     db::{Read, View},
     keys,
+    pseudonyms::pseudonym,
     transaction::Transaction,
     webhooks,
 };
 use crate::{
-    domain::{Event, EventKind, GroupId, PersonId, Tenant, TenantId, TenantScope},
+    domain::{Event, EventKind, GroupId, PersonId, Pseudonym, Tenant, TenantId, TenantScope},
     error::{ErrorKind, Result},
     runtime::Clock,
 };
@@ -223,14 +224,14 @@ impl Store {
 }
 
 /// The events about a person.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<Event>> {
-    let numbers = numbers_under(read, &keys::person_events(tenant, person))?;
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<Event>> {
+    let numbers = numbers_under(read, &keys::person_events(tenant, who))?;
     numbers.into_iter().filter_map(|number| read.get(&keys::event(tenant, number)).transpose()).collect()
 }
 
 /// Removes the events about a person.
-pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    remove_under(transaction, tenant, &keys::person_events(tenant, person))
+pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<()> {
+    remove_under(transaction, tenant, &keys::person_events(tenant, who))
 }
 
 /// Removes the events about a group: a later group of the same id is another.
@@ -238,19 +239,19 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
     remove_under(transaction, tenant, &keys::group_events(tenant, group))
 }
 
-/// Makes the events about `from` events about `person`.
+/// Makes the events about `from` events about `person`, whose pseudonym is `to`.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    from: &PersonId,
+    from: Pseudonym,
+    to: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
     for number in numbers_under(transaction, &keys::person_events(tenant, from))? {
         let key = keys::event(tenant, number);
         if let Some(event) = transaction.get::<Event>(&key)? {
-            let event = Event { what: event.what.about(person), ..event };
-            mention(transaction, tenant, &event)?;
-            transaction.put(key, &event)?;
+            transaction.put(key, &Event { what: event.what.about(person), ..event })?;
+            transaction.put(keys::person_event(tenant, to, number), &Mention)?;
         }
         transaction.remove(keys::person_event(tenant, from, number));
     }
@@ -259,13 +260,18 @@ pub(super) fn give(
 
 /// Puts the index records of an event.
 fn mention(transaction: &mut Transaction<'_>, tenant: &TenantId, event: &Event) -> Result<()> {
-    if let Some(person) = event.what.person() {
-        transaction.put(keys::person_event(tenant, person, event.id), &Mention)?;
+    if let Some(who) = about(transaction, tenant, event)? {
+        transaction.put(keys::person_event(tenant, who, event.id), &Mention)?;
     }
     if let Some(group) = event.what.group() {
         transaction.put(keys::group_event(tenant, group, event.id), &Mention)?;
     }
     Ok(())
+}
+
+/// The pseudonym of the person that an event is about.
+fn about(read: &impl Read, tenant: &TenantId, event: &Event) -> Result<Option<Pseudonym>> {
+    event.what.person().map_or(Ok(None), |person| pseudonym(read, tenant, person))
 }
 
 fn remove_under(transaction: &mut Transaction<'_>, tenant: &TenantId, index: &[u8]) -> Result<()> {
@@ -283,8 +289,8 @@ fn numbers_under(read: &impl Read, index: &[u8]) -> Result<Vec<u64>> {
 fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, number: u64) -> Result<()> {
     let key = keys::event(tenant, number);
     let Some(event) = transaction.get::<Event>(&key)? else { return Ok(()) };
-    if let Some(person) = event.what.person() {
-        transaction.remove(keys::person_event(tenant, person, number));
+    if let Some(who) = about(transaction, tenant, &event)? {
+        transaction.remove(keys::person_event(tenant, who, number));
     }
     if let Some(group) = event.what.group() {
         transaction.remove(keys::group_event(tenant, group, number));

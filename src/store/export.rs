@@ -2,6 +2,7 @@
 
 use super::{
     PersonRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings, person_not_found,
+    pseudonyms::find,
 };
 use crate::{
     domain::{AttendanceRecord, Event, FaceSample, Negative, PersonId, TenantScope},
@@ -28,13 +29,13 @@ impl Store {
     pub async fn person_file(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonFile> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            let known = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
+            let (who, known) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
             Ok(PersonFile {
-                record: with_belongings(view, &tenant, known)?,
-                samples: view.scan(&keys::faces_of(&tenant, &person), None).collect::<Result<_>>()?,
-                negatives: negatives::of_person(view, &tenant, &person)?,
-                attendance: attendance::of_person(view, &tenant, &person)?,
-                events: events::of_person(view, &tenant, &person)?,
+                record: with_belongings(view, &tenant, who, known)?,
+                samples: view.scan(&keys::faces_of(&tenant, who), None).collect::<Result<_>>()?,
+                negatives: negatives::of_person(view, &tenant, who)?,
+                attendance: attendance::of_person(view, &tenant, who)?,
+                events: events::of_person(view, &tenant, who)?,
             })
         })
         .await

@@ -2,15 +2,17 @@
 
 use super::{
     Store, api_keys, attendance,
-    codec::Record,
+    codec::{self, Record},
     db::Read,
-    events, group_not_found, keys, person_not_found,
+    events, group_not_found,
+    keys::{self, Kind, Parsed},
+    pseudonyms::{pseudonym, require_person},
     transaction::Transaction,
     usage::{Growth, grow},
     users, webhooks,
 };
 use crate::{
-    domain::{Group, GroupId, PersonId, TenantId, TenantScope},
+    domain::{Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
@@ -86,8 +88,8 @@ impl Store {
         let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            for person in roster(transaction, &tenant, &group)? {
-                leave(transaction, &tenant, &group, &person);
+            for who in members(transaction, &tenant, &group)? {
+                leave(transaction, &tenant, &group, who);
             }
             attendance::remove_of_group(transaction, &tenant, &group)?;
             events::remove_of_group(transaction, &tenant, &group)?;
@@ -106,8 +108,8 @@ impl Store {
         let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            join(transaction, &tenant, &group, &person)
+            let who = require_person(transaction, &tenant, &person)?;
+            join(transaction, &tenant, &group, who, &person)
         })
         .await
     }
@@ -118,8 +120,8 @@ impl Store {
         let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            leave(transaction, &tenant, &group, &person);
+            let who = require_person(transaction, &tenant, &person)?;
+            leave(transaction, &tenant, &group, who);
             Ok(())
         })
         .await
@@ -139,8 +141,8 @@ impl Store {
     pub async fn groups_of(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<GroupId>> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            groups_of(view, &tenant, &person)
+            let who = require_person(view, &tenant, &person)?;
+            groups_of(view, &tenant, who)
         })
         .await
     }
@@ -150,33 +152,48 @@ pub(super) fn require_group(read: &impl Read, tenant: &TenantId, group: &GroupId
     if read.has(&keys::group(tenant, group))? { Ok(()) } else { Err(group_not_found()) }
 }
 
-pub(super) fn require_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    if read.has(&keys::person(tenant, person))? { Ok(()) } else { Err(person_not_found()) }
+/// The pseudonym of a person who is on a group's roster.
+pub(super) fn on_roster(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    person: &PersonId,
+) -> Result<Option<Pseudonym>> {
+    let Some(who) = pseudonym(read, tenant, person)? else { return Ok(None) };
+    Ok(read.has(&keys::member(tenant, group, who))?.then_some(who))
 }
 
-pub(super) fn on_roster(read: &impl Read, tenant: &TenantId, group: &GroupId, person: &PersonId) -> Result<bool> {
-    read.has(&keys::member(tenant, group, person))
-}
-
-pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
-    read.scan(&keys::memberships(tenant, person), None).collect()
+pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<GroupId>> {
+    read.scan(&keys::memberships(tenant, who), None).collect()
 }
 
 pub(super) fn join(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
+    who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
-    transaction.put(keys::member(tenant, group, person), person)?;
-    transaction.put(keys::membership(tenant, person, group), group)
+    transaction.put(keys::member(tenant, group, who), person)?;
+    transaction.put(keys::membership(tenant, who, group), group)
 }
 
-pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, person: &PersonId) {
-    transaction.remove(keys::member(tenant, group, person));
-    transaction.remove(keys::membership(tenant, person, group));
+pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, who: Pseudonym) {
+    transaction.remove(keys::member(tenant, group, who));
+    transaction.remove(keys::membership(tenant, who, group));
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    read.scan(&keys::members(tenant, group), None).collect()
+    let mut people: Vec<PersonId> = read.scan(&keys::members(tenant, group), None).collect::<Result<_>>()?;
+    people.sort_unstable();
+    Ok(people)
+}
+
+fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Pseudonym>> {
+    let prefix = keys::members(tenant, group);
+    let members = read.scan_keys(&prefix).map(|key| match keys::parse(&key?) {
+        Some(Parsed::Data(_, Kind::Member(_, who))) => Ok(who),
+        _ => Err(codec::damaged()),
+    });
+    members.collect()
 }

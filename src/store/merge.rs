@@ -4,15 +4,19 @@ use super::{
     PersonRecord, Store, attendance,
     db::Read,
     events, faces,
-    groups::{groups_of, join, leave, require_person},
+    groups::{groups_of, join, leave},
     keys, negatives,
     people::with_belongings,
-    person_not_found, search,
+    person_not_found,
+    pseudonyms::{find, require_person},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{
+        Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata,
+    },
     error::{Error, Result},
 };
 
@@ -33,28 +37,26 @@ impl Store {
         let (target, from) = (person.clone(), from.clone());
         self.write(move |transaction| {
             require_two(&target, &from)?;
-            let load = |transaction: &Transaction<'_>, id| -> Result<Person> {
-                transaction.get(&keys::person(&tenant, id))?.ok_or_else(person_not_found)
-            };
-            let (kept, gone) = (load(transaction, &target)?, load(transaction, &from)?);
+            let load = |transaction: &Transaction<'_>, id| find(transaction, &tenant, id)?.ok_or_else(person_not_found);
+            let ((who, kept), (other, gone)) = (load(transaction, &target)?, load(transaction, &from)?);
             let merged = merged(kept, gone)?;
-            let mut samples = faces_of(transaction, &tenant, &target)?;
-            let moved = renamed(faces_of(transaction, &tenant, &from)?, &target);
-            faces::put_all(transaction, &tenant, &target, &moved, samples.len())?;
-            faces::remove_all(transaction, &tenant, &from)?;
-            let mut groups = groups_of(transaction, &tenant, &target)?;
-            for group in groups_of(transaction, &tenant, &from)? {
-                leave(transaction, &tenant, &group, &from);
-                join(transaction, &tenant, &group, &target)?;
+            let mut samples = faces_of(transaction, &tenant, who)?;
+            let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
+            faces::put_all(transaction, &tenant, who, &target, &moved, samples.len())?;
+            faces::remove_all(transaction, &tenant, other)?;
+            let mut groups = groups_of(transaction, &tenant, who)?;
+            for group in groups_of(transaction, &tenant, other)? {
+                leave(transaction, &tenant, &group, other);
+                join(transaction, &tenant, &group, who, &target)?;
                 groups.push(group);
             }
             groups.sort_unstable();
             groups.dedup();
-            attendance::give(transaction, &tenant, &from, &target)?;
-            events::give(transaction, &tenant, &from, &target)?;
-            let wrong = negatives::give(transaction, &tenant, &from, &target)?;
-            search::remove_person(transaction, &tenant, &from)?;
-            search::put_person(transaction, &tenant, &merged)?;
+            attendance::give(transaction, &tenant, other, who, &target)?;
+            events::give(transaction, &tenant, other, who, &target)?;
+            let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
+            search::remove_person(transaction, &tenant, other, &from)?;
+            search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };
             grow(transaction, &tenant, limits, growth)?;
             samples.extend(moved);
@@ -78,15 +80,16 @@ impl Store {
         let (tenant, person, to) = (scope.tenant().clone(), person.clone(), to.clone());
         self.write(move |transaction| {
             require_two(&person, &to)?;
-            require_person(transaction, &tenant, &person)?;
-            let other: Person = transaction.get(&keys::person(&tenant, &to))?.ok_or_else(person_not_found)?;
-            let key = keys::face(&tenant, &person, face);
+            let who = require_person(transaction, &tenant, &person)?;
+            let (target, other) = find(transaction, &tenant, &to)?.ok_or_else(person_not_found)?;
+            let key = keys::face(&tenant, who, face);
             let sample: FaceSample = transaction.get(&key)?.ok_or_else(faces::face_not_found)?;
             let moved = FaceSample { person: to.clone(), ..sample };
-            let mut record = with_belongings(transaction, &tenant, other)?;
+            let mut record = with_belongings(transaction, &tenant, target, other)?;
             record.faces.extend(faces::put_all(
                 transaction,
                 &tenant,
+                target,
                 &to,
                 std::slice::from_ref(&moved),
                 record.faces.len(),
@@ -103,8 +106,8 @@ fn require_two(one: &PersonId, other: &PersonId) -> Result<()> {
     if one == other { Err(Error::invalid("this is one and the same person").with_code("same_person")) } else { Ok(()) }
 }
 
-fn faces_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<FaceSample>> {
-    read.scan(&keys::faces_of(tenant, person), None).collect()
+fn faces_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<FaceSample>> {
+    read.scan(&keys::faces_of(tenant, who), None).collect()
 }
 
 fn renamed(samples: Vec<FaceSample>, person: &PersonId) -> Vec<FaceSample> {

@@ -26,6 +26,7 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
+//! | `pseudonyms` | who is who: keys say nothing of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `events` | what happened, for those who listen |
@@ -55,6 +56,7 @@ mod merge;
 mod negatives;
 mod open;
 mod people;
+mod pseudonyms;
 mod search;
 mod snapshots;
 mod sweep;

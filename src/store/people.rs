@@ -1,21 +1,26 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    FaceInfo, Store, attendance,
+    FaceInfo, Store, attendance, blocking,
     codec::Record,
     db::Read,
     events, faces,
-    groups::{groups_of, join, leave, require_group, require_person},
-    keys, negatives, person_not_found, search,
+    groups::{groups_of, join, leave, require_group},
+    keys, negatives, person_not_found,
+    pseudonyms::{enter, find, person_entry, pseudonym, require_person},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
+
+/// People read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 1024;
 
 impl Record for Person {
     const KIND: u8 = 6;
@@ -59,14 +64,15 @@ impl Store {
     ) -> Result<PersonRecord> {
         let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
         self.write(move |transaction| {
-            if transaction.has(&keys::person(&tenant, &person.id))? {
+            if pseudonym(transaction, &tenant, &person.id)?.is_some() {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
-            search::put_person(transaction, &tenant, &person)?;
-            let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
-            let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            let who = enter(transaction, &tenant, &person.id)?;
+            search::put_person(transaction, &tenant, who, &person)?;
+            let groups = set_groups(transaction, &tenant, who, &person.id, &groups)?;
+            let faces = faces::put_all(transaction, &tenant, who, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             Ok(PersonRecord { person, groups, faces })
         })
@@ -77,25 +83,27 @@ impl Store {
     pub async fn person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonRecord> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            let person = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
-            with_belongings(view, &tenant, person)
+            let (who, person) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
+            with_belongings(view, &tenant, who, person)
         })
         .await
     }
 
-    /// At most `limit` people whose ids come after `after`, by the bytes of their ids.
-    pub async fn people(
-        &self,
-        scope: &TenantScope,
-        after: Option<&PersonId>,
-        limit: usize,
-    ) -> Result<Vec<PersonRecord>> {
-        let (tenant, after) = (scope.tenant().clone(), after.map(|person| keys::person(scope.tenant(), person)));
-        self.read(move |view| {
-            view.scan(&keys::people(&tenant), after.as_deref())
-                .take(limit)
-                .map(|person| with_belongings(view, &tenant, person?))
-                .collect()
+    /// The ids of all people, in order.
+    pub async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
+        let (db, tenant) = (Arc::clone(&self.inner.db), scope.tenant().clone());
+        blocking(move || {
+            let (people, mut ids, mut after) = (keys::people(&tenant), Vec::new(), None);
+            loop {
+                let view = db.view();
+                let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
+                let page = page.collect::<Result<Vec<_>>>()?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(keys::person(&tenant, *last));
+                ids.extend(page.into_iter().map(|(_, person)| person.id));
+            }
+            ids.sort_unstable();
+            Ok(ids)
         })
         .await
     }
@@ -104,10 +112,7 @@ impl Store {
     pub async fn names(&self, scope: &TenantScope, people: Vec<PersonId>) -> Result<Vec<Option<String>>> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            let name = |id: &PersonId| {
-                let person: Option<Person> = view.get(&keys::person(&tenant, id))?;
-                Ok(person.map(|person| person.name))
-            };
+            let name = |id: &PersonId| Ok(find(view, &tenant, id)?.map(|(_, person)| person.name));
             people.iter().map(name).collect()
         })
         .await
@@ -121,18 +126,18 @@ impl Store {
         person: &PersonId,
         change: PersonChange,
     ) -> Result<PersonRecord> {
-        let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
+        let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
-            let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            let (who, mut person) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
             person.name = change.name.unwrap_or(person.name);
             person.email = change.email.unwrap_or(person.email);
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
-            search::put_person(transaction, &tenant, &person)?;
+            search::put_person(transaction, &tenant, who, &person)?;
             let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
-                None => groups_of(transaction, &tenant, &person.id)?,
+                Some(groups) => set_groups(transaction, &tenant, who, &person.id, &groups)?,
+                None => groups_of(transaction, &tenant, who)?,
             };
-            let faces = faces::infos(transaction, &tenant, &person.id)?;
+            let faces = faces::infos(transaction, &tenant, who)?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -144,24 +149,29 @@ impl Store {
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
         let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            for group in groups_of(transaction, &tenant, &person)? {
-                leave(transaction, &tenant, &group, &person);
+            let who = require_person(transaction, &tenant, &person)?;
+            for group in groups_of(transaction, &tenant, who)? {
+                leave(transaction, &tenant, &group, who);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?
-                + negatives::remove_all(transaction, &tenant, &person)?;
-            attendance::remove_of_person(transaction, &tenant, &person)?;
-            events::remove_of_person(transaction, &tenant, &person)?;
-            search::remove_person(transaction, &tenant, &person)?;
+            let samples =
+                faces::remove_all(transaction, &tenant, who)? + negatives::remove_all(transaction, &tenant, who)?;
+            attendance::remove_of_person(transaction, &tenant, who)?;
+            events::remove_of_person(transaction, &tenant, who)?;
+            search::remove_person(transaction, &tenant, who, &person)?;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
     }
 }
 
-pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
-    let groups = groups_of(read, tenant, &person.id)?;
-    let faces = faces::infos(read, tenant, &person.id)?;
+pub(super) fn with_belongings(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: Person,
+) -> Result<PersonRecord> {
+    let groups = groups_of(read, tenant, who)?;
+    let faces = faces::infos(read, tenant, who)?;
     Ok(PersonRecord { person, groups, faces })
 }
 
@@ -169,6 +179,7 @@ pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Perso
 fn set_groups(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
+    who: Pseudonym,
     person: &PersonId,
     groups: &[GroupId],
 ) -> Result<Vec<GroupId>> {
@@ -176,11 +187,11 @@ fn set_groups(
     for group in &groups {
         require_group(transaction, tenant, group)?;
     }
-    for group in groups_of(transaction, tenant, person)? {
-        leave(transaction, tenant, &group, person);
+    for group in groups_of(transaction, tenant, who)? {
+        leave(transaction, tenant, &group, who);
     }
     for group in &groups {
-        join(transaction, tenant, group, person)?;
+        join(transaction, tenant, group, who, person)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

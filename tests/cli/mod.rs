@@ -3,6 +3,7 @@
 
 mod backup;
 mod bench;
+mod calibrate;
 mod doors;
 mod enroll;
 mod help;

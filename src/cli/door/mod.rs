@@ -24,6 +24,7 @@ use crate::{
     domain::{GroupId, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     service::{
+        calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
@@ -137,6 +138,14 @@ impl Door {
         match self {
             Self::Server(server) => server.check_gallery(params).await,
             Self::Local(local) => local.check_gallery(params).await,
+        }
+    }
+
+    /// The report on the tenant's thresholds.
+    pub(super) async fn calibrate(&self, params: &CalibrationParams) -> Result<CalibrationReport> {
+        match self {
+            Self::Server(server) => server.calibrate(params).await,
+            Self::Local(local) => local.calibrate(params).await,
         }
     }
 

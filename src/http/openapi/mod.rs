@@ -49,7 +49,7 @@ use crate::service::{
         recognition::embeddings,
         attendance::list, attendance::undo,
         gallery::check,
-        reports::duplicates,
+        reports::duplicates, reports::calibration,
         events::list, events::open, events::ticket,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         webhooks::dead, webhooks::replay,
@@ -71,7 +71,7 @@ use crate::service::{
         (name = "gallery", description = "Whether enrolled samples are found."),
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Where events are sent."),
-        (name = "reports", description = "What is odd about the people enrolled."),
+        (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))

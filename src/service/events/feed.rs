@@ -148,14 +148,13 @@ impl Feed {
         let store = &self.service.store;
         let page = store.events(&self.scope, self.position, last, PAGE).await?;
         let read_to = page.read_to;
-        let events = page.events.into_iter().filter(|event| admits(&self.filter, event)).collect();
-        let views = self.service.event_views(&self.scope, events).await?;
         // From here on nothing waits: a reader that gives up finds it as it was, or all of it done.
         if let Some(after) = self.resumed_after.take().filter(|&after| is_gap(after, page.first, last)) {
             let next = if after > last { last } else { page.first - 1 };
             self.ready.push_back(Told::Gap { kind: "gap", after, next });
         }
-        self.ready.extend(views.into_iter().map(Told::Event));
+        let events = page.events.into_iter().filter(|event| admits(&self.filter, event));
+        self.ready.extend(events.map(|event| Told::Event(event.into())));
         self.position = read_to;
         Ok(())
     }

@@ -4,11 +4,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{
-    domain::{Event, EventKind, GroupId, Occurrence, PersonId, RecordId, TenantScope},
-    error::Result,
-    service::Service,
-};
+use crate::domain::{Event, EventKind, GroupId, Occurrence, PersonId, RecordId};
 
 /// One event.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -102,30 +98,20 @@ pub enum What {
     },
 }
 
-impl Service {
-    /// Events as everybody is shown them: people by the ids that clients know.
-    #[expect(clippy::unused_async, reason = "showing people is a look into the store where their ids are not these")]
-    pub(in crate::service) async fn event_views(
-        &self,
-        _scope: &TenantScope,
-        events: Vec<Event>,
-    ) -> Result<Vec<EventView>> {
-        Ok(events.into_iter().map(view).collect())
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        let Event { id, time, what } = event;
+        let what = match what {
+            Occurrence::Marked { group, person, record, date, at, similarity } => {
+                What::Marked { group, person, record, date, at, similarity }
+            }
+            Occurrence::Corrected { group, person, record, date, before, after } => {
+                What::Corrected { group, person, record, date, before, after }
+            }
+            Occurrence::SessionOpened { group, session, date } => What::SessionOpened { group, session, date },
+            Occurrence::SessionClosed { group, session, date } => What::SessionClosed { group, session, date },
+            Occurrence::UnknownSeen { group, faces } => What::UnknownSeen { group, faces },
+        };
+        Self { id, time, what }
     }
-}
-
-fn view(event: Event) -> EventView {
-    let Event { id, time, what } = event;
-    let what = match what {
-        Occurrence::Marked { group, person, record, date, at, similarity } => {
-            What::Marked { group, person, record, date, at, similarity }
-        }
-        Occurrence::Corrected { group, person, record, date, before, after } => {
-            What::Corrected { group, person, record, date, before, after }
-        }
-        Occurrence::SessionOpened { group, session, date } => What::SessionOpened { group, session, date },
-        Occurrence::SessionClosed { group, session, date } => What::SessionClosed { group, session, date },
-        Occurrence::UnknownSeen { group, faces } => What::UnknownSeen { group, faces },
-    };
-    EventView { id, time, what }
 }

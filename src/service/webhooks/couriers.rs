@@ -22,7 +22,7 @@ use crate::{
     domain::{DeadLetter, Event, Replay, TenantId, TenantScope, WebhookId},
     error::{Error, ErrorKind, Result},
     events::webhook::{Backoff, Failure, Letter, Post},
-    service::Service,
+    service::{Service, events::EventView},
     store::Errand,
 };
 
@@ -330,8 +330,7 @@ impl Courier {
 
     async fn send(&self, errand: &Errand, event: Event) -> Result<Result<(), Failure>> {
         let number = event.id;
-        let view = self.service.event_views(&self.scope, vec![event]).await?.pop();
-        let body = serde_json::to_vec(&view)
+        let body = serde_json::to_vec(&EventView::from(event))
             .map_err(|error| Error::internal("an event cannot be written").with_source(error))?;
         let shared = &self.service.couriers.shared;
         // Never closed.

@@ -97,11 +97,9 @@ impl Service {
         let mut found = self.store.dead_letters(scope, id, after.unwrap_or(0), limit + 1).await?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let (letters, events): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let events = self.event_views(scope, events).await?;
-        let next = letters.last().filter(|_| more).map(|letter| letter.event);
-        let dead_letters = letters.into_iter().zip(events).map(|(letter, event)| DeadLetterView {
-            event,
+        let next = found.last().filter(|_| more).map(|(letter, _)| letter.event);
+        let dead_letters = found.into_iter().map(|(letter, event)| DeadLetterView {
+            event: event.into(),
             given_up_at: letter.given_up_at,
             failure: letter.failure,
         });

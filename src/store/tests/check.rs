@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId},
-    store::{CheckReport, Session, User, keys, transaction::Transaction},
+    store::{CheckReport, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
 /// With two people in `t`, one of whom is marked in `a`.
@@ -47,6 +47,8 @@ async fn a_sound_store_is_counted_by_kind() {
         "api_key",
         "usage",
         "group",
+        "salt",
+        "place",
         "person",
         "word",
         "face",
@@ -64,7 +66,7 @@ async fn a_sound_store_is_counted_by_kind() {
         "delivery",
         "dead_letter",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -73,26 +75,39 @@ async fn a_sound_store_is_counted_by_kind() {
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
     let cases: &[(&str, Damage)] = &[
-        ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
+        ("damaged_record", |it| {
+            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec())
+        }),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
-        ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
-        ("no_word", |it| it.remove(keys::word(tenant_id(), "person", &id("q")))),
-        ("misplaced", |it| it.put(keys::word(tenant_id(), "stale", &id("q")), &id("q")).unwrap()),
+        ("no_person", |it| it.remove(keys::person(tenant_id(), pseudonym(it, "q")))),
+        ("no_word", |it| {
+            let word = it.scan_keys(&keys::words(tenant_id())).next().unwrap().unwrap();
+            it.remove(word);
+        }),
+        ("misplaced", |it| {
+            let who = pseudonym(it, "q");
+            it.put(keys::word(tenant_id(), [7; 8], who), &who).unwrap();
+        }),
+        ("no_place", |it| it.remove(keys::place(tenant_id(), &salt(it).of_person(&id("q"))))),
+        ("misplaced", |it| it.put(keys::place(tenant_id(), &[7; 32]), &pseudonym(it, "q")).unwrap()),
+        ("no_salt", |it| it.remove(keys::salt(tenant_id()))),
         ("no_negative", |it| {
-            let key = it.scan_keys(&keys::negatives_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::negatives_of(tenant_id(), pseudonym(it, "p"))).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("no_negative_index", |it| {
-            let key = it.scan_keys(&keys::disowned_of(tenant_id(), &id("q"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::disowned_of(tenant_id(), pseudonym(it, "q"))).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
-        ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
-        ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
-        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), &id("p")))),
-        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), &gid(), date(2026, 3, 29)))),
+        ("no_membership", |it| it.remove(keys::membership(tenant_id(), pseudonym(it, "p"), &gid()))),
+        ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), pseudonym(it, "p")))),
+        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), pseudonym(it, "p")))),
+        ("no_attendance_index", |it| {
+            it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)))
+        }),
         ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
-        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), &id("p"), 1))),
+        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), pseudonym(it, "p"), 1))),
         ("no_event_index", |it| it.remove(keys::group_event(tenant_id(), &gid(), 1))),
         ("no_event_log", |it| it.remove(keys::event_log(tenant_id()))),
         ("no_webhook", |it| it.remove(keys::webhook(tenant_id(), WebhookId::from_bytes(HOOK)))),
@@ -112,15 +127,15 @@ async fn each_kind_of_damage_has_its_name() {
             let session = session("nobody");
             it.put(keys::session(session.id), &session).unwrap();
         }),
-        ("misplaced", |it| it.put(keys::person(tenant_id(), &id("p")), &person("q")).unwrap()),
+        ("misplaced", |it| it.put(keys::person(tenant_id(), pseudonym(it, "p")), &person("q")).unwrap()),
         ("records_missing", |it| {
-            let key = it.scan_keys(&keys::faces_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::faces_of(tenant_id(), pseudonym(it, "p"))).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("other_model", |it| {
             let mut old = sample("p", 0.3);
             old.model.name = "older".into();
-            it.put(keys::face(tenant_id(), &id("p"), old.id), &old).unwrap();
+            it.put(keys::face(tenant_id(), pseudonym(it, "p"), old.id), &old).unwrap();
         }),
     ];
     for &(code, damage) in cases {
@@ -187,4 +202,8 @@ async fn a_check_among_writes_finds_nothing_wrong() {
     }
     writer.await.unwrap();
     assert!(checked(&fixture).await.counts_compared);
+}
+
+fn salt(read: &impl Read) -> Salt {
+    Salt::of(read, tenant_id()).unwrap().unwrap()
 }

@@ -8,7 +8,7 @@ pub(super) async fn fill(store: &Store, records: usize) {
     let add = move |transaction: &mut crate::store::transaction::Transaction<'_>| {
         (0..records).try_for_each(|n| {
             let person = person(&format!("filler-{n}"));
-            transaction.put(keys::person(scope("t").tenant(), &person.id), &person)
+            transaction.put(keys::person(scope("t").tenant(), Pseudonym::generate()), &person)
         })?;
         // Counted anew when it is asked for.
         transaction.remove(keys::usage(scope("t").tenant()));

@@ -1,6 +1,6 @@
 //! The event log: what happened and nothing else, numbered without gaps, and no longer than it may be.
 
-use jiff::ToSpan;
+use jiff::{SignedDuration, ToSpan};
 
 use super::*;
 use crate::{domain::Event, runtime::ManualClock};
@@ -67,7 +67,7 @@ async fn a_log_keeps_what_is_young_and_no_more_than_it_may() {
     let (store, _folder) = class(3, &clock).await;
     let mark = async |person: &str| {
         store.mark_once(&scope("t"), record("a", person, 1)).await.unwrap();
-        clock.set(clock.now() + 1.hour());
+        clock.advance(SignedDuration::from_hours(1));
     };
     for n in 0..5 {
         mark(&format!("p{n}")).await;

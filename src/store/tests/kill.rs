@@ -19,7 +19,7 @@ fn child_writes_until_it_is_killed() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
-        let round = store.people(&scope("t"), None, usize::MAX).await.unwrap().len();
+        let round = everybody(&store, "t").await.unwrap().len();
         let writers = (0..WRITERS).map(|writer| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -75,7 +75,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let child = "child_writes_until_it_is_killed";
         acknowledged.extend(acknowledged_before_kill(child, fixture.folder.path(), count));
         fixture.reopen();
-        let people = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
+        let people = everybody(&fixture, "t").await.unwrap();
         let ids: std::collections::HashSet<_> = people.iter().map(|record| record.person.id.as_str()).collect();
         // The last line may have been cut by the kill, and then names nobody or somebody else.
         let lost: Vec<_> = acknowledged.iter().filter(|name| !ids.contains(name.as_str())).collect();

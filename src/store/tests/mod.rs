@@ -22,8 +22,8 @@ use tempfile::TempDir;
 use super::{ApiKey, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
-        AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId,
-        Standing, Tenant, TenantScope, Webhook, WebhookId,
+        AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym, Quality,
+        RecordId, Standing, Tenant, TenantScope, Webhook, WebhookId,
     },
     error::Result,
 };
@@ -128,6 +128,22 @@ impl std::ops::Deref for Fixture {
     fn deref(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
+}
+
+/// Everybody of the tenant, in the order of their enrolment.
+async fn everybody(store: &Store, tenant: &str) -> Result<Vec<super::PersonRecord>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.find_people(&scope(tenant), super::PeopleQuery::default(), after, usize::MAX).await?;
+        all.extend(page.people);
+        let Some(next) = page.next else { return Ok(all) };
+        after = Some(next);
+    }
+}
+
+/// Of a person of the tenant `t`.
+fn pseudonym(read: &impl Read, person: &str) -> Pseudonym {
+    super::pseudonyms::require_person(read, scope("t").tenant(), &id(person)).unwrap()
 }
 
 fn ids(people: &[super::PersonRecord]) -> Vec<&str> {
