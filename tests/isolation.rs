@@ -15,17 +15,17 @@ fn is_of_no_tenant(path: &str) -> bool {
 }
 
 /// What a tenant has, as ids for the parts of a path.
-struct Ids(Vec<(&'static str, String)>);
+pub(crate) struct Ids(Vec<(&'static str, String)>);
 
 impl Ids {
-    fn fill(&self, path: &str) -> String {
+    pub(crate) fn fill(&self, path: &str) -> String {
         self.0.iter().fold(path.to_owned(), |path, (part, id)| path.replace(part, id))
     }
 }
 
 /// Fills a tenant: a group `group` with a person `person` who is marked, consents and has a negative, a person `q`, a user `user`
 /// and a key.
-async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
+pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
     api.group(group).await;
     let enrolled = api.enrol(person, &[group], shot).await;
     api.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
@@ -68,7 +68,7 @@ async fn all_of(api: &Api) -> Vec<Value> {
 
 /// The routes in an order in which an owner can take them all: what is deleted, last, and groups and people after
 /// what is in them.
-async fn routes(server: &TestServer) -> Vec<(String, String)> {
+pub(crate) async fn routes(server: &TestServer) -> Vec<(String, String)> {
     let mut routes = described(&server.api).await;
     // No request opens a WebSocket by itself; tests/events.rs does.
     routes.retain(|(_, path)| path != "/events/ws");

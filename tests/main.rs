@@ -4,6 +4,7 @@
 
 mod access;
 mod attendance;
+mod audit;
 #[cfg(feature = "failpoints")]
 mod backpressure;
 mod bad_input;

@@ -37,6 +37,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/keys", MANAGERS),
     ("get", "/keys", MANAGERS),
     ("delete", "/keys/{key}", MANAGERS),
+    ("get", "/audit", MANAGERS),
     ("post", "/tenants", OPERATOR),
     ("get", "/tenants", OPERATOR),
     ("get", "/tenants/{tenant}", OPERATOR),

@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod audit;
 mod backup;
 mod bench;
 mod calibrate;
@@ -110,6 +111,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
+    /// Looks after the log of changes.
+    Audit(audit::AuditArgs),
     /// Makes and lists those who log in.
     User(user::UserArgs),
     /// Looks after what signs their tokens.
@@ -135,6 +138,7 @@ impl Cli {
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
+            Command::Audit(args) => audit::run(&common, &args),
             Command::User(args) => user::run(&common, &args),
             Command::Keys(args) => user::run_keys(&common, &args),
             Command::Bench(args) => bench::run(&common, &args),

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod attendance;
+pub mod audit;
 pub mod calibration;
 pub mod consent;
 pub mod enrolment;
@@ -20,6 +21,7 @@ pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
+pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};

@@ -5,7 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    access::Actor, attendance::LivenessPolicy, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId,
+    access::{Actor, Realm},
+    attendance::LivenessPolicy,
+    audit::Author,
+    enrolment::EnrolmentPolicy,
+    gallery::GalleryPlan,
+    ids::TenantId,
 };
 
 /// A tenant.
@@ -145,6 +150,11 @@ impl TenantScope {
     /// Whose act it is.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Whose changes are made with it.
+    pub fn author(&self) -> Author {
+        Author { realm: Realm::Tenant(self.tenant.clone()), actor: self.actor.clone() }
     }
 
     /// Whose data it opens.

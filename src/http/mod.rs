@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod attendance;
+mod audit;
 mod auth;
 mod consent;
 mod envelope;
@@ -94,6 +95,7 @@ fn api(config: &mut ServiceConfig) {
     account::routes(config);
     users::routes(config);
     keys::routes(config);
+    audit::routes(config);
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod analyse;
 pub mod attendance;
+pub mod audit;
 pub mod backup;
 pub mod calibration;
 pub mod check;
@@ -49,7 +50,7 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::{Clock, ServiceClass},
-    store::{Store, current_claim, under_claim},
+    store::{Store, carried},
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -228,7 +229,7 @@ impl Service {
 /// Carries a change to its end even if its caller goes away midway (a client that hangs up drops the handler):
 /// otherwise the store could know a sample that the gallery does not, or the gallery one that was deleted.
 async fn to_completion<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(under_claim(current_claim(), change))
+    tokio::spawn(carried(change))
         .await
         .unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
 }

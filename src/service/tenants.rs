@@ -224,7 +224,7 @@ impl Service {
     /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`.
     pub async fn create_tenant(
         &self,
-        _operator: &OperatorScope,
+        operator: &OperatorScope,
         id: Option<TenantId>,
         name: &str,
     ) -> Result<(Tenant, SecretKey)> {
@@ -239,7 +239,7 @@ impl Service {
         };
         let key = SecretKey::generate()?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.id.clone()), tenant.created_at);
-        self.store.create_tenant(tenant.clone(), stored).await?;
+        self.store.create_tenant(operator.actor(), tenant.clone(), stored).await?;
         Ok((tenant, key))
     }
 
@@ -274,11 +274,11 @@ impl Service {
     /// `invalid_time_zone`.
     pub async fn update_tenant(
         &self,
-        _operator: &OperatorScope,
+        operator: &OperatorScope,
         id: &TenantId,
         patch: TenantPatch,
     ) -> Result<TenantView> {
-        self.change_tenant(&TenantScope::granted(id.clone()), patch).await
+        self.change_tenant(&TenantScope::granted(id.clone()).by(operator.actor().clone()), patch).await
     }
 
     /// [`Self::update_tenant`] for whoever may make this change.
@@ -302,8 +302,8 @@ impl Service {
     /// # Errors
     /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
     /// start of the server, goes on from there.
-    pub async fn delete_tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<()> {
-        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()));
+    pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<()> {
+        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.actor().clone()));
         to_completion(async move {
             service.store.begin_deletion(&scope).await?;
             service.finish_deletion(&scope).await

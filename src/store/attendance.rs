@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store,
+    Store, audit,
     codec::Record,
     db::Read,
     groups::{on_roster, require_group},
@@ -76,14 +76,17 @@ impl Store {
 
     /// Takes a mark back and returns it. Errors: `NotFound` `group_not_found` or `record_not_found`.
     pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<AttendanceRecord> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
             let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
             let key = keys::attendance(&tenant, &place.group, place.date, place.person);
-            let undone = transaction.get(&key)?.ok_or_else(missing)?;
+            let undone: AttendanceRecord = transaction.get(&key)?.ok_or_else(missing)?;
             remove(transaction, &tenant, &place);
+            audit::note(transaction, &author, "mark.undo", |it| {
+                it.group(&group).person(&undone.person).record(undone.id).before(&undone)
+            })?;
             transaction.tell(&tenant, taken_back(&undone));
             Ok(undone)
         })
@@ -159,20 +162,23 @@ pub(super) fn give(
     Ok(())
 }
 
-pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+/// Removes all records of a group; how many there were.
+pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<usize> {
     let places: Vec<Place> = transaction.scan(&keys::marks(tenant, group), None).collect::<Result<_>>()?;
+    let count = places.len();
     for place in places {
         remove(transaction, tenant, &place);
     }
-    Ok(())
+    Ok(count)
 }
 
-pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<()> {
+/// Removes all records of a person; how many there were.
+pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
     let places: Vec<Place> = transaction.scan(&keys::sightings(tenant, who), None).collect::<Result<_>>()?;
-    for place in places {
-        remove(transaction, tenant, &place);
+    for place in &places {
+        remove(transaction, tenant, place);
     }
-    Ok(())
+    Ok(places.len())
 }
 
 fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, place: &Place) {

@@ -1,5 +1,5 @@
 //! Whether the store is sound: every record can be read and says what its key says, every reference resolves, every
-//! count is right.
+//! count is right, the entries of the audit log follow each other.
 //!
 //! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
 //! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
@@ -16,6 +16,7 @@ use super::{
     KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
+    audit::Chains,
     blocking,
     codec::{self, Record},
     db::{Db, Read, View},
@@ -30,6 +31,7 @@ use crate::{
     domain::{
         Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, Negative, Person,
         PersonId, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings, Webhook,
+        audit::{self, Entry, Head},
     },
     error::Result,
 };
@@ -83,7 +85,10 @@ impl Store {
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
         let db = Arc::clone(&self.inner.db);
-        blocking(move || Check { judge, report: CheckReport::default(), counted: HashMap::new() }.run(&db)).await
+        blocking(move || {
+            Check { judge, report: CheckReport::default(), counted: HashMap::new(), chains: Chains::default() }.run(&db)
+        })
+        .await
     }
 }
 
@@ -93,6 +98,7 @@ struct Check<J> {
     report: CheckReport,
     /// What was found of each tenant.
     counted: HashMap<TenantId, Amounts>,
+    chains: Chains,
 }
 
 impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
@@ -112,6 +118,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         self.report.counts_compared = db.batches_applied() == batches;
         if self.report.counts_compared {
             self.compare_counts(&view);
+        }
+        for realm in self.chains.unended() {
+            // That of a tenant may have been removed meanwhile.
+            if is_standing(&view, realm) {
+                self.report.note("audit_broken", Parsed::AuditHead(realm.clone()).to_string());
+            }
         }
         Ok(self.report)
     }
@@ -151,7 +163,17 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
-            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
+            Parsed::AuditEntry(realm, _) | Parsed::AuditHead(realm) | Parsed::AuditSalt(realm) => {
+                self.audit(view, &parsed, realm, bytes)
+            }
+            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| {
+                // Its making was noted in both.
+                let chains =
+                    [Realm::Server, Realm::Tenant(id.clone())].map(|realm| view.has(&keys::audit_head(&realm)));
+                let [server, own] = chains;
+                let logged = tenant.standing == Standing::Deleting || server? && own?;
+                Ok(misplaced(tenant.id != *id).or_else(|| missing(!logged, "no_audit_log")))
+            }),
             Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
                 Ok(None) => {
                     self.count(kind.name());
@@ -170,6 +192,35 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             self.report.note(code, parsed.to_string());
         }
         Ok(())
+    }
+
+    fn audit(&mut self, view: &View<'_>, parsed: &Parsed, realm: &Realm, bytes: &[u8]) -> Result<Option<&'static str>> {
+        let mut chains = std::mem::take(&mut self.chains);
+        let code = |fits: Result<()>| fits.err().map(|error| error.code());
+        let found = match parsed {
+            Parsed::AuditEntry(_, number) => self.read(bytes, "audit_entry", |entry: &Entry| {
+                let fits = chains.follow(realm, entry);
+                Ok(misplaced(entry.number != *number).or_else(|| code(fits)))
+            }),
+            Parsed::AuditHead(_) => self.read(bytes, "audit_head", |head: &Head| {
+                let salted = view.has(&keys::audit_salt(realm))?;
+                Ok(code(chains.end(view, realm, head)).or_else(|| missing(!salted, "no_audit_salt")))
+            }),
+            _ => self.read(bytes, "audit_salt", |_: &audit::Salt| {
+                let logged = view.has(&keys::audit_head(realm))?;
+                Ok(missing(!logged, "no_audit_log"))
+            }),
+        };
+        self.chains = chains;
+        match realm {
+            Realm::Tenant(tenant) => Ok(match tenants::standing(view, &keys::tenant(tenant)) {
+                Ok(None) => Some("no_tenant"),
+                // Some are gone already.
+                Ok(Some(Standing::Deleting)) => None,
+                Ok(Some(_)) | Err(_) => found?,
+            }),
+            Realm::Server => found,
+        }
     }
 
     fn data(
@@ -202,32 +253,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
             }
-            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
-            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
-                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
-                let salt = Salt::of(view, tenant)?;
-                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
-                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
-            Kind::Person(who) => {
-                self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| {
-                    let Some(salt) = Salt::of(view, tenant)? else { return Ok(Some("no_salt")) };
-                    let words = search::words_keys(tenant, salt, *who, person);
-                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
-                    let placed = is_of(*who, &person.id)?;
-                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
-                })
-            }
-            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
-                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
-                let salt = Salt::of(view, tenant)?;
-                let wrong = named
-                    .as_ref()
-                    .zip(salt)
-                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
-                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
+            Kind::Salt | Kind::Place(_) | Kind::Person(_) | Kind::Word(..) => self.who(view, tenant, kind, key, bytes),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
                 if !has_person(*person)? {
@@ -378,6 +404,45 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     }
 
     /// Counts a record and finds what is wrong with it.
+    /// People, and what leads to them.
+    fn who(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let (name, salt) = (kind.name(), Salt::of(view, tenant)?);
+        match kind {
+            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
+            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
+                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            Kind::Person(who) => {
+                self.counted(tenant).people += 1;
+                self.read(bytes, name, |person: &Person| {
+                    let Some(salt) = salt else { return Ok(Some("no_salt")) };
+                    let words = search::words_keys(tenant, salt, *who, person);
+                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
+                    let placed = pseudonym(view, tenant, &person.id)? == Some(*who);
+                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
+                })
+            }
+            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named
+                    .as_ref()
+                    .zip(salt)
+                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
+                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            _ => Ok(None),
+        }
+    }
+
     fn read<R: Record>(
         &mut self,
         bytes: &[u8],
@@ -423,6 +488,16 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
 
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
+    }
+}
+
+/// Whether a realm is there and is to stay. One that cannot be read was noted.
+fn is_standing(view: &View<'_>, realm: &Realm) -> bool {
+    match realm {
+        Realm::Server => true,
+        Realm::Tenant(tenant) => {
+            !matches!(tenants::standing(view, &keys::tenant(tenant)), Ok(None | Some(Standing::Deleting)))
+        }
     }
 }
 

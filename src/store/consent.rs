@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Store, blocking,
+    Store, audit, blocking,
     db::Read,
     keys, person_not_found,
     pseudonyms::{find, person_entry},
@@ -27,9 +27,11 @@ impl Store {
         person: &PersonId,
         consent: Option<Consent>,
     ) -> Result<Vec<FaceSample>> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
             let (who, known) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
+            audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
             search::put_person(transaction, &tenant, who, &Person { consent, ..known })?;
             transaction.scan(&keys::faces_of(&tenant, who), None).collect()
         })

@@ -25,7 +25,6 @@ use super::{
 use crate::{
     domain::{Event, EventKind, GroupId, PersonId, Pseudonym, Tenant, TenantId, TenantScope},
     error::{ErrorKind, Result},
-    runtime::Clock,
 };
 
 /// Events removed with one new one, where the log is longer than it may be (it was allowed to be longer before).
@@ -85,7 +84,6 @@ pub struct EventPage {
 
 /// What gives events their numbers, and rings for those who wait for them.
 pub(super) struct EventLog {
-    clock: Arc<dyn Clock>,
     /// The most events of a tenant.
     max_events: u64,
     observer: Option<EventObserver>,
@@ -101,8 +99,8 @@ pub(super) struct Told {
 }
 
 impl EventLog {
-    pub(super) fn new(clock: Arc<dyn Clock>, max_events: u64, observer: Option<EventObserver>) -> Self {
-        Self { clock, max_events, observer, bells: Mutex::default() }
+    pub(super) fn new(max_events: u64, observer: Option<EventObserver>) -> Self {
+        Self { max_events, observer, bells: Mutex::default() }
     }
 
     /// Writes what the transaction has told.
@@ -110,7 +108,7 @@ impl EventLog {
         let mut told = Told::default();
         for (tenant, what) in transaction.take_told() {
             let mut numbers = Numbers::of(transaction, &tenant)?;
-            let event = Event { id: numbers.next, time: self.clock.now(), what };
+            let event = Event { id: numbers.next, time: transaction.origin().at, what };
             mention(transaction, &tenant, &event)?;
             transaction.put(keys::event(&tenant, event.id), &event)?;
             numbers.next += 1;

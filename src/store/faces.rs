@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 
+use serde_json::json;
+
 use super::{
-    Store, blocking,
+    Store, audit, blocking,
     codec::{self, FaceSampleRef, Record},
     db::Read,
     keys,
@@ -80,7 +82,8 @@ impl Store {
         person: &PersonId,
         faces: Vec<FaceSample>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, who)?;
@@ -89,6 +92,8 @@ impl Store {
             all.extend(put_all(transaction, &tenant, who, &person, &faces, all.len())?);
             all.sort_by_key(|face| face.id);
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
+            let added = audit::faces(faces.iter().map(|face| face.id));
+            audit::note(transaction, &author, "face.add", |it| it.person(&person).after(&added))?;
             Ok(all)
         })
         .await
@@ -102,12 +107,15 @@ impl Store {
         person: &PersonId,
         faces: Vec<FaceSample>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let before = remove_all(transaction, &tenant, who)?;
             let all = put_all(transaction, &tenant, who, &person, &faces, 0)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
+            let (was, is) = (json!({ "faces": before }), audit::faces(all.iter().map(|face| face.id)));
+            audit::note(transaction, &author, "face.replace", |it| it.person(&person).before(&was).after(&is))?;
             Ok(all)
         })
         .await
@@ -115,7 +123,8 @@ impl Store {
 
     /// Removes one sample. Errors: `NotFound` `person_not_found` or `face_not_found`.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let key = keys::face(&tenant, who, face);
@@ -123,6 +132,7 @@ impl Store {
                 return Err(face_not_found());
             }
             transaction.remove(key);
+            audit::note(transaction, &author, "face.delete", |it| it.person(&person).face(face))?;
             grow(transaction, &tenant, limits, of_samples(1, 0))
         })
         .await

@@ -1,7 +1,9 @@
 //! Groups and their rosters. A roster entry is stored both ways round, by group and by person.
 
+use serde_json::json;
+
 use super::{
-    Store, api_keys, attendance,
+    Store, api_keys, attendance, audit,
     codec::{self, Record},
     db::Read,
     events, group_not_found,
@@ -42,7 +44,7 @@ pub struct GroupChange {
 impl Store {
     /// Makes a group. Errors: `Conflict` `group_exists` or `limit_reached`, `NotFound` `tenant_not_found`.
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
             let key = keys::group(&tenant, &group.id);
             if transaction.has(&key)? {
@@ -51,7 +53,8 @@ impl Store {
                 );
             }
             grow(transaction, &tenant, limits, Growth { groups: 1, ..Growth::default() })?;
-            transaction.put(key, &group)
+            transaction.put(key, &group)?;
+            audit::note(transaction, &author, "group.create", |it| it.group(&group.id).after(&group))
         })
         .await
     }
@@ -71,12 +74,14 @@ impl Store {
 
     /// Changes a group and returns it as it is then. Errors: `NotFound` `group_not_found`.
     pub async fn update_group(&self, scope: &TenantScope, group: &GroupId, change: GroupChange) -> Result<Group> {
-        let key = keys::group(scope.tenant(), group);
+        let (author, key) = (scope.author(), keys::group(scope.tenant(), group));
         self.write(move |transaction| {
-            let mut group: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
+            let old: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
+            let mut group = old.clone();
             group.name = change.name.unwrap_or(group.name);
             group.time_zone = change.time_zone.unwrap_or(group.time_zone);
             transaction.put(key, &group)?;
+            audit::note(transaction, &author, "group.update", |it| it.group(&group.id).changed(&old, &group))?;
             Ok(group)
         })
         .await
@@ -85,18 +90,24 @@ impl Store {
     /// Removes a group with its roster, its attendance records and the events about it; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
-        let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
+        let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            for who in members(transaction, &tenant, &group)? {
-                leave(transaction, &tenant, &group, who);
+            let roster = members(transaction, &tenant, &group)?;
+            for who in &roster {
+                leave(transaction, &tenant, &group, *who);
             }
-            attendance::remove_of_group(transaction, &tenant, &group)?;
+            let records = attendance::remove_of_group(transaction, &tenant, &group)?;
             events::remove_of_group(transaction, &tenant, &group)?;
-            webhooks::forget_group(transaction, &tenant, &group)?;
-            api_keys::forget_group(transaction, &tenant, &group)?;
-            users::forget_group(transaction, &tenant, &group)?;
+            webhooks::forget_group(transaction, &author, &group)?;
+            api_keys::forget_group(transaction, &author, &group)?;
+            users::forget_group(transaction, &author, &group)?;
+            // One that cannot be read can still be removed.
+            let old: Option<Group> = transaction.get(&keys::group(&tenant, &group)).ok().flatten();
             transaction.remove(keys::group(&tenant, &group));
+            let was = json!({ "group": old, "people": roster.len(), "attendance": records });
+            audit::note(transaction, &author, "group.delete", |it| it.group(&group).before(&was))?;
             grow(transaction, &tenant, limits, Growth { groups: -1, ..Growth::default() })
         })
         .await
@@ -105,11 +116,15 @@ impl Store {
     /// Puts a person on a group's roster; nothing changes where they are on it.
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
     pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
+        let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let who = require_person(transaction, &tenant, &person)?;
-            join(transaction, &tenant, &group, who, &person)
+            if transaction.has(&keys::member(&tenant, &group, who))? {
+                return Ok(());
+            }
+            join(transaction, &tenant, &group, who, &person)?;
+            audit::note(transaction, &author, "member.add", |it| it.group(&group).person(&person))
         })
         .await
     }
@@ -117,12 +132,15 @@ impl Store {
     /// Takes a person off a group's roster; nothing changes where they are not on it. Their attendance stays.
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
     pub async fn remove_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
+        let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let who = require_person(transaction, &tenant, &person)?;
+            if !transaction.has(&keys::member(&tenant, &group, who))? {
+                return Ok(());
+            }
             leave(transaction, &tenant, &group, who);
-            Ok(())
+            audit::note(transaction, &author, "member.remove", |it| it.group(&group).person(&person))
         })
         .await
     }

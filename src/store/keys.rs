@@ -12,6 +12,9 @@
 //! | `key` hash | API key |
 //! | `access` realm `key` id | the hash under which the API key is; a realm is a tenant, or empty: the server |
 //! | `access` realm `user` user | user |
+//! | `access` realm `entry` number | entry of the audit log |
+//! | `access` realm `head` | where the audit log ends |
+//! | `access` realm `salt` | what is digested for the audit log |
 //! | `session` id | somebody's login |
 //! | `answer` id | what a request of the operator was answered |
 //! | `tenant` tenant | tenant |
@@ -63,6 +66,9 @@ const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
 
+const AUDIT_ENTRY: u8 = b'e';
+const AUDIT_HEAD: u8 = b'h';
+const AUDIT_SALT: u8 = b's';
 const KEY_PLACE: u8 = b'k';
 const USER: u8 = b'u';
 
@@ -161,6 +167,23 @@ pub(super) fn users(realm: &Realm) -> Key {
     access(realm, USER)
 }
 
+/// Numbers sort as their bytes do.
+pub(super) fn audit_entry(realm: &Realm, number: u64) -> Key {
+    audit_entries(realm).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn audit_entries(realm: &Realm) -> Key {
+    access(realm, AUDIT_ENTRY)
+}
+
+pub(super) fn audit_head(realm: &Realm) -> Key {
+    access(realm, AUDIT_HEAD)
+}
+
+pub(super) fn audit_salt(realm: &Realm) -> Key {
+    access(realm, AUDIT_SALT)
+}
+
 pub(super) fn session(session: SessionId) -> Key {
     vec![SESSION].fixed(session.as_bytes())
 }
@@ -178,11 +201,17 @@ pub(super) fn data_of(tenant: &TenantId) -> Key {
     vec![DATA].text(tenant.as_str())
 }
 
-/// The key of the tenant that a record belongs to; `None` for a record of no tenant.
+/// The key of the tenant that a record belongs to; `None` for a record of no tenant. Of what lies under `access`, the
+/// audit log alone: who adds a user or a key looks for the tenant.
 pub(super) fn owner(key: &[u8]) -> Option<Key> {
-    let (&DATA, rest) = key.split_first()? else { return None };
+    let (&prefix, rest) = key.split_first()?;
     let end = rest.iter().position(|&byte| byte == 0)?;
-    Some(tenants().fixed(&rest[..=end]))
+    let is_owned = match prefix {
+        DATA => true,
+        ACCESS => end > 0 && [AUDIT_ENTRY, AUDIT_HEAD, AUDIT_SALT].contains(rest.get(end + 1)?),
+        _ => false,
+    };
+    is_owned.then(|| tenants().fixed(&rest[..=end]))
 }
 
 pub(super) fn settings(tenant: &TenantId) -> Key {
@@ -398,6 +427,9 @@ pub(super) enum Parsed {
     ApiKey([u8; 32]),
     KeyPlace(Realm, KeyId),
     User(Realm, UserId),
+    AuditEntry(Realm, u64),
+    AuditHead(Realm),
+    AuditSalt(Realm),
     Session(SessionId),
     OperatorAnswer([u8; 32]),
     Tenant(TenantId),
@@ -479,6 +511,9 @@ impl fmt::Display for Parsed {
             Self::ApiKey(hash) => write!(f, "api_key {}", hex::encode(&hash[..4])),
             Self::KeyPlace(realm, key) => write!(f, "{} api_key {key}", RealmName(realm)),
             Self::User(realm, user) => write!(f, "{} user {user}", RealmName(realm)),
+            Self::AuditEntry(realm, number) => write!(f, "{} audit entry {number}", RealmName(realm)),
+            Self::AuditHead(realm) => write!(f, "{} audit head", RealmName(realm)),
+            Self::AuditSalt(realm) => write!(f, "{} audit salt", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
             Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
@@ -533,6 +568,9 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
             match parts.byte()? {
                 KEY_PLACE => Parsed::KeyPlace(realm, KeyId::from_bytes(parts.fixed()?)),
                 USER => Parsed::User(realm, parts.text()?),
+                AUDIT_ENTRY => Parsed::AuditEntry(realm, u64::from_be_bytes(parts.fixed()?)),
+                AUDIT_HEAD => Parsed::AuditHead(realm),
+                AUDIT_SALT => Parsed::AuditSalt(realm),
                 _ => return None,
             }
         }
@@ -675,6 +713,9 @@ mod tests {
             (key_place(&Realm::Server, key), Parsed::KeyPlace(Realm::Server, key)),
             (key_place(r, key), Parsed::KeyPlace(r.clone(), key)),
             (user(r, &id("u@x")), Parsed::User(r.clone(), id("u@x"))),
+            (audit_entry(r, 7), Parsed::AuditEntry(r.clone(), 7)),
+            (audit_head(&Realm::Server), Parsed::AuditHead(Realm::Server)),
+            (audit_salt(r), Parsed::AuditSalt(r.clone())),
             (session(login), Parsed::Session(login)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),

@@ -1,7 +1,7 @@
 //! Two records of one person become one, and samples that went to the wrong person go to the right one.
 
 use super::{
-    PersonRecord, Store, attendance,
+    PersonRecord, Store, attendance, audit,
     db::Read,
     events, faces,
     groups::{groups_of, join, leave},
@@ -33,18 +33,19 @@ impl Store {
         person: &PersonId,
         from: &PersonId,
     ) -> Result<(PersonRecord, Vec<FaceSample>)> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
         self.write(move |transaction| {
             require_two(&target, &from)?;
             let load = |transaction: &Transaction<'_>, id| find(transaction, &tenant, id)?.ok_or_else(person_not_found);
             let ((who, kept), (other, gone)) = (load(transaction, &target)?, load(transaction, &from)?);
-            let merged = merged(kept, gone)?;
+            let merged = merged(kept.clone(), gone)?;
             let mut samples = faces_of(transaction, &tenant, who)?;
             let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
             faces::put_all(transaction, &tenant, who, &target, &moved, samples.len())?;
             faces::remove_all(transaction, &tenant, other)?;
-            let mut groups = groups_of(transaction, &tenant, who)?;
+            let old_groups = groups_of(transaction, &tenant, who)?;
+            let mut groups = old_groups.clone();
             for group in groups_of(transaction, &tenant, other)? {
                 leave(transaction, &tenant, &group, other);
                 join(transaction, &tenant, &group, who, &target)?;
@@ -59,6 +60,12 @@ impl Store {
             search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };
             grow(transaction, &tenant, limits, growth)?;
+            audit::note(transaction, &author, "person.merge", |it| {
+                it.person(&target)
+                    .person(&from)
+                    .changed(&(&kept, &old_groups[..]), &(&merged, &groups[..]))
+                    .after(&audit::faces(moved.iter().map(|sample| sample.id)))
+            })?;
             samples.extend(moved);
             samples.sort_unstable_by_key(|sample| sample.id);
             let faces = samples.iter().map(Into::into).collect();
@@ -77,7 +84,7 @@ impl Store {
         face: FaceId,
         to: &PersonId,
     ) -> Result<(FaceSample, PersonRecord)> {
-        let (tenant, person, to) = (scope.tenant().clone(), person.clone(), to.clone());
+        let (author, tenant, person, to) = (scope.author(), scope.tenant().clone(), person.clone(), to.clone());
         self.write(move |transaction| {
             require_two(&person, &to)?;
             let who = require_person(transaction, &tenant, &person)?;
@@ -96,6 +103,7 @@ impl Store {
             )?);
             record.faces.sort_unstable_by_key(|face| face.id);
             transaction.remove(key);
+            audit::note(transaction, &author, "face.move", |it| it.person(&person).face(face).person(&to))?;
             Ok((moved, record))
         })
         .await

@@ -8,7 +8,8 @@
 //! tenant's ids are `NotFound`.
 //!
 //! Nothing here runs on the caller's thread: writes go to the [`committer`], reads to tokio's blocking threads,
-//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair.
+//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
+//! of the audit log.
 //!
 //! | module | holds |
 //! |---|---|
@@ -24,6 +25,8 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `audit` | the log of changes, and that none is made without an entry |
+//! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
 //! | `pseudonyms` | who is who: keys say nothing of people |
@@ -39,6 +42,7 @@ mod answers;
 mod api_keys;
 mod archive;
 mod attendance;
+mod audit;
 mod backup;
 mod check;
 mod codec;
@@ -55,6 +59,7 @@ mod marker;
 mod merge;
 mod negatives;
 mod open;
+mod origin;
 mod people;
 mod pseudonyms;
 mod search;
@@ -71,10 +76,19 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::{
+    answers::current_claim,
+    committer::Committer,
+    db::{Db, View},
+    events::EventLog,
+    origin::{Origin, current_request},
+    transaction::Transaction,
+};
 pub use self::{
-    answers::{Claim, KeptAnswer, current_claim, under_claim},
+    answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
     attendance::MarkOutcome,
+    audit::{AuditPage, AuditQuery},
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
@@ -83,6 +97,7 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
+    origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
@@ -90,15 +105,10 @@ pub use self::{
     users::{Session, User, UserChange},
     webhooks::{Errand, WebhookRecord},
 };
-use self::{
-    committer::Committer,
-    db::{Db, View},
-    events::EventLog,
-    transaction::Transaction,
-};
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::Clock,
 };
 
 /// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
@@ -114,6 +124,7 @@ struct Inner {
     db: Arc<Db>,
     default_limits: Amounts,
     events: Arc<EventLog>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
@@ -129,19 +140,21 @@ impl Store {
     }
 
     /// Runs `operation` as one durable transaction, in which what it tells is logged and the request's claim is noted
-    /// where it has one. Errors: its own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
-    /// deleted.
+    /// where it has one. Errors: its own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is
+    /// not there or is being deleted, or `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let claim = current_claim();
+        let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
         let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let guarded = move |transaction: &mut Transaction<'_>| {
+            transaction.set_origin(Origin { at: clock.now(), request_id });
             let value = operation(transaction)?;
             let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
+            audit::require_entries(transaction)?;
             Ok((value, told))
         };
         let (value, _) = self.inner.committer.commit(guarded, move |(_, told)| bells.ring(told)).await?;

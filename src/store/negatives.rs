@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Store, blocking,
+    Store, audit, blocking,
     codec::{self, Record},
     db::Read,
     faces::face_not_found,
@@ -34,7 +34,7 @@ impl Store {
     /// Errors: `NotFound` `person_not_found`, also for whose sample it was made of; `Conflict` `too_many_negatives` over
     /// [`MAX_NEGATIVES_A_PERSON`], or `limit_reached`.
     pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) -> Result<()> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &negative.person)?;
             if let Some(other) = &negative.of {
@@ -44,6 +44,9 @@ impl Store {
             let present = of_person(transaction, &tenant, who)?.len();
             require_room(present + usize::from(is_new))?;
             put(transaction, &tenant, &negative)?;
+            audit::note(transaction, &author, "negative.add", |it| {
+                it.person(&negative.person).face(negative.id).after(&negative)
+            })?;
             grow(transaction, &tenant, limits, Growth { samples: i64::from(is_new), ..Growth::default() })
         })
         .await
@@ -63,12 +66,15 @@ impl Store {
 
     /// Removes a negative. Errors: `NotFound` `person_not_found` or `negative_not_found`.
     pub async fn delete_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let negative: Option<Negative> = transaction.get(&keys::negative(&tenant, who, face))?;
             let missing = || Error::not_found("the person has no such negative").with_code("negative_not_found");
-            remove(transaction, &tenant, &negative.ok_or_else(missing)?)?;
+            let negative = negative.ok_or_else(missing)?;
+            remove(transaction, &tenant, &negative)?;
+            audit::note(transaction, &author, "negative.delete", |it| it.person(&person).face(face).before(&negative))?;
             grow(transaction, &tenant, limits, Growth { samples: -1, ..Growth::default() })
         })
         .await

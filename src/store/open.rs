@@ -40,10 +40,10 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The limits of a tenant for which nothing else was set.
     pub default_limits: Amounts,
+    /// Tells the times of the audit log and of events.
+    pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
-    /// Gives events their time.
-    pub clock: Arc<dyn Clock>,
     /// The most events that a tenant's log keeps.
     pub max_events: u64,
     /// Told of every event.
@@ -57,8 +57,8 @@ impl StoreOptions {
             path: path.into(),
             cache_bytes: DEFAULT_CACHE_BYTES,
             default_limits: NO_LIMITS,
-            on_flush: None,
             clock: Arc::new(SystemClock),
+            on_flush: None,
             max_events: DEFAULT_MAX_EVENTS,
             on_event: None,
         }
@@ -87,8 +87,9 @@ impl Store {
         check_format(&db)?;
         let db = Arc::new(db);
         let committer = Committer::start(&db, options.on_flush)?;
-        let events = Arc::new(EventLog::new(options.clock, options.max_events, options.on_event));
-        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits: options.default_limits, events }) })
+        let events = Arc::new(EventLog::new(options.max_events, options.on_event));
+        let (default_limits, clock) = (options.default_limits, options.clock);
+        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits, clock, events }) })
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde_json::json;
+
 use super::{
-    FaceInfo, Store, attendance, blocking,
+    FaceInfo, Store, attendance, audit, blocking,
     codec::Record,
     db::Read,
     events, faces,
@@ -62,7 +64,8 @@ impl Store {
         groups: &[GroupId],
         faces: Vec<FaceSample>,
     ) -> Result<PersonRecord> {
-        let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
+        let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             if pseudonym(transaction, &tenant, &person.id)?.is_some() {
                 return Err(
@@ -74,6 +77,11 @@ impl Store {
             let groups = set_groups(transaction, &tenant, who, &person.id, &groups)?;
             let faces = faces::put_all(transaction, &tenant, who, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
+            audit::note(transaction, &author, "person.create", |it| {
+                it.person(&person.id)
+                    .after(&(&person, &groups[..]))
+                    .after(&audit::faces(faces.iter().map(|face| face.id)))
+            })?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -126,17 +134,22 @@ impl Store {
         person: &PersonId,
         change: PersonChange,
     ) -> Result<PersonRecord> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
-            let (who, mut person) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let (who, old) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let old_groups = groups_of(transaction, &tenant, who)?;
+            let mut person = old.clone();
             person.name = change.name.unwrap_or(person.name);
             person.email = change.email.unwrap_or(person.email);
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
             search::put_person(transaction, &tenant, who, &person)?;
             let groups = match change.groups {
                 Some(groups) => set_groups(transaction, &tenant, who, &person.id, &groups)?,
-                None => groups_of(transaction, &tenant, who)?,
+                None => old_groups.clone(),
             };
+            audit::note(transaction, &author, "person.update", |it| {
+                it.person(&person.id).changed(&(&old, &old_groups[..]), &(&person, &groups[..]))
+            })?;
             let faces = faces::infos(transaction, &tenant, who)?;
             Ok(PersonRecord { person, groups, faces })
         })
@@ -147,17 +160,26 @@ impl Store {
     /// every group and the events about them. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
-            for group in groups_of(transaction, &tenant, who)? {
-                leave(transaction, &tenant, &group, who);
+            // One that cannot be read can still be removed.
+            let old: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
+            let groups = groups_of(transaction, &tenant, who)?;
+            for group in &groups {
+                leave(transaction, &tenant, group, who);
             }
-            let samples =
-                faces::remove_all(transaction, &tenant, who)? + negatives::remove_all(transaction, &tenant, who)?;
-            attendance::remove_of_person(transaction, &tenant, who)?;
+            let faces = faces::remove_all(transaction, &tenant, who)?;
+            let negatives = negatives::remove_all(transaction, &tenant, who)?;
+            let records = attendance::remove_of_person(transaction, &tenant, who)?;
             events::remove_of_person(transaction, &tenant, who)?;
             search::remove_person(transaction, &tenant, who, &person)?;
+            let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
+            audit::note(transaction, &author, "person.delete", |it| {
+                it.person(&person).before(&old.as_ref().map(|old| (old, &groups[..]))).before(&counts)
+            })?;
+            let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await

@@ -1,11 +1,13 @@
 //! Webhooks, how far each has come, and the events that they could not be told of.
 
 use super::{
-    Store, codec::Record, db::Read, events::Numbers, groups::require_group, keys, tenants, transaction::Transaction,
+    Store, audit, codec::Record, db::Read, events::Numbers, groups::require_group, keys, tenants,
+    transaction::Transaction,
 };
 use crate::{
     domain::{
-        DeadLetter, Delivery, Event, GroupId, Replay, Standing, Tenant, TenantId, TenantScope, Webhook, WebhookId,
+        Author, DeadLetter, Delivery, Event, GroupId, Realm, Replay, Standing, Tenant, TenantId, TenantScope, Webhook,
+        WebhookId,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -51,7 +53,7 @@ impl Store {
     /// Adds a webhook, which is told of what happens from here on.
     /// Errors: `NotFound` `group_not_found` or `tenant_not_found`, `Conflict` `limit_reached`.
     pub async fn create_webhook(&self, scope: &TenantScope, webhook: Webhook) -> Result<WebhookRecord> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             require_groups(transaction, &tenant, &webhook)?;
             if transaction.scan_keys(&keys::webhooks(&tenant)).take(MAX_WEBHOOKS).count() == MAX_WEBHOOKS {
@@ -61,6 +63,7 @@ impl Store {
             let delivery = Delivery::after(Numbers::of(transaction, &tenant)?.last());
             transaction.put(keys::webhook(&tenant, webhook.id), &webhook)?;
             transaction.put(keys::delivery(&tenant, webhook.id), &delivery)?;
+            audit::note(transaction, &author, "webhook.create", |it| it.webhook(webhook.id).after(&webhook))?;
             Ok(WebhookRecord { webhook, delivery, dead_letters: 0 })
         })
         .await
@@ -105,12 +108,14 @@ impl Store {
         id: WebhookId,
         change: impl FnOnce(&mut Webhook) + Send + 'static,
     ) -> Result<WebhookRecord> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
-            let mut webhook = require(transaction, &tenant, id)?;
+            let old = require(transaction, &tenant, id)?;
+            let mut webhook = old.clone();
             change(&mut webhook);
             require_groups(transaction, &tenant, &webhook)?;
             transaction.put(keys::webhook(&tenant, id), &webhook)?;
+            audit::note(transaction, &author, "webhook.update", |it| it.webhook(id).changed(&old, &webhook))?;
             with_delivery(transaction, &tenant, webhook)
         })
         .await
@@ -118,14 +123,14 @@ impl Store {
 
     /// Removes a webhook with its dead letters. Errors: `NotFound` `webhook_not_found`.
     pub async fn delete_webhook(&self, scope: &TenantScope, id: WebhookId) -> Result<()> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
-            require(transaction, &tenant, id)?;
+            let old = require(transaction, &tenant, id)?;
             let letters: Vec<_> = transaction.scan_keys(&keys::dead_letters(&tenant, id)).collect::<Result<_>>()?;
             for key in letters.into_iter().chain([keys::webhook(&tenant, id), keys::delivery(&tenant, id)]) {
                 transaction.remove(key);
             }
-            Ok(())
+            audit::note(transaction, &author, "webhook.delete", |it| it.webhook(id).before(&old))
         })
         .await
     }
@@ -280,12 +285,15 @@ pub(super) fn forget_event(transaction: &mut Transaction<'_>, tenant: &TenantId,
 }
 
 /// Takes a group that goes from the webhooks that are for it: a later group of the same id is another.
-pub(super) fn forget_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+pub(super) fn forget_group(transaction: &mut Transaction<'_>, author: &Author, group: &GroupId) -> Result<()> {
+    let Realm::Tenant(tenant) = &author.realm else { return Ok(()) };
     let webhooks: Vec<Webhook> = transaction.scan(&keys::webhooks(tenant), None).collect::<Result<_>>()?;
-    for mut webhook in webhooks {
+    for old in webhooks {
+        let mut webhook = old.clone();
         let Some(groups) = webhook.filter.groups.as_mut().filter(|groups| groups.contains(group)) else { continue };
         groups.retain(|of| of != group);
         transaction.put(keys::webhook(tenant, webhook.id), &webhook)?;
+        audit::note(transaction, author, "webhook.update", |it| it.webhook(webhook.id).changed(&old, &webhook))?;
     }
     Ok(())
 }

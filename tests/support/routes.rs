@@ -51,7 +51,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("patch", "/webhooks/{webhook}") => Body::Json(json!({ "url": "https://example.com/stolen" })),
         ("post", "/webhooks/{webhook}/replay") => Body::Json(json!({})),
         ("get", "/events" | "/events/ws" | "/webhooks") => Body::Nothing,
-        ("get", "/groups" | "/people" | "/users" | "/keys") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/audit") => Body::Nothing,
         ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),

