@@ -10,7 +10,7 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     config::Settings,
@@ -20,6 +20,7 @@ use crate::{
         Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
     },
     http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
+    jobs::{JobOptions, Runner},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
@@ -46,7 +47,7 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unload galleries that nobody searches, write counts, and finish what a crash cut short.
+    /// Unload galleries that nobody searches, write counts, remove photos whose time is over, and finish what a crash cut short.
     keepers: Vec<JoinHandle<()>>,
 }
 
@@ -111,10 +112,15 @@ impl App {
         let data = settings.server.data.clone();
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
         let (events, webhooks) = (settings.events.clone(), settings.webhooks.clone());
-        let options = ServiceOptions { naming, quotas, data, lifetimes, events, webhooks };
+        let jobs = JobOptions::new(&settings);
+        let options = ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
-        let keepers =
-            vec![gallery_keeper, actix::spawn(service.keep_quotas()), actix::spawn(service.clone().finish_deletions())];
+        let keepers = vec![
+            gallery_keeper,
+            actix::spawn(service.keep_quotas()),
+            actix::spawn(service.clone().finish_deletions()),
+            actix::spawn(service.clone().keep_photos()),
+        ];
         Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
     }
 
@@ -151,8 +157,10 @@ impl App {
             idempotency: Register::new(&self.settings.idempotency),
             instance: instance.clone(),
         };
+        let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
         let keepers = [
             actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
+            actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after())),
             actix::spawn(self.service.clone().keep_events()),
             actix::spawn(self.service.clone().run_couriers()),
         ];
@@ -195,6 +203,10 @@ impl App {
         stopper.abort();
         keepers.iter().for_each(JoinHandle::abort);
         drop(address_file);
+        // It has been told to stop together with the server, and only lays its jobs down.
+        if timeout(LAST_ANSWERS, runner).await.is_err() {
+            tracing::warn!("a job was cut off by the stop: the next start takes it up again");
+        }
         self.service.pipeline().drain(LAST_ANSWERS).await;
         self.service.write_quotas().await;
         self.stop();

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
 //! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
-//! [`store`] keeps everything, [`events`] carries news of it out, [`domain`] holds the plain types and rules. [`app`]
-//! puts it together.
+//! [`store`] keeps everything, with the photos in the [`vault`], [`events`] carries news of it out, [`domain`] holds the
+//! plain types and rules. [`app`] puts it together.
 
 pub mod app;
 pub mod cli;
@@ -17,12 +17,14 @@ pub mod error;
 pub mod events;
 pub mod gallery;
 pub mod http;
+pub mod jobs;
 pub mod nn;
 pub mod pipeline;
 pub mod runtime;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
 pub mod vision;
 
 pub use error::{Error, ErrorKind, Result};

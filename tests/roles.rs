@@ -44,7 +44,18 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("delete", "/tenants/{tenant}", OPERATOR),
     ("patch", "/tenants/{tenant}", OPERATOR),
     ("get", "/backup", OPERATOR),
+    ("get", "/backups", OPERATOR),
+    ("delete", "/backups/{backup}", OPERATOR),
     ("get", "/check", OPERATOR),
+    ("post", "/store/rewrite", OPERATOR),
+    ("get", "/erasures", MANAGERS),
+    ("post", "/people/import", ADMIN),
+    ("post", "/groups/{group}/jobs/recognize", TEACHERS),
+    ("get", "/jobs", TEACHERS),
+    ("get", "/jobs/{job}", TEACHERS),
+    ("post", "/jobs/{job}/cancel", TEACHERS),
+    ("get", "/jobs/{job}/events", TEACHERS),
+    ("get", "/jobs/{job}/results", TEACHERS),
     ("post", "/groups", ADMIN),
     ("get", "/groups", GROUP_READERS),
     ("get", "/groups/{group}", GROUP_READERS),
@@ -63,6 +74,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/people/{person}/faces/{face}/move", ADMIN),
     ("post", "/people/{person}/merge", ADMIN),
     ("get", "/people/{person}/export", ADMIN),
+    ("get", "/people/{person}/photo", READERS),
     ("get", "/people/{person}/consent", READERS),
     ("put", "/people/{person}/consent", ADMIN),
     ("delete", "/people/{person}/consent", ADMIN),
@@ -96,7 +108,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{webhook}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}", "{job}", "{webhook}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

@@ -12,6 +12,7 @@ mod gallery;
 mod models;
 mod recognize;
 mod restore;
+mod rewrite;
 mod serve;
 mod user;
 
@@ -109,6 +110,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Makes a new data folder from a backup.
     Restore(restore::RestoreArgs),
+    /// Writes the store afresh, so that what was erased leaves the disk.
+    Rewrite(rewrite::RewriteArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
     /// Looks after the log of changes.
@@ -137,6 +140,7 @@ impl Cli {
             Command::Recognize(args) => recognize::run(&common, &args),
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
+            Command::Rewrite(args) => rewrite::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
             Command::Audit(args) => audit::run(&common, &args),
             Command::User(args) => user::run(&common, &args),

@@ -53,6 +53,10 @@ pub enum Permission {
     ManageGroups,
     /// Recognising one group, and marking it.
     Recognise,
+    /// Recognising one group in photos of any time, and reading what came of it.
+    RecogniseMany,
+    /// Jobs, of which everybody is shown those that they could have started.
+    SeeJobs,
     /// The attendance of one group.
     ReadAttendance,
     /// Undoing and changing marks of one group.
@@ -72,7 +76,7 @@ pub enum Permission {
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount | Self::ReadEvents)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents)
     }
 }
 
@@ -89,6 +93,8 @@ impl Role {
                     | P::ListGroups
                     | P::ReadGroup
                     | P::Recognise
+                    | P::RecogniseMany
+                    | P::SeeJobs
                     | P::ReadAttendance
                     | P::CorrectAttendance
                     | P::ReadEvents
@@ -162,7 +168,7 @@ impl Grant {
 }
 
 /// Whose act something is. Never a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
     /// Somebody who logged in.
     User(UserId),

@@ -170,6 +170,18 @@ uuid_id!(
     /// One webhook.
     WebhookId
 );
+uuid_id!(
+    /// One erasure of a person or a tenant; says nothing of them.
+    ErasureId
+);
+uuid_id!(
+    /// One copy of the whole store that was given away.
+    BackupId
+);
+uuid_id!(
+    /// One job.
+    JobId
+);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,8 @@ pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
+pub mod job;
+pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
 pub mod negative;
@@ -23,12 +25,19 @@ pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
-pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
+pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
 pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId, WebhookId};
+pub use ids::{
+    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+    WebhookId,
+};
+pub use job::{
+    ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
+};
+pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

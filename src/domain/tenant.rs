@@ -11,6 +11,7 @@ use super::{
     enrolment::EnrolmentPolicy,
     gallery::GalleryPlan,
     ids::TenantId,
+    kept_photo::PhotoRules,
 };
 
 /// A tenant.
@@ -60,6 +61,8 @@ pub struct TenantSettings {
     pub requests_per_second: Option<u64>,
     /// The most photos in a local day; 0 is no limit.
     pub photos_per_day: Option<u64>,
+    /// Which photos of its people are kept.
+    pub photos: PhotoRules,
 }
 
 /// A tenant's own rules of naming; what is missing is the server's.

@@ -54,6 +54,8 @@ permits! {
     ReadGroup => TenantScope,
     ManageGroups => TenantScope,
     Recognise => Access,
+    RecogniseMany => TenantScope,
+    SeeJobs => Access,
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,

@@ -7,12 +7,14 @@ mod audit;
 mod auth;
 mod consent;
 mod envelope;
+mod erasures;
 mod error;
 mod events;
 mod gallery;
 mod groups;
 mod hardening;
 mod idempotency;
+mod jobs;
 mod keys;
 mod maintenance;
 mod negatives;
@@ -99,8 +101,11 @@ fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);
+    // Before people, of whom one may be called import.
+    jobs::routes(config);
     people::routes(config);
     consent::routes(config);
+    erasures::routes(config);
     negatives::routes(config);
     recognition::routes(config);
     attendance::routes(config);

@@ -93,6 +93,7 @@ async fn metrics(
         let inside = (stage.queued + stage.working) as i64;
         state.metrics.stage_in_flight.with_label_values(&[stage.name]).set(inside);
     }
+    state.service.count_pending_erasures().await?;
     let mut text = state.metrics.render()?;
     if wanted.tenants {
         text += &Metrics::render_tenants(&galleries)?;

@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpResponse,
+    http::header::ContentType,
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
@@ -11,6 +12,7 @@ use utoipa::IntoParams;
 use super::{
     ApiState,
     auth::{Granted, Identify, ManagePeople, ReadPeople},
+    erasures::erased,
     error::ApiError,
     get_or_head,
     groups::Page,
@@ -20,7 +22,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    domain::{ConsentState, PersonId},
+    domain::{ConsentState, ErasureId, PersonId},
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
@@ -46,6 +48,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
         .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
+        .service(resource("/people/{person}/photo").route(get_or_head().to(photo)))
         .service(resource("/people/{person}/export").route(get_or_head().to(export)))
         .service(resource("/people/{person}/merge").route(web::post().to(merge)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
@@ -126,15 +129,16 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    responses((status = 204)))]
-/// Erases a person: samples, memberships and attendance.
+    responses((status = 204, headers(("erasure-id" = ErasureId, description = "See `GET /erasures`.")))))]
+/// Erases a person: samples, photos, memberships and attendance. Nobody finds them from here on; their bytes leave the
+/// disk when the store is rewritten.
 pub(super) async fn delete(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_person(&caller.0, &person.parse()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let erasure = state.service.delete_person(&caller.0, &person.parse()?).await?;
+    Ok(erased(Some(&erasure)))
 }
 
 #[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
@@ -208,10 +212,35 @@ pub(super) async fn merge(
     Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
 }
 
+/// Which photo of a person.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PhotoParams {
+    /// The one behind this sample; the newest if missing.
+    face: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/people/{person}/photo", tag = "people",
+    params(("person" = PersonId, Path), PhotoParams),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>),
+        (status = 404, description = "photo_not_found"), (status = 503, description = "damaged_photo")))]
+/// A photo of a person, where the tenant keeps them.
+pub(super) async fn photo(
+    state: Data<ApiState>,
+    caller: Granted<ReadPeople>,
+    person: Path<String>,
+    wanted: Query<PhotoParams>,
+) -> Result<HttpResponse, ApiError> {
+    let face = wanted.into_inner().face.as_deref().map(str::parse).transpose()?;
+    let jpeg = state.service.photo(&caller.0, &person.parse()?, face).await?;
+    Ok(HttpResponse::Ok().content_type(ContentType::jpeg()).body(jpeg))
+}
+
 #[utoipa::path(get, path = "/api/v1/people/{person}/export", tag = "people", params(("person" = PersonId, Path)),
     responses((status = 200, body = PersonExport)))]
-/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, negatives,
-/// attendance.
+/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, which photos
+/// are kept, negatives, attendance.
 pub(super) async fn export(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,

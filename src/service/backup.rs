@@ -10,15 +10,19 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt, task::spawn_blocking, time::sleep};
+use utoipa::ToSchema;
 
 use super::{
     Service,
     access::{OperatorScope, first_start},
 };
 use crate::{
+    domain::BackupId,
     error::{Error, ErrorKind, Result},
-    store::{self, BackupStream, Store, StoreOptions},
+    store::{self, Backup, BackupStream, Store, StoreOptions},
+    vault,
 };
 
 /// A store that is not whole yet has this name in its data folder; no server ever opens it.
@@ -40,8 +44,55 @@ pub struct Saved {
 
 impl Service {
     /// Begins a copy of everything on the server. Errors as for [`Store::backup`].
-    pub fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
-        self.store.backup()
+    pub async fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
+        self.store.backup(self.telling_time()).await
+    }
+
+    /// A page of the backups that were given after `after` and may still exist.
+    pub async fn backups(
+        &self,
+        _operator: &OperatorScope,
+        after: Option<BackupId>,
+        limit: usize,
+    ) -> Result<BackupPage> {
+        let mut backups = self.store.backups(after, limit + 1).await?;
+        let more = backups.len() > limit;
+        backups.truncate(limit);
+        let next = backups.last().filter(|_| more).map(|backup| backup.id);
+        Ok(BackupPage { backups: backups.into_iter().map(Into::into).collect(), next })
+    }
+
+    /// Takes a backup off the list: the operator says that it was destroyed. Errors: `NotFound` `backup_not_found`.
+    pub async fn strike_backup(&self, operator: &OperatorScope, backup: BackupId) -> Result<()> {
+        self.store.strike_backup(operator.actor(), backup).await
+    }
+}
+
+/// A backup that was given to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupView {
+    /// The backup.
+    pub id: BackupId,
+    /// When it was begun.
+    #[schema(value_type = String, format = DateTime)]
+    pub begun_at: Timestamp,
+    /// When it was whole or given up; null while it is taken.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A page of backups.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BackupPage {
+    /// In the order in which they were begun.
+    pub backups: Vec<BackupView>,
+    /// Give it as `after` to get the next page; null on the last.
+    pub next: Option<BackupId>,
+}
+
+impl From<Backup> for BackupView {
+    fn from(backup: Backup) -> Self {
+        Self { id: backup.id, begun_at: backup.begun_at, ended_at: backup.ended_at }
     }
 }
 
@@ -92,7 +143,7 @@ pub async fn save(mut backup: impl Stream<Item = Result<Bytes>> + Unpin, path: &
 /// `default`, a further key is made for it, as the backup holds hashes alone. Returns the records that were read.
 ///
 /// # Errors
-/// `Conflict` `data_folder_in_use` if there is anything but key files in the folder; otherwise as for
+/// `Conflict` `data_folder_in_use` if there is anything but key files and photos in the folder; otherwise as for
 /// [`store::restore`].
 pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
     let (path, folder) = (path.to_owned(), data.to_owned());
@@ -134,12 +185,13 @@ async fn open_when_free(path: &Path) -> Result<Store> {
     }
 }
 
-/// What a restore may find in its data folder: key files that somebody kept, and what an interrupted one has left.
+/// What a restore may find in its data folder: key files and photos that somebody kept, and what an interrupted one has left.
 fn require_empty(data: &Path) -> Result<()> {
     let failed = |error: io::Error| cannot_write(data, error);
     for entry in fs::read_dir(data).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        if name != UNFINISHED && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
+        let may_stay = name == UNFINISHED || name == vault::FOLDER;
+        if !may_stay && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("the data folder {} is not empty: restore into a new one, or move it away", data.display()),

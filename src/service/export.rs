@@ -10,6 +10,7 @@ use super::{
     events::EventView,
     negatives::NegativeView,
     people::{PersonView, SampleView},
+    photos::PhotoView,
 };
 use crate::{
     domain::{AttendanceRecord, FaceSample, GroupId, PersonId, TenantScope},
@@ -52,6 +53,8 @@ pub struct PersonExport {
     pub person: PersonView,
     /// Their samples with the vectors.
     pub samples: Vec<ExportedSample>,
+    /// The photos of them that are kept, each to be had at `/people/{person}/photo?face={face}`.
+    pub photos: Vec<PhotoView>,
     /// Faces that they are not taken for. Their vectors stay here: they are other people's.
     pub negatives: Vec<NegativeView>,
     /// Their attendance, by group and date.
@@ -74,7 +77,7 @@ impl Service {
     /// `NotFound` `person_not_found`.
     pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
         let exported_at = self.clock.now();
-        let PersonFile { record, samples, negatives, attendance, events } =
+        let PersonFile { record, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
         let exported = |record: AttendanceRecord| ExportedRecord {
@@ -86,6 +89,7 @@ impl Service {
             exported_at,
             person: record.into(),
             samples: samples.into_iter().map(Into::into).collect(),
+            photos: photos.into_iter().map(Into::into).collect(),
             negatives: negatives.into_iter().map(Into::into).collect(),
             attendance: attendance.into_iter().map(exported).collect(),
             events: events.into_iter().map(Into::into).collect(),

@@ -6,19 +6,24 @@ pub mod analyse;
 pub mod attendance;
 pub mod audit;
 pub mod backup;
+pub mod bulk;
 pub mod calibration;
 pub mod check;
 pub mod consent;
 pub mod duplicates;
 pub mod enrol;
+pub mod erasures;
 pub mod events;
 pub mod export;
 mod fields;
 pub mod gallery;
 pub mod groups;
+pub mod import;
+pub mod jobs;
 pub mod merge;
 pub mod negatives;
 pub mod people;
+pub mod photos;
 mod quotas;
 pub mod recognise;
 pub mod tenants;
@@ -31,6 +36,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
 use self::{
     access::{Gate, Lifetimes},
@@ -44,6 +50,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::{Hub, Tickets},
     gallery::Galleries,
+    jobs::{JobDesk, JobOptions, Spool},
     pipeline::{
         Pipeline,
         messages::{EncodedImage, PhotoReply},
@@ -51,6 +58,7 @@ use crate::{
     },
     runtime::{Clock, ServiceClass},
     store::{Store, carried},
+    vault::Vault,
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -68,8 +76,12 @@ pub struct Service {
     tickets: Tickets,
     couriers: Couriers,
     event_settings: config::Events,
+    desk: JobDesk,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
+    vault: Vault,
+    /// Some tenant keeps other photos than before, or shorter.
+    photo_rules_changed: Arc<Notify>,
 }
 
 /// What the use cases go by.
@@ -79,7 +91,7 @@ pub struct ServiceOptions {
     pub naming: Naming,
     /// How much work a tenant may ask for, unless it has quotas of its own.
     pub quotas: Quotas,
-    /// The folder where keys have their files.
+    /// The folder where keys and photos have their files.
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
@@ -87,6 +99,8 @@ pub struct ServiceOptions {
     pub events: config::Events,
     /// Events sent to others.
     pub webhooks: config::Webhooks,
+    /// What jobs go by.
+    pub jobs: JobOptions,
 }
 
 /// The rules of naming that apply where neither a request nor its tenant sets any.
@@ -152,13 +166,15 @@ impl Service {
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
-        let ServiceOptions { naming, quotas, data, lifetimes, events, webhooks } = options;
+        let ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
         let hub = Hub::new(events.max_streams, pipeline.tools().metrics.event_streams.clone());
         let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let desk = JobDesk::new(Spool::of(&data), jobs);
+        let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
         Ok(Self {
             store,
@@ -173,7 +189,10 @@ impl Service {
             tickets,
             couriers,
             event_settings: events,
+            desk,
             data,
+            vault,
+            photo_rules_changed,
         })
     }
 
@@ -190,6 +209,12 @@ impl Service {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The clock for what goes on after the call.
+    fn telling_time(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let clock = Arc::clone(&self.clock);
+        move || clock.now()
     }
 
     /// Runs images through the pipeline, counted as photos of the tenant's day; each has an answer of its own.
@@ -247,6 +272,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         search: None,
         mark: None,
         annotate: false,
+        copy: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         ids::checked_name, person::checked_email, words::words,
     },
     error::{Error, Result},
-    store::{FaceInfo, PeopleQuery, PersonChange, PersonRecord},
+    store::{Erasure, FaceInfo, PeopleQuery, PersonChange, PersonRecord},
 };
 
 /// The longest query, in Unicode scalar values.
@@ -154,25 +154,31 @@ impl Service {
         Ok(self.store.update_person(scope, id, change).await?.into())
     }
 
-    /// Erases a person: samples, memberships and attendance. Nobody finds them from then on.
-    pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<()> {
+    /// Erases a person: samples, photos, memberships and attendance. Nobody finds them from then on.
+    /// See [`Erasure`] for what is left of them.
+    pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<Erasure> {
         let (service, scope, id) = (self.clone(), scope.clone(), id.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &id).await;
-            service.store.delete_person(&scope, &id).await?;
+            let photos = service.store.photos(&scope, &id).await?.photos;
+            let erasure = service.store.delete_person(&scope, &id, service.clock.now()).await?;
             service.galleries.remove_person(&scope, &id).await;
-            Ok(())
+            service.remove_files(&scope, photos).await;
+            Ok(erasure)
         })
         .await
     }
 
-    /// Deletes one sample of a person.
+    /// Deletes one sample of a person, with its photo.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &person).await;
+            let mut photos = service.store.photos(&scope, &person).await?.photos;
+            photos.retain(|photo| photo.face == face);
             service.store.delete_face(&scope, &person, face).await?;
             service.galleries.remove_faces(&scope, &person, &[face]).await;
+            service.remove_files(&scope, photos).await;
             Ok(())
         })
         .await

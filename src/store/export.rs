@@ -2,10 +2,10 @@
 
 use super::{
     PersonRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings, person_not_found,
-    pseudonyms::find,
+    photos, pseudonyms::find,
 };
 use crate::{
-    domain::{AttendanceRecord, Event, FaceSample, Negative, PersonId, TenantScope},
+    domain::{AttendanceRecord, Event, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -16,6 +16,8 @@ pub struct PersonFile {
     pub record: PersonRecord,
     /// Their samples with the vectors, oldest first.
     pub samples: Vec<FaceSample>,
+    /// Photos behind the samples, by them.
+    pub photos: Vec<KeptPhoto>,
     /// Faces that are not theirs.
     pub negatives: Vec<Negative>,
     /// Their attendance, by group and date.
@@ -33,6 +35,7 @@ impl Store {
             Ok(PersonFile {
                 record: with_belongings(view, &tenant, who, known)?,
                 samples: view.scan(&keys::faces_of(&tenant, who), None).collect::<Result<_>>()?,
+                photos: photos::of_person(view, &tenant, who)?,
                 negatives: negatives::of_person(view, &tenant, who)?,
                 attendance: attendance::of_person(view, &tenant, who)?,
                 events: events::of_person(view, &tenant, who)?,

@@ -1,6 +1,6 @@
 //! Face samples.
 
-use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, mem, num::NonZeroUsize};
 
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use super::{
     codec::{self, FaceSampleRef, Record},
     db::Read,
     keys,
+    photos::{self, NewFaces},
     pseudonyms::require_person,
     sweep::{Visitor, sweep},
     transaction::Transaction,
@@ -80,10 +81,11 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, who)?;
@@ -91,6 +93,7 @@ impl Store {
             all.retain(|old| faces.iter().all(|new| new.id != old.id));
             all.extend(put_all(transaction, &tenant, who, &person, &faces, all.len())?);
             all.sort_by_key(|face| face.id);
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             let added = audit::faces(faces.iter().map(|face| face.id));
             audit::note(transaction, &author, "face.add", |it| it.person(&person).after(&added))?;
@@ -105,14 +108,16 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let before = remove_all(transaction, &tenant, who)?;
             let all = put_all(transaction, &tenant, who, &person, &faces, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             let (was, is) = (json!({ "faces": before }), audit::faces(all.iter().map(|face| face.id)));
             audit::note(transaction, &author, "face.replace", |it| it.person(&person).before(&was).after(&is))?;
@@ -121,7 +126,7 @@ impl Store {
         .await
     }
 
-    /// Removes one sample. Errors: `NotFound` `person_not_found` or `face_not_found`.
+    /// Removes one sample and its photo. Errors: `NotFound` `person_not_found` or `face_not_found`.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
@@ -132,6 +137,7 @@ impl Store {
                 return Err(face_not_found());
             }
             transaction.remove(key);
+            photos::remove(transaction, &tenant, who, face);
             audit::note(transaction, &author, "face.delete", |it| it.person(&person).face(face))?;
             grow(transaction, &tenant, limits, of_samples(1, 0))
         })
@@ -148,7 +154,7 @@ impl Store {
         threads: NonZeroUsize,
         step: impl Fn(&[FaceSample]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
-        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
         blocking(move || {
             let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, person: None };
             sweep(&db, &prefix, threads.get(), reader)
@@ -167,7 +173,7 @@ impl Store {
         limit: usize,
         is_chosen: impl Fn(FaceId) -> bool + Send + 'static,
     ) -> Result<FacePage> {
-        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
         let mut after = after.map(|after| [prefix.as_slice(), after].concat());
         blocking(move || {
             let mut page = FacePage { chosen: Vec::new(), passed: 0, next: None };
@@ -232,6 +238,7 @@ impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
             vector,
             score: stored.score,
             quality: Quality { width_px, sharpness, brightness, norm, yaw, pitch, roll },
+            source: stored.source,
         };
         match self.page.get_mut(self.filled) {
             Some(old) => *old = sample,
@@ -281,13 +288,14 @@ pub(super) fn put_all(
     Ok(by_id.into_values().map(FaceInfo::from).collect())
 }
 
-/// Removes all samples of a person; how many there were.
+/// Removes all samples of a person, with their photos; how many there were.
 pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
     let keys = transaction.scan_keys(&keys::faces_of(tenant, who)).collect::<Result<Vec<_>>>()?;
     let count = keys.len();
     for key in keys {
         transaction.remove(key);
     }
+    photos::remove_all(transaction, tenant, who)?;
     Ok(count)
 }
 

@@ -17,6 +17,9 @@
 //! | `access` realm `salt` | what is digested for the audit log |
 //! | `session` id | somebody's login |
 //! | `answer` id | what a request of the operator was answered |
+//! | `backup` id | a copy of the store that was given away |
+//! | `erasure` id | a tenant that was erased |
+//! | `pending` realm id | that the bytes of an erasure may still be on the disk |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -27,6 +30,8 @@
 //! | `data` tenant `person` person | person |
 //! | `data` tenant `word` digest person | the same person: a word of their name or id begins so |
 //! | `data` tenant `face` person face | face sample |
+//! | `data` tenant `kept_photo` person face | where the photo behind the sample lies |
+//! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
 //! | `data` tenant `negative` person face | a face that is not the person's |
 //! | `data` tenant `disowned` other person face | the person: their negative was made of the other's sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
@@ -34,6 +39,7 @@
 //! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `log` | where the tenant's event log begins and ends |
 //! | `data` tenant `event` number | event |
@@ -42,6 +48,9 @@
 //! | `data` tenant `webhook` id | where events are sent |
 //! | `data` tenant `delivery` id | how far the webhook has come |
 //! | `data` tenant `dead_letter` id number | event that the webhook could not be told of |
+//! | `data` tenant `job` job | job |
+//! | `data` tenant `item` job number | the report of one item of a job |
+//! | `data` tenant `mention` person job number | the person's pseudonym: the report speaks of them |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -49,7 +58,10 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId, WebhookId};
+use crate::domain::{
+    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId,
+    WebhookId,
+};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -62,6 +74,9 @@ const FORMAT: u8 = b'!';
 const OPERATOR_ANSWER: u8 = b'i';
 const API_KEY: u8 = b'k';
 const ACCESS: u8 = b'a';
+const BACKUP: u8 = b'b';
+const PENDING: u8 = b'w';
+const SERVER_ERASURE: u8 = b'v';
 const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
@@ -78,17 +93,23 @@ const CHUNK: u8 = b'c';
 const DEAD_LETTER: u8 = b'X';
 const DELIVERY: u8 = b'V';
 const DISOWNED: u8 = b'y';
+const ERASURE: u8 = b'v';
 const EVENT: u8 = b'E';
 const EVENT_LOG: u8 = b'L';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const GROUP_EVENT: u8 = b'G';
+const ITEM: u8 = b'I';
+const JOB: u8 = b'J';
+const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
+const MENTION: u8 = b'M';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
 const PERSON_EVENT: u8 = b'P';
+const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
 const PLACE: u8 = b'l';
 const SALT: u8 = b'e';
@@ -143,12 +164,15 @@ pub(super) fn api_keys() -> Key {
 }
 
 fn access(realm: &Realm, kind: u8) -> Key {
-    let realm = match realm {
-        // No tenant has an empty id.
+    vec![ACCESS].text(realm_text(realm)).fixed(&[kind])
+}
+
+/// No tenant has an empty id.
+fn realm_text(realm: &Realm) -> &str {
+    match realm {
         Realm::Server => "",
         Realm::Tenant(tenant) => tenant.as_str(),
-    };
-    vec![ACCESS].text(realm).fixed(&[kind])
+    }
 }
 
 pub(super) fn key_place(realm: &Realm, key: KeyId) -> Key {
@@ -186,6 +210,38 @@ pub(super) fn audit_salt(realm: &Realm) -> Key {
 
 pub(super) fn session(session: SessionId) -> Key {
     vec![SESSION].fixed(session.as_bytes())
+}
+
+pub(super) fn backup(backup: BackupId) -> Key {
+    backups().fixed(backup.as_bytes())
+}
+
+pub(super) fn backups() -> Key {
+    vec![BACKUP]
+}
+
+/// Of somebody in a tenant, or of a tenant of the server.
+pub(super) fn erasure(realm: &Realm, erasure: ErasureId) -> Key {
+    erasures(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn erasures(realm: &Realm) -> Key {
+    match realm {
+        Realm::Server => vec![SERVER_ERASURE],
+        Realm::Tenant(tenant) => data(tenant, ERASURE),
+    }
+}
+
+pub(super) fn pending(realm: &Realm, erasure: ErasureId) -> Key {
+    pending_in(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn pending_in(realm: &Realm) -> Key {
+    all_pending().text(realm_text(realm))
+}
+
+pub(super) fn all_pending() -> Key {
+    vec![PENDING]
 }
 
 pub(super) fn tenant(tenant: &TenantId) -> Key {
@@ -273,6 +329,22 @@ pub(super) fn faces_of(tenant: &TenantId, person: Pseudonym) -> Key {
 
 pub(super) fn faces(tenant: &TenantId) -> Key {
     data(tenant, FACE)
+}
+
+pub(super) fn kept_photo(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
+    kept_photos_of(tenant, person).fixed(face.as_bytes())
+}
+
+pub(super) fn kept_photos_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    kept_photos(tenant).fixed(person.as_bytes())
+}
+
+pub(super) fn kept_photos(tenant: &TenantId) -> Key {
+    data(tenant, KEPT_PHOTO)
+}
+
+pub(super) fn photo_key(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, PHOTO_KEY).fixed(person.as_bytes())
 }
 
 pub(super) fn negative(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
@@ -404,6 +476,30 @@ pub(super) fn dead_letters(tenant: &TenantId, webhook: WebhookId) -> Key {
     data(tenant, DEAD_LETTER).fixed(webhook.as_bytes())
 }
 
+pub(super) fn job(tenant: &TenantId, job: JobId) -> Key {
+    jobs(tenant).fixed(job.as_bytes())
+}
+
+pub(super) fn jobs(tenant: &TenantId) -> Key {
+    data(tenant, JOB)
+}
+
+pub(super) fn item(tenant: &TenantId, job: JobId, number: u64) -> Key {
+    items_of(tenant, job).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn items_of(tenant: &TenantId, job: JobId) -> Key {
+    data(tenant, ITEM).fixed(job.as_bytes())
+}
+
+pub(super) fn mention(tenant: &TenantId, person: Pseudonym, job: JobId, number: u64) -> Key {
+    mentions_of(tenant, person).fixed(job.as_bytes()).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn mentions_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, MENTION).fixed(person.as_bytes())
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -432,6 +528,10 @@ pub(super) enum Parsed {
     AuditSalt(Realm),
     Session(SessionId),
     OperatorAnswer([u8; 32]),
+    Backup(BackupId),
+    /// Of a tenant.
+    Erasure(ErasureId),
+    Pending(Realm, ErasureId),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -449,6 +549,8 @@ pub(super) enum Kind {
     Person(Pseudonym),
     Word(WordDigest, Pseudonym),
     Face(Pseudonym, FaceId),
+    KeptPhoto(Pseudonym, FaceId),
+    PhotoKey(Pseudonym),
     Negative(Pseudonym, FaceId),
     Disowned(Pseudonym, Pseudonym, FaceId),
     Member(GroupId, Pseudonym),
@@ -456,6 +558,8 @@ pub(super) enum Kind {
     Attendance(GroupId, Date, Pseudonym),
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupId, Date),
+    /// Of a person.
+    Erasure(ErasureId),
     Answer([u8; 32]),
     EventLog,
     Event(u64),
@@ -464,6 +568,10 @@ pub(super) enum Kind {
     Webhook(WebhookId),
     Delivery(WebhookId),
     DeadLetter(WebhookId, u64),
+    Job(JobId),
+    /// With its number.
+    Item(JobId, u64),
+    Mention(Pseudonym, JobId, u64),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -482,6 +590,8 @@ impl Kind {
             Self::Person(..) => "person",
             Self::Word(..) => "word",
             Self::Face(..) => "face",
+            Self::KeptPhoto(..) => "kept_photo",
+            Self::PhotoKey(..) => "photo_key",
             Self::Negative(..) => "negative",
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
@@ -489,6 +599,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
             Self::EventLog => "event_log",
             Self::Event(..) => "event",
@@ -497,6 +608,9 @@ impl Kind {
             Self::Webhook(..) => "webhook",
             Self::Delivery(..) => "delivery",
             Self::DeadLetter(..) => "dead_letter",
+            Self::Job(..) => "job",
+            Self::Item(..) => "job_item",
+            Self::Mention(..) => "job_mention",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -516,6 +630,9 @@ impl fmt::Display for Parsed {
             Self::AuditSalt(realm) => write!(f, "{} audit salt", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
             Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
+            Self::Backup(backup) => write!(f, "backup {backup}"),
+            Self::Erasure(erasure) => write!(f, "erasure {erasure}"),
+            Self::Pending(realm, erasure) => write!(f, "{} pending {erasure}", RealmName(realm)),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
@@ -525,20 +642,26 @@ impl fmt::Display for Parsed {
                     }
                     Kind::Group(group) => write!(f, " {group}"),
                     Kind::Place(digest) => write!(f, " {}", hex::encode(&digest[..4])),
-                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
+                    Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
-                    Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
+                    Kind::Face(person, face) | Kind::KeptPhoto(person, face) | Kind::Negative(person, face) => {
+                        write!(f, " {person} {face}")
+                    }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
                     Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Event(number) => write!(f, " {number}"),
                     Kind::PersonEvent(person, number) => write!(f, " {person} {number}"),
                     Kind::GroupEvent(group, number) => write!(f, " {group} {number}"),
                     Kind::Webhook(webhook) | Kind::Delivery(webhook) => write!(f, " {webhook}"),
                     Kind::DeadLetter(webhook, number) => write!(f, " {webhook} {number}"),
+                    Kind::Job(job) => write!(f, " {job}"),
+                    Kind::Item(job, number) => write!(f, " {job} {number}"),
+                    Kind::Mention(person, job, number) => write!(f, " {person} {job} {number}"),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -576,6 +699,9 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
         }
         SESSION => Parsed::Session(SessionId::from_bytes(parts.fixed()?)),
         OPERATOR_ANSWER => Parsed::OperatorAnswer(parts.fixed()?),
+        BACKUP => Parsed::Backup(BackupId::from_bytes(parts.fixed()?)),
+        SERVER_ERASURE => Parsed::Erasure(ErasureId::from_bytes(parts.fixed()?)),
+        PENDING => Parsed::Pending(parts.realm()?, ErasureId::from_bytes(parts.fixed()?)),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -594,6 +720,8 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         PERSON => Kind::Person(parts.person()?),
         WORD => Kind::Word(parts.fixed()?, parts.person()?),
         FACE => Kind::Face(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        KEPT_PHOTO => Kind::KeptPhoto(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        PHOTO_KEY => Kind::PhotoKey(parts.person()?),
         NEGATIVE => Kind::Negative(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
         DISOWNED => Kind::Disowned(parts.person()?, parts.person()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.person()?),
@@ -601,6 +729,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.person()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.person()?, parts.text()?, parts.date()?),
+        ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
         EVENT_LOG => Kind::EventLog,
         EVENT => Kind::Event(parts.number()?),
@@ -609,6 +738,9 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         WEBHOOK => Kind::Webhook(WebhookId::from_bytes(parts.fixed()?)),
         DELIVERY => Kind::Delivery(WebhookId::from_bytes(parts.fixed()?)),
         DEAD_LETTER => Kind::DeadLetter(WebhookId::from_bytes(parts.fixed()?), parts.number()?),
+        JOB => Kind::Job(parts.job()?),
+        ITEM => Kind::Item(parts.job()?, parts.number()?),
+        MENTION => Kind::Mention(parts.person()?, parts.job()?, parts.number()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(parts.number()?, u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
@@ -638,6 +770,14 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn job(&mut self) -> Option<JobId> {
+        self.fixed().map(JobId::from_bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn person(&mut self) -> Option<Pseudonym> {
@@ -703,8 +843,10 @@ mod tests {
         let (t, g) = (&id("t/1"), &id("g-1"));
         // A zero byte in a fixed part ends nothing.
         let (p, q) = (Pseudonym::from_bytes([0; 16]), Pseudonym::generate());
+        let work = JobId::generate();
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
+        let (copy, erased) = (BackupId::generate(), ErasureId::generate());
         let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
@@ -717,6 +859,11 @@ mod tests {
             (audit_head(&Realm::Server), Parsed::AuditHead(Realm::Server)),
             (audit_salt(r), Parsed::AuditSalt(r.clone())),
             (session(login), Parsed::Session(login)),
+            (backup(copy), Parsed::Backup(copy)),
+            (erasure(&Realm::Server, erased), Parsed::Erasure(erased)),
+            (erasure(r, erased), of(Kind::Erasure(erased))),
+            (pending(&Realm::Server, erased), Parsed::Pending(Realm::Server, erased)),
+            (pending(r, erased), Parsed::Pending(r.clone(), erased)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),
@@ -727,6 +874,8 @@ mod tests {
             (person(t, p), of(Kind::Person(p))),
             (word(t, [0; 8], p), of(Kind::Word([0; 8], p))),
             (face(t, p, face_id), of(Kind::Face(p, face_id))),
+            (kept_photo(t, p, face_id), of(Kind::KeptPhoto(p, face_id))),
+            (photo_key(t, p), of(Kind::PhotoKey(p))),
             (negative(t, p, face_id), of(Kind::Negative(p, face_id))),
             (disowned(t, q, p, face_id), of(Kind::Disowned(q, p, face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), p))),
@@ -742,6 +891,9 @@ mod tests {
             (delivery(t, hook), of(Kind::Delivery(hook))),
             (dead_letter(t, hook, 300), of(Kind::DeadLetter(hook, 300))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (job(t, work), of(Kind::Job(work))),
+            (item(t, work, 7), of(Kind::Item(work, 7))),
+            (mention(t, p, work, 7), of(Kind::Mention(p, work, 7))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {

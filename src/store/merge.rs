@@ -5,9 +5,10 @@ use super::{
     db::Read,
     events, faces,
     groups::{groups_of, join, leave},
-    keys, negatives,
+    jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
+    photos::{self, PersonPhotos},
     pseudonyms::{find, require_person},
     search,
     transaction::Transaction,
@@ -21,7 +22,7 @@ use crate::{
 };
 
 impl Store {
-    /// Gives all that belongs to `from` to `person` and removes `from`: samples, places on rosters, attendance, and what
+    /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are of `person`, places on rosters, attendance, and what
     /// `person` lacks of address and metadata. Of two marks of one session the earlier stays; of two consents the one
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
@@ -32,6 +33,7 @@ impl Store {
         scope: &TenantScope,
         person: &PersonId,
         from: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(PersonRecord, Vec<FaceSample>)> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
@@ -43,6 +45,8 @@ impl Store {
             let mut samples = faces_of(transaction, &tenant, who)?;
             let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
             faces::put_all(transaction, &tenant, who, &target, &moved, samples.len())?;
+            photos::give(transaction, &tenant, other, photos)?;
+            photos::remove_key(transaction, &tenant, other);
             faces::remove_all(transaction, &tenant, other)?;
             let old_groups = groups_of(transaction, &tenant, who)?;
             let mut groups = old_groups.clone();
@@ -56,6 +60,7 @@ impl Store {
             attendance::give(transaction, &tenant, other, who, &target)?;
             events::give(transaction, &tenant, other, who, &target)?;
             let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
+            jobs::forget_person(transaction, &tenant, other, &from)?;
             search::remove_person(transaction, &tenant, other, &from)?;
             search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };
@@ -74,7 +79,7 @@ impl Store {
         .await
     }
 
-    /// Gives one sample of a person to another; returns it, and the other as they are then.
+    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other as they are then.
     ///
     /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`.
     pub async fn move_face(
@@ -83,6 +88,7 @@ impl Store {
         person: &PersonId,
         face: FaceId,
         to: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(FaceSample, PersonRecord)> {
         let (author, tenant, person, to) = (scope.author(), scope.tenant().clone(), person.clone(), to.clone());
         self.write(move |transaction| {
@@ -102,6 +108,8 @@ impl Store {
                 record.faces.len(),
             )?);
             record.faces.sort_unstable_by_key(|face| face.id);
+            photos::give(transaction, &tenant, who, photos)?;
+            photos::remove(transaction, &tenant, who, face);
             transaction.remove(key);
             audit::note(transaction, &author, "face.move", |it| it.person(&person).face(face).person(&to))?;
             Ok((moved, record))

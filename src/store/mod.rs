@@ -18,8 +18,11 @@
 //! | `keys` | every key |
 //! | `transaction` | what operations read and write |
 //! | `committer` | group commit |
-//! | `open`, `marker` | opening, versions, damage |
-//! | `backup`, `archive` | copies of the whole store, and their file |
+//! | `open`, `folders`, `marker` | opening, versions, damage |
+//! | `copy` | a copy of the whole store as of one moment, while it serves |
+//! | `backup`, `archive` | such copies as files, and a list of them |
+//! | `rewrite` | such a copy in the store's own place, without what was removed |
+//! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
@@ -28,8 +31,11 @@
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
+//! | `jobs` | jobs, the reports of their items, and whom those speak of |
+//! | `import` | a roster's row: whatever is new of a person, and its report |
 //! | `merge` | two people into one, samples from one to another |
 //! | `pseudonyms` | who is who: keys say nothing of people |
+//! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `events` | what happened, for those who listen |
@@ -48,12 +54,17 @@ mod check;
 mod codec;
 mod committer;
 mod consent;
+mod copy;
 mod db;
 mod deletion;
+mod erasures;
 mod events;
 mod export;
 mod faces;
+mod folders;
 mod groups;
+mod import;
+mod jobs;
 mod keys;
 mod marker;
 mod merge;
@@ -61,7 +72,9 @@ mod negatives;
 mod open;
 mod origin;
 mod people;
+mod photos;
 mod pseudonyms;
+mod rewrite;
 mod search;
 mod snapshots;
 mod sweep;
@@ -74,13 +87,16 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
 
 use self::{
     answers::current_claim,
     committer::Committer,
     db::{Db, View},
     events::EventLog,
+    folders::Folders,
     origin::{Origin, current_request},
     transaction::Transaction,
 };
@@ -89,16 +105,21 @@ pub use self::{
     api_keys::ApiKey,
     attendance::MarkOutcome,
     audit::{AuditPage, AuditQuery},
-    backup::{BackupStream, restore, verify_backup},
+    backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     committer::FlushObserver,
+    erasures::Erasure,
     events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
+    import::{PersonImport, Samples},
+    jobs::{ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
+    photos::{NewFaces, PersonPhotos},
+    rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     usage::Growth,
@@ -121,21 +142,28 @@ pub struct Store {
 struct Inner {
     // Dropped first: it waits for its threads, which share the database.
     committer: Committer,
-    db: Arc<Db>,
+    /// Replaced when the store is rewritten.
+    live: Arc<ArcSwap<Db>>,
+    folders: Arc<Folders>,
+    /// Held while the store is rewritten.
+    rewriting: tokio::sync::Mutex<()>,
+    /// Erasures since the store was opened.
+    erasures: Arc<AtomicU64>,
     default_limits: Amounts,
     events: Arc<EventLog>,
+    cache_bytes: u64,
     clock: Arc<dyn Clock>,
 }
 
 impl Store {
     /// Whether every write has succeeded since the store was opened. Once false, it stays so until it is reopened.
     pub fn is_healthy(&self) -> bool {
-        !self.inner.db.has_failed()
+        !self.db().has_failed()
     }
 
     /// Bytes that the store's files take.
     pub async fn size_on_disk(&self) -> Result<u64> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || db.size_on_disk()).await
     }
 
@@ -163,8 +191,13 @@ impl Store {
 
     /// Runs `read` on a blocking thread, over one consistent view.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || read(&db.view())).await
+    }
+
+    /// The live database. Who holds on to it goes on reading what the store was when it was rewritten.
+    fn db(&self) -> Arc<Db> {
+        self.inner.live.load_full()
     }
 }
 

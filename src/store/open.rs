@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,8 +11,8 @@ use super::{
     committer::{Committer, FlushObserver},
     db::{Db, Read, damaged},
     events::{EventLog, EventObserver},
+    folders::Folders,
     keys,
-    marker::make_private_folder,
     transaction::Group,
 };
 use crate::{
@@ -82,14 +83,24 @@ impl Store {
     /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
     /// system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
-        make_private_folder(&options.path)?;
-        let db = Db::open(&options.path, options.cache_bytes)?;
+        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
+        let folders = Folders::open(&path)?;
+        let db = Db::open(&folders.live(), cache_bytes)?;
         check_format(&db)?;
-        let db = Arc::new(db);
-        let committer = Committer::start(&db, options.on_flush)?;
-        let events = Arc::new(EventLog::new(options.max_events, options.on_event));
-        let (default_limits, clock) = (options.default_limits, options.clock);
-        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits, clock, events }) })
+        folders.keep_only_live()?;
+        let live = Arc::new(ArcSwap::from_pointee(db));
+        let inner = Inner {
+            committer: Committer::start(&live, on_flush)?,
+            live,
+            folders: Arc::new(folders),
+            rewriting: tokio::sync::Mutex::default(),
+            erasures: Arc::default(),
+            default_limits,
+            cache_bytes,
+            clock,
+            events: Arc::new(EventLog::new(max_events, on_event)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -136,7 +147,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(Store::open(StoreOptions::new(folder.path())).unwrap());
         {
-            let db = Db::open(folder.path(), DEFAULT_CACHE_BYTES).unwrap();
+            let folders = Folders::open(folder.path()).unwrap();
+            let db = Db::open(&folders.live(), DEFAULT_CACHE_BYTES).unwrap();
             let mut group = Group::new(&db);
             let newer = Format { version: FORMAT_VERSION + 1 };
             group.run(|transaction| transaction.put(keys::format(), &newer)).unwrap();

@@ -3,7 +3,7 @@
 //! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
@@ -61,8 +61,14 @@ pub struct Metrics {
     pub webhook_deliveries: IntCounterVec,
     /// Age of the oldest event that a webhook waits to be told of, in seconds.
     pub webhook_behind_seconds: IntGauge,
+    /// Kept photos that were removed by themselves: `over`, or `unnamed` after a crash.
+    pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
+    /// Seconds of the last time that the store was rewritten.
+    pub store_rewrite_seconds: Gauge,
+    /// Erasures whose bytes may still be on the disk.
+    pub erasures_pending: IntGauge,
 }
 
 impl Metrics {
@@ -127,7 +133,17 @@ impl Metrics {
             )?,
             webhook_behind_seconds: declare
                 .gauge("webhook_behind_seconds", "Age of the oldest event that a webhook waits to be told of")?,
+            kept_photos_removed: declare.counters(
+                "kept_photos_removed_total",
+                "Kept photos that were removed: their time was over, or no record named them after a crash",
+                &["reason"],
+            )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
+            store_rewrite_seconds: declare.seconds(
+                "store_rewrite_seconds",
+                "Seconds of the last time that the store was rewritten; 0 if it was not",
+            )?,
+            erasures_pending: declare.gauge("erasures_pending", "Erasures whose bytes may still be on the disk")?,
             registry: declare.0,
         })
     }
@@ -196,6 +212,10 @@ impl Declare {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
         self.register(IntGauge::new(prefixed(name), help))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.register(Gauge::new(prefixed(name), help))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {

@@ -23,6 +23,8 @@ async fn filled() -> Fixture {
         created_at: now(),
     };
     fixture.add_negative(&scope("t"), negative).await.unwrap();
+    let pictured = sample("q", 0.4);
+    fixture.add_faces(&scope("t"), &id("q"), photos::with_photo(&pictured, 1)).await.unwrap();
     fixture.create_webhook(&scope("t"), webhook(HOOK, &["a"])).await.unwrap();
     let letter = DeadLetter { event: 1, given_up_at: now(), failure: "500".into() };
     fixture.give_up(&scope("t"), WebhookId::from_bytes(HOOK), letter).await.unwrap();
@@ -52,6 +54,8 @@ async fn a_sound_store_is_counted_by_kind() {
         "person",
         "word",
         "face",
+        "kept_photo",
+        "photo_key",
         "negative",
         "disowned",
         "member",
@@ -69,7 +73,7 @@ async fn a_sound_store_is_counted_by_kind() {
         "audit_head",
         "audit_salt",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 8, 2, 2]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 5, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 9, 2, 2]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -101,6 +105,15 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_negative_index", |it| {
             let key = it.scan_keys(&keys::disowned_of(tenant_id(), pseudonym(it, "q"))).next().unwrap().unwrap();
             it.remove(key);
+        }),
+        ("no_photo_key", |it| it.remove(keys::photo_key(tenant_id(), pseudonym(it, "q")))),
+        ("no_face", |it| {
+            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            it.remove(keys::face(tenant_id(), pseudonym(it, "q"), photo.face));
+        }),
+        ("misplaced", |it| {
+            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            it.put(keys::kept_photo(tenant_id(), pseudonym(it, "q"), FaceId::generate()), &photo).unwrap();
         }),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
         ("no_membership", |it| it.remove(keys::membership(tenant_id(), pseudonym(it, "p"), &gid()))),
@@ -209,7 +222,7 @@ async fn a_check_among_writes_finds_nothing_wrong() {
             let groups = ["a".parse().unwrap()];
             store.create_person(&scope("t"), person(&name), &groups, vec![sample(&name, 0.1)]).await.unwrap();
             store.mark_once(&scope("t"), record("a", &name, 30)).await.unwrap();
-            store.delete_person(&scope("t"), &id(&name)).await.unwrap();
+            store.delete_person(&scope("t"), &id(&name), now()).await.unwrap();
         }
     });
     let mut rounds = 0;

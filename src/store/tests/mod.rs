@@ -8,6 +8,8 @@ mod deletion;
 mod events;
 mod kill;
 mod operations;
+mod photos;
+mod rewrite;
 mod search;
 
 use std::{
@@ -20,7 +22,12 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Store, StoreOptions, db::Read, transaction::Transaction};
+use super::{
+    ApiKey, Store, StoreOptions,
+    db::Read,
+    keys::{self, Parsed},
+    transaction::Transaction,
+};
 use crate::{
     domain::{
         Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym,
@@ -60,7 +67,15 @@ fn sample(person: &str, first: f32) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 1.0, pitch: -2.0, roll: 0.5 };
     let model = ModelId { name: "test".into(), dimension: 512, postprocessing: 1 };
-    FaceSample { id: FaceId::generate(), person: person.parse().unwrap(), model, vector, score: 0.9, quality }
+    FaceSample {
+        id: FaceId::generate(),
+        person: person.parse().unwrap(),
+        model,
+        vector,
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
@@ -175,9 +190,10 @@ impl Store {
     }
 }
 
-/// Everything in a store.
+/// Everything in a store but the list of its backups, which a backup does not have in full.
 fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    store.inner.db.view().scan_bytes(&[], None).map(Result::unwrap).collect()
+    let is_backup = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Backup(_)));
+    store.db().view().scan_bytes(&[], None).map(Result::unwrap).filter(|(key, _)| !is_backup(key)).collect()
 }
 
 /// The ids of all samples of the tenant `t`.
