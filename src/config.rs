@@ -39,6 +39,8 @@ pub struct Settings {
     pub liveness: Liveness,
     pub store: Store,
     pub tenants: Tenants,
+    pub events: Events,
+    pub webhooks: Webhooks,
     pub jobs: Jobs,
     pub gallery: Gallery,
     pub models: Models,
@@ -153,6 +155,20 @@ section!(
         max_samples: u64,
         requests_per_second: u64,
         photos_per_day: u64,
+    }
+);
+section!(
+    /// The log of events, and who listens.
+    Events { keep_days: u32, max_events: u64, max_streams: usize, }
+);
+section!(
+    /// Events sent to others.
+    Webhooks {
+        allow_private: bool,
+        max_deliveries: usize,
+        timeout_seconds: u64,
+        retry_first_ms: u64,
+        retry_seconds: u32,
     }
 );
 section!(
@@ -363,6 +379,11 @@ impl Settings {
                 self.server.cors_origins.are_valid(),
                 "server.cors_origins are like https://school.example, without a path",
             ),
+            ((1..=36_500).contains(&self.events.keep_days), "events.keep_days is between 1 and 36500"),
+            (self.events.max_events >= 1, "events.max_events is at least 1"),
+            (self.webhooks.max_deliveries >= 1, "webhooks.max_deliveries is at least 1"),
+            (self.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
+            (self.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
             (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
             (self.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
             ((1..=3650).contains(&self.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),

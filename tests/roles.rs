@@ -92,13 +92,23 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/duplicates", READERS),
     ("get", "/reports/calibration", READERS),
+    ("get", "/events", GROUP_READERS),
+    ("get", "/events/ws", GROUP_READERS),
+    ("post", "/events/ticket", GROUP_READERS),
+    ("post", "/webhooks", ADMIN),
+    ("get", "/webhooks", ADMIN),
+    ("get", "/webhooks/{webhook}", ADMIN),
+    ("patch", "/webhooks/{webhook}", ADMIN),
+    ("delete", "/webhooks/{webhook}", ADMIN),
+    ("get", "/webhooks/{webhook}/dead", ADMIN),
+    ("post", "/webhooks/{webhook}/replay", ADMIN),
 ];
 
 /// A path with ids of nothing in it, except the group.
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}", "{job}"]
+    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}", "{job}", "{webhook}"]
         .iter()
         .fold(path, |path, part| path.replace(part, id))
 }

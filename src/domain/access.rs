@@ -67,12 +67,16 @@ pub enum Permission {
     ReadReports,
     /// Looking after the gallery.
     MaintainGallery,
+    /// What happens, as it happens.
+    ReadEvents,
+    /// Where events are sent.
+    ManageWebhooks,
 }
 
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents)
     }
 }
 
@@ -93,11 +97,18 @@ impl Role {
                     | P::SeeJobs
                     | P::ReadAttendance
                     | P::CorrectAttendance
+                    | P::ReadEvents
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
             Self::Viewer => matches!(
                 permission,
-                P::OwnAccount | P::ReadPeople | P::ListGroups | P::ReadGroup | P::ReadAttendance | P::ReadReports
+                P::OwnAccount
+                    | P::ReadPeople
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::ReadAttendance
+                    | P::ReadReports
+                    | P::ReadEvents
             ),
         }
     }

@@ -167,6 +167,10 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
+    /// One webhook.
+    WebhookId
+);
+uuid_id!(
     /// One erasure of a person or a tenant; says nothing of them.
     ErasureId
 );

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod calibration;
 pub mod consent;
 pub mod enrolment;
+pub mod event;
 pub mod face;
 pub mod gallery;
 pub mod group;
@@ -17,6 +18,7 @@ pub mod metadata;
 pub mod negative;
 pub mod person;
 pub mod tenant;
+pub mod webhook;
 pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
@@ -24,11 +26,13 @@ pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
+pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
     BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+    WebhookId,
 };
 pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
@@ -39,3 +43,4 @@ pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
+pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

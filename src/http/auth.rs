@@ -61,6 +61,8 @@ permits! {
     Identify => TenantScope,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
+    ReadEvents => Access,
+    ManageWebhooks => TenantScope,
 }
 
 /// A handler with this argument serves callers who are permitted `P`.

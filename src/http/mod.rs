@@ -9,6 +9,7 @@ mod consent;
 mod envelope;
 mod erasures;
 mod error;
+mod events;
 mod gallery;
 mod groups;
 mod hardening;
@@ -27,6 +28,7 @@ mod tenants;
 mod tls;
 mod upload;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -109,6 +111,8 @@ fn api(config: &mut ServiceConfig) {
     attendance::routes(config);
     gallery::routes(config);
     reports::routes(config);
+    events::routes(config);
+    webhooks::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

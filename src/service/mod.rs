@@ -13,6 +13,7 @@ pub mod consent;
 pub mod duplicates;
 pub mod enrol;
 pub mod erasures;
+pub mod events;
 pub mod export;
 mod fields;
 pub mod gallery;
@@ -27,23 +28,27 @@ mod quotas;
 pub mod recognise;
 pub mod tenants;
 pub mod view;
+pub mod webhooks;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use self::{
     access::{Gate, Lifetimes},
     duplicates::TenantTurns,
     quotas::QuotaKeeper,
+    webhooks::Couriers,
 };
 use crate::{
+    config,
     domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
+    events::{Hub, Tickets},
     gallery::Galleries,
     jobs::{JobDesk, JobOptions, Spool},
     pipeline::{
@@ -67,6 +72,10 @@ pub struct Service {
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
+    hub: Hub,
+    tickets: Tickets,
+    couriers: Couriers,
+    event_settings: config::Events,
     desk: JobDesk,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
@@ -86,6 +95,10 @@ pub struct ServiceOptions {
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
+    /// The log of events, and who listens.
+    pub events: config::Events,
+    /// Events sent to others.
+    pub webhooks: config::Webhooks,
     /// What jobs go by.
     pub jobs: JobOptions,
 }
@@ -153,10 +166,12 @@ impl Service {
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
-        let ServiceOptions { naming, quotas, data, lifetimes, jobs } = options;
+        let ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
+        let hub = Hub::new(events.max_streams, pipeline.tools().metrics.event_streams.clone());
+        let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let desk = JobDesk::new(Spool::of(&data), jobs);
         let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
@@ -170,6 +185,10 @@ impl Service {
             tenant_turns,
             gate,
             quotas,
+            hub,
+            tickets,
+            couriers,
+            event_settings: events,
             desk,
             data,
             vault,
@@ -219,6 +238,11 @@ impl Service {
     /// Keeps the counts that tenants' quotas go by, for ever.
     pub fn keep_quotas(&self) -> impl Future<Output = ()> + use<> {
         self.quotas.clone().keep()
+    }
+
+    /// How long the oldest event has waited that a webhook is to be told of.
+    pub fn webhooks_behind(&self) -> SignedDuration {
+        self.couriers.behind(self.clock.now())
     }
 
     /// Writes the counts that tenants' quotas go by: before a stop.

@@ -319,6 +319,8 @@ impl Service {
         if is_to_be_unloaded {
             self.galleries.unload(scope);
         }
+        // Suspended, or no longer.
+        self.couriers.poke(scope);
         // Where it was suspended, its jobs were laid down.
         self.desk.call(scope.tenant());
         self.tenant_view(record)
@@ -362,6 +364,7 @@ impl Service {
             .map_err(|lost| Error::internal("a tenant's files were not removed").with_source(lost))??;
         let erasure = self.store.finish_deletion(scope, self.clock.now()).await?;
         self.quotas.forget(scope);
+        self.couriers.poke(scope);
         Ok(erasure)
     }
 

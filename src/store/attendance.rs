@@ -13,7 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{AttendanceRecord, GroupId, PersonId, Pseudonym, RecordId, TenantId, TenantScope},
+    domain::{AttendanceRecord, GroupId, Occurrence, PersonId, Pseudonym, RecordId, TenantId, TenantScope},
     error::{Error, Result},
 };
 
@@ -87,6 +87,7 @@ impl Store {
             audit::note(transaction, &author, "mark.undo", |it| {
                 it.group(&group).person(&undone.person).record(undone.id).before(&undone)
             })?;
+            transaction.tell(&tenant, taken_back(&undone));
             Ok(undone)
         })
         .await
@@ -104,7 +105,18 @@ fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: Attendance
         return Ok(MarkOutcome::Already(existing));
     }
     put(transaction, tenant, who, &record)?;
+    transaction.tell(tenant, marked(&record));
     Ok(MarkOutcome::Marked(record))
+}
+
+fn marked(record: &AttendanceRecord) -> Occurrence {
+    let AttendanceRecord { id, group, person, date, at, similarity, .. } = record.clone();
+    Occurrence::Marked { group, person, record: id, date, at, similarity }
+}
+
+fn taken_back(record: &AttendanceRecord) -> Occurrence {
+    let AttendanceRecord { id, group, person, date, .. } = record.clone();
+    Occurrence::Corrected { group, person, record: id, date, before: Some("present".into()), after: None }
 }
 
 fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym, record: &AttendanceRecord) -> Result<()> {

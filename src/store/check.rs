@@ -19,6 +19,7 @@ use super::{
     db::{Db, Read, View},
     erasures::Pending,
     jobs,
+    events::{Mention, Numbers},
     keys::{self, Key, Kind, Parsed},
     open::Format,
     pseudonyms::{Salt, pseudonym},
@@ -27,8 +28,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, ItemReport, Job, KeptPhoto, Negative, Person,
-        PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, ItemReport, Job,
+        KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId,
+        TenantSettings, Webhook,
         audit::{self, Entry, Head},
     },
     error::Result,
@@ -256,6 +258,13 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Job(..) | Kind::Item(..) | Kind::Mention(..) => self.job_data(view, tenant, kind, bytes),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
+            Kind::EventLog
+            | Kind::Event(_)
+            | Kind::PersonEvent(..)
+            | Kind::GroupEvent(..)
+            | Kind::Webhook(_)
+            | Kind::Delivery(_)
+            | Kind::DeadLetter(..) => self.event_data(view, tenant, kind, bytes),
             Kind::Group(id) => {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
@@ -335,6 +344,79 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let wrong = (place.person, &place.group, place.date) != (*person, group, *date);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
+        }
+    }
+
+    /// [`Self::data`] of the event log and the webhooks.
+    fn event_data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        // What cannot be read is noted where it is.
+        let event = |number: u64| view.get::<Event>(&keys::event(tenant, number)).unwrap_or(None);
+        let numbers = || Numbers::of(view, tenant).ok();
+        let has_event = |number: u64| view.has(&keys::event(tenant, number));
+        let has_webhook = |id| view.has(&keys::webhook(tenant, id));
+        match kind {
+            Kind::Event(number) => self.read(bytes, name, |event: &Event| {
+                let in_log = numbers().is_none_or(|log| (log.first..log.next).contains(number));
+                let mut indexed = true;
+                if let Some(person) = event.what.person() {
+                    let who = pseudonym(view, tenant, person).unwrap_or(None);
+                    indexed &=
+                        who.is_some_and(|who| view.has(&keys::person_event(tenant, who, *number)).unwrap_or(true));
+                }
+                if let Some(group) = event.what.group() {
+                    indexed &= view.has(&keys::group_event(tenant, group, *number))?;
+                }
+                Ok(misplaced(event.id != *number)
+                    .or_else(|| missing(!in_log, "no_event_log"))
+                    .or_else(|| missing(!indexed, "no_event_index")))
+            }),
+            Kind::PersonEvent(person, number) => {
+                let known = view.has(&keys::person(tenant, *person))?;
+                self.read(bytes, name, |_: &Mention| {
+                    let who =
+                        |event: &Event| event.what.person().and_then(|of| pseudonym(view, tenant, of).unwrap_or(None));
+                    let about = event(*number).is_some_and(|event| who(&event) == Some(*person));
+                    Ok(missing(!about, "no_event").or_else(|| missing(!known, "no_person")))
+                })
+            }
+            Kind::GroupEvent(group, number) => {
+                let known = view.has(&keys::group(tenant, group))?;
+                self.read(bytes, name, |_: &Mention| {
+                    let about = event(*number).is_some_and(|event| event.what.group() == Some(group));
+                    Ok(missing(!about, "no_event").or_else(|| missing(!known, "no_group")))
+                })
+            }
+            Kind::Webhook(id) => self.read(bytes, name, |webhook: &Webhook| {
+                let followed = view.has(&keys::delivery(tenant, *id))?;
+                let groups = webhook.filter.groups.iter().flatten().map(|group| view.has(&keys::group(tenant, group)));
+                let known = groups.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+                Ok(misplaced(webhook.id != *id)
+                    .or_else(|| missing(!followed, "no_delivery"))
+                    .or_else(|| missing(!known, "no_group")))
+            }),
+            Kind::Delivery(id) => {
+                let known = has_webhook(*id)?;
+                self.read(bytes, name, |delivery: &Delivery| {
+                    let in_log = numbers().is_none_or(|log| delivery.done < log.next);
+                    Ok(missing(!known, "no_webhook").or_else(|| missing(!in_log, "no_event_log")))
+                })
+            }
+            Kind::DeadLetter(id, number) => {
+                let (known, kept) = (has_webhook(*id)?, has_event(*number)?);
+                self.read(bytes, name, |letter: &DeadLetter| {
+                    Ok(misplaced(letter.event != *number)
+                        .or_else(|| missing(!known, "no_webhook"))
+                        .or_else(|| missing(!kept, "no_event")))
+                })
+            }
+            _ => self.read(bytes, name, |_: &Numbers| Ok(None)),
         }
     }
 

@@ -83,10 +83,12 @@ impl Committer {
         Ok(Self { work: Some(work), threads })
     }
 
-    /// Runs `operation` alone, all of it or nothing, and returns once it is durable.
+    /// Runs `operation` alone, all of it or nothing, and returns once it is durable. Then `once_durable` was called,
+    /// on the flush thread, whether or not the caller still waits.
     pub(super) async fn commit<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+        once_durable: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let boxed: Operation = Box::new(move |group| {
@@ -99,7 +101,7 @@ impl Committer {
                     (Some(failure), Ok(_)) => Err(for_each_caller(failure)),
                     // What it read may never have become durable, but its own failed write says more.
                     (Some(failure), Err(error)) if error.kind() != ErrorKind::Storage => Err(for_each_caller(failure)),
-                    (_, outcome) => outcome,
+                    (_, outcome) => outcome.inspect(once_durable),
                 };
                 // The caller may have gone; the operation stands all the same.
                 let _ = reply.send(answer);

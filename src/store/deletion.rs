@@ -46,13 +46,15 @@ impl Store {
     /// Removes the keys, users and audit log of a tenant that is being deleted, what it still has, and in the end the
     /// tenant. Two may do so at once. Returns the erasure, asked for at `at`, unless somebody else has noted one.
     pub async fn finish_deletion(&self, scope: &TenantScope, at: Timestamp) -> Result<Option<Erasure>> {
-        loop {
+        let erasure = loop {
             match self.remove_some_of(scope, at).await? {
                 Removal::Going => {}
-                Removal::Done(erasure) => return Ok(Some(erasure)),
-                Removal::DoneBefore => return Ok(None),
+                Removal::Done(erasure) => break Some(erasure),
+                Removal::DoneBefore => break None,
             }
-        }
+        };
+        self.inner.events.forget(scope.tenant());
+        Ok(erasure)
     }
 
     /// See [`remove_some`].

@@ -6,12 +6,12 @@ use super::{
     Store, api_keys, attendance, audit,
     codec::{self, Record},
     db::Read,
-    group_not_found,
+    events, group_not_found,
     keys::{self, Kind, Parsed},
     pseudonyms::{pseudonym, require_person},
     transaction::Transaction,
     usage::{Growth, grow},
-    users,
+    users, webhooks,
 };
 use crate::{
     domain::{Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope},
@@ -87,7 +87,7 @@ impl Store {
         .await
     }
 
-    /// Removes a group with its roster and its attendance records; its people stay.
+    /// Removes a group with its roster, its attendance records and the events about it; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
@@ -99,6 +99,8 @@ impl Store {
                 leave(transaction, &tenant, &group, *who);
             }
             let records = attendance::remove_of_group(transaction, &tenant, &group)?;
+            events::remove_of_group(transaction, &tenant, &group)?;
+            webhooks::forget_group(transaction, &author, &group)?;
             api_keys::forget_group(transaction, &author, &group)?;
             users::forget_group(transaction, &author, &group)?;
             // One that cannot be read can still be removed.

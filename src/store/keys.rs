@@ -41,6 +41,13 @@
 //! | `data` tenant `sighting` person group date | where the attendance record is, by person |
 //! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
+//! | `data` tenant `log` | where the tenant's event log begins and ends |
+//! | `data` tenant `event` number | event |
+//! | `data` tenant `person_event` person number | nothing: the event is about the person |
+//! | `data` tenant `group_event` group number | nothing: the event is about the group |
+//! | `data` tenant `webhook` id | where events are sent |
+//! | `data` tenant `delivery` id | how far the webhook has come |
+//! | `data` tenant `dead_letter` id number | event that the webhook could not be told of |
 //! | `data` tenant `job` job | job |
 //! | `data` tenant `item` job number | the report of one item of a job |
 //! | `data` tenant `mention` person job number | the person's pseudonym: the report speaks of them |
@@ -53,6 +60,7 @@ use jiff::civil::Date;
 
 use crate::domain::{
     BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId,
+    WebhookId,
 };
 
 /// A key, or the prefix of several.
@@ -82,10 +90,15 @@ const USER: u8 = b'u';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
+const DEAD_LETTER: u8 = b'X';
+const DELIVERY: u8 = b'V';
 const DISOWNED: u8 = b'y';
 const ERASURE: u8 = b'v';
+const EVENT: u8 = b'E';
+const EVENT_LOG: u8 = b'L';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const GROUP_EVENT: u8 = b'G';
 const ITEM: u8 = b'I';
 const JOB: u8 = b'J';
 const KEPT_PHOTO: u8 = b'b';
@@ -95,6 +108,7 @@ const MEMBERSHIP: u8 = b'n';
 const MENTION: u8 = b'M';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PERSON_EVENT: u8 = b'P';
 const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
 const PLACE: u8 = b'l';
@@ -103,6 +117,7 @@ const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
 const USAGE: u8 = b'u';
+const WEBHOOK: u8 = b'W';
 const WORD: u8 = b'w';
 
 trait Part {
@@ -406,6 +421,61 @@ pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
     tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
 }
 
+pub(super) fn event_log(tenant: &TenantId) -> Key {
+    data(tenant, EVENT_LOG)
+}
+
+pub(super) fn event(tenant: &TenantId, number: u64) -> Key {
+    events(tenant).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn events(tenant: &TenantId) -> Key {
+    data(tenant, EVENT)
+}
+
+pub(super) fn person_event(tenant: &TenantId, person: Pseudonym, number: u64) -> Key {
+    person_events(tenant, person).fixed(&number.to_be_bytes())
+}
+
+/// The events about a person.
+pub(super) fn person_events(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, PERSON_EVENT).fixed(person.as_bytes())
+}
+
+pub(super) fn group_event(tenant: &TenantId, group: &GroupId, number: u64) -> Key {
+    group_events(tenant, group).fixed(&number.to_be_bytes())
+}
+
+/// The events about a group.
+pub(super) fn group_events(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, GROUP_EVENT).text(group.as_str())
+}
+
+/// The number at the end of an event's key, or of one that names an event.
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+pub(super) fn webhook(tenant: &TenantId, webhook: WebhookId) -> Key {
+    webhooks(tenant).fixed(webhook.as_bytes())
+}
+
+pub(super) fn webhooks(tenant: &TenantId) -> Key {
+    data(tenant, WEBHOOK)
+}
+
+pub(super) fn delivery(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DELIVERY).fixed(webhook.as_bytes())
+}
+
+pub(super) fn dead_letter(tenant: &TenantId, webhook: WebhookId, number: u64) -> Key {
+    dead_letters(tenant, webhook).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn dead_letters(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DEAD_LETTER).fixed(webhook.as_bytes())
+}
+
 pub(super) fn job(tenant: &TenantId, job: JobId) -> Key {
     jobs(tenant).fixed(job.as_bytes())
 }
@@ -491,6 +561,13 @@ pub(super) enum Kind {
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
+    EventLog,
+    Event(u64),
+    PersonEvent(Pseudonym, u64),
+    GroupEvent(GroupId, u64),
+    Webhook(WebhookId),
+    Delivery(WebhookId),
+    DeadLetter(WebhookId, u64),
     Job(JobId),
     /// With its number.
     Item(JobId, u64),
@@ -524,6 +601,13 @@ impl Kind {
             Self::Sighting(..) => "sighting",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
+            Self::EventLog => "event_log",
+            Self::Event(..) => "event",
+            Self::PersonEvent(..) => "person_event",
+            Self::GroupEvent(..) => "group_event",
+            Self::Webhook(..) => "webhook",
+            Self::Delivery(..) => "delivery",
+            Self::DeadLetter(..) => "dead_letter",
             Self::Job(..) => "job",
             Self::Item(..) => "job_item",
             Self::Mention(..) => "job_mention",
@@ -553,7 +637,9 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Snapshot => Ok(()),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::EventLog | Kind::Snapshot => {
+                        Ok(())
+                    }
                     Kind::Group(group) => write!(f, " {group}"),
                     Kind::Place(digest) => write!(f, " {}", hex::encode(&digest[..4])),
                     Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
@@ -568,6 +654,11 @@ impl fmt::Display for Parsed {
                     Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
+                    Kind::Event(number) => write!(f, " {number}"),
+                    Kind::PersonEvent(person, number) => write!(f, " {person} {number}"),
+                    Kind::GroupEvent(group, number) => write!(f, " {group} {number}"),
+                    Kind::Webhook(webhook) | Kind::Delivery(webhook) => write!(f, " {webhook}"),
+                    Kind::DeadLetter(webhook, number) => write!(f, " {webhook} {number}"),
                     Kind::Job(job) => write!(f, " {job}"),
                     Kind::Item(job, number) => write!(f, " {job} {number}"),
                     Kind::Mention(person, job, number) => write!(f, " {person} {job} {number}"),
@@ -640,11 +731,18 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         SIGHTING => Kind::Sighting(parts.person()?, parts.text()?, parts.date()?),
         ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
+        EVENT_LOG => Kind::EventLog,
+        EVENT => Kind::Event(parts.number()?),
+        PERSON_EVENT => Kind::PersonEvent(Pseudonym::from_bytes(parts.fixed()?), parts.number()?),
+        GROUP_EVENT => Kind::GroupEvent(parts.text()?, parts.number()?),
+        WEBHOOK => Kind::Webhook(WebhookId::from_bytes(parts.fixed()?)),
+        DELIVERY => Kind::Delivery(WebhookId::from_bytes(parts.fixed()?)),
+        DEAD_LETTER => Kind::DeadLetter(WebhookId::from_bytes(parts.fixed()?), parts.number()?),
         JOB => Kind::Job(parts.job()?),
         ITEM => Kind::Item(parts.job()?, parts.number()?),
         MENTION => Kind::Mention(parts.person()?, parts.job()?, parts.number()?),
         SNAPSHOT => Kind::Snapshot,
-        CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
+        CHUNK => Kind::Chunk(parts.number()?, u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
     })
 }
@@ -661,6 +759,10 @@ impl Parts<'_> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn text<T: FromStr>(&mut self) -> Option<T> {
@@ -745,7 +847,7 @@ mod tests {
         let (face_id, record) = (FaceId::generate(), RecordId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let (copy, erased) = (BackupId::generate(), ErasureId::generate());
-        let day = date(-44, 3, 15);
+        let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
             (format(), Parsed::Format),
@@ -781,6 +883,13 @@ mod tests {
             (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, p))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, g, day), of(Kind::Sighting(p, id("g-1"), day))),
+            (event_log(t), of(Kind::EventLog)),
+            (event(t, 300), of(Kind::Event(300))),
+            (person_event(t, p, 300), of(Kind::PersonEvent(p, 300))),
+            (group_event(t, g, 300), of(Kind::GroupEvent(id("g-1"), 300))),
+            (webhook(t, hook), of(Kind::Webhook(hook))),
+            (delivery(t, hook), of(Kind::Delivery(hook))),
+            (dead_letter(t, hook, 300), of(Kind::DeadLetter(hook, 300))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
             (job(t, work), of(Kind::Job(work))),
             (item(t, work, 7), of(Kind::Item(work, 7))),

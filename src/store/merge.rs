@@ -3,7 +3,7 @@
 use super::{
     PersonRecord, Store, attendance, audit,
     db::Read,
-    faces,
+    events, faces,
     groups::{groups_of, join, leave},
     jobs, keys, negatives,
     people::with_belongings,
@@ -58,6 +58,7 @@ impl Store {
             groups.sort_unstable();
             groups.dedup();
             attendance::give(transaction, &tenant, other, who, &target)?;
+            events::give(transaction, &tenant, other, who, &target)?;
             let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
             jobs::forget_person(transaction, &tenant, other, &from)?;
             search::remove_person(transaction, &tenant, other, &from)?;

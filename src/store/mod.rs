@@ -38,6 +38,8 @@
 //! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
+//! | `events` | what happened, for those who listen |
+//! | `webhooks` | where events are sent |
 //! | `search` | finding people by words of their names |
 //! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
@@ -56,6 +58,7 @@ mod copy;
 mod db;
 mod deletion;
 mod erasures;
+mod events;
 mod export;
 mod faces;
 mod folders;
@@ -79,6 +82,7 @@ mod tenants;
 mod transaction;
 mod usage;
 mod users;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -91,6 +95,7 @@ use self::{
     answers::current_claim,
     committer::Committer,
     db::{Db, View},
+    events::EventLog,
     folders::Folders,
     origin::{Origin, current_request},
     transaction::Transaction,
@@ -104,6 +109,7 @@ pub use self::{
     check::{CheckReport, Problem},
     committer::FlushObserver,
     erasures::Erasure,
+    events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
@@ -118,6 +124,7 @@ pub use self::{
     tenants::TenantRecord,
     usage::Growth,
     users::{Session, User, UserChange},
+    webhooks::{Errand, WebhookRecord},
 };
 use crate::{
     domain::Amounts,
@@ -143,6 +150,7 @@ struct Inner {
     /// Erasures since the store was opened.
     erasures: Arc<AtomicU64>,
     default_limits: Amounts,
+    events: Arc<EventLog>,
     cache_bytes: u64,
     clock: Arc<dyn Clock>,
 }
@@ -159,23 +167,26 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
-    /// own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
-    /// deleted, or `Internal` where it changes something without an entry in the audit log.
+    /// Runs `operation` as one durable transaction, in which what it tells is logged and the request's claim is noted
+    /// where it has one. Errors: its own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is
+    /// not there or is being deleted, or `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
+        let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let guarded = move |transaction: &mut Transaction<'_>| {
             transaction.set_origin(Origin { at: clock.now(), request_id });
             let value = operation(transaction)?;
+            let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
             audit::require_entries(transaction)?;
-            Ok(value)
+            Ok((value, told))
         };
-        self.inner.committer.commit(guarded).await
+        let (value, _) = self.inner.committer.commit(guarded, move |(_, told)| bells.ring(told)).await?;
+        Ok(value)
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.

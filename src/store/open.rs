@@ -10,6 +10,7 @@ use super::{
     codec::Record,
     committer::{Committer, FlushObserver},
     db::{Db, Read, damaged},
+    events::{EventLog, EventObserver},
     folders::Folders,
     keys,
     transaction::Group,
@@ -25,6 +26,9 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 
+/// As `events.max_events` is unless it is set.
+const DEFAULT_MAX_EVENTS: u64 = 100_000;
+
 /// What no disk holds.
 const NO_LIMITS: Amounts = Amounts { people: u64::MAX, groups: u64::MAX, samples: u64::MAX };
 
@@ -37,10 +41,14 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The limits of a tenant for which nothing else was set.
     pub default_limits: Amounts,
-    /// Tells the times of the audit log.
+    /// Tells the times of the audit log and of events.
     pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
+    /// The most events that a tenant's log keeps.
+    pub max_events: u64,
+    /// Told of every event.
+    pub on_event: Option<EventObserver>,
 }
 
 impl StoreOptions {
@@ -52,6 +60,8 @@ impl StoreOptions {
             default_limits: NO_LIMITS,
             clock: Arc::new(SystemClock),
             on_flush: None,
+            max_events: DEFAULT_MAX_EVENTS,
+            on_event: None,
         }
     }
 }
@@ -73,7 +83,7 @@ impl Store {
     /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
     /// system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
-        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock } = options;
+        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
         let folders = Folders::open(&path)?;
         let db = Db::open(&folders.live(), cache_bytes)?;
         check_format(&db)?;
@@ -88,6 +98,7 @@ impl Store {
             default_limits,
             cache_bytes,
             clock,
+            events: Arc::new(EventLog::new(max_events, on_event)),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

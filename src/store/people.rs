@@ -9,7 +9,7 @@ use super::{
     Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
     codec::Record,
     db::Read,
-    erasures, faces,
+    erasures, events, faces,
     groups::{groups_of, join, leave, require_group},
     jobs,
     keys::{self, Kind, Parsed},
@@ -163,9 +163,9 @@ impl Store {
     }
 
     /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on
-    /// rosters, their attendance records in every group, and the kept answers that show them. Who asks to be erased
-    /// expects nothing less; export the attendance first where it must be kept. Returns the erasure, which is asked for
-    /// at `at`: their bytes are on the disk until the store has been rewritten.
+    /// rosters, their attendance records in every group, the events about them, and the kept answers that show them.
+    /// Who asks to be erased expects nothing less; export the attendance first where it must be kept. Returns the
+    /// erasure, which is asked for at `at`: their bytes are on the disk until the store has been rewritten.
     ///
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
@@ -186,6 +186,7 @@ impl Store {
             let faces = faces::remove_all(transaction, &tenant, who)?;
             let negatives = negatives::remove_all(transaction, &tenant, who)?;
             let records = attendance::remove_of_person(transaction, &tenant, who)?;
+            events::remove_of_person(transaction, &tenant, who)?;
             photos::remove_key(transaction, &tenant, who);
             jobs::forget_person(transaction, &tenant, who, &person)?;
             search::remove_person(transaction, &tenant, who, &person)?;

@@ -53,6 +53,14 @@ pub struct Metrics {
     pub search_recall: GaugeVec,
     /// Requests refused by a quota, by its name.
     pub quota_refused: IntCounterVec,
+    /// Events written to the tenants' logs, by kind.
+    pub events: IntCounterVec,
+    /// Open streams of events, by transport.
+    pub event_streams: IntGaugeVec,
+    /// Deliveries to webhooks, by outcome: `delivered`, `failed`, `dead`, `replay_failed`, `gone` or `lost`.
+    pub webhook_deliveries: IntCounterVec,
+    /// Age of the oldest event that a webhook waits to be told of, in seconds.
+    pub webhook_behind_seconds: IntGauge,
     /// Kept photos that were removed by themselves: `over`, or `unnamed` after a crash.
     pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
@@ -116,6 +124,15 @@ impl Metrics {
                 "Requests that a tenant's quota refused: requests_per_second or photos_per_day",
                 &["quota"],
             )?,
+            events: declare.counters("events_total", "Events written, by kind", &["kind"])?,
+            event_streams: declare.gauges("event_streams", "Open streams of events", &["transport"])?,
+            webhook_deliveries: declare.counters(
+                "webhook_deliveries_total",
+                "Attempts to deliver to a webhook, by outcome; lost are events that the log dropped before",
+                &["outcome"],
+            )?,
+            webhook_behind_seconds: declare
+                .gauge("webhook_behind_seconds", "Age of the oldest event that a webhook waits to be told of")?,
             kept_photos_removed: declare.counters(
                 "kept_photos_removed_total",
                 "Kept photos that were removed: their time was over, or no record named them after a crash",

@@ -48,6 +48,13 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
+        ("post", "/events/ticket") => Body::Nothing,
+        ("post", "/webhooks") => {
+            Body::Json(json!({ "url": "https://example.com/in", "groups": ["g"], "active": false }))
+        }
+        ("patch", "/webhooks/{webhook}") => Body::Json(json!({ "url": "https://example.com/stolen" })),
+        ("post", "/webhooks/{webhook}/replay") => Body::Json(json!({})),
+        ("get", "/events" | "/events/ws" | "/webhooks") => Body::Nothing,
         ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit" | "/erasures") => Body::Nothing,
         ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,

@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, audit, consent, erasures, gallery, groups, jobs, keys, maintenance, negatives, people,
-    recognition, reports, tenants, users,
+    account, attendance, audit, consent, erasures, events, gallery, groups, jobs, keys, maintenance, negatives, people,
+    recognition, reports, tenants, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -54,6 +54,9 @@ use crate::service::{
         attendance::list, attendance::undo,
         gallery::check,
         reports::duplicates, reports::calibration,
+        events::list, events::open, events::ticket,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        webhooks::dead, webhooks::replay,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -73,6 +76,8 @@ use crate::service::{
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
         (name = "gallery", description = "Whether enrolled samples are found."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "webhooks", description = "Where events are sent."),
         (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),

@@ -66,6 +66,7 @@ impl Change<'_> {
             // The operator sets them.
             Kind::Settings => return Ok(Some(Realm::Server)),
             Kind::Group(_) | Kind::Person(_) | Kind::Face(..) | Kind::Negative(..) | Kind::Member(..) => true,
+            Kind::Webhook(_) => true,
             // A mark is evidence of what was seen; what is done to one afterwards is an override.
             Kind::Attendance(..) => self.transaction.bytes_before(self.key)?.is_some(),
             // Counted along with what they count.
@@ -80,6 +81,10 @@ impl Change<'_> {
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
             // That a request took effect is no change of its own.
             Kind::Answer(_) => false,
+            // Tells of changes by itself, and goes with what it tells of.
+            Kind::EventLog | Kind::Event(_) | Kind::PersonEvent(..) | Kind::GroupEvent(..) => false,
+            // How far deliveries have come.
+            Kind::Delivery(_) | Kind::DeadLetter(..) => false,
             // What a job does to people tells of itself; that it is there, and its reports, are no change of theirs.
             Kind::Job(_) | Kind::Item(..) | Kind::Mention(..) => false,
             // A gallery's index can be made anew at any time.

@@ -5,6 +5,7 @@ mod backup;
 mod check;
 mod damage;
 mod deletion;
+mod events;
 mod kill;
 mod operations;
 mod photos;
@@ -29,8 +30,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym, Quality,
-        RecordId, Standing, Tenant, TenantScope,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym,
+        Quality, RecordId, Standing, Tenant, TenantScope, Webhook, WebhookId,
     },
     error::Result,
 };
@@ -89,6 +90,18 @@ fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
         width_px: 80.0,
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
+    }
+}
+
+fn webhook(bytes: [u8; 16], groups: &[&str]) -> Webhook {
+    let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+    Webhook {
+        id: WebhookId::from_bytes(bytes),
+        url: "https://example.com".into(),
+        filter: EventFilter { kinds: Vec::new(), groups: Some(groups) },
+        active: true,
+        secret: "whsec_".into(),
+        created_at: now(),
     }
 }
 
