@@ -18,8 +18,8 @@ use super::{
     codec::{self, Record},
     db::{Db, Read, View},
     erasures::Pending,
-    jobs,
     events::{Mention, Numbers},
+    jobs,
     keys::{self, Key, Kind, Parsed},
     open::Format,
     pseudonyms::{Salt, pseudonym},
@@ -232,6 +232,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each kind of record")]
     fn data(
         &mut self,
         view: &View<'_>,

@@ -761,10 +761,6 @@ impl Parts<'_> {
         Some(*bytes)
     }
 
-    fn number(&mut self) -> Option<u64> {
-        self.fixed().map(u64::from_be_bytes)
-    }
-
     fn text<T: FromStr>(&mut self) -> Option<T> {
         let end = self.0.iter().position(|&byte| byte == 0)?;
         let (text, rest) = self.0.split_at(end);

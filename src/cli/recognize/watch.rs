@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::RecognizeArgs;
 use crate::{
     cli::{Common, door::Server, jobs::progress, say},
-    domain::JobState,
+    domain::{JobState, PersonId},
     error::{Error, Result},
-    service::jobs::{ItemView, JobView, PhotoView, RecogniseJobParams},
+    service::jobs::{ItemView, JobView, RecogniseJobParams, RecognisedPhotoView},
 };
 
 pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> Result<()> {
@@ -47,7 +47,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
 }
 
 /// A line: the file, when it was taken, who was named, or what is wrong with it.
-fn say_photo(photo: &PhotoView, files: &[PathBuf], is_json: bool) -> Result<()> {
+fn say_photo(photo: &RecognisedPhotoView, files: &[PathBuf], is_json: bool) -> Result<()> {
     if is_json {
         return say(json(photo)?);
     }
@@ -57,7 +57,8 @@ fn say_photo(photo: &PhotoView, files: &[PathBuf], is_json: bool) -> Result<()> 
     if let Some(fault) = &photo.error {
         return say(format_args!("{name}: {}: {}", fault.code, fault.message));
     }
-    let named = photo.faces.iter().filter_map(|face| face.name.as_deref().or(face.person.as_ref().map(|p| p.as_str())));
+    let named =
+        photo.faces.iter().filter_map(|face| face.name.as_deref().or(face.person.as_ref().map(PersonId::as_str)));
     let day = photo.date.map(|date| format!(" ({date})")).unwrap_or_default();
     let (faces, named) = (photo.faces.len(), named.collect::<Vec<_>>().join(", "));
     say(format_args!("{name}{day}: {faces} faces: {named}"))
@@ -77,7 +78,7 @@ fn finish(job: &JobView, is_json: bool) -> Result<()> {
         ))?;
     }
     match job.state {
-        JobState::Done if job.done > 0 && job.counts.get("recognised").is_none() => {
+        JobState::Done if job.done > 0 && !job.counts.contains_key("recognised") => {
             Err(Error::invalid("no photo could be used").with_code("no_usable_photo"))
         }
         JobState::Done => Ok(()),

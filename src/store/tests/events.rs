@@ -20,7 +20,7 @@ async fn class(max_events: u64, clock: &ManualClock) -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(clock.clone());
     let store = Store::open(StoreOptions { clock, max_events, ..StoreOptions::new(folder.path()) }).unwrap();
-    store.create_tenant(tenant("t"), tenant_key("t", 1)).await.unwrap();
+    store.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 1)).await.unwrap();
     store.create_group(&scope("t"), group("a")).await.unwrap();
     for n in 0..8 {
         let groups = ["a".parse().unwrap()];
@@ -80,7 +80,7 @@ async fn a_log_keeps_what_is_young_and_no_more_than_it_may() {
     assert!(log(&store).await.is_empty());
     mark("p5").await;
     assert_eq!(numbers(&log(&store).await), [6], "numbers are never used again");
-    store.delete_person(&scope("t"), &id("p5")).await.unwrap();
+    store.delete_person(&scope("t"), &id("p5"), now()).await.unwrap();
     assert!(log(&store).await.is_empty());
     assert!(store.check(|_| None).await.unwrap().is_sound());
 }

@@ -186,7 +186,7 @@ impl Store {
         &self,
         with: impl FnOnce(&mut Transaction<'_>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        self.inner.committer.commit(with).await
+        self.inner.committer.commit(with, |()| {}).await
     }
 }
 
