@@ -36,13 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let portraits: Vec<RgbImage> =
         portraits.iter().map(|portrait| portrait.resize(u32::MAX, HEIGHT_PX, FilterType::Triangle).to_rgb8()).collect();
     let person = |number: usize| (format!("p{number:06}"), String::new(), number);
-    write(out, "roster", "photos", &portraits, (0..people).map(person).collect())?;
+    write(out, "roster", "photos", &portraits, &(0..people).map(person).collect::<Vec<_>>())?;
     // Evenly over the people, so that each portrait has some.
     let twin = |number: usize| {
         let of = number * people / twins.max(1);
         (format!("twin{number:06}"), format!("p{of:06}"), of)
     };
-    write(out, "twins", "twins", &portraits, (0..twins).map(twin).collect())
+    write(out, "twins", "twins", &portraits, &(0..twins).map(twin).collect::<Vec<_>>())
 }
 
 /// Writes people, each with the id of whom they are a twin and the number of their photo.
@@ -51,7 +51,7 @@ fn write(
     csv: &str,
     zip: &str,
     portraits: &[RgbImage],
-    people: Vec<(String, String, usize)>,
+    people: &[(String, String, usize)],
 ) -> Result<(), Box<dyn Error>> {
     let mut table = BufWriter::new(File::create(out.join(format!("{csv}.csv")))?);
     let mut archive = ZipWriter::new(BufWriter::new(File::create(out.join(format!("{zip}.zip")))?));

@@ -57,11 +57,12 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("post", "/people/{person}/negatives") => &["negative.add"],
         ("delete", "/people/{person}/negatives/{negative}") => &["negative.delete"],
         ("delete", "/groups/{group}/attendance/{record}") => &["mark.undo"],
-        // As the job goes through the row.
-        ("post", "/people/import") => &["person.create"],
-        ("post", "/jobs/{job}/cancel") => &[],
+        ("post", "/webhooks") => &["webhook.create"],
+        ("patch", "/webhooks/{webhook}") => &["webhook.update"],
+        ("delete", "/webhooks/{webhook}") => &["webhook.delete"],
+        // What is sent again was told before.
+        ("post", "/events/ticket" | "/webhooks/{webhook}/replay") => &[],
         // Marks are evidence of what was seen.
-        ("post", "/groups/{group}/jobs/recognize") => &[],
         ("post", "/groups/{group}/recognize") => &[],
         ("post", "/people/{person}/verify") => &[],
         ("post", "/identify" | "/compare" | "/detect" | "/embeddings" | "/gallery/check") => &[],

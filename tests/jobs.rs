@@ -30,7 +30,9 @@ fn taken(photo: &[u8], time: &str, offset: Option<&str>) -> Vec<u8> {
     let offset = offset.map(|offset| ascii(Tag::OffsetTimeOriginal, offset));
     let (mut writer, mut tiff) = (Writer::new(), std::io::Cursor::new(Vec::new()));
     writer.push_field(&time);
-    offset.iter().for_each(|offset| writer.push_field(offset));
+    if let Some(offset) = &offset {
+        writer.push_field(offset);
+    }
     writer.write(&mut tiff, false).unwrap();
     let block = [b"Exif\0\0", tiff.get_ref().as_slice()].concat();
     let length = u16::try_from(block.len() + 2).unwrap().to_be_bytes();
