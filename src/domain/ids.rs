@@ -155,6 +155,10 @@ uuid_id!(
     RecordId
 );
 uuid_id!(
+    /// One photo that was sent for recognition; the photo itself need not be kept.
+    PhotoId
+);
+uuid_id!(
     /// One API key; says nothing of its secret.
     KeyId
 );

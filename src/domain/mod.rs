@@ -12,6 +12,7 @@ pub mod matching;
 pub mod metadata;
 pub mod negative;
 pub mod person;
+pub mod rules;
 pub mod tenant;
 pub mod words;
 
@@ -22,9 +23,14 @@ pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, KeyId, PersonId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{FaceId, GroupId, KeyId, PersonId, PhotoId, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
+pub use rules::{
+    Rules,
+    judge::{RecordState, Status},
+    sighting::Sighting,
+};
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
