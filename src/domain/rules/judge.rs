@@ -278,6 +278,9 @@ pub(super) mod tests {
         assert_eq!(status(&rules, &closed, &nobody, &[20, 200]), (NotSeen, Status::Absent));
     }
 
+    /// When somebody was seen, and what they are then: the status, the minutes late and early.
+    type Timing<'a> = (Meeting, Attendee, &'a [i64], Status, u32, u32);
+
     #[test]
     fn late_and_early_by_the_first_and_last_sighting() {
         use Status::{Late, LeftEarly, Present};
@@ -286,7 +289,7 @@ pub(super) mod tests {
         let photos_until = |minute| Meeting { last_photo: Some(at(minute)), ..usual };
         let day = Meeting { is_planned: false, ..usual };
         let (nobody, joined) = (Attendee::default(), Attendee { joined_at: Some(at(110)), ..Attendee::default() });
-        let table: [(Meeting, Attendee, &[i64], Status, u32, u32); 12] = [
+        let table: [Timing<'_>; 12] = [
             (usual, nobody, &[100, 150], Present, 0, 0),
             (usual, nobody, &[110, 140], Present, 0, 0),
             (usual, nobody, &[111, 140], Late, 11, 0),
