@@ -26,13 +26,17 @@ pub fn checked_time_zone(name: &str) -> Result<String> {
     })
 }
 
+/// The zone of a name that was checked once.
+pub(super) fn zone(name: &str) -> Result<TimeZone> {
+    TimeZone::get(name).map_err(|error| {
+        Error::internal("the group's time zone is no longer in the time zone database").with_source(error)
+    })
+}
+
 impl Group {
     /// The local date of `at` where the group is: the date of its implicit session.
     pub fn local_date(&self, at: Timestamp) -> Result<Date> {
-        let zone = TimeZone::get(&self.time_zone).map_err(|error| {
-            Error::internal("the group's time zone is no longer in the time zone database").with_source(error)
-        })?;
-        Ok(at.to_zoned(zone).date())
+        Ok(at.to_zoned(zone(&self.time_zone)?).date())
     }
 }
 

@@ -13,7 +13,9 @@ pub mod metadata;
 pub mod negative;
 pub mod person;
 pub mod rules;
+pub mod session;
 pub mod tenant;
+pub mod timetable;
 pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
@@ -23,7 +25,7 @@ pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, KeyId, PersonId, PhotoId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, RecordId, SessionId, TenantId, UserId};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
@@ -33,4 +35,6 @@ pub use rules::{
     judge::{RecordState, Status},
     sighting::Sighting,
 };
+pub use session::{GroupSession, SessionOrigin, SessionState};
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
+pub use timetable::Timetable;
