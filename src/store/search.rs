@@ -91,7 +91,10 @@ impl Walk<'_> {
             require_group(view, tenant, group)?;
             let after = after.map(|person| keys::member(tenant, group, person));
             let members = keys::members(tenant, group);
-            return self.collect(view.scan(&members, after.as_deref()).filter_map(|id| self.load(id)));
+            return self.collect(
+                view.scan(&members, after.as_deref())
+                    .filter_map(|member: Result<Member>| self.load(member.map(|member| member.person))),
+            );
         }
         if let Some(holders) = self.holders()? {
             let rest = holders.into_iter().filter(|id| after.is_none_or(|after| id > after));
