@@ -43,16 +43,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let session = filled(&store, &scope, people).await?;
 
     let begun = Instant::now();
-    let closing = store.close_session(&scope, session.id, false, Timestamp::now()).await?;
+    let closing = store.close_group_session(&scope, session.id, false, Timestamp::now()).await?;
     println!("closing a session of {people}: {:.2} s, {:?}", begun.elapsed().as_secs_f64(), closing.counts);
     let begun = Instant::now();
-    store.reopen_session(&scope, session.id, "again".into(), Timestamp::now()).await?;
+    store.reopen_group_session(&scope, session.id, "again".into(), Timestamp::now()).await?;
     println!("opening it again: {:.2} s", begun.elapsed().as_secs_f64());
 
     let set = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);
-    let clients: Vec<_> = (0..CLIENTS)
+    let clients: Vec<tokio::task::JoinHandle<rollcall::Result<()>>> = (0..CLIENTS)
         .map(|client| {
             let (store, scope, set) = (store.clone(), scope.clone(), Arc::clone(&set));
             tokio::spawn(async move {
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     store.correct(&scope, session.id, vec![(person, said)]).await?;
                     set.fetch_add(1, Ordering::Relaxed);
                 }
-                rollcall::Result::Ok(())
+                Ok(())
             })
         })
         .collect();

@@ -86,8 +86,8 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access
     let mut group: Option<GroupId> = group.as_deref().map(str::parse).transpose()?;
     if let Some(session) = session {
         access.require_role(P::PERMISSION)?;
-        let service = &state(request)?.service;
-        group = Some(service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
+        let state = state(request)?;
+        group = Some(state.service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
     }
     access.require(P::PERMISSION, group.as_ref())?;
     Ok(access)

@@ -300,10 +300,8 @@ impl Service {
         let own = self.store.tenant_settings(scope).await?;
         let naming = self.naming.with(own.matching);
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
-        let marking = match params.mark.unwrap_or(true) {
-            true => Some(self.marking(scope, &found, params, at).await?),
-            false => None,
-        };
+        let marking =
+            if params.mark.unwrap_or(true) { Some(self.marking(scope, &found, params, at).await?) } else { None };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
             embed: true,

@@ -276,7 +276,7 @@ impl Service {
         session: GroupSessionId,
         params: &CloseParams,
     ) -> Result<ClosingView> {
-        Ok(self.store.close_session(scope, session, params.force, self.clock.now()).await?.into())
+        Ok(self.store.close_group_session(scope, session, params.force, self.clock.now()).await?.into())
     }
 
     /// Opens a closed session again; absences are not declared any more.
@@ -291,7 +291,7 @@ impl Service {
         params: &ReopenParams,
     ) -> Result<SessionView> {
         let reason = checked_note(&params.reason)?;
-        Ok(self.store.reopen_session(scope, session, reason, self.clock.now()).await?.into())
+        Ok(self.store.reopen_group_session(scope, session, reason, self.clock.now()).await?.into())
     }
 }
 

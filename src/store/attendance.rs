@@ -136,14 +136,8 @@ impl Store {
             let records: Vec<AttendanceRecord> =
                 view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
             let recorded: BTreeSet<&PersonId> = records.iter().map(|record| &record.person).collect();
-            let mut others = Vec::new();
-            for member in members(view, &tenant, &session.group) {
-                let member = member?;
-                if !recorded.contains(&member.person) {
-                    others.push(member.person);
-                }
-            }
-            drop(recorded);
+            let roster = members(view, &tenant, &session.group)?.into_iter().map(|member| member.person);
+            let others = roster.filter(|person| !recorded.contains(person)).collect();
             Ok((session, records, others))
         })
         .await

@@ -243,7 +243,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             }
             Kind::GroupSession(id) => self.read(bytes, name, |session: &GroupSession| {
                 let listed = view.has(&keys::agenda(tenant, &session.group, session.date, *id))?;
-                let known = has_group(&session.group)?;
+                let known = view.has(&keys::group(tenant, &session.group))?;
                 Ok(misplaced(session.id != *id)
                     .or_else(|| missing(!known, "no_group"))
                     .or_else(|| missing(!listed, "no_session_index")))

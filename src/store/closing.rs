@@ -27,7 +27,7 @@ impl Store {
     /// expected source has not reported, nothing happens, unless it is forced.
     ///
     /// Errors: `NotFound` `session_not_found`; `Conflict` `session_closed` or `session_cancelled`.
-    pub async fn close_session(
+    pub async fn close_group_session(
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
@@ -50,7 +50,7 @@ impl Store {
 
     /// Opens a closed session again. Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or
     /// `session_cancelled`.
-    pub async fn reopen_session(
+    pub async fn reopen_group_session(
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
@@ -84,8 +84,7 @@ fn judge_all(
     let register = Register::of(transaction, tenant, session)?;
     let mut counts = BTreeMap::new();
     let mut known = records(transaction, tenant, session.id)?;
-    let roster: Vec<Member> = members(transaction, tenant, &session.group).collect::<Result<_>>()?;
-    for Member { person, joined_at } in roster {
+    for Member { person, joined_at } in members(transaction, tenant, &session.group)? {
         let case = register.case(transaction, &person, Some(joined_at))?;
         let record = match known.remove(&person) {
             Some(mut record) => {

@@ -32,11 +32,10 @@ impl Store {
             let register = Register::of(transaction, &tenant, &session)?;
             let mut corrected = Vec::with_capacity(said.len());
             for (person, correction) in said {
-                let change = |record: &mut AttendanceRecord, case: &Case<'_>| {
+                let record = changed(transaction, &tenant, &register, &person, |record, case| {
                     record.correct(correction, case);
                     Ok(())
-                };
-                let record = changed(transaction, &tenant, &register, &person, change)?;
+                })?;
                 corrected.push(SessionRecord { session: session.clone(), record });
             }
             Ok(corrected)

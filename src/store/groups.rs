@@ -179,8 +179,8 @@ pub(super) fn joined_at(
     Ok(read.get::<Member>(&keys::member(tenant, group, person))?.map(|member| member.joined_at))
 }
 
-pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> impl Iterator<Item = Result<Member>> {
-    read.scan(&keys::members(tenant, group), None)
+pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Member>> {
+    read.scan(&keys::members(tenant, group), None).collect()
 }
 
 pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
@@ -207,5 +207,5 @@ pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group:
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    members(read, tenant, group).map(|member| Ok(member?.person)).collect()
+    Ok(members(read, tenant, group)?.into_iter().map(|member| member.person).collect())
 }

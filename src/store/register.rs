@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
+    attendance::Place,
     db::Read,
     group_not_found, keys,
     sessions::stored_between,
@@ -101,6 +102,6 @@ pub(super) fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, group
     }
 }
 
-fn place(record: &AttendanceRecord, id: RecordId) -> super::attendance::Place {
-    super::attendance::Place { session: record.session, person: record.person.clone(), record: id }
+fn place(record: &AttendanceRecord, id: RecordId) -> Place {
+    Place { session: record.session, person: record.person.clone(), record: id }
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     domain::{
         ConsentState, GroupId, Person, PersonId, TenantId, TenantScope,
+        group::Member,
         words::{are_found, indexed, words_of},
     },
     error::Result,

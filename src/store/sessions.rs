@@ -191,8 +191,8 @@ pub(super) fn put(
     }
     let place = agenda(session);
     if !transaction.has(&place)? {
-        let others = transaction.scan_keys(&keys::agenda_on(tenant, &session.group, session.date)).take(MAX_A_DAY);
-        if others.count() == MAX_A_DAY {
+        let that_day = keys::agenda_on(tenant, &session.group, session.date);
+        if transaction.scan_keys(&that_day).take(MAX_A_DAY).count() == MAX_A_DAY {
             let message = format!("a group has at most {MAX_A_DAY} sessions a day");
             return Err(Error::new(ErrorKind::Conflict, message).with_code("too_many_sessions"));
         }

@@ -311,7 +311,7 @@ async fn erasing_a_person_or_a_group_leaves_nothing_of_it() {
     fixture.create_group(&t, group("c")).await.unwrap();
     fixture.add_member(&t, &gid("c"), &id("q"), now()).await.unwrap();
     fixture.mark_photo(&t, photo("c", 28, &["q"])).await.unwrap();
-    fixture.close_session(&t, photo("c", 28, &[]).session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, photo("c", 28, &[]).session.id, false, now()).await.unwrap();
     fixture.put_timetable(&t, &gid("c"), [1; 6], Vec::new(), Vec::new()).await.unwrap();
     fixture.delete_group(&t, &gid("c")).await.unwrap();
     fixture.reopen();
@@ -344,7 +344,7 @@ async fn tenants_with_identical_ids_never_meet() {
         fixture.groups_of(&t2, &id("p")).await.err(),
         fixture.undo_mark(&t2, &gid("a"), marked[0].id.unwrap()).await.err(),
         fixture.group_session(&t2, session).await.err(),
-        fixture.close_session(&t2, session, true, now()).await.err(),
+        fixture.close_group_session(&t2, session, true, now()).await.err(),
         fixture.records(&t2, session, None, 9).await.err(),
         fixture.undo_correction(&t2, session, &id("p")).await.err(),
     ];

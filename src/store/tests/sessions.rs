@@ -175,7 +175,7 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     let open = register(&fixture, session.id).await;
     assert_eq!(open.len(), 3, "{open:?}");
 
-    let closing = fixture.close_session(&t, session.id, false, now()).await.unwrap();
+    let closing = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
     assert_eq!(closing.session.state, SessionState::Closed);
     fixture.reopen();
     let closed = register(&fixture, session.id).await;
@@ -191,17 +191,17 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     let each = [Status::Undecided, Status::Present, Status::Absent, Status::Excused, Status::NotOnRoster];
     assert_eq!(counts, each.map(|status| (status, 1)));
     assert_eq!(see(&fixture, &session, start, &["absent"]).await.unwrap_err().code(), "session_closed");
-    assert_eq!(fixture.close_session(&t, session.id, true, now()).await.unwrap_err().code(), "session_closed");
+    assert_eq!(fixture.close_group_session(&t, session.id, true, now()).await.unwrap_err().code(), "session_closed");
     let marked = fixture.records_on("t", "a", 30).await.into_iter().find_map(|record| record.id).unwrap();
     assert_eq!(fixture.undo_mark(&t, &gid(), marked).await.unwrap_err().code(), "session_closed");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 
-    fixture.reopen_session(&t, session.id, "late photos".into(), now()).await.unwrap();
+    fixture.reopen_group_session(&t, session.id, "late photos".into(), now()).await.unwrap();
     assert_eq!(register(&fixture, session.id).await, open);
     for minute in [11, 12] {
         see(&fixture, &session, start + minute.minutes(), &["absent"]).await.unwrap();
     }
-    fixture.close_session(&t, session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
     assert_eq!(register(&fixture, session.id).await["absent"], (RecordState::Sure, Status::Late));
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
@@ -216,17 +216,17 @@ async fn absence_waits_for_the_sources_that_a_session_expects() {
     for (source, missing) in [(None, 2), (Some("teacher"), 1), (Some("teacher"), 1)] {
         photo.source = source.map(str::to_owned);
         fixture.mark_photo(&t, photo.clone()).await.unwrap();
-        let waiting = fixture.close_session(&t, session.id, false, now()).await.unwrap();
+        let waiting = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
         assert_eq!((waiting.session.state, waiting.counts.len()), (SessionState::Open, 0));
         assert_eq!(waiting.session.missing_sources().count(), missing);
         assert!(register(&fixture, session.id).await.is_empty());
     }
-    let forced = fixture.close_session(&t, session.id, true, now()).await.unwrap();
+    let forced = fixture.close_group_session(&t, session.id, true, now()).await.unwrap();
     assert_eq!(forced.counts[&Status::Absent], 1);
-    fixture.reopen_session(&t, session.id, "the camera is back".into(), now()).await.unwrap();
+    fixture.reopen_group_session(&t, session.id, "the camera is back".into(), now()).await.unwrap();
     photo.source = Some("camera".into());
     fixture.mark_photo(&t, photo).await.unwrap();
-    let closed = fixture.close_session(&t, session.id, false, now()).await.unwrap();
+    let closed = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
     assert_eq!((closed.session.state, closed.counts[&Status::Absent]), (SessionState::Closed, 1));
 }
 
@@ -249,7 +249,7 @@ async fn what_is_said_counts_until_it_is_taken_back() {
 
     see(&fixture, &session, session.starts_at, &["p"]).await.unwrap();
     fixture.correct(&t, session.id, said("p", Said::Rejected)).await.unwrap();
-    fixture.close_session(&t, session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
     assert_eq!(register(&fixture, session.id).await["p"].1, Status::Absent);
     let both = [said("p", Said::Confirmed), said("q", Said::Set(Status::LeftEarly))].concat();
     let corrected = fixture.correct(&t, session.id, both).await.unwrap();
@@ -272,7 +272,7 @@ async fn what_is_said_counts_until_it_is_taken_back() {
     fixture.settle_appeal(&t, session.id, &id("q"), AppealState::Refused).await.unwrap();
     let none = fixture.settle_appeal(&t, session.id, &id("p"), AppealState::Refused).await.unwrap_err();
     assert_eq!(none.code(), "appeal_not_found");
-    fixture.reopen_session(&t, session.id, "x".into(), now()).await.unwrap();
+    fixture.reopen_group_session(&t, session.id, "x".into(), now()).await.unwrap();
     assert!(register(&fixture, session.id).await.contains_key("q"), "an appeal stays");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
@@ -309,7 +309,7 @@ async fn of_two_records_of_one_person_the_better_stays() {
     see(&fixture, &one, one.starts_at, &["q"]).await.unwrap();
     see(&fixture, &one, one.starts_at + 1.minute(), &["p"]).await.unwrap();
     see(&fixture, &two, one.starts_at, &["q"]).await.unwrap();
-    fixture.close_session(&t, two.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, two.id, false, now()).await.unwrap();
     fixture.merge_people(&t, &id("p"), &id("q")).await.unwrap();
     for session in [&one, &two] {
         let records = fixture.records(&t, session.id, None, 9).await.unwrap();
