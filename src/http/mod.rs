@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod attendance;
+mod audit;
 mod auth;
 mod consent;
 mod envelope;
@@ -95,6 +96,7 @@ fn api(config: &mut ServiceConfig) {
     account::routes(config);
     users::routes(config);
     keys::routes(config);
+    audit::routes(config);
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);

@@ -25,8 +25,8 @@ fn gid() -> GroupId {
 }
 
 /// Mondays from eight to nine.
-fn mondays() -> NewEntry {
-    let entry = Entry {
+pub(super) fn mondays() -> Entry {
+    Entry {
         number: 0,
         title: Some("Maths".into()),
         weekday: Weekday::Monday,
@@ -35,7 +35,11 @@ fn mondays() -> NewEntry {
         from: None,
         until: None,
         expected: Vec::new(),
-    };
+    }
+}
+
+/// As a new entry.
+fn new(entry: Entry) -> NewEntry {
     NewEntry { number: None, entry }
 }
 
@@ -83,7 +87,7 @@ async fn a_planned_session_has_its_id_before_it_is_stored_and_keeps_it() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
     let before = content(&fixture).len();
-    plan(&fixture, vec![mondays()]).await.unwrap();
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
     let sessions = listed(&fixture, DAY, date(2026, 4, 6)).await;
     assert_eq!(sessions.iter().map(|session| session.date).collect::<Vec<_>>(), [DAY, date(2026, 4, 6)]);
     assert_eq!(content(&fixture).len(), before + 2, "nothing but the timetable and its tag is stored");
@@ -105,11 +109,11 @@ async fn a_planned_session_has_its_id_before_it_is_stored_and_keeps_it() {
     assert_eq!(listed(&fixture, DAY, date(2026, 4, 5)).await, [back.clone()]);
 
     // What is stored outlives its entry; the rest of the entry's sessions are gone.
-    let kept = NewEntry { number: Some(1), ..mondays() };
-    assert_eq!(plan(&fixture, vec![kept.clone(), mondays()]).await.unwrap().entries[1].number, 2);
+    let kept = NewEntry { number: Some(1), entry: mondays() };
+    assert_eq!(plan(&fixture, vec![kept.clone(), new(mondays())]).await.unwrap().entries[1].number, 2);
     assert_eq!(listed(&fixture, DAY, DAY).await.len(), 2);
     assert_eq!(
-        plan(&fixture, vec![NewEntry { number: Some(9), ..mondays() }]).await.unwrap_err().code(),
+        plan(&fixture, vec![NewEntry { number: Some(9), entry: mondays() }]).await.unwrap_err().code(),
         "invalid_timetable"
     );
     plan(&fixture, Vec::new()).await.unwrap();
@@ -129,8 +133,8 @@ async fn the_current_session_is_found_by_time() {
     assert_eq!(other.id, day.id, "one a day, whoever asks");
 
     let late =
-        NewEntry { entry: Entry { start: time(8, 50, 0, 0), end: time(1, 0, 0, 0), ..mondays().entry }, number: None };
-    plan(&fixture, vec![mondays(), late]).await.unwrap();
+        NewEntry { entry: Entry { start: time(8, 50, 0, 0), end: time(1, 0, 0, 0), ..mondays() }, number: None };
+    plan(&fixture, vec![new(mondays()), late]).await.unwrap();
     let [early, late] = listed(&fixture, DAY, DAY).await.try_into().unwrap();
     let table = [
         ("2026-03-30T07:44:59Z", None),
@@ -237,7 +241,7 @@ async fn what_is_said_counts_until_it_is_taken_back() {
     for name in ["p", "q"] {
         fixture.enrol(name, &["a"], vec![]).await.unwrap();
     }
-    plan(&fixture, vec![mondays()]).await.unwrap();
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
     let session = listed(&fixture, DAY, DAY).await.remove(0);
     let said = |name: &str, said| vec![(id(name), say(said))];
     let empty = content(&fixture).len();
