@@ -29,7 +29,9 @@ pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, Pseudonym, RecordId, SessionId, TenantId, UserId};
+pub use ids::{
+    FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+};
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};

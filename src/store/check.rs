@@ -29,8 +29,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, KeptPhoto, Negative,
-        Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId, TenantSettings, Timetable,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, KeptPhoto,
+        Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId,
+        TenantSettings, Timetable,
         audit::{self, Entry, Head},
         group::Member,
     },

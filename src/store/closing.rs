@@ -13,9 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{
-        GroupSession, GroupSessionId, Status, TenantId, TenantScope, group::Member, session::Step,
-    },
+    domain::{GroupSession, GroupSessionId, Status, TenantId, TenantScope, group::Member, session::Step},
     error::Result,
 };
 
@@ -50,7 +48,9 @@ impl Store {
             sessions::put(transaction, &tenant, Some(&open), &closed)?;
             let counts = judge_all(transaction, &tenant, &closed)?;
             let told = json!({ "counts": &counts, "is_forced": is_forced });
-            audit::note(transaction, &author, "session.close", |it| it.group(&closed.group).session(closed.id).after(&told))?;
+            audit::note(transaction, &author, "session.close", |it| {
+                it.group(&closed.group).session(closed.id).after(&told)
+            })?;
             Ok(Closing { session: closed, counts })
         })
         .await
@@ -76,7 +76,9 @@ impl Store {
                     register.remove(transaction, who, &record);
                 }
             }
-            audit::note(transaction, &author, "session.reopen", |it| it.group(&open.group).session(open.id).changed(&closed, &open))?;
+            audit::note(transaction, &author, "session.reopen", |it| {
+                it.group(&open.group).session(open.id).changed(&closed, &open)
+            })?;
             Ok(open)
         })
         .await

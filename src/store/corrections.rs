@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, db::Read, groups::joined_at, keys, person_not_found, register::Register,
-    sessions, transaction::Transaction,
+    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, person_not_found,
+    pseudonyms::require_person, register::Register, sessions, transaction::Transaction,
 };
 use crate::{
     domain::{
@@ -32,10 +32,11 @@ impl Store {
             let register = Register::of(transaction, &tenant, &session)?;
             let mut corrected = Vec::with_capacity(said.len());
             for (person, correction) in said {
-                let record = changed(transaction, &author, &register, &person, "attendance.correct", |record, case| {
-                    record.correct(correction, case);
-                    Ok(())
-                })?;
+                let record =
+                    changed(transaction, &author, &register, &person, "attendance.correct", |record, case| {
+                        record.correct(correction, case);
+                        Ok(())
+                    })?;
                 corrected.push(SessionRecord { session: session.clone(), record });
             }
             Ok(corrected)

@@ -1,8 +1,8 @@
 //! Everything that is stored of one person.
 
 use super::{
-    PersonRecord, SessionRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings, person_not_found, photos,
-    pseudonyms::find,
+    PersonRecord, SessionRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings,
+    person_not_found, photos, pseudonyms::find,
 };
 use crate::{
     domain::{FaceSample, KeptPhoto, Negative, PersonId, TenantScope},

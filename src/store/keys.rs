@@ -512,7 +512,9 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Holidays | Kind::Snapshot => Ok(()),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Holidays | Kind::Snapshot => {
+                        Ok(())
+                    }
                     Kind::GroupSession(session) => write!(f, " {session}"),
                     Kind::Agenda(group, date, session) => write!(f, " {group} {date} {session}"),
                     Kind::TimetableTag(tag) => write!(f, " {}", hex::encode(tag)),

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::{
     attendance::Place,
+    codec,
     db::Read,
-    codec, group_not_found,
+    group_not_found,
     keys::{self, Kind, Parsed},
     sessions::stored_between,
     timetables::{holidays, timetable},
@@ -15,8 +16,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, TenantId, attendance::Case,
-        rules::judge::Meeting,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, TenantId,
+        attendance::Case, rules::judge::Meeting,
     },
     error::Result,
 };

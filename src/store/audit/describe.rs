@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
-        AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings, Timetable, audit::Salt,
+        AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings,
+        Timetable, audit::Salt,
     },
     store::{ApiKey, User},
 };

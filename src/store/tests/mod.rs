@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use super::{ApiKey, PhotoMarks, Store, StoreOptions, db::Read, transaction::Transaction};
 use crate::{
     domain::{
-        Actor, AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym, Quality,
-        PhotoId, Rules, Sighting, Standing, Tenant, TenantScope, timetable::day_session,
+        Actor, AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId, Pseudonym,
+        Quality, Rules, Sighting, Standing, Tenant, TenantScope, timetable::day_session,
     },
     error::Result,
 };

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Mark, Negative, Tenant, TenantId, TenantSettings,
-        person::MAX_FACES_A_PERSON,
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Mark, Negative, Tenant, TenantId,
+        TenantSettings, person::MAX_FACES_A_PERSON,
     },
     error::ErrorKind,
     store::{GroupChange, PersonChange, codec::Record, keys},
