@@ -97,20 +97,17 @@ fn judge_all(
     let mut known = records(transaction, tenant, session.id)?;
     for (who, Member { person, joined_at }) in members(transaction, tenant, &session.group)? {
         let case = register.case(transaction, who, Some(joined_at))?;
-        let record = match known.remove(&who) {
-            Some(mut record) => {
-                let before = record.verdict;
-                record.judge(&case);
-                if record.verdict != before {
-                    register.put(transaction, who, &record)?;
-                }
-                record
-            }
-            None => {
-                let record = register.blank(person, &case);
+        let record = if let Some(mut record) = known.remove(&who) {
+            let before = record.verdict;
+            record.judge(&case);
+            if record.verdict != before {
                 register.put(transaction, who, &record)?;
-                record
             }
+            record
+        } else {
+            let record = register.blank(person, &case);
+            register.put(transaction, who, &record)?;
+            record
         };
         *counts.entry(record.verdict.status).or_default() += 1;
     }

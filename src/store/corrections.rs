@@ -52,7 +52,7 @@ impl Store {
         session: GroupSessionId,
         person: &PersonId,
     ) -> Result<SessionRecord> {
-        self.change_record(scope, session, person, "attendance.undo", |record, case| record.undo_correction(case)).await
+        self.change_record(scope, session, person, "attendance.undo", AttendanceRecord::undo_correction).await
     }
 
     /// Notes a person's objection, in the place of one that was answered. Errors: `NotFound` `session_not_found` or

@@ -71,6 +71,7 @@ async fn a_sound_store_is_counted_by_kind() {
 }
 
 /// Every kind of damage, and what it is called.
+#[expect(clippy::too_many_lines, reason = "a line or two each")]
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
