@@ -39,7 +39,7 @@ fn gallery(rows: u64) -> TenantGallery {
     let gallery = TenantGallery::new(model.clone(), GalleryOptions::default());
     for n in 0..rows {
         let (id, person, model, vector) = (FaceId::generate(), person(n), model.clone(), vector(n));
-        let sample = FaceSample { id, person, model, vector, score: 0.9, quality };
+        let sample = FaceSample { id, person, model, vector, score: 0.9, quality, source: None };
         gallery.insert(&[sample]).expect("unit vectors are taken");
     }
     gallery

@@ -5,7 +5,8 @@
 //! cargo run --release --example store_speed -- --samples 20 /tmp/store-speed
 //! ```
 //!
-//! The first fills a store, the second measures a start with a warm cache, and enrolment. One line of JSON a measurement. The vectors are random unit vectors of 512 numbers.
+//! The first fills a store, the second measures a start with a warm cache, enrolment, and rewriting the store while 16
+//! clients enrol. One line of JSON a measurement. The vectors are random unit vectors of 512 numbers.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made should stop")]
 
@@ -69,7 +70,15 @@ fn vector(seed: u64) -> Vec<f32> {
 fn sample(person: &PersonId, vector: Vec<f32>) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    FaceSample { id: FaceId::generate(), person: person.clone(), model: model(), vector, score: 0.9, quality }
+    FaceSample {
+        id: FaceId::generate(),
+        person: person.clone(),
+        model: model(),
+        vector,
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn scope() -> TenantScope {
@@ -200,6 +209,16 @@ async fn measure(args: Args) {
         }
         let per_second = enrolment(&store, &galleries, clients, &args).await;
         print("enrol", json!({ "clients": clients, "samples": args.samples, "samples_per_s": per_second }));
+    }
+    for clients in [0, 16] {
+        let (rewritten, per_second) =
+            tokio::join!(store.rewrite(Timestamp::now), enrolment(&store, &galleries, clients, &args));
+        let done = rewritten.unwrap();
+        print(
+            "rewrite",
+            json!({ "clients": clients, "s": done.took.as_secs_f64(), "held_ms": done.held.as_secs_f64() * 1e3,
+                "bytes_before": done.bytes_before, "bytes_after": done.bytes_after, "samples_per_s": per_second }),
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     config::Settings,
@@ -20,6 +20,7 @@ use crate::{
         Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
     },
     http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
+    jobs::{JobOptions, Runner},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
@@ -59,7 +60,7 @@ impl App {
     pub async fn build(settings: Settings, faults: Faults) -> Result<Self> {
         let metrics = Metrics::new()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = open_store(&settings, &metrics)?;
+        let store = open_store(&settings, &metrics, &clock)?;
         first_start::first_start(&store, &settings.server.data, clock.now()).await?;
         let networks = Arc::new(NetworkSlot::load(settings.models.folder(), settings.nn.precision)?);
         let naming = naming(&settings, networks.get().embedder.defaults());
@@ -110,7 +111,9 @@ impl App {
         };
         let data = settings.server.data.clone();
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
-        let options = ServiceOptions { naming, quotas, data, lifetimes };
+        let (events, webhooks) = (settings.events.clone(), settings.webhooks.clone());
+        let jobs = JobOptions::new(&settings);
+        let options = ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
         let keepers = vec![
             gallery_keeper,
@@ -154,7 +157,13 @@ impl App {
             idempotency: Register::new(&self.settings.idempotency),
             instance: instance.clone(),
         };
-        let sweeper = actix::spawn(state.idempotency.clone().sweep(self.service.clone()));
+        let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
+        let keepers = [
+            actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
+            actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after())),
+            actix::spawn(self.service.clone().keep_events()),
+            actix::spawn(self.service.clone().run_couriers()),
+        ];
         let metrics = self.metrics.clone();
         let origins = self.settings.server.cors_origins.clone();
         let server = HttpServer::new(move || {
@@ -182,17 +191,22 @@ impl App {
         let address_file = AddressFile::write(data, address, &instance, fingerprint.as_deref())?;
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         let handle = server.handle();
-        let health = self.health.clone();
+        let (health, service) = (self.health.clone(), self.service.clone());
         let stopper = actix::spawn(async move {
             shutdown.wait().await;
             tracing::info!("stopping: photos under way are finished first");
             health.set_unready("server", "stopping");
+            service.close_streams();
             handle.stop(true).await;
         });
         let served = server.await.map_err(failed);
         stopper.abort();
-        sweeper.abort();
+        keepers.iter().for_each(JoinHandle::abort);
         drop(address_file);
+        // It has been told to stop together with the server, and only lays its jobs down.
+        if timeout(LAST_ANSWERS, runner).await.is_err() {
+            tracing::warn!("a job was cut off by the stop: the next start takes it up again");
+        }
         self.service.pipeline().drain(LAST_ANSWERS).await;
         self.service.write_quotas().await;
         self.stop();
@@ -206,17 +220,20 @@ pub async fn run(settings: Settings, listener: TcpListener, shutdown: ShutdownSi
     App::build(settings, Faults::default()).await?.serve(listener, shutdown).await
 }
 
-fn open_store(settings: &Settings, metrics: &Metrics) -> Result<Store> {
+fn open_store(settings: &Settings, metrics: &Metrics, clock: &Arc<dyn Clock>) -> Result<Store> {
     let data = &settings.server.data;
     fs::create_dir_all(data).map_err(|error| {
         Error::storage(format!("cannot make the data folder {}", data.display())).with_source(error)
     })?;
     backup::require_finished(data)?;
-    let flush_seconds = metrics.store_flush_seconds.clone();
+    let (flush_seconds, events) = (metrics.store_flush_seconds.clone(), metrics.events.clone());
     Store::open(StoreOptions {
         cache_bytes: settings.store.cache_bytes,
         default_limits: settings.tenants.limits(),
         on_flush: Some(Arc::new(move |took| flush_seconds.observe(took.as_secs_f64()))),
+        clock: Arc::clone(clock),
+        max_events: settings.events.max_events,
+        on_event: Some(Arc::new(move |kind| events.with_label_values(&[kind.name()]).inc())),
         ..StoreOptions::new(backup::store_path(data))
     })
 }

@@ -10,6 +10,7 @@ use std::{
 
 use config::{Config, Environment, File, FileFormat};
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
@@ -38,6 +39,9 @@ pub struct Settings {
     pub liveness: Liveness,
     pub store: Store,
     pub tenants: Tenants,
+    pub events: Events,
+    pub webhooks: Webhooks,
+    pub jobs: Jobs,
     pub gallery: Gallery,
     pub models: Models,
     pub nn: Nn,
@@ -120,6 +124,10 @@ section!(
     Liveness { min_live: f32, min_width_px: f32, }
 );
 section!(
+    /// Work that outlives its request.
+    Jobs { max_upload_bytes: u64, max_entries: u64, max_open: usize, keep_days: u32, }
+);
+section!(
     /// How people are found among all of a tenant's.
     Gallery {
         plan: GalleryPlan,
@@ -137,7 +145,7 @@ section!(
 );
 section!(
     /// The embedded store.
-    Store { cache_bytes: u64, }
+    Store { cache_bytes: u64, rewrite_hours: u32, }
 );
 section!(
     /// What a tenant may have, unless the operator gave it limits of its own.
@@ -147,6 +155,20 @@ section!(
         max_samples: u64,
         requests_per_second: u64,
         photos_per_day: u64,
+    }
+);
+section!(
+    /// The log of events, and who listens.
+    Events { keep_days: u32, max_events: u64, max_streams: usize, }
+);
+section!(
+    /// Events sent to others.
+    Webhooks {
+        allow_private: bool,
+        max_deliveries: usize,
+        timeout_seconds: u64,
+        retry_first_ms: u64,
+        retry_seconds: u32,
     }
 );
 section!(
@@ -255,6 +277,13 @@ impl Access {
     }
 }
 
+impl Store {
+    /// How long an erasure may be pending.
+    pub fn rewrite_after(&self) -> SignedDuration {
+        SignedDuration::from_hours(self.rewrite_hours.into())
+    }
+}
+
 impl Tenants {
     /// The limits as the store takes them.
     pub fn limits(&self) -> Amounts {
@@ -322,6 +351,7 @@ impl Settings {
             (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
             (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
             (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
+            ((1..=8760).contains(&self.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
             (self.gallery.idle_seconds >= 1, "gallery.idle_seconds is at least 1"),
             (
                 self.gallery.rebuild_share > 0.0 && self.gallery.rebuild_share < 1.0,
@@ -349,7 +379,14 @@ impl Settings {
                 self.server.cors_origins.are_valid(),
                 "server.cors_origins are like https://school.example, without a path",
             ),
+            ((1..=36_500).contains(&self.events.keep_days), "events.keep_days is between 1 and 36500"),
+            (self.events.max_events >= 1, "events.max_events is at least 1"),
+            (self.webhooks.max_deliveries >= 1, "webhooks.max_deliveries is at least 1"),
+            (self.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
+            (self.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
             (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
+            (self.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
+            ((1..=3650).contains(&self.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
             (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
             (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
             (
@@ -419,6 +456,7 @@ mod tests {
             ("[server]\ntrusted_proxies = '10.0.0.0/8, proxy.example'", "proxy.example"),
             ("[server]\ntls_key = 'key.pem'", "server.tls_certificate"),
             ("[access]\ntoken_minutes = 0", "access.token_minutes"),
+            ("[store]\nrewrite_hours = 0", "store.rewrite_hours"),
             ("[server]\ncors_origins = ['*']", "cors_origins"),
             ("[server]\ncors_origins = ['https://a.example/']", "cors_origins"),
         ] {

@@ -6,15 +6,18 @@
 //!
 //! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
 //! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
-//! [`store`] keeps everything, with the photos in the [`vault`], [`domain`] holds the plain types and rules. [`app`] puts it together.
+//! [`store`] keeps everything, with the photos in the [`vault`], [`events`] carries news of it out, [`domain`] holds the
+//! plain types and rules. [`app`] puts it together.
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod events;
 pub mod gallery;
 pub mod http;
+pub mod jobs;
 pub mod nn;
 pub mod pipeline;
 pub mod runtime;

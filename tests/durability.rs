@@ -50,7 +50,7 @@ async fn the_first_start_leaves_its_keys_in_files_of_the_owner_alone() {
         .collect();
     assert_ne!(keys[0], keys[1]);
     let data = server.data();
-    for entry in fs::read_dir(data.join("store")).unwrap() {
+    for entry in fs::read_dir(data.join("store/1")).unwrap() {
         let path = entry.unwrap().path();
         let bytes = if path.is_file() { fs::read(path).unwrap() } else { continue };
         for key in &keys {

@@ -48,7 +48,7 @@ async fn fill(data: &Path) {
         let person = Person::new(id, format!("p{n}"), Timestamp::UNIX_EPOCH);
         let vector = vector(n, model.dimension);
         let (id, person_id, model) = (FaceId::generate(), person.id.clone(), model.clone());
-        let sample = FaceSample { id, person: person_id, model, vector, score: 0.9, quality };
+        let sample = FaceSample { id, person: person_id, model, vector, score: 0.9, quality, source: None };
         store.create_person(&scope, person, &[], vec![sample])
     });
     futures_util::future::try_join_all(people).await.unwrap();

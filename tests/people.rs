@@ -442,6 +442,10 @@ async fn an_export_holds_everything_of_one_person() {
     let vector: Vec<f64> = sample["vector"].as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect();
     assert!((vector.iter().map(|number| number * number).sum::<f64>() - 1.0).abs() < 1e-3, "{} numbers", vector.len());
     assert_eq!(export["negatives"], json!([negative]));
+    let log = api.get("/api/v1/events").await.expect(200);
+    let of_person = log["events"].as_array().unwrap().iter().filter(|event| event["person"] == "p");
+    assert_eq!(export["events"], json!(of_person.collect::<Vec<_>>()));
+    assert_eq!(export["events"].as_array().unwrap().len(), 1);
     let records = export["attendance"].as_array().unwrap();
     assert_eq!(records.len(), 1);
     assert_eq!((&records[0]["group"], &records[0]["date"]), (&json!("g"), &json!("2026-03-02")));

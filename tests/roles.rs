@@ -44,7 +44,18 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("delete", "/tenants/{tenant}", OPERATOR),
     ("patch", "/tenants/{tenant}", OPERATOR),
     ("get", "/backup", OPERATOR),
+    ("get", "/backups", OPERATOR),
+    ("delete", "/backups/{backup}", OPERATOR),
     ("get", "/check", OPERATOR),
+    ("post", "/store/rewrite", OPERATOR),
+    ("get", "/erasures", MANAGERS),
+    ("post", "/people/import", ADMIN),
+    ("post", "/groups/{group}/jobs/recognize", TEACHERS),
+    ("get", "/jobs", TEACHERS),
+    ("get", "/jobs/{job}", TEACHERS),
+    ("post", "/jobs/{job}/cancel", TEACHERS),
+    ("get", "/jobs/{job}/events", TEACHERS),
+    ("get", "/jobs/{job}/results", TEACHERS),
     ("post", "/groups", ADMIN),
     ("get", "/groups", GROUP_READERS),
     ("get", "/groups/{group}", GROUP_READERS),
@@ -101,15 +112,37 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/duplicates", READERS),
     ("get", "/reports/calibration", READERS),
+    ("get", "/events", GROUP_READERS),
+    ("get", "/events/ws", GROUP_READERS),
+    ("post", "/events/ticket", GROUP_READERS),
+    ("post", "/webhooks", ADMIN),
+    ("get", "/webhooks", ADMIN),
+    ("get", "/webhooks/{webhook}", ADMIN),
+    ("patch", "/webhooks/{webhook}", ADMIN),
+    ("delete", "/webhooks/{webhook}", ADMIN),
+    ("get", "/webhooks/{webhook}/dead", ADMIN),
+    ("post", "/webhooks/{webhook}/replay", ADMIN),
 ];
 
 /// A path with ids of nothing in it, except the group.
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{session}"]
-        .iter()
-        .fold(path, |path, part| path.replace(part, id))
+    [
+        "{user}",
+        "{key}",
+        "{tenant}",
+        "{person}",
+        "{face}",
+        "{negative}",
+        "{record}",
+        "{backup}",
+        "{job}",
+        "{webhook}",
+        "{session}",
+    ]
+    .iter()
+    .fold(path, |path, part| path.replace(part, id))
 }
 
 #[tokio::test]

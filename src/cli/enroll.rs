@@ -1,4 +1,6 @@
-//! `rollcall enroll`: a folder with one subfolder a person.
+//! `rollcall enroll`: a folder with one subfolder a person, or a [`roster`].
+
+mod roster;
 
 use std::{
     collections::BTreeMap,
@@ -11,13 +13,13 @@ use bytes::Bytes;
 use clap::Args;
 use comfy_table::Table;
 use futures_util::{StreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 
 use super::{
     Common, TenantArgs,
     door::{Door, read_image, rejected_images},
     files::{listed, table},
+    jobs::progress,
     say,
 };
 use crate::{
@@ -44,10 +46,19 @@ const HASHED_ID_BYTES: usize = 12;
 A subfolder's name is the person's name, and the id too where it is one (1 to 128 of letters, digits and ._-@:/+ or
 inner spaces); otherwise the id is made from the name. Each image should show the person clearly largest.
 Doing it again is safe: the samples of a person who exists are replaced by those of the folder.
+A roster has a header with the columns id, name, email and groups; others are kept as metadata. Doing it again adds what
+is new of each person, and never the same photo twice.
 Ends with an error only if nobody could be enrolled or the server failed.")]
 pub(super) struct EnrollArgs {
-    /// The folder: one subfolder a person, with that person's images.
-    dir: PathBuf,
+    /// The folder: one subfolder a person, with that person's images. Or a roster: a CSV file.
+    #[arg(value_name = "DIR|CSV")]
+    source: PathBuf,
+    /// The photos of a roster: a ZIP file or a folder, with ID/anything.jpg or ID.jpg.
+    #[arg(long, value_name = "ZIP|DIR")]
+    photos: Option<PathBuf>,
+    /// Check a roster and store nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// Put everybody into this group; it is made if it does not exist.
     #[arg(long)]
     group: Option<GroupId>,
@@ -120,9 +131,15 @@ struct Refused {
 }
 
 pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
+    if args.source.is_file() {
+        return roster::run(common, args);
+    }
+    if args.photos.is_some() || args.dry_run {
+        return Err(Error::invalid("--photos and --dry-run go with a roster").with_code("invalid_flags"));
+    }
     let settings = common.settings()?;
     let limits = settings.limits.clone();
-    let (folders, strays) = folders(&args.dir)?;
+    let (folders, strays) = folders(&args.source)?;
     actix::System::new().block_on(async {
         let door = Door::open(settings, &args.tenant).await?;
         let mut reports = Vec::with_capacity(folders.len());
@@ -167,7 +184,8 @@ async fn enrol_all(
     if let Some(group) = group {
         door.ensure_group(group).await?;
     }
-    let bar = progress(folders.len());
+    let bar = progress("people");
+    bar.set_length(folders.len() as u64);
     let people = folders.iter().map(|folder| Enrolment { door, group, limits, folder }.run());
     let mut done = stream::iter(people).buffered(PEOPLE_AT_ONCE);
     while let Some(report) = done.next().await {
@@ -176,12 +194,6 @@ async fn enrol_all(
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-/// Drawn on standard error, and only on a terminal.
-fn progress(people: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} people, {eta} left");
-    ProgressBar::new(people as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// One person on the way in.

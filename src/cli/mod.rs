@@ -9,9 +9,11 @@ mod door;
 mod enroll;
 mod files;
 mod gallery;
+mod jobs;
 mod models;
 mod recognize;
 mod restore;
+mod rewrite;
 mod serve;
 mod user;
 
@@ -101,7 +103,7 @@ impl OperatorArgs {
 enum Command {
     /// Runs the server.
     Serve(serve::ServeArgs),
-    /// Enrols people from a folder with one subfolder a person.
+    /// Enrols people from a folder with one subfolder a person, or from a roster.
     Enroll(enroll::EnrollArgs),
     /// Recognises a group in photos.
     Recognize(recognize::RecognizeArgs),
@@ -109,6 +111,8 @@ enum Command {
     Backup(backup::BackupArgs),
     /// Makes a new data folder from a backup.
     Restore(restore::RestoreArgs),
+    /// Writes the store afresh, so that what was erased leaves the disk.
+    Rewrite(rewrite::RewriteArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
     /// Looks after the log of changes.
@@ -137,6 +141,7 @@ impl Cli {
             Command::Recognize(args) => recognize::run(&common, &args),
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
+            Command::Rewrite(args) => rewrite::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
             Command::Audit(args) => audit::run(&common, &args),
             Command::User(args) => user::run(&common, &args),

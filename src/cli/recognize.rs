@@ -1,6 +1,7 @@
 //! `rollcall recognize`: photos in, the class out.
 
 mod report;
+mod watch;
 
 use std::{
     collections::BTreeSet,
@@ -60,6 +61,10 @@ pub(super) struct RecognizeArgs {
     /// Write copies with the faces and names drawn in to this folder, as NAME.annotated.jpg.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
+    /// Send the photos, or one ZIP of them, to the running server as a job, and watch it: it goes on if this command
+    /// ends. Each photo is for the session of its own time. Wants a --group; --json prints the server's objects.
+    #[arg(long, conflicts_with = "annotate")]
+    watch: bool,
     #[command(flatten)]
     tenant: TenantArgs,
 }
@@ -90,6 +95,9 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs) -> Result<()> {
     let at_once = settings.pipeline.threads().get() * PHOTOS_PER_THREAD;
     let limit_bytes = settings.limits.image_bytes;
     let files = photos(&args.files)?;
+    if args.watch {
+        return watch::run(common, args, &files);
+    }
     let mut copies = args.annotate.as_deref().map(Copies::new).transpose()?;
     let wanted = Recognize {
         group: args.group.clone(),

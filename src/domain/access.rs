@@ -53,6 +53,10 @@ pub enum Permission {
     ManageGroups,
     /// Recognising one group, and marking it.
     Recognise,
+    /// Recognising one group in photos of any time, and reading what came of it.
+    RecogniseMany,
+    /// Jobs, of which everybody is shown those that they could have started.
+    SeeJobs,
     /// The attendance of one group.
     ReadAttendance,
     /// Undoing and changing marks of one group.
@@ -63,12 +67,16 @@ pub enum Permission {
     ReadReports,
     /// Looking after the gallery.
     MaintainGallery,
+    /// What happens, as it happens.
+    ReadEvents,
+    /// Where events are sent.
+    ManageWebhooks,
 }
 
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents)
     }
 }
 
@@ -81,12 +89,26 @@ impl Role {
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
-                P::OwnAccount | P::ListGroups | P::ReadGroup | P::Recognise | P::ReadAttendance | P::CorrectAttendance
+                P::OwnAccount
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::Recognise
+                    | P::RecogniseMany
+                    | P::SeeJobs
+                    | P::ReadAttendance
+                    | P::CorrectAttendance
+                    | P::ReadEvents
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
             Self::Viewer => matches!(
                 permission,
-                P::OwnAccount | P::ReadPeople | P::ListGroups | P::ReadGroup | P::ReadAttendance | P::ReadReports
+                P::OwnAccount
+                    | P::ReadPeople
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::ReadAttendance
+                    | P::ReadReports
+                    | P::ReadEvents
             ),
         }
     }
@@ -146,7 +168,7 @@ impl Grant {
 }
 
 /// Whose act something is. Never a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Actor {
     /// Somebody who logged in.
     User(UserId),

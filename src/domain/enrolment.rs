@@ -18,6 +18,22 @@ pub enum QualityGate {
     Strict,
 }
 
+/// Which faces of a photo are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaceChoice {
+    /// The largest, if it is clearly the largest.
+    #[default]
+    Clear,
+    /// The only one.
+    One,
+    /// The largest.
+    Largest,
+    /// Every face; last, so that those that are stored keep their numbers.
+    #[serde(skip)]
+    All,
+}
+
 /// What happens to a face that is already someone else's in the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -137,6 +137,9 @@ pub struct FaceSample {
     pub score: f32,
     /// How good the face was.
     pub quality: Quality,
+    /// SHA-256 of the image file that it was made of, by which the same file is known when it comes again; none where
+    /// it was made of no file.
+    pub source: Option<[u8; 32]>,
 }
 
 #[cfg(test)]

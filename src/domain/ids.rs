@@ -175,6 +175,22 @@ uuid_id!(
     /// One session of a group.
     GroupSessionId
 );
+uuid_id!(
+    /// One webhook.
+    WebhookId
+);
+uuid_id!(
+    /// One erasure of a person or a tenant; says nothing of them.
+    ErasureId
+);
+uuid_id!(
+    /// One copy of the whole store that was given away.
+    BackupId
+);
+uuid_id!(
+    /// One job.
+    JobId
+);
 
 /// What the id of a session that a timetable plans is made of, so that it can be named before it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

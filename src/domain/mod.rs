@@ -6,10 +6,12 @@ pub mod audit;
 pub mod calibration;
 pub mod consent;
 pub mod enrolment;
+pub mod event;
 pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
+pub mod job;
 pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
@@ -19,18 +21,24 @@ pub mod rules;
 pub mod session;
 pub mod tenant;
 pub mod timetable;
+pub mod webhook;
 pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
-pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
+pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
+pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
-    FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+    BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, PersonId, PhotoId, Pseudonym, RecordId,
+    SessionId, TenantId, UserId, WebhookId,
+};
+pub use job::{
+    ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
@@ -45,3 +53,4 @@ pub use rules::{
 pub use session::{GroupSession, SessionOrigin, SessionState};
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
 pub use timetable::Timetable;
+pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

@@ -59,7 +59,15 @@ fn vector_of(dimension: usize, seed: u64) -> Vec<f32> {
 fn sample(person: &str, number: u64, seed: u64) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    FaceSample { id: face(number), person: id(person), model: model(), vector: vector(seed), score: 0.9, quality }
+    FaceSample {
+        id: face(number),
+        person: id(person),
+        model: model(),
+        vector: vector(seed),
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 fn gallery(plan: GalleryPlan) -> TenantGallery {
@@ -372,7 +380,7 @@ async fn a_gallery_follows_its_store_and_is_made_anew_from_it() {
         let search = |gallery: &TenantGallery| gallery.search(&request(&vector(seed), 5, None)).unwrap().per_query;
         assert_eq!(search(&followed), search(&anew));
     }
-    store.delete_person(&t, &id("q")).await.unwrap();
+    store.delete_person(&t, &id("q"), Timestamp::UNIX_EPOCH).await.unwrap();
     galleries.remove_person(&t, &id("q")).await;
     assert_eq!(best(&galleries, "t", 6).await.unwrap(), "p");
     assert_eq!(galleries.loaded_tenants().len(), 2);
@@ -510,7 +518,7 @@ async fn hundreds_of_tenants_in_little_memory_lose_no_change() {
                 assert_eq!(best(&galleries, &name, number).await.unwrap(), person, "found by the next search");
                 if round % 3 == 0 {
                     let guard = galleries.person_lock(&scope(&name), &id(&person)).await;
-                    store.delete_person(&scope(&name), &id(&person)).await.unwrap();
+                    store.delete_person(&scope(&name), &id(&person), Timestamp::UNIX_EPOCH).await.unwrap();
                     galleries.remove_person(&scope(&name), &id(&person)).await;
                     drop(guard);
                     assert_ne!(best(&galleries, &name, number).await.unwrap(), person, "found by none");

@@ -54,11 +54,15 @@ permits! {
     ReadGroup => TenantScope,
     ManageGroups => TenantScope,
     Recognise => Access,
+    RecogniseMany => TenantScope,
+    SeeJobs => Access,
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
+    ReadEvents => Access,
+    ManageWebhooks => TenantScope,
 }
 
 /// A handler with this argument serves callers who are permitted `P`.

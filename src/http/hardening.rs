@@ -10,7 +10,7 @@ use actix_web::{
     middleware::Condition,
 };
 
-use super::{envelope::REQUEST_ID, idempotency};
+use super::{envelope::REQUEST_ID, events::LAST_EVENT_ID, idempotency};
 
 /// Answers are data: nothing in them is to be run or shown in a frame.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -48,7 +48,7 @@ pub fn cors(origins: &[String]) -> Condition<Cors> {
     let rules = origins.iter().fold(Cors::default(), |rules, origin| rules.allowed_origin(origin));
     let rules = rules
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allowed_headers(headers.into_iter().chain([REQUEST_ID, idempotency::KEY]))
+        .allowed_headers(headers.into_iter().chain([REQUEST_ID, idempotency::KEY, LAST_EVENT_ID]))
         .expose_headers([REQUEST_ID, idempotency::REPLAYED, header::RETRY_AFTER])
         .block_on_origin_mismatch(false)
         .max_age(PREFLIGHT_SECONDS);

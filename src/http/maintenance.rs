@@ -1,31 +1,40 @@
-//! `/backup`, `/check`: the operator's care for the store.
+//! `/backup`, `/backups`, `/check`, `/store/rewrite`: the operator's care for the store.
 
 use actix_web::{
     HttpResponse,
     http::header::ContentType,
-    web::{self, Data, Json, ServiceConfig},
+    web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
 use super::{
     ApiState,
     auth::{Granted, Operate},
     error::ApiError,
+    get_or_head,
+    groups::Page,
     resource,
 };
-use crate::store::CheckReport;
+use crate::{
+    domain::BackupId,
+    service::{backup::BackupPage, erasures::RewriteView},
+    store::CheckReport,
+};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/backup").route(web::get().to(backup)))
-        .service(resource("/check").route(web::get().to(check)));
+        .service(resource("/backups").route(get_or_head().to(backups)))
+        .service(resource("/backups/{backup}").route(web::delete().to(strike)))
+        .service(resource("/check").route(web::get().to(check)))
+        .service(resource("/store/rewrite").route(web::post().to(rewrite)));
 }
 
 #[utoipa::path(get, path = "/api/v1/backup", tag = "maintenance",
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 409, description = "backup_running")))]
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 409, description = "backup_running, rewrite_running"), (status = 429, description = "copy_outrun")))]
 /// Copies everything on the server as of one moment (operator's key), for `rollcall restore`. Ends early if it fails:
 /// the file's own checksums tell a whole one.
 pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
-    let pieces = state.service.backup(&operator.0)?;
+    let pieces = state.service.backup(&operator.0).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(pieces))
 }
 
@@ -34,4 +43,37 @@ pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) ->
 /// Reads everything on the server and says what is wrong (operator's key). Takes seconds for a million samples.
 pub(super) async fn check(state: Data<ApiState>, operator: Granted<Operate>) -> Result<Json<CheckReport>, ApiError> {
     Ok(Json(state.service.check(&operator.0).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/backups", tag = "maintenance", params(Page),
+    responses((status = 200, body = BackupPage)))]
+/// Lists the backups that were given and were not struck off (operator's key).
+pub(super) async fn backups(
+    state: Data<ApiState>,
+    operator: Granted<Operate>,
+    page: Query<Page>,
+) -> Result<Json<BackupPage>, ApiError> {
+    let (after, limit) = page.parse()?;
+    Ok(Json(state.service.backups(&operator.0, after, limit).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/backups/{backup}", tag = "maintenance",
+    params(("backup" = BackupId, Path)), responses((status = 204)))]
+/// Takes a backup off the list, as its file was destroyed (operator's key).
+pub(super) async fn strike(
+    state: Data<ApiState>,
+    operator: Granted<Operate>,
+    backup: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.strike_backup(&operator.0, backup.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/store/rewrite", tag = "maintenance",
+    responses((status = 200, body = RewriteView), (status = 409, description = "rewrite_running, backup_running"),
+        (status = 429, description = "copy_outrun"), (status = 503, description = "not_enough_space")))]
+/// Writes the store afresh, so that what was removed from it leaves the disk (operator's key). Answers when it has; all
+/// else goes on meanwhile.
+pub(super) async fn rewrite(state: Data<ApiState>, operator: Granted<Operate>) -> Result<Json<RewriteView>, ApiError> {
+    Ok(Json(state.service.rewrite_store(&operator.0).await?))
 }

@@ -7,11 +7,14 @@ mod audit;
 mod auth;
 mod consent;
 mod envelope;
+mod erasures;
 mod error;
+mod events;
 mod gallery;
 mod groups;
 mod hardening;
 mod idempotency;
+mod jobs;
 mod keys;
 mod maintenance;
 mod negatives;
@@ -28,6 +31,7 @@ mod timetables;
 mod tls;
 mod upload;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -103,13 +107,18 @@ fn api(config: &mut ServiceConfig) {
     timetables::routes(config);
     sessions::routes(config);
     register::routes(config);
+    // Before people, of whom one may be called import.
+    jobs::routes(config);
     people::routes(config);
     consent::routes(config);
+    erasures::routes(config);
     negatives::routes(config);
     recognition::routes(config);
     attendance::routes(config);
     gallery::routes(config);
     reports::routes(config);
+    events::routes(config);
+    webhooks::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

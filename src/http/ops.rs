@@ -88,10 +88,12 @@ async fn metrics(
         .collect();
     state.metrics.gallery_bytes.set(galleries.iter().map(|&(_, bytes, _)| bytes as i64).sum());
     state.metrics.gallery_faces.set(galleries.iter().map(|&(.., faces)| faces as i64).sum());
+    state.metrics.webhook_behind_seconds.set(state.service.webhooks_behind().as_secs());
     for stage in state.supervisor.snapshot() {
         let inside = (stage.queued + stage.working) as i64;
         state.metrics.stage_in_flight.with_label_values(&[stage.name]).set(inside);
     }
+    state.service.count_pending_erasures().await?;
     let mut text = state.metrics.render()?;
     if wanted.tenants {
         text += &Metrics::render_tenants(&galleries)?;

@@ -7,6 +7,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
+    http::Method,
     middleware::Next,
     web::Data,
 };
@@ -14,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{ApiState, error::ApiError};
+use super::{ApiState, error::ApiError, events};
 use crate::{
     config::Limits,
     error::{Error as CrateError, ErrorKind},
@@ -26,9 +27,11 @@ pub async fn patience(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let given_up = Rc::new(Cell::new(false));
+    let is_socket = request.path() == events::SOCKET && request.method() == Method::GET;
     let limits = request.app_data::<Data<ApiState>>().map(|state| state.limits.clone());
     match (request.take_payload(), limits) {
         (Payload::None, _) | (_, None) => {}
+        (payload, _) if is_socket => request.set_payload(payload),
         (payload, Some(limits)) => {
             let timed: Pin<Box<dyn Stream<Item = _>>> = Box::pin(timed(payload, &limits, Rc::clone(&given_up)));
             request.set_payload(timed.into());

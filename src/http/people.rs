@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::{
     ApiState,
     auth::{Granted, Identify, ManagePeople, ReadPeople},
+    erasures::erased,
     error::ApiError,
     get_or_head,
     groups::Page,
@@ -21,7 +22,7 @@ use super::{
     upload::Upload,
 };
 use crate::{
-    domain::{ConsentState, PersonId},
+    domain::{ConsentState, ErasureId, PersonId},
     service::{
         analyse::{Verification, VerifyParams},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
@@ -128,15 +129,16 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
-    responses((status = 204)))]
-/// Erases a person: samples, photos, memberships and attendance.
+    responses((status = 204, headers(("erasure-id" = ErasureId, description = "See `GET /erasures`.")))))]
+/// Erases a person: samples, photos, memberships and attendance. Nobody finds them from here on; their bytes leave the
+/// disk when the store is rewritten.
 pub(super) async fn delete(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_person(&caller.0, &person.parse()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let erasure = state.service.delete_person(&caller.0, &person.parse()?).await?;
+    Ok(erased(Some(&erasure)))
 }
 
 #[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::{
     ApiState,
     auth::{Granted, Operate},
+    erasures::erased,
     error::ApiError,
     get_or_head,
     groups::Page,
@@ -18,7 +19,7 @@ use super::{
     resource,
 };
 use crate::{
-    domain::TenantId,
+    domain::{ErasureId, TenantId},
     service::tenants::{TenantPage, TenantPatch, TenantView},
 };
 
@@ -112,7 +113,7 @@ pub(super) async fn update(
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
-    responses((status = 204)))]
+    responses((status = 204, headers(("erasure-id" = ErasureId, description = "See `GET /erasures`.")))))]
 /// Deletes a tenant with all its data and its keys (operator's key). Answers when all is gone, which takes a while
 /// where there is much; nobody gets in meanwhile.
 pub(super) async fn delete(
@@ -120,6 +121,6 @@ pub(super) async fn delete(
     operator: Granted<Operate>,
     tenant: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_tenant(&operator.0, &tenant.parse()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    let erasure = state.service.delete_tenant(&operator.0, &tenant.parse()?).await?;
+    Ok(erased(erasure.as_ref()))
 }

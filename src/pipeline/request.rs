@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::messages::PhotoReply;
+pub use crate::domain::FaceChoice;
 use crate::{
     domain::{GroupSession, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
     runtime::{InteractiveGuard, ServiceClass, Turn},
@@ -43,22 +44,6 @@ pub struct Wanted {
     pub annotate: bool,
     /// How much of the photo comes back as a copy to be kept; of the first of the faces, if only a face.
     pub copy: Option<PhotoForm>,
-}
-
-/// Which faces of a photo are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FaceChoice {
-    /// Every face.
-    #[serde(skip)]
-    All,
-    /// The largest, if it is clearly the largest.
-    #[default]
-    Clear,
-    /// The only one.
-    One,
-    /// The largest.
-    Largest,
 }
 
 /// Whom to look for, and what it takes to name them.

@@ -10,15 +10,18 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::{io::AsyncWriteExt, task::spawn_blocking, time::sleep};
+use utoipa::ToSchema;
 
 use super::{
     Service,
     access::{OperatorScope, first_start},
 };
 use crate::{
+    domain::BackupId,
     error::{Error, ErrorKind, Result},
-    store::{self, BackupStream, Store, StoreOptions},
+    store::{self, Backup, BackupStream, Store, StoreOptions},
     vault,
 };
 
@@ -41,8 +44,55 @@ pub struct Saved {
 
 impl Service {
     /// Begins a copy of everything on the server. Errors as for [`Store::backup`].
-    pub fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
-        self.store.backup()
+    pub async fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
+        self.store.backup(self.telling_time()).await
+    }
+
+    /// A page of the backups that were given after `after` and may still exist.
+    pub async fn backups(
+        &self,
+        _operator: &OperatorScope,
+        after: Option<BackupId>,
+        limit: usize,
+    ) -> Result<BackupPage> {
+        let mut backups = self.store.backups(after, limit + 1).await?;
+        let more = backups.len() > limit;
+        backups.truncate(limit);
+        let next = backups.last().filter(|_| more).map(|backup| backup.id);
+        Ok(BackupPage { backups: backups.into_iter().map(Into::into).collect(), next })
+    }
+
+    /// Takes a backup off the list: the operator says that it was destroyed. Errors: `NotFound` `backup_not_found`.
+    pub async fn strike_backup(&self, operator: &OperatorScope, backup: BackupId) -> Result<()> {
+        self.store.strike_backup(operator.actor(), backup).await
+    }
+}
+
+/// A backup that was given to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackupView {
+    /// The backup.
+    pub id: BackupId,
+    /// When it was begun.
+    #[schema(value_type = String, format = DateTime)]
+    pub begun_at: Timestamp,
+    /// When it was whole or given up; null while it is taken.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A page of backups.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BackupPage {
+    /// In the order in which they were begun.
+    pub backups: Vec<BackupView>,
+    /// Give it as `after` to get the next page; null on the last.
+    pub next: Option<BackupId>,
+}
+
+impl From<Backup> for BackupView {
+    fn from(backup: Backup) -> Self {
+        Self { id: backup.id, begun_at: backup.begun_at, ended_at: backup.ended_at }
     }
 }
 

@@ -81,15 +81,16 @@ impl Service {
         samples: &[FaceSample],
         images: &[AcceptedImage],
         policy: DuplicatePolicy,
+        class: ServiceClass,
     ) -> Result<Vec<Twin>> {
-        if policy == DuplicatePolicy::Off {
+        if policy == DuplicatePolicy::Off || samples.is_empty() {
             return Ok(Vec::new());
         }
         let gallery = self.galleries.tenant(scope).await?;
         let queries: Vec<f32> = samples.iter().flat_map(|sample| sample.vector.iter().copied()).collect();
         // Two: the nearest may be the person themselves.
         let search = move || gallery.search(&SearchRequest { queries: &queries, top: 2, roster: None });
-        let job = gallery_job(ServiceClass::Interactive, scope);
+        let job = gallery_job(class, scope);
         let found = self.pipeline.tools().pool.run(job, search).await?.value?;
         let threshold = self.naming(scope).await?.gallery.threshold;
         let twins: Vec<Twin> = found

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     Service,
     attendance::{RecordView, view},
+    events::EventView,
     negatives::NegativeView,
     people::{PersonView, SampleView},
     photos::PhotoView,
@@ -58,6 +59,8 @@ pub struct PersonExport {
     pub negatives: Vec<NegativeView>,
     /// Their attendance.
     pub attendance: Vec<ExportedRecord>,
+    /// The events about them that are kept.
+    pub events: Vec<EventView>,
 }
 
 impl From<FaceSample> for ExportedSample {
@@ -74,7 +77,7 @@ impl Service {
     /// `NotFound` `person_not_found`.
     pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
         let exported_at = self.clock.now();
-        let PersonFile { record, samples, photos, negatives, attendance } =
+        let PersonFile { record, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
         let exported = |record: SessionRecord| ExportedRecord {
@@ -89,6 +92,7 @@ impl Service {
             photos: photos.into_iter().map(Into::into).collect(),
             negatives: negatives.into_iter().map(Into::into).collect(),
             attendance: attendance.into_iter().map(exported).collect(),
+            events: events.into_iter().map(Into::into).collect(),
         })
     }
 }

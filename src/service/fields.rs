@@ -1,8 +1,10 @@
 //! How the fields of a request are read where serde's own way will not do.
 
+use std::fmt;
+
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error},
+    de::{self, DeserializeOwned, Error, Unexpected, Visitor},
 };
 use serde_json::Value;
 
@@ -19,4 +21,27 @@ pub(super) fn json_or_text<'de, T: DeserializeOwned, D: Deserializer<'de>>(field
         value => serde_json::from_value(value),
     }
     .map_err(D::Error::custom)
+}
+
+/// A boolean spelled `true` or `false`, in a form or in JSON; the form reader alone would take `on` as well.
+pub(super) fn strict_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    struct Spelled;
+
+    impl Visitor<'_> for Spelled {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true or false")
+        }
+
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+
+    deserializer.deserialize_any(Spelled).map(Some)
 }

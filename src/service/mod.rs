@@ -6,15 +6,20 @@ pub mod analyse;
 pub mod attendance;
 pub mod audit;
 pub mod backup;
+pub mod bulk;
 pub mod calibration;
 pub mod check;
 pub mod consent;
 pub mod duplicates;
 pub mod enrol;
+pub mod erasures;
+pub mod events;
 pub mod export;
 mod fields;
 pub mod gallery;
 pub mod groups;
+pub mod import;
+pub mod jobs;
 pub mod merge;
 pub mod negatives;
 pub mod people;
@@ -26,24 +31,29 @@ pub mod sessions;
 pub mod tenants;
 pub mod timetables;
 pub mod view;
+pub mod webhooks;
 
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use self::{
     access::{Gate, Lifetimes},
     duplicates::TenantTurns,
     quotas::QuotaKeeper,
+    webhooks::Couriers,
 };
 use crate::{
+    config,
     domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
+    events::{Hub, Tickets},
     gallery::Galleries,
+    jobs::{JobDesk, JobOptions, Spool},
     pipeline::{
         Pipeline,
         messages::{EncodedImage, PhotoReply},
@@ -65,6 +75,11 @@ pub struct Service {
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
+    hub: Hub,
+    tickets: Tickets,
+    couriers: Couriers,
+    event_settings: config::Events,
+    desk: JobDesk,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
     vault: Vault,
@@ -83,6 +98,12 @@ pub struct ServiceOptions {
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
+    /// The log of events, and who listens.
+    pub events: config::Events,
+    /// Events sent to others.
+    pub webhooks: config::Webhooks,
+    /// What jobs go by.
+    pub jobs: JobOptions,
 }
 
 /// The rules of naming that apply where neither a request nor its tenant sets any.
@@ -148,11 +169,14 @@ impl Service {
     /// # Errors
     /// `Storage` if the keys of the access tokens cannot be read or made.
     pub fn new(pipeline: Pipeline, clock: Arc<dyn Clock>, options: ServiceOptions) -> Result<Self> {
-        let ServiceOptions { naming, quotas, data, lifetimes } = options;
+        let ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs } = options;
         let (store, galleries) = (pipeline.tools().store.clone(), pipeline.tools().galleries.clone());
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
+        let hub = Hub::new(events.max_streams, pipeline.tools().metrics.event_streams.clone());
+        let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let desk = JobDesk::new(Spool::of(&data), jobs);
         let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
         Ok(Self {
@@ -164,6 +188,11 @@ impl Service {
             tenant_turns,
             gate,
             quotas,
+            hub,
+            tickets,
+            couriers,
+            event_settings: events,
+            desk,
             data,
             vault,
             photo_rules_changed,
@@ -183,6 +212,12 @@ impl Service {
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The clock for what goes on after the call.
+    fn telling_time(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let clock = Arc::clone(&self.clock);
+        move || clock.now()
     }
 
     /// Runs images through the pipeline, counted as photos of the tenant's day; each has an answer of its own.
@@ -206,6 +241,11 @@ impl Service {
     /// Keeps the counts that tenants' quotas go by, for ever.
     pub fn keep_quotas(&self) -> impl Future<Output = ()> + use<> {
         self.quotas.clone().keep()
+    }
+
+    /// How long the oldest event has waited that a webhook is to be told of.
+    pub fn webhooks_behind(&self) -> SignedDuration {
+        self.couriers.behind(self.clock.now())
     }
 
     /// Writes the counts that tenants' quotas go by: before a stop.

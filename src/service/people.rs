@@ -11,7 +11,7 @@ use crate::{
         ids::checked_name, person::checked_email, words::words,
     },
     error::{Error, Result},
-    store::{FaceInfo, PeopleQuery, PersonChange, PersonRecord},
+    store::{Erasure, FaceInfo, PeopleQuery, PersonChange, PersonRecord},
 };
 
 /// The longest query, in Unicode scalar values.
@@ -156,15 +156,16 @@ impl Service {
     }
 
     /// Erases a person: samples, photos, memberships and attendance. Nobody finds them from then on.
-    pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<()> {
+    /// See [`Erasure`] for what is left of them.
+    pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<Erasure> {
         let (service, scope, id) = (self.clone(), scope.clone(), id.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &id).await;
             let photos = service.store.photos(&scope, &id).await?.photos;
-            service.store.delete_person(&scope, &id).await?;
+            let erasure = service.store.delete_person(&scope, &id, service.clock.now()).await?;
             service.galleries.remove_person(&scope, &id).await;
             service.remove_files(&scope, photos).await;
-            Ok(())
+            Ok(erasure)
         })
         .await
     }

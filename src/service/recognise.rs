@@ -1,20 +1,16 @@
 //! The main job: photos in, the class out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{Timestamp, civil::Date};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{self, Unexpected, Visitor},
-};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    RuleChanges, Service, is_the_images_fault,
+    RuleChanges, Service,
+    fields::strict_bool,
+    is_the_images_fault,
     view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
     wanted,
 };
@@ -31,29 +27,6 @@ use crate::{
     },
     runtime::ServiceClass,
 };
-
-/// A boolean spelled `true` or `false`, in a form or in JSON; the form reader alone would take `on` as well.
-fn strict_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    struct Spelled;
-
-    impl Visitor<'_> for Spelled {
-        type Value = bool;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("true or false")
-        }
-
-        fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
-            Ok(value)
-        }
-
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
-            text.parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
-        }
-    }
-
-    deserializer.deserialize_any(Spelled).map(Some)
-}
 
 /// What a recognition may set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -157,6 +130,20 @@ pub enum Reason {
     Taken,
     /// Named, but the liveness policy forbids the mark.
     NotLive,
+}
+
+impl Reason {
+    /// As it stands in answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BelowThreshold => "below_threshold",
+            Self::BelowMargin => "below_margin",
+            Self::TooSmall => "too_small",
+            Self::LowScore => "low_score",
+            Self::Taken => "taken",
+            Self::NotLive => "not_live",
+        }
+    }
 }
 
 /// A face and who it is.

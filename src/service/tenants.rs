@@ -24,7 +24,7 @@ use crate::{
         group::checked_time_zone, ids::checked_name, kept_photo::check_retention,
     },
     error::{Error, Result},
-    store::TenantRecord,
+    store::{Erasure, TenantRecord},
 };
 
 /// A tenant, as the operator sees it.
@@ -319,16 +319,21 @@ impl Service {
         if is_to_be_unloaded {
             self.galleries.unload(scope);
         }
+        // Suspended, or no longer.
+        self.couriers.poke(scope);
+        // Where it was suspended, its jobs were laid down.
+        self.desk.call(scope.tenant());
         self.tenant_view(record)
     }
 
     /// Deletes a tenant with all its data and its keys. It is gone for every request from here on; returns when its
-    /// last record is. A deletion that is under way is waited for.
+    /// last record is. A deletion that is under way is waited for. Returns the erasure, unless it was noted by another
+    /// that had begun before.
     ///
     /// # Errors
     /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
     /// start of the server, goes on from there.
-    pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<()> {
+    pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<Option<Erasure>> {
         let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.actor().clone()));
         to_completion(async move {
             service.store.begin_deletion(&scope).await?;
@@ -351,15 +356,16 @@ impl Service {
         }
     }
 
-    async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
+    async fn finish_deletion(&self, scope: &TenantScope) -> Result<Option<Erasure>> {
         self.galleries.unload(scope);
         let (data, vault, tenant) = (Arc::clone(&self.data), self.vault.clone(), scope.tenant().clone());
         spawn_blocking(move || remove_tenant_key(&data, &tenant).and_then(|()| vault.remove_tenant(&tenant)))
             .await
             .map_err(|lost| Error::internal("a tenant's files were not removed").with_source(lost))??;
-        self.store.finish_deletion(scope).await?;
+        let erasure = self.store.finish_deletion(scope, self.clock.now()).await?;
         self.quotas.forget(scope);
-        Ok(())
+        self.couriers.poke(scope);
+        Ok(erasure)
     }
 
     fn tenant_view(&self, record: TenantRecord) -> Result<TenantView> {

@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use jiff::Timestamp;
@@ -48,6 +48,8 @@ pub struct Claim {
     /// What is noted with each write, asked for at that moment: by then the whole body has been read.
     note: Box<dyn Fn() -> KeptAnswer + Send + Sync>,
     noted: AtomicBool,
+    /// How many erasures there had been when it was looked up.
+    erasures: AtomicU64,
 }
 
 tokio::task_local! {
@@ -61,7 +63,12 @@ impl Claim {
         id: &[u8; 32],
         note: impl Fn() -> KeptAnswer + Send + Sync + 'static,
     ) -> Self {
-        Self { key: keys::answer(tenant, id), note: Box::new(note), noted: AtomicBool::new(false) }
+        Self {
+            key: keys::answer(tenant, id),
+            note: Box::new(note),
+            noted: AtomicBool::default(),
+            erasures: AtomicU64::default(),
+        }
     }
 
     /// Tells claims apart.
@@ -96,17 +103,42 @@ pub(super) fn note(claim: Option<&Claim>, transaction: &mut Transaction<'_>) -> 
     }
 }
 
+/// Forgets those answers of a tenant that hold one of `texts` as a JSON string. That their requests took effect stays
+/// noted.
+pub(super) fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &TenantId, texts: &[String]) -> Result<()> {
+    let quoted: Vec<String> = texts.iter().map(|text| serde_json::Value::from(text.as_str()).to_string()).collect();
+    let mentions = |kept: &KeptAnswer| {
+        let body = kept.answer.as_ref().map(|(_, body)| String::from_utf8_lossy(body));
+        body.is_some_and(|body| quoted.iter().any(|text| body.contains(text)))
+    };
+    let mut found = Vec::new();
+    for entry in transaction.scan_bytes(&keys::answers(Some(tenant)), None) {
+        let (key, bytes) = entry?;
+        let kept: KeptAnswer = super::codec::decode(&bytes)?;
+        if mentions(&kept) {
+            found.push((key, KeptAnswer { answer: None, ..kept }));
+        }
+    }
+    found.iter().try_for_each(|(key, kept)| transaction.put(key.clone(), kept))
+}
+
 impl Store {
-    /// What was noted under a claim.
+    /// What was noted under a claim. To be asked before its request is made.
     pub async fn answer(&self, claim: &Claim) -> Result<Option<KeptAnswer>> {
+        claim.erasures.store(self.inner.erasures.load(Ordering::Acquire), Ordering::Release);
         let key = claim.key.clone();
         self.read(move |view| view.get(&key)).await
     }
 
-    /// Keeps the answer of a request that has succeeded.
+    /// Keeps the answer of a request that has succeeded; not where somebody was erased meanwhile, whom it may show.
     pub async fn keep_answer(&self, claim: &Claim, answer: Option<(u16, Vec<u8>)>) -> Result<()> {
         let (key, note) = (claim.key.clone(), (claim.note)());
-        self.write(move |transaction| transaction.put(key, &KeptAnswer { answer, ..note })).await
+        let (before, now) = (claim.erasures.load(Ordering::Acquire), Arc::clone(&self.inner.erasures));
+        self.write(move |transaction| {
+            let answer = answer.filter(|_| now.load(Ordering::Acquire) == before);
+            transaction.put(key, &KeptAnswer { answer, ..note })
+        })
+        .await
     }
 
     /// Forgets a claim whose request has failed, so that it may be made again.

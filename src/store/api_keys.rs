@@ -75,6 +75,16 @@ impl Store {
         self.read(move |view| view.get(&keys::api_key(&hash))).await
     }
 
+    /// The key of a realm by its id.
+    pub async fn api_key(&self, realm: &Realm, key: KeyId) -> Result<Option<ApiKey>> {
+        let at = keys::key_place(realm, key);
+        self.read(move |view| match view.get::<KeyPlace>(&at)? {
+            Some(place) => view.get(&keys::api_key(&place.hash)),
+            None => Ok(None),
+        })
+        .await
+    }
+
     /// Notes that a key is used, once a minute.
     pub async fn note_use(&self, key: &ApiKey, now: Timestamp) -> Result<()> {
         let is_due = move |last: Option<Timestamp>| last.is_none_or(|last| now.duration_since(last) >= USE_NOTED_EVERY);

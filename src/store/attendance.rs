@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, PersonId, Pseudonym, RecordId, SessionState,
-        Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym, RecordId,
+        SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
     },
     error::{Error, Result},
 };
@@ -80,7 +80,7 @@ impl Store {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
-            seen.into_iter().map(|(person, sighting)| mark(transaction, &register, &tenant, person, sighting)).collect()
+            seen.into_iter().map(|(person, sighting)| mark(transaction, &register, person, sighting)).collect()
         })
         .await
     }
@@ -167,19 +167,25 @@ impl Store {
             audit::note(transaction, &author, "mark.undo", |it| {
                 it.group(&group).person(&undone.person).record(record).before(&undone)
             })?;
+            transaction.tell(
+                &tenant,
+                Occurrence::Corrected {
+                    group: group.clone(),
+                    person: undone.person.clone(),
+                    record: undone.id,
+                    date: session.date,
+                    before: Some(undone.verdict.status.name().to_owned()),
+                    after: None,
+                },
+            );
             Ok(undone)
         })
         .await
     }
 }
 
-fn mark(
-    transaction: &mut Transaction<'_>,
-    register: &Register,
-    tenant: &TenantId,
-    person: PersonId,
-    sighting: Sighting,
-) -> Result<Mark> {
+fn mark(transaction: &mut Transaction<'_>, register: &Register, person: PersonId, sighting: Sighting) -> Result<Mark> {
+    let tenant = register.tenant();
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
     let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
         return Ok(Mark::NotMarked);
@@ -187,9 +193,14 @@ fn mark(
     let case = register.case(transaction, who, Some(since))?;
     let before = register.record(transaction, who)?;
     let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
+    let (at, similarity) = (sighting.at, sighting.similarity);
     let mark = record.add(sighting, &case);
     if record.says_something() && before.as_ref() != Some(&record) {
         register.put(transaction, who, &record)?;
+    }
+    if let (Mark::Marked, Some(id)) = (mark, record.id) {
+        let (group, date) = (register.group().clone(), register.date());
+        transaction.tell(tenant, Occurrence::Marked { group, person: record.person, record: id, date, at, similarity });
     }
     Ok(mark)
 }

@@ -1,44 +1,59 @@
-//! Copies of the whole store, taken while it serves, and stores made from them.
-//!
-//! sled 0.34 has no snapshots, so a copy is taken in rounds. The first reads everything, page by page, while the
-//! database notes which keys are changed meanwhile; each further round reads again what was changed during the one
-//! before. Rounds shrink, and the last, which is small, is read under one view: no write comes between, so what was
-//! copied is then exactly what the store holds at that moment. Everything acknowledged before the copy began is in
-//! it, every operation is in it as a whole or not at all, and writes wait for no more than one small page.
+//! Copies of the whole store as files, the stores made from them, and a list of the copies that were taken: each may
+//! hold somebody who is erased later.
 
 use std::{
     io::{BufReader, Read as IoRead},
     mem,
     path::Path,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::Stream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Store,
-    archive::{Change, Reader, Writer},
-    blocking, codec,
-    db::{Db, Read, View, Watch, outrun},
-    keys::Key,
-    marker::make_private_folder,
+    archive::{Reader, Writer},
+    audit, blocking, codec,
+    codec::Record,
+    copy::Copy,
+    db::{Db, Read},
+    folders::Folders,
+    keys,
     open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, check_version, require_format},
+    rewrite::rewrite_running,
+    transaction::Transaction,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    domain::{Actor, Author, BackupId},
+    error::{Error, ErrorKind, Result},
+};
 
-/// Records read under one view: writes wait for no more than this.
-const PAGE: usize = 256;
-/// Rounds before a copy that does not catch up with the writes is given up.
-const MAX_ROUNDS: usize = 100;
 /// Pieces made before the first is taken.
 const PIECES_AHEAD: usize = 4;
 /// How long nobody may take a piece before the copy is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A backup that was given to somebody. The server does not know what became of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// Its name.
+    pub id: BackupId,
+    /// When it was begun: all that was acknowledged before is in it.
+    pub begun_at: Timestamp,
+    /// When it was whole or given up: nothing later is in it. Nothing while it is taken, and in the backup itself.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Record for Backup {
+    const KIND: u8 = 52;
+}
 
 /// The pieces of a backup, in order; together they are its file. A backup whose last piece did not come is none.
 pub struct BackupStream(mpsc::Receiver<Result<Bytes>>);
@@ -52,24 +67,80 @@ impl Stream for BackupStream {
 }
 
 impl Store {
-    /// Begins a copy of the store, which goes on while its pieces are taken and ends when the stream is dropped.
+    /// Begins a copy of the store, which goes on while its pieces are taken and ends when the stream is dropped. It is
+    /// listed from here on; `now` tells when it begins and when it ends.
     ///
-    /// Errors: `Conflict` `backup_running` while another is taken. In the stream: `Storage` `damaged_record` where a
-    /// record is not what was written; `Overloaded` `backup_outrun` where it does not catch up with the writes.
-    pub fn backup(&self) -> Result<BackupStream> {
-        let watch = self.inner.db.watch().ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, "another backup is being taken").with_code("backup_running")
-        })?;
+    /// Errors: `Conflict` `backup_running` while another is taken, `rewrite_running` while the store is rewritten. In
+    /// the stream: `Storage` `damaged_record` where a record is not what was written; `Overloaded` `copy_outrun` where it
+    /// does not catch up with the writes.
+    pub async fn backup(&self, now: impl Fn() -> Timestamp + Send + 'static) -> Result<BackupStream> {
+        let watch = self
+            .db()
+            .watch()
+            .ok_or_else(|| if self.is_being_rewritten() { rewrite_running() } else { backup_running() })?;
+        let id = BackupId::generate();
+        self.begin_backup(Backup { id, begun_at: now(), ended_at: None }).await?;
+        let copy = Copying::new(Copy::new(watch)?);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
+        let store = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = send_copy(watch, &pieces).await {
-                tracing::warn!(code = error.code(), "a backup was not finished");
-                // Fails only where nobody takes the backup any more.
-                let _ = timeout(PATIENCE, pieces.send(Err(error))).await;
+            let sent = send_copy(copy, &pieces).await;
+            // Noted before its reader learns of the end, and may look at the list.
+            if let Err(error) = store.end_backup(id, now()).await {
+                tracing::warn!(%error, "the end of a backup was not noted");
             }
+            let last = sent.inspect_err(|error| tracing::warn!(code = error.code(), "a backup was not finished"));
+            // Fails only where nobody takes the backup any more.
+            let _ = timeout(PATIENCE, pieces.send(last)).await;
         });
         Ok(BackupStream(taken))
     }
+
+    /// At most `limit` backups that were begun after `after`, in the order of their beginnings.
+    pub async fn backups(&self, after: Option<BackupId>, limit: usize) -> Result<Vec<Backup>> {
+        let after = after.map(keys::backup);
+        self.read(move |view| view.scan(&keys::backups(), after.as_deref()).take(limit).collect()).await
+    }
+
+    /// Takes a backup off the list: its file is no more. Errors: `NotFound` `backup_not_found`.
+    pub async fn strike_backup(&self, actor: &Actor, backup: BackupId) -> Result<()> {
+        let (author, at) = (Author::on_server(actor), keys::backup(backup));
+        self.write(move |transaction| {
+            if !transaction.has(&at)? {
+                return Err(Error::not_found("there is no such backup").with_code("backup_not_found"));
+            }
+            transaction.remove(at);
+            audit::note(transaction, &author, "backup.strike", |it| it.before(&json!({ "backup": backup.to_string() })))
+        })
+        .await
+    }
+
+    /// One is taken at a time, so whatever began before has ended, if only by a crash.
+    async fn begin_backup(&self, backup: Backup) -> Result<()> {
+        self.write(move |transaction| {
+            end(transaction, backup.begun_at, |_| true)?;
+            transaction.put(keys::backup(backup.id), &backup)
+        })
+        .await
+    }
+
+    async fn end_backup(&self, id: BackupId, at: Timestamp) -> Result<()> {
+        self.write(move |transaction| end(transaction, at, |backup| backup.id == id)).await
+    }
+}
+
+/// The error while a backup is taken.
+pub(super) fn backup_running() -> Error {
+    Error::new(ErrorKind::Conflict, "a backup is being taken").with_code("backup_running")
+}
+
+/// Notes the end of those backups that have none yet.
+fn end(transaction: &mut Transaction<'_>, at: Timestamp, is_meant: impl Fn(&Backup) -> bool) -> Result<()> {
+    let backups: Vec<Backup> = transaction.scan(&keys::backups(), None).collect::<Result<_>>()?;
+    for backup in backups.into_iter().filter(|backup| backup.ended_at.is_none() && is_meant(backup)) {
+        transaction.put(keys::backup(backup.id), &Backup { ended_at: Some(at), ..backup })?;
+    }
+    Ok(())
 }
 
 /// Makes a store in the folder `path`, which must not hold one, from a backup. The folder must not be used before
@@ -79,13 +150,14 @@ impl Store {
 /// `newer_store`, `store_io`.
 pub fn restore(path: &Path, backup: impl IoRead) -> Result<u64> {
     let mut reader = open(backup)?;
-    make_private_folder(path)?;
-    let db = Db::open(path, DEFAULT_CACHE_BYTES)?;
+    let folders = Folders::open(path)?;
+    let db = Db::open(&folders.live(), DEFAULT_CACHE_BYTES)?;
     while let Some(changes) = reader.next_chunk()? {
         db.apply(changes.into_iter().collect())?;
     }
     require_format(&db)?;
     db.flush()?;
+    folders.keep_only_live()?;
     Ok(reader.entries())
 }
 
@@ -106,100 +178,44 @@ fn open<R: IoRead>(backup: R) -> Result<Reader<BufReader<R>>> {
     Ok(reader)
 }
 
-async fn send_copy(watch: Watch, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+/// Sends all pieces but the last, which it returns.
+async fn send_copy(mut copy: Copying, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<Bytes> {
     let gone = || Error::new(ErrorKind::Cancelled, "nobody takes the backup any more").with_code("backup_abandoned");
-    let mut copy = Copy::new(watch);
-    while !copy.is_complete() {
+    loop {
         copy = blocking(move || copy.step()).await?;
         for piece in mem::take(&mut copy.pieces) {
             timeout(PATIENCE, pieces.send(Ok(piece))).await.map_err(|_| gone())?.map_err(|_| gone())?;
         }
+        if copy.is_complete {
+            return Ok(copy.writer.finish());
+        }
     }
-    Ok(())
 }
 
-/// A copy under way.
-struct Copy {
-    watch: Arc<Watch>,
-    /// `None` once the copy is complete.
-    writer: Option<Writer>,
-    round: Round,
-    rounds: usize,
+/// A copy on its way into a file.
+struct Copying {
+    copy: Copy,
+    writer: Writer,
     /// Made and not yet sent.
     pieces: Vec<Bytes>,
+    is_complete: bool,
 }
 
-/// What is to be read next.
-enum Round {
-    /// Every key after this one.
-    All(Option<Key>),
-    /// These keys, the last first.
-    Changed(Vec<Key>),
-}
-
-impl Copy {
-    fn new(watch: Watch) -> Self {
+impl Copying {
+    fn new(copy: Copy) -> Self {
         let (writer, header) = Writer::new(FORMAT_VERSION);
-        let round = Round::All(None);
-        Self { watch: Arc::new(watch), writer: Some(writer), round, rounds: 0, pieces: vec![header] }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.writer.is_none()
+        Self { copy, writer, pieces: vec![header], is_complete: false }
     }
 
     /// Copies a page.
     fn step(mut self) -> Result<Self> {
-        let watch = Arc::clone(&self.watch);
-        let view = watch.db().view();
-        let page = match &mut self.round {
-            Round::All(after) => {
-                let page = scan(&view, after.as_deref())?;
-                *after = page.last().map(|(key, _)| key.clone());
-                page
-            }
-            Round::Changed(keys) => read(&view, keys.split_off(keys.len().saturating_sub(PAGE)))?,
+        let page = if let Some(page) = self.copy.page()? {
+            page
+        } else {
+            self.is_complete = true;
+            self.copy.last_page()?
         };
-        let is_over = match &self.round {
-            Round::All(after) => after.is_none(),
-            Round::Changed(keys) => keys.is_empty(),
-        };
-        self.write(&page)?;
-        if is_over { self.next_round(&view) } else { Ok(self) }
-    }
-
-    /// Begins another round, or ends the copy where that would be one page: it is then read under the present view.
-    fn next_round(mut self, view: &View<'_>) -> Result<Self> {
-        self.rounds += 1;
-        if self.rounds > MAX_ROUNDS {
-            return Err(outrun());
-        }
-        let changed: Vec<Key> = self.watch.take_changed()?.into_iter().collect();
-        if changed.len() > PAGE {
-            self.round = Round::Changed(changed);
-            return Ok(self);
-        }
-        self.write(&read(view, changed)?)?;
-        self.pieces.extend(self.writer.take().map(Writer::finish));
+        self.pieces.extend(page.iter().filter_map(|change| self.writer.push(change)));
         Ok(self)
     }
-
-    fn write(&mut self, page: &[Change]) -> Result<()> {
-        for change in page {
-            if change.1.as_ref().is_some_and(|value| !codec::is_intact(value)) {
-                return Err(codec::damaged());
-            }
-            self.pieces.extend(self.writer.as_mut().and_then(|writer| writer.push(change)));
-        }
-        Ok(())
-    }
-}
-
-fn scan(view: &View<'_>, after: Option<&[u8]>) -> Result<Vec<Change>> {
-    let entries = view.scan_bytes(&[], after).take(PAGE);
-    entries.map(|entry| entry.map(|(key, value)| (key, Some(value)))).collect()
-}
-
-fn read(view: &View<'_>, keys: Vec<Key>) -> Result<Vec<Change>> {
-    keys.into_iter().map(|key| view.bytes(&key).map(|value| (key, value))).collect()
 }

@@ -4,22 +4,22 @@
 //! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
 //! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    KeptAnswer, Store,
+    Backup, Erasure, KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
     audit::Chains,
     blocking,
     codec::{self, Record},
     db::{Db, Read, View},
+    erasures::Pending,
+    events::{Mention, Numbers},
+    jobs,
     keys::{self, Key, Kind, Parsed},
     open::Format,
     pseudonyms::{Salt, pseudonym},
@@ -29,9 +29,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, KeptPhoto,
-        Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId,
-        TenantSettings, Timetable,
+        Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, GroupSession,
+        GroupSessionId, ItemReport, Job, KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym,
+        Realm, Standing, Tenant, TenantId, TenantSettings, Timetable, Webhook,
         audit::{self, Entry, Head},
         group::Member,
     },
@@ -87,7 +87,7 @@ impl Store {
         &self,
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || {
             Check { judge, report: CheckReport::default(), counted: HashMap::new(), chains: Chains::default() }.run(&db)
         })
@@ -169,6 +169,14 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Parsed::AuditEntry(realm, _) | Parsed::AuditHead(realm) | Parsed::AuditSalt(realm) => {
                 self.audit(view, &parsed, realm, bytes)
             }
+            Parsed::Backup(id) => self.read(bytes, "backup", |backup: &Backup| Ok(misplaced(backup.id != *id))),
+            Parsed::Erasure(id) => self.read(bytes, "erasure", |erasure: &Erasure| {
+                Ok(misplaced(erasure.id != *id).or(is_pending(view, &Realm::Server, erasure)?))
+            }),
+            Parsed::Pending(realm, id) => self.read(bytes, "pending", |_: &Pending| {
+                let erasure: Option<Erasure> = view.get(&keys::erasure(realm, *id)).unwrap_or(None);
+                Ok(missing(erasure.is_none_or(|erasure| erasure.done_at.is_some()), "no_erasure"))
+            }),
             Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| {
                 // Its making was noted in both.
                 let chains =
@@ -242,9 +250,23 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
             Kind::Usage => self.read(bytes, name, |_: &Amounts| Ok(None)),
             Kind::Photos => self.read(bytes, name, |_: &PhotosOfDay| Ok(None)),
+            Kind::Erasure(id) => {
+                let realm = Realm::Tenant(tenant.clone());
+                self.read(bytes, name, |erasure: &Erasure| {
+                    Ok(misplaced(erasure.id != *id).or(is_pending(view, &realm, erasure)?))
+                })
+            }
             Kind::Answer(_) => self.read(bytes, name, |_: &KeptAnswer| Ok(None)),
+            Kind::Job(..) | Kind::Item(..) | Kind::Mention(..) => self.job_data(view, tenant, kind, bytes),
             Kind::Snapshot => self.read(bytes, name, |_: &snapshots::Head| Ok(None)),
             Kind::Chunk(..) => self.read(bytes, name, |_: &snapshots::Chunk| Ok(None)),
+            Kind::EventLog
+            | Kind::Event(_)
+            | Kind::PersonEvent(..)
+            | Kind::GroupEvent(..)
+            | Kind::Webhook(_)
+            | Kind::Delivery(_)
+            | Kind::DeadLetter(..) => self.event_data(view, tenant, kind, bytes),
             Kind::Group(id) => {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
@@ -258,19 +280,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 }
                 self.read_sample(bytes, |sample| Ok(misplaced(sample.id != *id || !is_of(*person, &sample.person)?)))
             }
-            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
-                let wrong = photo.face != *face || !is_of(*person, &photo.person)?;
-                let known = view.has(&keys::face(tenant, *person, *face))?;
-                let has_key = view.has(&keys::photo_key(tenant, *person))?;
-                Ok(misplaced(wrong)
-                    .or_else(|| missing(!known, "no_face"))
-                    .or_else(|| missing(!has_key, "no_photo_key")))
-            }),
-            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
-                let known = has_person(*person)?;
-                let wrong = known && !is_of(*person, &key.person)?;
-                Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
-            }),
+            Kind::KeptPhoto(..) | Kind::PhotoKey(_) => self.photos(view, tenant, kind, bytes),
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
                 let known = has_person(*person)?;
@@ -390,6 +400,139 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         }
     }
 
+    /// [`Self::data`] of the event log and the webhooks.
+    fn event_data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        // What cannot be read is noted where it is.
+        let event = |number: u64| view.get::<Event>(&keys::event(tenant, number)).unwrap_or(None);
+        let numbers = || Numbers::of(view, tenant).ok();
+        let has_event = |number: u64| view.has(&keys::event(tenant, number));
+        let has_webhook = |id| view.has(&keys::webhook(tenant, id));
+        match kind {
+            Kind::Event(number) => self.read(bytes, name, |event: &Event| {
+                let in_log = numbers().is_none_or(|log| (log.first..log.next).contains(number));
+                let mut indexed = true;
+                if let Some(person) = event.what.person() {
+                    let who = pseudonym(view, tenant, person).unwrap_or(None);
+                    indexed &=
+                        who.is_some_and(|who| view.has(&keys::person_event(tenant, who, *number)).unwrap_or(true));
+                }
+                if let Some(group) = event.what.group() {
+                    indexed &= view.has(&keys::group_event(tenant, group, *number))?;
+                }
+                Ok(misplaced(event.id != *number)
+                    .or_else(|| missing(!in_log, "no_event_log"))
+                    .or_else(|| missing(!indexed, "no_event_index")))
+            }),
+            Kind::PersonEvent(person, number) => {
+                let known = view.has(&keys::person(tenant, *person))?;
+                self.read(bytes, name, |_: &Mention| {
+                    let who =
+                        |event: &Event| event.what.person().and_then(|of| pseudonym(view, tenant, of).unwrap_or(None));
+                    let about = event(*number).is_some_and(|event| who(&event) == Some(*person));
+                    Ok(missing(!about, "no_event").or_else(|| missing(!known, "no_person")))
+                })
+            }
+            Kind::GroupEvent(group, number) => {
+                let known = view.has(&keys::group(tenant, group))?;
+                self.read(bytes, name, |_: &Mention| {
+                    let about = event(*number).is_some_and(|event| event.what.group() == Some(group));
+                    Ok(missing(!about, "no_event").or_else(|| missing(!known, "no_group")))
+                })
+            }
+            Kind::Webhook(id) => self.read(bytes, name, |webhook: &Webhook| {
+                let followed = view.has(&keys::delivery(tenant, *id))?;
+                let groups = webhook.filter.groups.iter().flatten().map(|group| view.has(&keys::group(tenant, group)));
+                let known = groups.collect::<Result<Vec<bool>>>()?.into_iter().all(|known| known);
+                Ok(misplaced(webhook.id != *id)
+                    .or_else(|| missing(!followed, "no_delivery"))
+                    .or_else(|| missing(!known, "no_group")))
+            }),
+            Kind::Delivery(id) => {
+                let known = has_webhook(*id)?;
+                self.read(bytes, name, |delivery: &Delivery| {
+                    let in_log = numbers().is_none_or(|log| delivery.done < log.next);
+                    Ok(missing(!known, "no_webhook").or_else(|| missing(!in_log, "no_event_log")))
+                })
+            }
+            Kind::DeadLetter(id, number) => {
+                let (known, kept) = (has_webhook(*id)?, has_event(*number)?);
+                self.read(bytes, name, |letter: &DeadLetter| {
+                    Ok(misplaced(letter.event != *number)
+                        .or_else(|| missing(!known, "no_webhook"))
+                        .or_else(|| missing(!kept, "no_event")))
+                })
+            }
+            _ => self.read(bytes, name, |_: &Numbers| Ok(None)),
+        }
+    }
+
+    /// A job's part of [`Self::data`].
+    fn job_data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        match kind {
+            Kind::Job(id) => self.read(bytes, name, |job: &Job| Ok(misplaced(job.id != *id))),
+            Kind::Item(job, number) => {
+                let known = view.has(&keys::job(tenant, *job))?;
+                self.read(bytes, name, |report: &ItemReport| {
+                    let mentioned = jobs::is_mentioned(view, tenant, *job, *number, report)?;
+                    Ok(missing(!known, "no_job").or_else(|| missing(!mentioned, "no_job_mention")))
+                })
+            }
+            Kind::Mention(who, job, number) => self.read(bytes, name, |mentioned: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let report: Option<ItemReport> = view.get(&keys::item(tenant, *job, *number)).ok().flatten();
+                let resolved =
+                    report.zip(named.as_ref()).is_some_and(|(report, named)| report.people().contains(&&named.id));
+                Ok(misplaced(mentioned != who)
+                    .or_else(|| missing(named.is_none(), "no_person"))
+                    .or_else(|| missing(!resolved, "no_job_item")))
+            }),
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts a record and finds what is wrong with it.
+    /// What is known of kept photos; their files are not the store's.
+    fn photos(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        let is_of = |who, person: &PersonId| pseudonym(view, tenant, person).map(|found| found == Some(who));
+        match kind {
+            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
+                let wrong = photo.face != *face || !is_of(*person, &photo.person)?;
+                let known = view.has(&keys::face(tenant, *person, *face))?;
+                let has_key = view.has(&keys::photo_key(tenant, *person))?;
+                Ok(misplaced(wrong)
+                    .or_else(|| missing(!known, "no_face"))
+                    .or_else(|| missing(!has_key, "no_photo_key")))
+            }),
+            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
+                let known = view.has(&keys::person(tenant, *person))?;
+                let wrong = known && !is_of(*person, &key.person)?;
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
+            }),
+            _ => Ok(None),
+        }
+    }
+
     /// People, and what leads to them.
     fn who(
         &mut self,
@@ -476,6 +619,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
     }
+}
+
+/// Whether an erasure is among the pending while it is.
+fn is_pending(view: &View<'_>, realm: &Realm, erasure: &Erasure) -> Result<Option<&'static str>> {
+    let noted = view.has(&keys::pending(realm, erasure.id))?;
+    Ok(missing(noted != erasure.done_at.is_none(), "no_pending_index"))
 }
 
 /// Whether a realm is there and is to stay. One that cannot be read was noted.

@@ -115,6 +115,7 @@ pub(super) struct FaceSampleRef<'a> {
     pub(super) score: f32,
     /// In the order of [`Quality`](crate::domain::Quality)'s fields.
     pub(super) quality: [f32; 7],
+    pub(super) source: Option<[u8; 32]>,
 }
 
 /// Numbers as they are stored.
@@ -240,6 +241,7 @@ mod tests {
                 vector: (0..length).map(|n| n as f32 - 0.5).collect(),
                 score: 0.75,
                 quality,
+                source: (length > 0).then_some([7; 32]),
             };
             let bytes = encode(&sample).unwrap();
             let stored = decode_face(&bytes).unwrap();
@@ -247,7 +249,7 @@ mod tests {
             assert_eq!((stored.model_name, stored.model_dimension, stored.model_postprocessing), ("net", 70_000, 300));
             let mut vector = vec![9.0; 3];
             stored.vector.copy_to(&mut vector);
-            assert_eq!((&vector, stored.score), (&sample.vector, 0.75));
+            assert_eq!((&vector, stored.score, stored.source), (&sample.vector, 0.75, sample.source));
             assert_eq!(stored.quality.map(f32::to_bits), [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(f32::to_bits));
             assert_eq!(decode::<FaceSample>(&bytes).unwrap(), sample);
             assert_eq!(decode_face(&bytes[..bytes.len() - 1]).err().unwrap().code(), "damaged_record");

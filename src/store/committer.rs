@@ -8,6 +8,10 @@
 //! gather for the next: many callers share one fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied
 //! before it, for what it read may not have been durable yet. An operation once sent happens, whether or not its
 //! caller still waits.
+//!
+//! What is done [`Committer::alone`] comes between two groups: nothing is applied meanwhile. That is when the database
+//! is replaced by its copy. What was applied to the old one before is in the copy, durably; so it may be acknowledged
+//! after a flush of either.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,6 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -38,6 +43,12 @@ const GROUP_BYTES: usize = 1 << 20;
 /// Joins a group.
 type Operation = Box<dyn FnOnce(&mut Group<'_>) -> Applied + Send>;
 
+/// What the apply thread is sent.
+enum Work {
+    Operation(Operation),
+    Alone(Box<dyn FnOnce() + Send>),
+}
+
 /// Answers an operation's caller; takes the flush's failure, if it failed.
 type Acknowledge = Box<dyn FnOnce(Option<&Error>) + Send>;
 
@@ -49,14 +60,14 @@ struct Applied {
 
 /// The two threads. Dropping it flushes what was sent and waits for both.
 pub(super) struct Committer {
-    operations: Option<mpsc::Sender<Operation>>,
+    work: Option<mpsc::Sender<Work>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Committer {
     /// Starts the threads.
-    pub(super) fn start(db: &Arc<Db>, observer: Option<FlushObserver>) -> Result<Self> {
-        let (operations, to_apply) = mpsc::channel(APPLY_CAPACITY);
+    pub(super) fn start(live: &Arc<ArcSwap<Db>>, observer: Option<FlushObserver>) -> Result<Self> {
+        let (work, to_apply) = mpsc::channel(APPLY_CAPACITY);
         let (applied, to_flush) = mpsc::channel(FLUSH_CAPACITY);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new()
@@ -64,20 +75,21 @@ impl Committer {
                 .spawn(work)
                 .map_err(|error| Error::internal("cannot start a thread of the store").with_source(error))
         };
-        let (apply_db, flush_db) = (Arc::clone(db), Arc::clone(db));
+        let (apply_db, flush_db) = (Arc::clone(live), Arc::clone(live));
         let threads = vec![
             spawn("store-apply", Box::new(move || apply_all(&apply_db, to_apply, &applied)))?,
             spawn("store-flush", Box::new(move || flush_all(&flush_db, to_flush, observer.as_ref())))?,
         ];
-        Ok(Self { operations: Some(operations), threads })
+        Ok(Self { work: Some(work), threads })
     }
 
-    /// Runs `operation` alone, all of it or nothing, and returns once it is durable.
+    /// Runs `operation` alone, all of it or nothing, and returns once it is durable. Then `once_durable` was called,
+    /// on the flush thread, whether or not the caller still waits.
     pub(super) async fn commit<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+        once_durable: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T> {
-        let stopped = || Error::new(ErrorKind::Unavailable, "the store is closing");
         let (reply, answer) = oneshot::channel();
         let boxed: Operation = Box::new(move |group| {
             let (outcome, wrote) = match run(group, operation) {
@@ -89,26 +101,49 @@ impl Committer {
                     (Some(failure), Ok(_)) => Err(for_each_caller(failure)),
                     // What it read may never have become durable, but its own failed write says more.
                     (Some(failure), Err(error)) if error.kind() != ErrorKind::Storage => Err(for_each_caller(failure)),
-                    (_, outcome) => outcome,
+                    (_, outcome) => outcome.inspect(once_durable),
                 };
                 // The caller may have gone; the operation stands all the same.
                 let _ = reply.send(answer);
             });
             Applied { wrote, acknowledge }
         });
-        self.operations.as_ref().ok_or_else(stopped)?.send(boxed).await.map_err(|_| stopped())?;
+        self.send(Work::Operation(boxed)).await?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Runs `work` while nothing is applied: every write waits for it.
+    pub(super) async fn alone<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let boxed = Box::new(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(work));
+            let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("work between writes was cut short")));
+            let _ = reply.send(outcome);
+        });
+        self.send(Work::Alone(boxed)).await?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, work: Work) -> Result<()> {
+        self.work.as_ref().ok_or_else(stopped)?.send(work).await.map_err(|_| stopped())
     }
 }
 
 impl Drop for Committer {
     fn drop(&mut self) {
-        self.operations = None;
+        self.work = None;
         for thread in self.threads.drain(..) {
             // Their work is run under catch_unwind, so they end by returning.
             let _ = thread.join();
         }
     }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Unavailable, "the store is closing")
 }
 
 fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
@@ -117,14 +152,25 @@ fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) ->
         .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))
 }
 
-fn apply_all(db: &Db, mut operations: mpsc::Receiver<Operation>, applied: &mpsc::Sender<Applied>) {
-    while let Some(first) = operations.blocking_recv() {
-        let mut group = Group::new(db);
+fn apply_all(live: &ArcSwap<Db>, mut work: mpsc::Receiver<Work>, applied: &mpsc::Sender<Applied>) {
+    let mut alone = None;
+    while let Some(first) = work.blocking_recv() {
+        let first = match first {
+            Work::Operation(first) => first,
+            Work::Alone(work) => {
+                work();
+                continue;
+            }
+        };
+        let db = live.load_full();
+        let mut group = Group::new(&db);
         let mut members = vec![first(&mut group)];
-        while group.bytes() < GROUP_BYTES
-            && let Ok(next) = operations.try_recv()
-        {
-            members.push(next(&mut group));
+        while group.bytes() < GROUP_BYTES && alone.is_none() {
+            match work.try_recv() {
+                Ok(Work::Operation(next)) => members.push(next(&mut group)),
+                Ok(Work::Alone(next)) => alone = Some(next),
+                Err(_) => break,
+            }
         }
         let outcome = group.apply();
         for member in members {
@@ -134,13 +180,19 @@ fn apply_all(db: &Db, mut operations: mpsc::Receiver<Operation>, applied: &mpsc:
                 return;
             }
         }
+        drop(db);
+        if let Some(work) = alone.take() {
+            work();
+        }
     }
 }
 
-fn flush_all(db: &Db, mut applied: mpsc::Receiver<Applied>, observer: Option<&FlushObserver>) {
+fn flush_all(live: &ArcSwap<Db>, mut applied: mpsc::Receiver<Applied>, observer: Option<&FlushObserver>) {
     let mut group = Vec::new();
     while applied.blocking_recv_many(&mut group, FLUSH_CAPACITY) > 0 {
-        let outcome = if group.iter().any(|one| one.wrote) { flush(db, observer) } else { db.refuse_if_failed() };
+        // Asked for only now: what these have written is in this one, whichever they were applied to.
+        let db = live.load_full();
+        let outcome = if group.iter().any(|one| one.wrote) { flush(&db, observer) } else { db.refuse_if_failed() };
         for one in group.drain(..) {
             (one.acknowledge)(outcome.as_ref().err());
         }

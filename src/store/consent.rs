@@ -1,7 +1,5 @@
 //! Consents, which are kept with their people.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::{
@@ -40,7 +38,7 @@ impl Store {
 
     /// Everybody of the tenant who has a consent, with its end; it may have passed.
     pub async fn consents(&self, scope: &TenantScope) -> Result<Vec<(PersonId, Option<Timestamp>)>> {
-        let (db, tenant) = (Arc::clone(&self.inner.db), scope.tenant().clone());
+        let (db, tenant) = (self.db(), scope.tenant().clone());
         blocking(move || {
             let (mut consents, mut after) = (Vec::new(), None);
             loop {

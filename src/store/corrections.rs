@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, Author, GroupSession, GroupSessionId, PersonId, SessionState, TenantId, TenantScope,
+        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, SessionState, TenantId,
+        TenantScope,
         attendance::{Appeal, AppealState, Case, Correction},
         session::Step,
     },
@@ -146,6 +147,20 @@ fn changed(
         register.put(transaction, who, &record)?;
     } else {
         register.remove(transaction, who, &record);
+    }
+    let [was, is] = [&before, &record].map(|record| record.verdict.status);
+    if was != is {
+        transaction.tell(
+            register.tenant(),
+            Occurrence::Corrected {
+                group: register.group().clone(),
+                person: person.clone(),
+                record: record.id,
+                date: register.date(),
+                before: Some(was.name().to_owned()),
+                after: Some(is.name().to_owned()),
+            },
+        );
     }
     audit::note(transaction, author, action, |it| {
         it.group(register.group()).session(record.session).person(person).changed(&before, &record)

@@ -25,7 +25,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 
 /// sled's data file inside the store's folder.
-const DATA_FILE: &str = "db";
+pub(super) const DATA_FILE: &str = "db";
 /// The tree and the key of the number of the last flush, see [`super::marker`].
 const FLUSHES: &[u8] = b"flushes";
 /// What a watch remembers before it gives up, some 50 MB.
@@ -279,7 +279,7 @@ impl Watch {
     /// The keys changed since the watch began or this was last asked. Under a [`View`] they are all that ever will be
     /// until the view goes.
     ///
-    /// Errors: `Overloaded` `backup_outrun` where they were more than the watch remembers.
+    /// Errors: `Overloaded` `copy_outrun` where they were more than the watch remembers.
     pub(super) fn take_changed(&self) -> Result<BTreeSet<Key>> {
         let mut changed = self.0.changed();
         if changed.as_ref().is_some_and(|keys| keys.len() > MAX_WATCHED_KEYS) {
@@ -297,8 +297,8 @@ impl Drop for Watch {
 
 /// The error for a copy that writes outran.
 pub(super) fn outrun() -> Error {
-    Error::new(ErrorKind::Overloaded, "too much was written during the backup: try again when less is going on")
-        .with_code("backup_outrun")
+    Error::new(ErrorKind::Overloaded, "too much was written during the copy: try again when less is going on")
+        .with_code("copy_outrun")
 }
 
 /// The error for a store that cannot be read, with what to do.
@@ -308,6 +308,12 @@ pub(super) fn damaged(why: &'static str) -> Error {
     )
     .with_code("store_damaged")
     .with_source(why)
+}
+
+/// The error for a store that somebody else has open.
+pub(super) fn locked() -> Error {
+    Error::storage("the data folder is in use by another process: stop that one first, or give another folder")
+        .with_code("store_locked")
 }
 
 /// The error for a file that cannot be read or written.
@@ -325,10 +331,7 @@ pub(super) fn io_error(error: std::io::Error) -> Error {
 fn into_error(error: sled::Error) -> Error {
     match error {
         // sled 0.34 has no kind for a lock that is taken, only this sentence.
-        sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
-            Error::storage("the data folder is in use by another process: stop that one first, or give another folder")
-                .with_code("store_locked")
-        }
+        sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => locked(),
         sled::Error::Io(cause) if cause.kind() != std::io::ErrorKind::UnexpectedEof => io_error(cause),
         _ => damaged("the embedded database reports corruption"),
     }

@@ -1,14 +1,17 @@
 //! Removing a tenant with all that it has.
 //!
 //! The tenant is first marked as one that is being deleted. From then on it is not found and nothing is written into
-//! it, so its records can be removed in many small transactions. Its own record goes last: a deletion that a crash cut
-//! short is seen at the next start and goes on.
+//! it, so its records can be removed in many small transactions. Its own record goes last, and its erasure is noted with
+//! that: a deletion that a crash cut short is seen at the next start and goes on.
+
+use jiff::Timestamp;
 
 use super::{
     Store,
     api_keys::KeyPlace,
     audit, codec,
     db::Read,
+    erasures::{self, Erasure},
     keys::{self, Key},
     tenant_not_found, tenants,
     transaction::Transaction,
@@ -40,17 +43,24 @@ impl Store {
         .await
     }
 
-    /// Removes the keys, users and audit log of a tenant that is being deleted, what it still has, and in the end the tenant. Two
-    /// may do so at once.
-    pub async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
-        while !self.remove_some_of(scope).await? {}
-        Ok(())
+    /// Removes the keys, users and audit log of a tenant that is being deleted, what it still has, and in the end the
+    /// tenant. Two may do so at once. Returns the erasure, asked for at `at`, unless somebody else has noted one.
+    pub async fn finish_deletion(&self, scope: &TenantScope, at: Timestamp) -> Result<Option<Erasure>> {
+        let erasure = loop {
+            match self.remove_some_of(scope, at).await? {
+                Removal::Going => {}
+                Removal::Done(erasure) => break Some(erasure),
+                Removal::DoneBefore => break None,
+            }
+        };
+        self.inner.events.forget(scope.tenant());
+        Ok(erasure)
     }
 
     /// See [`remove_some`].
-    pub(super) async fn remove_some_of(&self, scope: &TenantScope) -> Result<bool> {
-        let tenant = scope.tenant().clone();
-        self.write(move |transaction| remove_some(transaction, &tenant)).await
+    pub(super) async fn remove_some_of(&self, scope: &TenantScope, at: Timestamp) -> Result<Removal> {
+        let (tenant, erasure) = (scope.tenant().clone(), Erasure::new(at, scope.actor()));
+        self.write(move |transaction| remove_some(transaction, &tenant, erasure)).await
     }
 
     /// The tenants whose deletion has not ended.
@@ -69,28 +79,40 @@ impl Store {
     }
 }
 
-/// Removes some records of a tenant that is being deleted, or the tenant itself where it has none left; whether it is
-/// gone.
-fn remove_some(transaction: &mut Transaction<'_>, tenant: &TenantId) -> Result<bool> {
-    if tenants::standing(transaction, &keys::tenant(tenant))? != Some(Standing::Deleting) {
-        return Ok(true);
-    }
-    let mut found = of_access(transaction, &Realm::Tenant(tenant.clone()))?;
+/// How far a deletion has come.
+pub(super) enum Removal {
+    /// There is more.
+    Going,
+    /// The tenant has gone with this.
+    Done(Erasure),
+    /// It had gone before.
+    DoneBefore,
+}
+
+/// Removes some records of a tenant that is being deleted, or the tenant itself where it has none left.
+fn remove_some(transaction: &mut Transaction<'_>, tenant: &TenantId, erasure: Erasure) -> Result<Removal> {
+    let known: Option<Tenant> = transaction.get(&keys::tenant(tenant))?;
+    let Some(known) = known.filter(|tenant| tenant.standing == Standing::Deleting) else {
+        return Ok(Removal::DoneBefore);
+    };
+    let mut found = outside_its_data(transaction, &Realm::Tenant(tenant.clone()))?;
     if found.is_empty() {
         found = transaction.scan_keys(&keys::data_of(tenant)).take(REMOVED_AT_ONCE).collect::<Result<_>>()?;
     }
-    let is_last = found.is_empty();
-    if is_last {
-        found.push(keys::tenant(tenant));
+    if found.is_empty() {
+        transaction.remove(keys::tenant(tenant));
+        let erasure = Erasure { since: known.created_at, ..erasure };
+        erasures::begin(transaction, &Realm::Server, &erasure)?;
+        return Ok(Removal::Done(erasure));
     }
     for key in found {
         transaction.remove(key);
     }
-    Ok(is_last)
+    Ok(Removal::Going)
 }
 
-/// Keys, users, logins and audit log of a realm, some of them if there are many.
-fn of_access(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
+/// Keys, users, logins, pending erasures and audit log of a realm, some of them if there are many.
+fn outside_its_data(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
     let mut found = Vec::new();
     for prefix in [keys::audit_entries(realm), keys::audit_head(realm), keys::audit_salt(realm)] {
         found.extend(read.scan_keys(&prefix).take(REMOVED_AT_ONCE).collect::<Result<Vec<_>>>()?);
@@ -104,6 +126,9 @@ fn of_access(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
         let (at, bytes) = entry?;
         let user: User = codec::decode(&bytes)?;
         found.extend(user.sessions.into_iter().map(keys::session).chain([at]));
+    }
+    for key in read.scan_keys(&keys::pending_in(realm)).take(REMOVED_AT_ONCE) {
+        found.push(key?);
     }
     Ok(found)
 }

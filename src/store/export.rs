@@ -1,11 +1,11 @@
 //! Everything that is stored of one person.
 
 use super::{
-    PersonRecord, SessionRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings,
+    PersonRecord, SessionRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings,
     person_not_found, photos, pseudonyms::find,
 };
 use crate::{
-    domain::{FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
+    domain::{Event, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -22,6 +22,8 @@ pub struct PersonFile {
     pub negatives: Vec<Negative>,
     /// Their attendance.
     pub attendance: Vec<SessionRecord>,
+    /// The events about them that are kept.
+    pub events: Vec<Event>,
 }
 
 impl Store {
@@ -36,6 +38,7 @@ impl Store {
                 photos: photos::of_person(view, &tenant, who)?,
                 negatives: negatives::of_person(view, &tenant, who)?,
                 attendance: attendance::of_person(view, &tenant, who)?,
+                events: events::of_person(view, &tenant, who)?,
             })
         })
         .await

@@ -1,6 +1,6 @@
 //! Face samples.
 
-use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, mem, num::NonZeroUsize};
 
 use serde_json::json;
 
@@ -154,7 +154,7 @@ impl Store {
         threads: NonZeroUsize,
         step: impl Fn(&[FaceSample]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
-        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
         blocking(move || {
             let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, person: None };
             sweep(&db, &prefix, threads.get(), reader)
@@ -173,7 +173,7 @@ impl Store {
         limit: usize,
         is_chosen: impl Fn(FaceId) -> bool + Send + 'static,
     ) -> Result<FacePage> {
-        let (db, prefix) = (Arc::clone(&self.inner.db), keys::faces(scope.tenant()));
+        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
         let mut after = after.map(|after| [prefix.as_slice(), after].concat());
         blocking(move || {
             let mut page = FacePage { chosen: Vec::new(), passed: 0, next: None };
@@ -238,6 +238,7 @@ impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
             vector,
             score: stored.score,
             quality: Quality { width_px, sharpness, brightness, norm, yaw, pitch, roll },
+            source: stored.source,
         };
         match self.page.get_mut(self.filled) {
             Some(old) => *old = sample,

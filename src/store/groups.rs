@@ -7,13 +7,13 @@ use super::{
     Store, api_keys, attendance, audit,
     codec::{self, Record},
     db::Read,
-    group_not_found,
+    events, group_not_found,
     keys::{self, Kind, Parsed},
     pseudonyms::{pseudonym, require_person},
     timetables,
     transaction::Transaction,
     usage::{Growth, grow},
-    users,
+    users, webhooks,
 };
 use crate::{
     domain::{Group, GroupId, PersonId, Pseudonym, Rules, TenantId, TenantScope, group::Member},
@@ -97,7 +97,7 @@ impl Store {
         .await
     }
 
-    /// Removes a group with its roster, its sessions and their records; its people stay.
+    /// Removes a group with its roster, its sessions and their records, and the events about it; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
@@ -110,6 +110,8 @@ impl Store {
             }
             let records = attendance::remove_of_group(transaction, &tenant, &group)?;
             timetables::remove_of_group(transaction, &tenant, &group)?;
+            events::remove_of_group(transaction, &tenant, &group)?;
+            webhooks::forget_group(transaction, &author, &group)?;
             api_keys::forget_group(transaction, &author, &group)?;
             users::forget_group(transaction, &author, &group)?;
             // One that cannot be read can still be removed.

@@ -17,6 +17,9 @@
 //! | `access` realm `salt` | what is digested for the audit log |
 //! | `session` id | somebody's login |
 //! | `answer` id | what a request of the operator was answered |
+//! | `backup` id | a copy of the store that was given away |
+//! | `erasure` id | a tenant that was erased |
+//! | `pending` realm id | that the bytes of an erasure may still be on the disk |
 //! | `tenant` tenant | tenant |
 //! | `data` tenant `settings` | what the operator has set for the tenant |
 //! | `data` tenant `usage` | how much the tenant has |
@@ -41,7 +44,18 @@
 //! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
+//! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
+//! | `data` tenant `log` | where the tenant's event log begins and ends |
+//! | `data` tenant `event` number | event |
+//! | `data` tenant `person_event` person number | nothing: the event is about the person |
+//! | `data` tenant `group_event` group number | nothing: the event is about the group |
+//! | `data` tenant `webhook` id | where events are sent |
+//! | `data` tenant `delivery` id | how far the webhook has come |
+//! | `data` tenant `dead_letter` id number | event that the webhook could not be told of |
+//! | `data` tenant `job` job | job |
+//! | `data` tenant `item` job number | the report of one item of a job |
+//! | `data` tenant `mention` person job number | the person's pseudonym: the report speaks of them |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
 
@@ -50,7 +64,8 @@ use std::{fmt, str::FromStr};
 use jiff::civil::Date;
 
 use crate::domain::{
-    FaceId, GroupId, GroupSessionId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId, ids::TimetableTag,
+    BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId,
+    TenantId, UserId, WebhookId, ids::TimetableTag,
 };
 
 /// A key, or the prefix of several.
@@ -64,6 +79,9 @@ const FORMAT: u8 = b'!';
 const OPERATOR_ANSWER: u8 = b'i';
 const API_KEY: u8 = b'k';
 const ACCESS: u8 = b'a';
+const BACKUP: u8 = b'b';
+const PENDING: u8 = b'w';
+const SERVER_ERASURE: u8 = b'v';
 const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
@@ -78,17 +96,27 @@ const AGENDA: u8 = b'A';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
+const DEAD_LETTER: u8 = b'X';
+const DELIVERY: u8 = b'V';
 const DISOWNED: u8 = b'y';
+const ERASURE: u8 = b'v';
+const EVENT: u8 = b'E';
+const EVENT_LOG: u8 = b'L';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const GROUP_SESSION: u8 = b'S';
 const HOLIDAYS: u8 = b'H';
+const GROUP_EVENT: u8 = b'G';
+const ITEM: u8 = b'I';
+const JOB: u8 = b'J';
 const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
+const MENTION: u8 = b'M';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PERSON_EVENT: u8 = b'P';
 const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
 const PLACE: u8 = b'l';
@@ -99,6 +127,7 @@ const SNAPSHOT: u8 = b'x';
 const TIMETABLE: u8 = b'T';
 const TIMETABLE_TAG: u8 = b'N';
 const USAGE: u8 = b'u';
+const WEBHOOK: u8 = b'W';
 const WORD: u8 = b'w';
 
 trait Part {
@@ -145,12 +174,15 @@ pub(super) fn api_keys() -> Key {
 }
 
 fn access(realm: &Realm, kind: u8) -> Key {
-    let realm = match realm {
-        // No tenant has an empty id.
+    vec![ACCESS].text(realm_text(realm)).fixed(&[kind])
+}
+
+/// No tenant has an empty id.
+fn realm_text(realm: &Realm) -> &str {
+    match realm {
         Realm::Server => "",
         Realm::Tenant(tenant) => tenant.as_str(),
-    };
-    vec![ACCESS].text(realm).fixed(&[kind])
+    }
 }
 
 pub(super) fn key_place(realm: &Realm, key: KeyId) -> Key {
@@ -188,6 +220,38 @@ pub(super) fn audit_salt(realm: &Realm) -> Key {
 
 pub(super) fn session(session: SessionId) -> Key {
     vec![SESSION].fixed(session.as_bytes())
+}
+
+pub(super) fn backup(backup: BackupId) -> Key {
+    backups().fixed(backup.as_bytes())
+}
+
+pub(super) fn backups() -> Key {
+    vec![BACKUP]
+}
+
+/// Of somebody in a tenant, or of a tenant of the server.
+pub(super) fn erasure(realm: &Realm, erasure: ErasureId) -> Key {
+    erasures(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn erasures(realm: &Realm) -> Key {
+    match realm {
+        Realm::Server => vec![SERVER_ERASURE],
+        Realm::Tenant(tenant) => data(tenant, ERASURE),
+    }
+}
+
+pub(super) fn pending(realm: &Realm, erasure: ErasureId) -> Key {
+    pending_in(realm).fixed(erasure.as_bytes())
+}
+
+pub(super) fn pending_in(realm: &Realm) -> Key {
+    all_pending().text(realm_text(realm))
+}
+
+pub(super) fn all_pending() -> Key {
+    vec![PENDING]
 }
 
 pub(super) fn tenant(tenant: &TenantId) -> Key {
@@ -396,6 +460,85 @@ pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
     tenant.map_or_else(|| vec![OPERATOR_ANSWER], |tenant| data(tenant, ANSWER))
 }
 
+pub(super) fn event_log(tenant: &TenantId) -> Key {
+    data(tenant, EVENT_LOG)
+}
+
+pub(super) fn event(tenant: &TenantId, number: u64) -> Key {
+    events(tenant).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn events(tenant: &TenantId) -> Key {
+    data(tenant, EVENT)
+}
+
+pub(super) fn person_event(tenant: &TenantId, person: Pseudonym, number: u64) -> Key {
+    person_events(tenant, person).fixed(&number.to_be_bytes())
+}
+
+/// The events about a person.
+pub(super) fn person_events(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, PERSON_EVENT).fixed(person.as_bytes())
+}
+
+pub(super) fn group_event(tenant: &TenantId, group: &GroupId, number: u64) -> Key {
+    group_events(tenant, group).fixed(&number.to_be_bytes())
+}
+
+/// The events about a group.
+pub(super) fn group_events(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, GROUP_EVENT).text(group.as_str())
+}
+
+/// The number at the end of an event's key, or of one that names an event.
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+pub(super) fn webhook(tenant: &TenantId, webhook: WebhookId) -> Key {
+    webhooks(tenant).fixed(webhook.as_bytes())
+}
+
+pub(super) fn webhooks(tenant: &TenantId) -> Key {
+    data(tenant, WEBHOOK)
+}
+
+pub(super) fn delivery(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DELIVERY).fixed(webhook.as_bytes())
+}
+
+pub(super) fn dead_letter(tenant: &TenantId, webhook: WebhookId, number: u64) -> Key {
+    dead_letters(tenant, webhook).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn dead_letters(tenant: &TenantId, webhook: WebhookId) -> Key {
+    data(tenant, DEAD_LETTER).fixed(webhook.as_bytes())
+}
+
+pub(super) fn job(tenant: &TenantId, job: JobId) -> Key {
+    jobs(tenant).fixed(job.as_bytes())
+}
+
+pub(super) fn jobs(tenant: &TenantId) -> Key {
+    data(tenant, JOB)
+}
+
+pub(super) fn item(tenant: &TenantId, job: JobId, number: u64) -> Key {
+    items_of(tenant, job).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn items_of(tenant: &TenantId, job: JobId) -> Key {
+    data(tenant, ITEM).fixed(job.as_bytes())
+}
+
+pub(super) fn mention(tenant: &TenantId, person: Pseudonym, job: JobId, number: u64) -> Key {
+    mentions_of(tenant, person).fixed(job.as_bytes()).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn mentions_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, MENTION).fixed(person.as_bytes())
+}
+
 pub(super) fn snapshot(tenant: &TenantId) -> Key {
     data(tenant, SNAPSHOT)
 }
@@ -424,6 +567,10 @@ pub(super) enum Parsed {
     AuditSalt(Realm),
     Session(SessionId),
     OperatorAnswer([u8; 32]),
+    Backup(BackupId),
+    /// Of a tenant.
+    Erasure(ErasureId),
+    Pending(Realm, ErasureId),
     Tenant(TenantId),
     /// A record of a tenant.
     Data(TenantId, Kind),
@@ -455,7 +602,20 @@ pub(super) enum Kind {
     Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupSessionId),
+    /// Of a person.
+    Erasure(ErasureId),
     Answer([u8; 32]),
+    EventLog,
+    Event(u64),
+    PersonEvent(Pseudonym, u64),
+    GroupEvent(GroupId, u64),
+    Webhook(WebhookId),
+    Delivery(WebhookId),
+    DeadLetter(WebhookId, u64),
+    Job(JobId),
+    /// With its number.
+    Item(JobId, u64),
+    Mention(Pseudonym, JobId, u64),
     Snapshot,
     /// Generation and number.
     Chunk(u64, u32),
@@ -488,7 +648,18 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
+            Self::EventLog => "event_log",
+            Self::Event(..) => "event",
+            Self::PersonEvent(..) => "person_event",
+            Self::GroupEvent(..) => "group_event",
+            Self::Webhook(..) => "webhook",
+            Self::Delivery(..) => "delivery",
+            Self::DeadLetter(..) => "dead_letter",
+            Self::Job(..) => "job",
+            Self::Item(..) => "job_item",
+            Self::Mention(..) => "job_mention",
             Self::Snapshot => "snapshot",
             Self::Chunk(..) => "chunk",
         }
@@ -508,13 +679,20 @@ impl fmt::Display for Parsed {
             Self::AuditSalt(realm) => write!(f, "{} audit salt", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
             Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
+            Self::Backup(backup) => write!(f, "backup {backup}"),
+            Self::Erasure(erasure) => write!(f, "erasure {erasure}"),
+            Self::Pending(realm, erasure) => write!(f, "{} pending {erasure}", RealmName(realm)),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Holidays | Kind::Snapshot => {
-                        Ok(())
-                    }
+                    Kind::Settings
+                    | Kind::Usage
+                    | Kind::Photos
+                    | Kind::Salt
+                    | Kind::Holidays
+                    | Kind::EventLog
+                    | Kind::Snapshot => Ok(()),
                     Kind::GroupSession(session) => write!(f, " {session}"),
                     Kind::Agenda(group, date, session) => write!(f, " {group} {date} {session}"),
                     Kind::TimetableTag(tag) => write!(f, " {}", hex::encode(tag)),
@@ -530,7 +708,16 @@ impl fmt::Display for Parsed {
                     Kind::Attendance(session, person) => write!(f, " {session} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, session) => write!(f, " {person} {session}"),
+                    Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
+                    Kind::Event(number) => write!(f, " {number}"),
+                    Kind::PersonEvent(person, number) => write!(f, " {person} {number}"),
+                    Kind::GroupEvent(group, number) => write!(f, " {group} {number}"),
+                    Kind::Webhook(webhook) | Kind::Delivery(webhook) => write!(f, " {webhook}"),
+                    Kind::DeadLetter(webhook, number) => write!(f, " {webhook} {number}"),
+                    Kind::Job(job) => write!(f, " {job}"),
+                    Kind::Item(job, number) => write!(f, " {job} {number}"),
+                    Kind::Mention(person, job, number) => write!(f, " {person} {job} {number}"),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
             }
@@ -568,6 +755,9 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
         }
         SESSION => Parsed::Session(SessionId::from_bytes(parts.fixed()?)),
         OPERATOR_ANSWER => Parsed::OperatorAnswer(parts.fixed()?),
+        BACKUP => Parsed::Backup(BackupId::from_bytes(parts.fixed()?)),
+        SERVER_ERASURE => Parsed::Erasure(ErasureId::from_bytes(parts.fixed()?)),
+        PENDING => Parsed::Pending(parts.realm()?, ErasureId::from_bytes(parts.fixed()?)),
         TENANT => Parsed::Tenant(parts.text()?),
         DATA => Parsed::Data(parts.text()?, parse_data(&mut parts)?),
         _ => return None,
@@ -600,9 +790,20 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
+        ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
+        EVENT_LOG => Kind::EventLog,
+        EVENT => Kind::Event(parts.number()?),
+        PERSON_EVENT => Kind::PersonEvent(Pseudonym::from_bytes(parts.fixed()?), parts.number()?),
+        GROUP_EVENT => Kind::GroupEvent(parts.text()?, parts.number()?),
+        WEBHOOK => Kind::Webhook(WebhookId::from_bytes(parts.fixed()?)),
+        DELIVERY => Kind::Delivery(WebhookId::from_bytes(parts.fixed()?)),
+        DEAD_LETTER => Kind::DeadLetter(WebhookId::from_bytes(parts.fixed()?), parts.number()?),
+        JOB => Kind::Job(parts.job()?),
+        ITEM => Kind::Item(parts.job()?, parts.number()?),
+        MENTION => Kind::Mention(parts.person()?, parts.job()?, parts.number()?),
         SNAPSHOT => Kind::Snapshot,
-        CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
+        CHUNK => Kind::Chunk(parts.number()?, u32::from_be_bytes(parts.fixed()?)),
         _ => return None,
     })
 }
@@ -626,6 +827,14 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn job(&mut self) -> Option<JobId> {
+        self.fixed().map(JobId::from_bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.fixed().map(u64::from_be_bytes)
     }
 
     fn person(&mut self) -> Option<Pseudonym> {
@@ -695,9 +904,11 @@ mod tests {
         let (t, g) = (&id("t/1"), &id("g-1"));
         // A zero byte in a fixed part ends nothing.
         let (p, q) = (Pseudonym::from_bytes([0; 16]), Pseudonym::generate());
+        let work = JobId::generate();
         let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
-        let day = date(-44, 3, 15);
+        let (copy, erased) = (BackupId::generate(), ErasureId::generate());
+        let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
             (format(), Parsed::Format),
@@ -709,6 +920,11 @@ mod tests {
             (audit_head(&Realm::Server), Parsed::AuditHead(Realm::Server)),
             (audit_salt(r), Parsed::AuditSalt(r.clone())),
             (session(login), Parsed::Session(login)),
+            (backup(copy), Parsed::Backup(copy)),
+            (erasure(&Realm::Server, erased), Parsed::Erasure(erased)),
+            (erasure(r, erased), of(Kind::Erasure(erased))),
+            (pending(&Realm::Server, erased), Parsed::Pending(Realm::Server, erased)),
+            (pending(r, erased), Parsed::Pending(r.clone(), erased)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),
@@ -733,7 +949,17 @@ mod tests {
             (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
+            (event_log(t), of(Kind::EventLog)),
+            (event(t, 300), of(Kind::Event(300))),
+            (person_event(t, p, 300), of(Kind::PersonEvent(p, 300))),
+            (group_event(t, g, 300), of(Kind::GroupEvent(id("g-1"), 300))),
+            (webhook(t, hook), of(Kind::Webhook(hook))),
+            (delivery(t, hook), of(Kind::Delivery(hook))),
+            (dead_letter(t, hook, 300), of(Kind::DeadLetter(hook, 300))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
+            (job(t, work), of(Kind::Job(work))),
+            (item(t, work, 7), of(Kind::Item(work, 7))),
+            (mention(t, p, work, 7), of(Kind::Mention(p, work, 7))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
         for (key, expected) in keys {

@@ -40,9 +40,7 @@ impl Marker {
 
     /// Writes `number`, whose flush has succeeded. All numbers take the same place.
     pub(super) fn write(&self, number: u64) -> Result<()> {
-        let digits = format!("{number:020}");
-        let line = format!("{TEXT}{digits} {:08x}\n", crc32c::crc32c(digits.as_bytes()));
-        write_at_start(&self.0, line.as_bytes()).map_err(io_error)
+        write_at_start(&self.0, text(number).as_bytes()).map_err(io_error)
     }
 
     /// Makes the file and its name durable.
@@ -51,7 +49,14 @@ impl Marker {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<u64> {
+/// The text that holds `number`.
+pub(super) fn text(number: u64) -> String {
+    let digits = format!("{number:020}");
+    format!("{TEXT}{digits} {:08x}\n", crc32c::crc32c(digits.as_bytes()))
+}
+
+/// The number in such a text, if it is whole.
+pub(super) fn parse(bytes: &[u8]) -> Option<u64> {
     let (digits, checksum) = std::str::from_utf8(bytes).ok()?.strip_prefix(TEXT)?.trim_end().split_once(' ')?;
     let is_whole = u32::from_str_radix(checksum, 16).ok()? == crc32c::crc32c(digits.as_bytes());
     is_whole.then(|| digits.parse().ok()).flatten()
@@ -71,12 +76,12 @@ fn write_at_start(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
 
 /// A new file's name is durable only when its folder has been flushed.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 use super::{
     PersonRecord, Store, attendance, audit,
     db::Read,
-    faces,
+    events, faces,
     groups::{groups_of, join, joined_at, leave},
-    keys, negatives,
+    jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
     photos::{self, PersonPhotos},
@@ -59,7 +59,9 @@ impl Store {
             groups.sort_unstable();
             groups.dedup();
             attendance::give(transaction, &tenant, other, who, &target)?;
+            events::give(transaction, &tenant, other, who, &target)?;
             let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
+            jobs::forget_person(transaction, &tenant, other, &from)?;
             search::remove_person(transaction, &tenant, other, &from)?;
             search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };

@@ -18,8 +18,11 @@
 //! | `keys` | every key |
 //! | `transaction` | what operations read and write |
 //! | `committer` | group commit |
-//! | `open`, `marker` | opening, versions, damage |
-//! | `backup`, `archive` | copies of the whole store, and their file |
+//! | `open`, `folders`, `marker` | opening, versions, damage |
+//! | `copy` | a copy of the whole store as of one moment, while it serves |
+//! | `backup`, `archive` | such copies as files, and a list of them |
+//! | `rewrite` | such a copy in the store's own place, without what was removed |
+//! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
 //! | `usage` | what each tenant has, and its limits |
@@ -30,11 +33,15 @@
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
+//! | `jobs` | jobs, the reports of their items, and whom those speak of |
+//! | `import` | a roster's row: whatever is new of a person, and its report |
 //! | `merge` | two people into one, samples from one to another |
 //! | `pseudonyms` | who is who: keys say nothing of people |
 //! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
+//! | `events` | what happened, for those who listen |
+//! | `webhooks` | where events are sent |
 //! | `search` | finding people by words of their names |
 //! | `consent` | the consents of people |
 //! | `snapshots` | a gallery's index, which can be made anew |
@@ -50,12 +57,18 @@ mod closing;
 mod codec;
 mod committer;
 mod consent;
+mod copy;
 mod corrections;
 mod db;
 mod deletion;
+mod erasures;
+mod events;
 mod export;
 mod faces;
+mod folders;
 mod groups;
+mod import;
+mod jobs;
 mod keys;
 mod marker;
 mod merge;
@@ -66,6 +79,7 @@ mod people;
 mod photos;
 mod pseudonyms;
 mod register;
+mod rewrite;
 mod search;
 mod sessions;
 mod snapshots;
@@ -75,16 +89,21 @@ mod timetables;
 mod transaction;
 mod usage;
 mod users;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
 
 use self::{
     answers::current_claim,
     committer::Committer,
     db::{Db, View},
+    events::EventLog,
+    folders::Folders,
     origin::{Origin, current_request},
     transaction::Transaction,
 };
@@ -93,22 +112,28 @@ pub use self::{
     api_keys::ApiKey,
     attendance::{PhotoMarks, SessionRecord},
     audit::{AuditPage, AuditQuery},
-    backup::{BackupStream, restore, verify_backup},
+    backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     closing::Closing,
     committer::FlushObserver,
+    erasures::Erasure,
+    events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
+    import::{PersonImport, Samples},
+    jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
     photos::{NewFaces, PersonPhotos},
+    rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     timetables::NewEntry,
     usage::Growth,
     users::{Session, User, UserChange},
+    webhooks::{Errand, WebhookRecord},
 };
 use crate::{
     domain::Amounts,
@@ -126,46 +151,62 @@ pub struct Store {
 struct Inner {
     // Dropped first: it waits for its threads, which share the database.
     committer: Committer,
-    db: Arc<Db>,
+    /// Replaced when the store is rewritten.
+    live: Arc<ArcSwap<Db>>,
+    folders: Arc<Folders>,
+    /// Held while the store is rewritten.
+    rewriting: tokio::sync::Mutex<()>,
+    /// Erasures since the store was opened.
+    erasures: Arc<AtomicU64>,
     default_limits: Amounts,
+    events: Arc<EventLog>,
+    cache_bytes: u64,
     clock: Arc<dyn Clock>,
 }
 
 impl Store {
     /// Whether every write has succeeded since the store was opened. Once false, it stays so until it is reopened.
     pub fn is_healthy(&self) -> bool {
-        !self.inner.db.has_failed()
+        !self.db().has_failed()
     }
 
     /// Bytes that the store's files take.
     pub async fn size_on_disk(&self) -> Result<u64> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
-    /// own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
-    /// deleted, or `Internal` where it changes something without an entry in the audit log.
+    /// Runs `operation` as one durable transaction, in which what it tells is logged and the request's claim is noted
+    /// where it has one. Errors: its own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is
+    /// not there or is being deleted, or `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
+        let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let guarded = move |transaction: &mut Transaction<'_>| {
             transaction.set_origin(Origin { at: clock.now(), request_id });
             let value = operation(transaction)?;
+            let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
             audit::require_entries(transaction)?;
-            Ok(value)
+            Ok((value, told))
         };
-        self.inner.committer.commit(guarded).await
+        let (value, _) = self.inner.committer.commit(guarded, move |(_, told)| bells.ring(told)).await?;
+        Ok(value)
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let db = Arc::clone(&self.inner.db);
+        let db = self.db();
         blocking(move || read(&db.view())).await
+    }
+
+    /// The live database. Who holds on to it goes on reading what the store was when it was rewritten.
+    fn db(&self) -> Arc<Db> {
+        self.inner.live.load_full()
     }
 }
 

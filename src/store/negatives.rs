@@ -1,8 +1,6 @@
 //! Negatives: faces that are known not to be a person's. One that was made of somebody's sample is found by them too, for
 //! it goes with them.
 
-use std::sync::Arc;
-
 use super::{
     Store, audit, blocking,
     codec::{self, Record},
@@ -82,7 +80,7 @@ impl Store {
 
     /// All negatives of the tenant.
     pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<Negative>> {
-        let (db, prefix) = (Arc::clone(&self.inner.db), keys::negatives(scope.tenant()));
+        let (db, prefix) = (self.db(), keys::negatives(scope.tenant()));
         blocking(move || {
             let (mut negatives, mut after): (Vec<Negative>, _) = (Vec::new(), None);
             loop {

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,8 +10,9 @@ use super::{
     codec::Record,
     committer::{Committer, FlushObserver},
     db::{Db, Read, damaged},
+    events::{EventLog, EventObserver},
+    folders::Folders,
     keys,
-    marker::make_private_folder,
     transaction::Group,
 };
 use crate::{
@@ -24,6 +26,9 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 
+/// As `events.max_events` is unless it is set.
+const DEFAULT_MAX_EVENTS: u64 = 100_000;
+
 /// What no disk holds.
 const NO_LIMITS: Amounts = Amounts { people: u64::MAX, groups: u64::MAX, samples: u64::MAX };
 
@@ -36,10 +41,14 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The limits of a tenant for which nothing else was set.
     pub default_limits: Amounts,
-    /// Tells the times of the audit log.
+    /// Tells the times of the audit log and of events.
     pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
+    /// The most events that a tenant's log keeps.
+    pub max_events: u64,
+    /// Told of every event.
+    pub on_event: Option<EventObserver>,
 }
 
 impl StoreOptions {
@@ -51,6 +60,8 @@ impl StoreOptions {
             default_limits: NO_LIMITS,
             clock: Arc::new(SystemClock),
             on_flush: None,
+            max_events: DEFAULT_MAX_EVENTS,
+            on_event: None,
         }
     }
 }
@@ -72,14 +83,24 @@ impl Store {
     /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
     /// system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
-        make_private_folder(&options.path)?;
-        let db = Db::open(&options.path, options.cache_bytes)?;
+        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
+        let folders = Folders::open(&path)?;
+        let db = Db::open(&folders.live(), cache_bytes)?;
         check_format(&db)?;
-        let db = Arc::new(db);
-        let committer = Committer::start(&db, options.on_flush)?;
-        Ok(Self {
-            inner: Arc::new(Inner { committer, db, default_limits: options.default_limits, clock: options.clock }),
-        })
+        folders.keep_only_live()?;
+        let live = Arc::new(ArcSwap::from_pointee(db));
+        let inner = Inner {
+            committer: Committer::start(&live, on_flush)?,
+            live,
+            folders: Arc::new(folders),
+            rewriting: tokio::sync::Mutex::default(),
+            erasures: Arc::default(),
+            default_limits,
+            cache_bytes,
+            clock,
+            events: Arc::new(EventLog::new(max_events, on_event)),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -126,7 +147,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(Store::open(StoreOptions::new(folder.path())).unwrap());
         {
-            let db = Db::open(folder.path(), DEFAULT_CACHE_BYTES).unwrap();
+            let folders = Folders::open(folder.path()).unwrap();
+            let db = Db::open(&folders.live(), DEFAULT_CACHE_BYTES).unwrap();
             let mut group = Group::new(&db);
             let newer = Format { version: FORMAT_VERSION + 1 };
             group.run(|transaction| transaction.put(keys::format(), &newer)).unwrap();

@@ -1,17 +1,19 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    FaceInfo, Store, attendance, audit, blocking,
+    Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
     codec::Record,
     db::Read,
-    faces,
+    erasures, events, faces,
     groups::{groups_of, join, leave, require_group},
-    keys, negatives, person_not_found,
+    jobs,
+    keys::{self, Kind, Parsed},
+    negatives, person_not_found,
     photos::{self, NewFaces},
     pseudonyms::{enter, find, person_entry, pseudonym, require_person},
     search,
@@ -19,7 +21,7 @@ use super::{
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata},
+    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
 
@@ -105,7 +107,7 @@ impl Store {
 
     /// The ids of all people, in order.
     pub async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
-        let (db, tenant) = (Arc::clone(&self.inner.db), scope.tenant().clone());
+        let (db, tenant) = (self.db(), scope.tenant().clone());
         blocking(move || {
             let (people, mut ids, mut after) = (keys::people(&tenant), Vec::new(), None);
             loop {
@@ -162,16 +164,23 @@ impl Store {
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on rosters, and their attendance records in
-    /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
+    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on
+    /// rosters, their attendance records in every group, the events about them, and the kept answers that show them.
+    /// Who asks to be erased expects nothing less; export the attendance first where it must be kept. Returns the
+    /// erasure, which is asked for at `at`: their bytes are on the disk until the store has been rewritten.
+    ///
     /// Errors: `NotFound` `person_not_found`.
-    pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
+    pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
-        let limits = self.inner.default_limits;
+        let (limits, erasure) = (self.inner.default_limits, Erasure::new(at, scope.actor()));
+        // Before the transaction: an answer that is kept after it sees this.
+        self.inner.erasures.fetch_add(1, Ordering::AcqRel);
         self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
-            // One that cannot be read can still be removed.
-            let old: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
+            // A record that cannot be read does not keep anybody from being erased.
+            let known: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
+            let traces = traces(transaction, &tenant, who, &person, known.as_ref())?;
+            answers::forget_mentions(transaction, &tenant, &traces)?;
             let groups = groups_of(transaction, &tenant, who)?;
             for group in &groups {
                 leave(transaction, &tenant, group, who);
@@ -179,17 +188,43 @@ impl Store {
             let faces = faces::remove_all(transaction, &tenant, who)?;
             let negatives = negatives::remove_all(transaction, &tenant, who)?;
             let records = attendance::remove_of_person(transaction, &tenant, who)?;
+            events::remove_of_person(transaction, &tenant, who)?;
             photos::remove_key(transaction, &tenant, who);
+            jobs::forget_person(transaction, &tenant, who, &person)?;
             search::remove_person(transaction, &tenant, who, &person)?;
             let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
             audit::note(transaction, &author, "person.delete", |it| {
-                it.person(&person).before(&old.as_ref().map(|old| (old, &groups[..]))).before(&counts)
+                it.person(&person).before(&known.as_ref().map(|known| (known, &groups[..]))).before(&counts)
             })?;
+            let since = known.map_or(erasure.since, |known| known.created_at);
+            let erasure = Erasure { since, ..erasure };
+            erasures::begin(transaction, &Realm::Tenant(tenant.clone()), &erasure)?;
             let samples = faces + negatives;
-            grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
+            grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })?;
+            Ok(erasure)
         })
         .await
     }
+}
+
+/// The texts by which an answer shows a person: their id, their name, their samples and negatives.
+fn traces(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+    id: &PersonId,
+    person: Option<&Person>,
+) -> Result<Vec<String>> {
+    let mut traces = vec![id.to_string(), who.to_string()];
+    traces.extend(person.map(|person| person.name.clone()));
+    for prefix in [keys::faces_of(tenant, who), keys::negatives_of(tenant, who)] {
+        for key in read.scan_keys(&prefix) {
+            if let Some(Parsed::Data(_, Kind::Face(_, face) | Kind::Negative(_, face))) = keys::parse(&key?) {
+                traces.push(face.to_string());
+            }
+        }
+    }
+    Ok(traces)
 }
 
 pub(super) fn with_belongings(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::{
     attendance::Place,
@@ -27,6 +27,7 @@ pub(super) struct Register {
     tenant: TenantId,
     group: Group,
     session: GroupSessionId,
+    date: Date,
     meeting: Meeting,
     /// The group's other sessions of that local date, where the rules limit the marks of a day.
     others: Vec<GroupSessionId>,
@@ -45,12 +46,17 @@ impl Register {
             others.extend(that_day.iter().map(|other| other.id).filter(|&other| other != session.id));
         }
         let meeting = session.meeting(is_holiday);
-        Ok(Self { tenant: tenant.clone(), group, session: session.id, meeting, others })
+        Ok(Self { tenant: tenant.clone(), group, session: session.id, date: session.date, meeting, others })
     }
 
     /// Of which tenant.
     pub(super) fn tenant(&self) -> &TenantId {
         &self.tenant
+    }
+
+    /// The session's local date.
+    pub(super) fn date(&self) -> Date {
+        self.date
     }
 
     /// Of which group.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Group, GroupId, GroupSession, GroupSessionId, SessionOrigin, SessionState, TenantId, TenantScope,
+        Group, GroupId, GroupSession, GroupSessionId, Occurrence, SessionOrigin, SessionState, TenantId, TenantScope,
         ids::PlannedId, timetable::day_session,
     },
     error::{Error, ErrorKind, Result},
@@ -203,6 +203,14 @@ pub(super) fn put(
             return Err(Error::new(ErrorKind::Conflict, message).with_code("too_many_sessions"));
         }
         transaction.put(place, &session.id)?;
+    }
+    if before.map(|before| before.state) != Some(session.state) {
+        let (group, id, date) = (session.group.clone(), session.id.to_string(), session.date);
+        match session.state {
+            SessionState::Open => transaction.tell(tenant, Occurrence::SessionOpened { group, session: id, date }),
+            SessionState::Closed => transaction.tell(tenant, Occurrence::SessionClosed { group, session: id, date }),
+            SessionState::Planned | SessionState::Cancelled => {}
+        }
     }
     transaction.put(keys::group_session(tenant, session.id), session)
 }

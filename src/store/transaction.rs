@@ -11,7 +11,10 @@ use super::{
     keys::Key,
     origin::Origin,
 };
-use crate::{domain::Realm, error::Result};
+use crate::{
+    domain::{Occurrence, Realm, TenantId},
+    error::Result,
+};
 
 /// What is to be written: by key, the new bytes or nothing.
 #[derive(Default)]
@@ -64,6 +67,7 @@ impl<'a> Group<'a> {
             own: Writes::default(),
             origin: Origin::default(),
             noted: Vec::new(),
+            told: Vec::new(),
         };
         let value = operation(&mut transaction)?;
         let own = transaction.own;
@@ -85,6 +89,7 @@ pub(super) struct Transaction<'a> {
     /// Of the group's operations before this one.
     earlier: &'a Writes,
     own: Writes,
+    told: Vec<(TenantId, Occurrence)>,
     origin: Origin,
     /// The realms whose audit log has been told of all that is changed in them.
     noted: Vec<Realm>,
@@ -106,6 +111,16 @@ impl Transaction<'_> {
     /// Removes the record under `key`, if there is one.
     pub(super) fn remove(&mut self, key: Key) {
         self.own.0.insert(key, None);
+    }
+
+    /// Has the tenant's event log tell of what the operation does, if it takes place.
+    pub(super) fn tell(&mut self, tenant: &TenantId, what: Occurrence) {
+        self.told.push((tenant.clone(), what));
+    }
+
+    /// What was told and is in no log yet.
+    pub(super) fn take_told(&mut self) -> Vec<(TenantId, Occurrence)> {
+        std::mem::take(&mut self.told)
     }
 
     /// Says where what follows comes from.

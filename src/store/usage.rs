@@ -66,7 +66,7 @@ pub(super) fn grow(
     transaction.put(keys::usage(tenant), &grown)
 }
 
-fn grown(read: &impl Read, tenant: &TenantId, defaults: Amounts, growth: Growth) -> Result<Amounts> {
+pub(super) fn grown(read: &impl Read, tenant: &TenantId, defaults: Amounts, growth: Growth) -> Result<Amounts> {
     let used = usage(read, tenant)?;
     let max = tenants::settings(read, tenant)?.limits(defaults);
     Ok(Amounts {

@@ -3,7 +3,7 @@
 //! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
 
@@ -53,10 +53,22 @@ pub struct Metrics {
     pub search_recall: GaugeVec,
     /// Requests refused by a quota, by its name.
     pub quota_refused: IntCounterVec,
+    /// Events written to the tenants' logs, by kind.
+    pub events: IntCounterVec,
+    /// Open streams of events, by transport.
+    pub event_streams: IntGaugeVec,
+    /// Deliveries to webhooks, by outcome: `delivered`, `failed`, `dead`, `replay_failed`, `gone` or `lost`.
+    pub webhook_deliveries: IntCounterVec,
+    /// Age of the oldest event that a webhook waits to be told of, in seconds.
+    pub webhook_behind_seconds: IntGauge,
     /// Kept photos that were removed by themselves: `over`, or `unnamed` after a crash.
     pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
+    /// Seconds of the last time that the store was rewritten.
+    pub store_rewrite_seconds: Gauge,
+    /// Erasures whose bytes may still be on the disk.
+    pub erasures_pending: IntGauge,
 }
 
 impl Metrics {
@@ -112,12 +124,26 @@ impl Metrics {
                 "Requests that a tenant's quota refused: requests_per_second or photos_per_day",
                 &["quota"],
             )?,
+            events: declare.counters("events_total", "Events written, by kind", &["kind"])?,
+            event_streams: declare.gauges("event_streams", "Open streams of events", &["transport"])?,
+            webhook_deliveries: declare.counters(
+                "webhook_deliveries_total",
+                "Attempts to deliver to a webhook, by outcome; lost are events that the log dropped before",
+                &["outcome"],
+            )?,
+            webhook_behind_seconds: declare
+                .gauge("webhook_behind_seconds", "Age of the oldest event that a webhook waits to be told of")?,
             kept_photos_removed: declare.counters(
                 "kept_photos_removed_total",
                 "Kept photos that were removed: their time was over, or no record named them after a crash",
                 &["reason"],
             )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
+            store_rewrite_seconds: declare.seconds(
+                "store_rewrite_seconds",
+                "Seconds of the last time that the store was rewritten; 0 if it was not",
+            )?,
+            erasures_pending: declare.gauge("erasures_pending", "Erasures whose bytes may still be on the disk")?,
             registry: declare.0,
         })
     }
@@ -186,6 +212,10 @@ impl Declare {
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
         self.register(IntGauge::new(prefixed(name), help))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Result<Gauge> {
+        self.register(Gauge::new(prefixed(name), help))
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {

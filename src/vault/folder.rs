@@ -75,6 +75,7 @@ impl Folder {
         entries.map(name).collect::<io::Result<_>>().map_err(failed)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
     fn cannot(&self, what: &str, error: io::Error) -> Error {
         // Where it is, is for the log alone.
         let place = io::Error::new(error.kind(), format!("{}: {error}", self.0.display()));

@@ -72,6 +72,22 @@ fn a_closed_store_is_copied_and_checked_too() {
 }
 
 #[test]
+fn a_store_is_rewritten_beside_its_server_and_when_it_is_closed() {
+    let place = Place::new();
+    place.run(&["rewrite"]).failed_saying("there is no store");
+    place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
+    place.run(&["rewrite"]).succeeded().says("Erasures done by it: 0.");
+    assert!(place.data().join("store/2/db").exists() && !place.data().join("store/1").exists());
+    {
+        let _server = place.serve();
+        place.run(&["rewrite"]).succeeded().says("Rewritten in");
+        assert_eq!(present(&recognised(&place.data(), &[])), "Barack Obama");
+    }
+    place.run(&["check"]).succeeded().says("The store is sound.");
+    assert_eq!(present(&recognised(&place.data(), &[])), "Barack Obama");
+}
+
+#[test]
 fn what_is_no_whole_backup_restores_nothing() {
     let place = Place::new();
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
@@ -120,7 +136,7 @@ fn a_backup_is_for_its_owner_only() {
 fn a_damaged_store_is_refused_with_what_to_do() {
     let place = Place::new();
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
-    let database = place.data().join("store/db");
+    let database = place.data().join("store/1/db");
     let bytes = fs::read(&database).unwrap();
     fs::write(&database, &bytes[..bytes.len() / 2]).unwrap();
     for command in [&["serve", "--address", "127.0.0.1:0"][..], &["check"], &["backup", text(&place.path("b"))]] {

@@ -23,8 +23,11 @@ fn every_command_explains_itself() {
             ],
         ),
         (&["serve"], &["--address"]),
-        (&["enroll"], &["<DIR>", "--group", "--tenant", "--key", "replaced"]),
-        (&["recognize"], &["<FILE>...", "--group", "--no-mark", "--liveness", "--threshold", "--margin", "--annotate"]),
+        (&["enroll"], &["<DIR|CSV>", "--photos", "--dry-run", "--group", "--tenant", "--key", "replaced"]),
+        (
+            &["recognize"],
+            &["<FILE>...", "--group", "--no-mark", "--liveness", "--threshold", "--margin", "--annotate", "--watch"],
+        ),
         (&["backup"], &["<FILE>", "--key", "one moment"]),
         (&["restore"], &["<FILE>", "empty", "key"]),
         (&["check"], &["--key", "restore"]),

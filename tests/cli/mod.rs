@@ -9,5 +9,6 @@ mod doors;
 mod enroll;
 mod help;
 mod recognize;
+mod roster;
 mod support;
 mod user;

@@ -6,6 +6,8 @@ pub(crate) mod images;
 pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod receiver;
+pub(crate) mod rosters;
 pub(crate) mod routes;
 pub(crate) mod server;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Api, form, portrait};
+use super::{Answer, Api, form, portrait, rosters::roster};
 
 pub(crate) const PASSWORD: &str = "a long password";
 
@@ -12,6 +12,8 @@ pub(crate) enum Body {
     Json(Value),
     /// Fields, and portraits.
     Photos(&'static [(&'static str, &'static str)], &'static [&'static str]),
+    /// A file in the field `csv`.
+    Roster(&'static str),
 }
 
 /// A body that the route takes. A route without a case fails the tests.
@@ -21,9 +23,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/auth/login") => Body::Json(json!({ "tenant": "default", "user": "x", "password": PASSWORD })),
         ("post", "/auth/refresh") => Body::Json(json!({ "refresh_token": "rr_0" })),
         ("post", "/auth/password") => Body::Json(json!({ "old": PASSWORD, "new": PASSWORD })),
-        ("post", "/auth/logout" | "/auth/rotate") | ("get", "/auth/me" | "/tenants" | "/backup" | "/check") => {
-            Body::Nothing
-        }
+        ("post", "/auth/logout" | "/auth/rotate" | "/store/rewrite")
+        | ("get", "/auth/me" | "/tenants" | "/backup" | "/backups" | "/check") => Body::Nothing,
         ("post", "/tenants") | ("patch", "/tenants/{tenant}") => Body::Json(json!({ "name": "new" })),
         ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
         ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),
@@ -32,6 +33,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("patch", "/groups/{group}") => Body::Json(json!({ "name": "stolen" })),
         ("put", "/groups/{group}/people/{person}") => Body::Nothing,
         ("post", "/people") => Body::Photos(&[("id", "new"), ("name", "new"), ("groups", "g")], &["hopper"]),
+        ("post", "/people/import") => Body::Roster("id,name,groups\nimported,new,g\n"),
+        ("post", "/jobs/{job}/cancel") => Body::Nothing,
         ("patch", "/people/{person}") => Body::Json(json!({ "name": "stolen", "groups": ["g"] })),
         ("put", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama2"]),
         ("post", "/people/{person}/faces") => Body::Photos(&[("faces", "clear")], &["obama3"]),
@@ -56,10 +59,20 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/sessions/{session}/records/{person}/undo") => Body::Nothing,
         ("put", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "note": "x" })),
         ("patch", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "state": "refused" })),
+        ("post", "/groups/{group}/jobs/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/holidays" | "/audit") => Body::Nothing,
+        ("post", "/events/ticket") => Body::Nothing,
+        ("post", "/webhooks") => {
+            Body::Json(json!({ "url": "https://example.com/in", "groups": ["g"], "active": false }))
+        }
+        ("patch", "/webhooks/{webhook}") => Body::Json(json!({ "url": "https://example.com/stolen" })),
+        ("post", "/webhooks/{webhook}/replay") => Body::Json(json!({})),
+        ("get", "/events" | "/events/ws" | "/webhooks") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit" | "/erasures" | "/holidays") => {
+            Body::Nothing
+        }
         ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
@@ -84,6 +97,7 @@ pub(crate) async fn send(api: &Api, method: &str, path: &str, body: &Body) -> An
     Answer::to(match body {
         Body::Nothing => request,
         Body::Json(body) => request.json(body),
+        Body::Roster(csv) => request.multipart(roster(csv.as_bytes(), None, &[])),
         Body::Photos(fields, shots) => {
             let photos: Vec<Vec<u8>> = shots.iter().map(|shot| portrait(shot)).collect();
             request.multipart(form(fields, &photos.iter().map(Vec::as_slice).collect::<Vec<_>>()))

@@ -1,13 +1,18 @@
 //! The door of a command that has the data folder to itself: the server's own parts, without HTTP.
 
-use bytes::Bytes;
+use std::path::Path;
 
-use super::{PATIENCE, Recognize, in_use};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use indicatif::ProgressBar;
+
+use super::{PATIENCE, Recognize, in_use, patiently};
 use crate::{
     app::App,
     config::Settings,
     domain::{GroupId, PersonId, TenantId, TenantScope},
-    error::Result,
+    error::{ErrorKind, Result},
+    jobs::Plan,
     pipeline::{full, messages::EncodedImage},
     runtime::Faults,
     service::{
@@ -16,6 +21,8 @@ use crate::{
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
+        import::RowRules,
+        jobs::{ImportParams, RowView},
         people::PersonView,
         recognise::{IdentifyParams, Recognition, RecognizeParams, RequestClass},
     },
@@ -81,6 +88,38 @@ impl Local {
 
     pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
         self.service().add_member(&self.scope, group, person).await
+    }
+
+    pub(super) async fn import(
+        &self,
+        csv: &Path,
+        photos: Option<&Path>,
+        params: &ImportParams,
+        bar: &ProgressBar,
+    ) -> Result<Vec<RowView>> {
+        let options = &self.service().desk().options;
+        let plan = Plan::new(csv, photos, options.max_entries)?;
+        bar.set_length(plan.rows);
+        let rules = RowRules { options: params.clone().into(), image_bytes: options.image_bytes };
+        let rows = plan.map(|row| async move {
+            let row = row?;
+            let taken = patiently(async || row.take(self.service(), &self.scope, rules, None).await).await;
+            let report = match taken {
+                Err(error) if [ErrorKind::Storage, ErrorKind::Unavailable].contains(&error.kind()) => {
+                    return Err(error);
+                }
+                Err(error) => row.failed(&error),
+                Ok(report) => report,
+            };
+            Ok(RowView::new(row.number, report))
+        });
+        let mut done = stream::iter(rows).buffered(options.items_at_once);
+        let mut all = Vec::new();
+        while let Some(row) = done.next().await {
+            all.push(row?);
+            bar.inc(1);
+        }
+        Ok(all)
     }
 
     pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {

@@ -10,6 +10,7 @@ mod users;
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
+use indicatif::ProgressBar;
 use tokio::time::{Instant, sleep};
 
 use self::local::Local;
@@ -23,13 +24,14 @@ use super::TenantArgs;
 use crate::{
     app,
     config::Settings,
-    domain::{GroupId, PersonId, attendance::LivenessPolicy},
+    domain::{GroupId, JobState, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     service::{
         calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
+        jobs::{ImportParams, ItemView, RowView},
         people::PersonView,
         recognise::Recognition,
         view::ProblemView,
@@ -133,6 +135,29 @@ impl Door {
             Self::Server(server) => server.add_member(group, person).await,
             Self::Local(local) => local.add_member(group, person).await,
         }
+    }
+
+    /// Takes a roster in with the photos of a ZIP file, and shows on `bar` how it comes on.
+    pub(super) async fn import(
+        &self,
+        csv: &Path,
+        photos: Option<&Path>,
+        params: &ImportParams,
+        bar: &ProgressBar,
+    ) -> Result<Vec<RowView>> {
+        let server = match self {
+            Self::Server(server) => server,
+            Self::Local(local) => return local.import(csv, photos, params, bar).await,
+        };
+        let files: Vec<(&str, &Path)> = [("csv", csv)].into_iter().chain(photos.map(|path| ("photos", path))).collect();
+        let job = server.start_job(&["people", "import"], params, &files).await?;
+        let over = server.watch_job(&job, bar).await?;
+        if over.state != JobState::Done {
+            let why = over.error.map(|fault| format!(": {}", fault.message)).unwrap_or_default();
+            return Err(Error::invalid(format!("the import did not come to its end{why}")).with_code("job_over"));
+        }
+        let row = |item| if let ItemView::Row(row) = item { Some(row) } else { None };
+        Ok(server.job_results(&job).await?.into_iter().filter_map(row).collect())
     }
 
     /// Looks after a part of the gallery.

@@ -1,6 +1,7 @@
 //! The operator's door: commands on the whole server, through it where one runs, else on its closed store.
 
 use futures_util::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 
 use super::{Server, in_use};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     config::Settings,
     error::{Error, Result},
     pipeline::NetworkSlot,
-    service::{backup::store_path, check::check},
+    service::{backup::store_path, check::check, erasures::RewriteView},
     store::{BackupStream, CheckReport, Store, StoreOptions},
     vault::Vault,
 };
@@ -53,7 +54,15 @@ impl OperatorDoor {
     pub(in crate::cli) async fn backup(&self) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
         match self {
             Self::Server(server) => server.download(&["backup"]).await,
-            Self::Local(store) => store.backup().map(BackupStream::boxed),
+            Self::Local(store) => store.backup(Timestamp::now).await.map(BackupStream::boxed),
+        }
+    }
+
+    /// Writes the store afresh.
+    pub(in crate::cli) async fn rewrite(&self) -> Result<RewriteView> {
+        match self {
+            Self::Server(server) => server.post(&["store", "rewrite"], &()).await,
+            Self::Local(store) => store.rewrite(Timestamp::now).await.map(Into::into),
         }
     }
 

@@ -13,6 +13,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use indicatif::ProgressBar;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
     header::RETRY_AFTER,
@@ -20,17 +21,19 @@ use reqwest::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{Recognize, pinned::trusting};
 use crate::{
     app,
-    domain::{GroupId, PersonId},
+    domain::{GroupId, JobId, PersonId},
     error::{Error, ErrorKind, Result},
     service::{
         calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
+        jobs::{ItemView, JobResults, JobView},
         people::PersonView,
         recognise::{IdentifyParams, Recognition, RecognizeParams},
     },
@@ -38,6 +41,11 @@ use crate::{
 
 /// How long a live server may take to say so.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Between two looks at a job.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Reports a page.
+const RESULTS: usize = 1000;
 
 /// See the module.
 pub(in crate::cli) struct Server {
@@ -148,6 +156,54 @@ impl Server {
             request = request.query(&[("after", after.to_string())]);
         }
         answer(request).await
+    }
+
+    /// Sends whole files, each in its field, together with `params`, to a route that starts a job.
+    pub(in crate::cli) async fn start_job(
+        &self,
+        route: &[&str],
+        params: &impl Serialize,
+        files: &[(&'static str, &Path)],
+    ) -> Result<JobId> {
+        let mut form = Form::new();
+        for (name, text) in text_fields(params)? {
+            form = form.text(name, text);
+        }
+        for (index, (field, path)) in files.iter().enumerate() {
+            let part = Part::file(path).await.map_err(|error| {
+                Error::invalid(format!("{} cannot be read", path.display())).with_code("unreadable").with_source(error)
+            })?;
+            // The file's own name stays here: it may be a person's.
+            form = form.part(*field, part.file_name(index.to_string()));
+        }
+        let started: JobView = answer(self.request(Method::POST, route)?.multipart(form)).await?;
+        Ok(started.id)
+    }
+
+    /// Waits for the end of a job, and shows on `bar` how it comes on.
+    pub(in crate::cli) async fn watch_job(&self, job: &JobId, bar: &ProgressBar) -> Result<JobView> {
+        loop {
+            let now: JobView = self.get(&["jobs", &job.to_string()]).await?;
+            bar.set_length(now.total);
+            bar.set_position(now.done);
+            if !now.state.is_open() {
+                return Ok(now);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// All reports of a job.
+    pub(in crate::cli) async fn job_results(&self, job: &JobId) -> Result<Vec<ItemView>> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page: JobResults = self.page(&["jobs", &job.to_string(), "results"], after.as_ref(), RESULTS).await?;
+            all.extend(page.results);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
     pub(super) async fn enrol(&self, new: &NewPerson, images: &[Bytes]) -> Result<Enrolled> {

@@ -87,7 +87,7 @@ async fn a_graph_is_built_aside_kept_in_the_store_and_caught_up_at_the_next_star
     stored_snapshot(&store, &gallery).await;
     // Few enough changes that the graph still counts: some people go, some come, one gets another vector.
     for n in 0..50 {
-        store.delete_person(&scope("t"), &id(&format!("p{n}"))).await.unwrap();
+        store.delete_person(&scope("t"), &id(&format!("p{n}")), Timestamp::UNIX_EPOCH).await.unwrap();
         first.remove_person(&scope("t"), &id(&format!("p{n}"))).await;
     }
     for sample in samples(1500..1550) {
@@ -117,7 +117,7 @@ async fn a_graph_that_fell_behind_is_built_anew_while_searches_go_on() {
     let galleries = galleries(&store);
     let gallery = with_graph(&galleries, |_| true).await;
     for n in 0..300 {
-        store.delete_person(&scope("t"), &id(&format!("p{n}"))).await.unwrap();
+        store.delete_person(&scope("t"), &id(&format!("p{n}")), Timestamp::UNIX_EPOCH).await.unwrap();
         galleries.remove_person(&scope("t"), &id(&format!("p{n}"))).await;
         for sample in samples(2000 + n..2001 + n) {
             enrol(&store, "t", vec![sample.clone()]).await;
@@ -313,7 +313,7 @@ async fn follow(steps: Vec<Step>) {
             }
             Step::Remove(n) => {
                 if plain.remove(&n).is_some() {
-                    store.delete_person(&t, &id(&format!("p{n}"))).await.unwrap();
+                    store.delete_person(&t, &id(&format!("p{n}")), Timestamp::UNIX_EPOCH).await.unwrap();
                     galleries.remove_person(&t, &id(&format!("p{n}"))).await;
                 }
             }

@@ -135,7 +135,8 @@ impl Attempt {
 
     /// The kept answer, where this body is the first one's.
     async fn replay(&self, kept: KeptAnswer, mut payload: Payload) -> Result<HttpResponse> {
-        let mut left = self.state.limits.body_bytes;
+        // What was too large for the first request is refused by its limit.
+        let mut left = self.state.limits.body_bytes.max(self.state.service.desk().options.max_upload_bytes);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| CrateError::invalid("the body cannot be read").with_source(error))?;
             left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
@@ -149,7 +150,7 @@ impl Attempt {
         let Some((status, body)) = kept.answer else {
             return Err(conflict(
                 "idempotency_answer_gone",
-                "the first request under this key took effect, but its answer was lost or showed a secret: look it up",
+                "the first request under this key took effect, but its answer was lost, showed a secret or was of somebody who has been erased: look it up",
             ));
         };
         let status = StatusCode::from_u16(status)

@@ -9,6 +9,14 @@ use utoipa::OpenApi;
 
 use super::{ApiDoc, errors, examples};
 
+/// The statuses of a POST that makes something, or that will be made.
+const CREATED: [&str; 2] = ["201", "202"];
+
+/// Whether an operation makes something.
+pub(super) fn is_creating(operation: &Map<String, Value>) -> bool {
+    CREATED.iter().any(|status| operation["responses"].get(*status).is_some())
+}
+
 /// The whole description.
 pub(in crate::http) fn description() -> Value {
     let mut api = serde_json::to_value(ApiDoc::openapi()).unwrap_or_default();
@@ -22,7 +30,7 @@ pub(in crate::http) fn description() -> Value {
             if let (Some(tag), Some(id)) = (operation["tags"][0].as_str(), operation["operationId"].as_str()) {
                 operation["operationId"] = json!(format!("{tag}_{id}"));
             }
-            if operation["responses"].get("201").is_some() {
+            if is_creating(operation) {
                 let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
                 parameters.as_array_mut().into_iter().for_each(|parameters| parameters.push(idempotency_key()));
             }
@@ -30,7 +38,7 @@ pub(in crate::http) fn description() -> Value {
             for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
                 illustrate(response, &schemas);
                 response["headers"]["x-request-id"] = errors::request_id();
-                if status == "201" {
+                if CREATED.contains(&status.as_str()) {
                     response["headers"]["idempotency-replayed"] =
                         json!({ "description": "On an answer that was kept.", "schema": { "const": "true" } });
                 }

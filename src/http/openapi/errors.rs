@@ -75,8 +75,9 @@ pub(super) fn request_id() -> Value {
 }
 
 fn derived(path: &str, operation: &Map<String, Value>) -> Vec<(u16, String)> {
-    let takes_images =
-        operation.get("requestBody").is_some_and(|body| body["content"].get("multipart/form-data").is_some());
+    let takes = |kind: &str| operation.get("requestBody").is_some_and(|body| body["content"].get(kind).is_some());
+    // Images come in either way; whole files only as a form.
+    let takes_images = takes("multipart/form-data") && takes("application/json");
     let is_public = operation
         .get("security")
         .and_then(Value::as_array)
@@ -86,7 +87,7 @@ fn derived(path: &str, operation: &Map<String, Value>) -> Vec<(u16, String)> {
         (!is_public, KEYED),
         (operation.contains_key("requestBody"), BODY),
         (takes_images, IMAGES),
-        (operation["responses"].get("201").is_some(), CREATING),
+        (super::complete::is_creating(operation), CREATING),
     ];
     let tables = groups.into_iter().filter(|(applies, _)| *applies).flat_map(|(_, table)| table);
     let mut all: Vec<(u16, String)> =

@@ -18,12 +18,13 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, audit, consent, gallery, groups, keys, maintenance, negatives, people, recognition, register,
-    reports, sessions, tenants, timetables, users,
+    account, attendance, audit, consent, erasures, events, gallery, groups, jobs, keys, maintenance, negatives, people,
+    recognition, register, reports, sessions, tenants, timetables, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
     enrol::{MoreFaces, NewPerson},
+    jobs::{ImportParams, RecogniseJobParams},
     negatives::NewNegative,
     recognise::{IdentifyParams, RecognizeParams},
 };
@@ -38,7 +39,7 @@ use crate::service::{
         keys::create, keys::list, keys::revoke,
         audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
-        maintenance::backup, maintenance::check,
+        maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
         timetables::show, timetables::replace, timetables::holidays, timetables::replace_holidays,
@@ -48,23 +49,30 @@ use crate::service::{
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
+        erasures::list,
         consent::show, consent::give, consent::withdraw,
         people::move_face, people::merge, people::photo, people::export, people::verify,
+        jobs::import, jobs::recognize, jobs::list, jobs::show, jobs::cancel, jobs::events, jobs::results,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
         gallery::check,
         reports::duplicates, reports::calibration,
+        events::list, events::open, events::ticket,
+        webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
+        webhooks::dead, webhooks::replay,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
         (name = "tenants", description = "The operator's: institutions and their limits."),
-        (name = "maintenance", description = "The operator's: backup and check."),
+        (name = "maintenance", description = "The operator's: backups, check, rewriting."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
         (name = "audit", description = "What was changed, and by whom."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
+        (name = "erasures", description = "What was removed for good."),
+        (name = "jobs", description = "Work that outlives its request: rosters to take in, many photos to go through."),
         (name = "keys", description = "API keys of programs."),
         (name = "negatives", description = "Faces that are not a person's."),
         (name = "users", description = "Who logs in, and with which role."),
@@ -73,6 +81,8 @@ use crate::service::{
         (name = "attendance", description = "Who was there."),
         (name = "sessions", description = "When groups meet."),
         (name = "gallery", description = "Whether enrolled samples are found."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "webhooks", description = "Where events are sent."),
         (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
@@ -137,6 +147,33 @@ form!(
     /// Two images.
     CompareForm, CompareParams
 );
+
+/// A roster.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct ImportForm {
+    /// CSV in UTF-8 with a header line: `id`, `name`, `email`, `groups`, and further columns for the metadata.
+    #[schema(value_type = String, format = Binary)]
+    csv: String,
+    /// ZIP of photos, named `ID/anything.jpg` or `ID.jpg`.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    #[serde(flatten)]
+    params: ImportParams,
+}
+
+/// Many photos of a group.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct RecognizeJobForm {
+    /// ZIP of photos.
+    #[schema(value_type = Option<String>, format = Binary)]
+    photos: Option<String>,
+    /// Photos by themselves, or beside those of the ZIP.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, format = Binary)]
+    images: Vec<String>,
+    #[serde(flatten)]
+    params: RecogniseJobParams,
+}
 
 /// Photos.
 #[derive(Serialize, Deserialize, ToSchema)]

@@ -4,6 +4,7 @@
 mod json;
 mod meter;
 mod multipart;
+mod spooled;
 
 use std::{future::Future, pin::Pin};
 
@@ -11,6 +12,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use serde::de::DeserializeOwned;
 
 use self::meter::Meter;
+pub(super) use self::spooled::Spooled;
 use super::{
     ApiState,
     auth::{self, Permit},

@@ -35,18 +35,28 @@ pub(super) async fn read<P: DeserializeOwned>(
             let bytes = read_field(&mut field, |bytes| check_image(bytes, limits)).await?;
             images.push(EncodedImage { held: meter.claim(bytes.len()), bytes });
         } else {
-            if texts.len() == MAX_FIELDS {
-                return Err(Error::invalid("too many fields").with_code("invalid_form"));
-            }
-            let text = read_text(&mut field, &name).await?;
-            texts.push((name, text));
+            add_text(&mut texts, &name, &mut field).await?;
         }
     }
-    let form = serde_html_form::to_string(&texts)
+    Ok((images, params(&texts)?))
+}
+
+/// Reads a text field.
+pub(super) async fn add_text(texts: &mut Vec<(String, String)>, name: &str, field: &mut Field) -> Result<()> {
+    if texts.len() == MAX_FIELDS {
+        return Err(Error::invalid("too many fields").with_code("invalid_form"));
+    }
+    let text = read_text(field, name).await?;
+    texts.push((name.to_owned(), text));
+    Ok(())
+}
+
+/// The settings of a form's text fields.
+pub(super) fn params<P: DeserializeOwned>(texts: &[(String, String)]) -> Result<P> {
+    let form = serde_html_form::to_string(texts)
         .map_err(|error| Error::internal("the form cannot be read").with_source(error))?;
-    let params = serde_html_form::from_str(&form)
-        .map_err(|error| Error::invalid(format!("the form cannot be read: {error}")).with_code("invalid_form"))?;
-    Ok((images, params))
+    serde_html_form::from_str(&form)
+        .map_err(|error| Error::invalid(format!("the form cannot be read: {error}")).with_code("invalid_form"))
 }
 
 async fn read_text(field: &mut Field, name: &str) -> Result<String> {
@@ -71,7 +81,7 @@ async fn read_field(field: &mut Field, check: impl Fn(usize) -> Result<()>) -> R
     Ok(bytes.freeze())
 }
 
-fn unreadable(error: MultipartError) -> Error {
+pub(super) fn unreadable(error: MultipartError) -> Error {
     match error {
         MultipartError::Payload(PayloadError::Incomplete(_)) => ended_early(),
         error => Error::invalid(format!("the multipart body cannot be read: {error}")).with_code("invalid_form"),

@@ -1,5 +1,8 @@
 //! Images of one person on their way to become samples: measured, compared with each other, and refused with a reason.
 
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
+
 use super::views::{AcceptedImage, Measured, RejectedImage};
 use crate::{
     domain::{
@@ -13,24 +16,42 @@ use crate::{
         messages::{EncodedImage, OutcomeFace, PhotoOutcome},
         request::{FaceChoice, Wanted},
     },
+    runtime::ServiceClass,
     service::{Service, is_the_images_fault, photos::NewPhoto, view::ProblemView, wanted},
 };
 
 /// Whose images come in, and by which rules.
-pub(super) struct Entrance<'a> {
-    pub(super) scope: &'a TenantScope,
-    pub(super) person: &'a PersonId,
+pub(in crate::service) struct Entrance<'a> {
+    pub(in crate::service) scope: &'a TenantScope,
+    pub(in crate::service) person: &'a PersonId,
     /// Which face of each photo is meant.
-    pub(super) faces: FaceChoice,
+    pub(in crate::service) faces: FaceChoice,
     /// The stricter of the tenant's gate and the request's.
-    pub(super) gate: QualityGate,
-    pub(super) policy: EnrolmentPolicy,
+    pub(in crate::service) gate: QualityGate,
+    pub(in crate::service) policy: EnrolmentPolicy,
+    /// Who waits for it.
+    pub(in crate::service) class: ServiceClass,
     /// What is kept of each photo.
-    pub(super) keeps: Option<PhotoForm>,
+    pub(in crate::service) keeps: Option<PhotoForm>,
     /// How similar the images of one person are, raw cosine.
-    pub(super) threshold: f32,
+    pub(in crate::service) threshold: f32,
     /// The person's samples that stay.
-    pub(super) stored: Vec<FaceSample>,
+    pub(in crate::service) stored: Vec<FaceSample>,
+}
+
+/// An image file on its way in.
+pub(in crate::service) struct Shot {
+    pub(in crate::service) image: EncodedImage,
+    /// SHA-256 of the file.
+    pub(in crate::service) digest: [u8; 32],
+}
+
+/// The images with their digests, taken off the caller's thread.
+pub(in crate::service) async fn shots(images: Vec<EncodedImage>) -> Result<Vec<Shot>> {
+    let digest = |image: EncodedImage| Shot { digest: Sha256::digest(&image.bytes).into(), image };
+    spawn_blocking(move || images.into_iter().map(digest).collect())
+        .await
+        .map_err(|lost| Error::internal("images were not digested").with_source(lost))
 }
 
 /// A face that may become a sample.
@@ -43,15 +64,15 @@ struct Taken {
 }
 
 /// What became of a request's images.
-pub(super) struct Judged {
-    /// In the order of the images; never empty.
-    pub(super) samples: Vec<FaceSample>,
+pub(in crate::service) struct Judged {
+    /// In the order of the images.
+    pub(in crate::service) samples: Vec<FaceSample>,
     /// Those of the photos behind `samples` that are to be kept.
-    pub(super) photos: Vec<NewPhoto>,
+    pub(in crate::service) photos: Vec<NewPhoto>,
     /// The images behind `samples`.
-    pub(super) accepted: Vec<AcceptedImage>,
+    pub(in crate::service) accepted: Vec<AcceptedImage>,
     /// The others, in order.
-    pub(super) rejected: Vec<RejectedImage>,
+    pub(in crate::service) rejected: Vec<RejectedImage>,
 }
 
 impl Service {
@@ -60,8 +81,20 @@ impl Service {
     /// # Errors
     /// `Unprocessable` `no_usable_image`, with every reason in the details, if none does.
     pub(super) async fn judge(&self, entrance: Entrance<'_>, images: Vec<EncodedImage>) -> Result<Judged> {
-        let EnrolmentPolicy { liveness, .. } = entrance.policy;
+        let judged = self.sift(&entrance, shots(images).await?).await?;
+        if judged.samples.is_empty() {
+            return Err(Error::new(ErrorKind::Unprocessable, "none of the images could be used")
+                .with_code("no_usable_image")
+                .with_details(serde_json::json!({ "rejected": judged.rejected })));
+        }
+        Ok(judged)
+    }
+
+    /// The same where none has to pass.
+    pub(in crate::service) async fn sift(&self, entrance: &Entrance<'_>, shots: Vec<Shot>) -> Result<Judged> {
+        let (EnrolmentPolicy { liveness, .. }, class) = (entrance.policy, entrance.class);
         let wanted = Wanted {
+            class,
             embed: true,
             measure: true,
             pose: true,
@@ -69,11 +102,12 @@ impl Service {
             copy: entrance.keeps,
             ..wanted(entrance.scope, entrance.faces)
         };
+        let (images, digests): (Vec<_>, Vec<_>) = shots.into_iter().map(|shot| (shot.image, shot.digest)).unzip();
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
-        for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
+        for (image, (reply, digest)) in self.run(images, wanted).await?.into_iter().zip(digests).enumerate() {
             match reply {
                 Ok(outcome) => {
-                    let face = self.take(entrance.person, image, outcome)?;
+                    let face = self.take(entrance.person, image, digest, outcome)?;
                     match entrance.flaw(&face) {
                         Some(flaw) => rejected.push(face.refused(flaw)),
                         None => taken.push(face),
@@ -90,11 +124,6 @@ impl Service {
             taken = entrance.agreed(taken, &mut rejected);
         }
         rejected.sort_by_key(|image| image.image);
-        if taken.is_empty() {
-            return Err(Error::new(ErrorKind::Unprocessable, "none of the images could be used")
-                .with_code("no_usable_image")
-                .with_details(serde_json::json!({ "rejected": rejected })));
-        }
         let mut judged = Judged { samples: Vec::new(), photos: Vec::new(), accepted: Vec::new(), rejected };
         for Taken { image, sample, measured, copy } in taken {
             let kept = copy.zip(entrance.keeps);
@@ -105,7 +134,7 @@ impl Service {
         Ok(judged)
     }
 
-    fn take(&self, person: &PersonId, image: usize, outcome: PhotoOutcome) -> Result<Taken> {
+    fn take(&self, person: &PersonId, image: usize, digest: [u8; 32], outcome: PhotoOutcome) -> Result<Taken> {
         let model = self.pipeline.tools().networks.get().embedder.model_id().clone();
         let missing = || Error::internal("an image came back without its face");
         let face = outcome.faces.into_iter().next().ok_or_else(missing)?;
@@ -117,7 +146,7 @@ impl Service {
         let score = assessed.face.detection.score;
         let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into) };
         let (id, person, vector) = (FaceId::generate(), person.clone(), appearance.embedding.vector);
-        let sample = FaceSample { id, person, model, vector, score, quality };
+        let sample = FaceSample { id, person, model, vector, score, quality, source: Some(digest) };
         Ok(Taken { image, sample, measured, copy: outcome.copy })
     }
 }

@@ -3,8 +3,7 @@
 mod judge;
 mod views;
 
-pub(super) use self::judge::quality;
-use self::judge::{Entrance, Judged};
+pub(super) use self::judge::{Entrance, Judged, Shot, quality, shots};
 pub use self::views::{AcceptedImage, Enrolled, FacesAdded, Measured, MoreFaces, NewPerson, RejectedImage};
 use super::{Service, to_completion};
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
+    runtime::ServiceClass,
     store::{Growth, NewFaces},
 };
 
@@ -41,7 +41,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person.id, policy).await;
-            let duplicates = service.twins(&scope, &person.id, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person.id, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let photos = service.write_photos(&scope, &person.id, None, photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
             let record = photos.settled(service.store.create_person(&scope, person, &groups, faces).await)?;
@@ -68,7 +69,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
-            let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let old = service.store.photos(&scope, &person).await?;
             let photos = service.write_photos(&scope, &person, old.key, photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
@@ -103,7 +105,8 @@ impl Service {
         to_completion(async move {
             let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
-            let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
+            let duplicates =
+                service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let key = service.store.photos(&scope, &person).await?.key;
             let photos = service.write_photos(&scope, &person, key, photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
@@ -119,7 +122,7 @@ impl Service {
     ///
     /// # Errors
     /// `Unprocessable` `consent_required`.
-    async fn entrance<'a>(
+    pub(super) async fn entrance<'a>(
         &self,
         scope: &'a TenantScope,
         person: &'a Person,
@@ -131,8 +134,8 @@ impl Service {
         let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
         self.require_consent(policy.consent, person.consent.as_ref())?;
-        let keeps = own.photos.policy.form();
-        Ok(Entrance { scope, person: &person.id, faces, gate, policy, keeps, threshold, stored })
+        let (class, keeps) = (ServiceClass::Interactive, own.photos.policy.form());
+        Ok(Entrance { scope, person: &person.id, faces, gate, policy, class, keeps, threshold, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.

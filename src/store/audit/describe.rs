@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::{
         AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings,
-        Timetable, audit::Salt,
+        Timetable, Webhook, audit::Salt,
     },
     store::{ApiKey, User},
 };
@@ -139,6 +139,20 @@ impl Describe for User {
             "groups": grant.groups,
             // Of the hash: it shows that there is another password, and nothing else.
             "password": salt.digest("password", password),
+            "created_at": created_at,
+        })
+    }
+}
+
+impl Describe for Webhook {
+    fn describe(&self, salt: &Salt) -> Value {
+        // An address may hold a secret of its receiver's.
+        let Self { id: _, url, filter, active, secret: _, created_at } = self;
+        json!({
+            "url": salt.digest("url", url),
+            "kinds": filter.kinds,
+            "groups": filter.groups,
+            "active": active,
             "created_at": created_at,
         })
     }

@@ -47,6 +47,10 @@ impl Change<'_> {
             Parsed::Format | Parsed::AuditEntry(..) | Parsed::AuditHead(_) | Parsed::AuditSalt(_) => None,
             // That a request took effect, or somebody logged in, changes nothing that they work on.
             Parsed::OperatorAnswer(_) | Parsed::Session(_) => None,
+            // A backup is taken note of by the store; that one was destroyed is somebody's word.
+            Parsed::Backup(_) => self.after.is_none().then_some(Realm::Server),
+            // Come with a deletion, which is told.
+            Parsed::Erasure(_) | Parsed::Pending(..) => None,
             // Where the key is; the key says the rest.
             Parsed::KeyPlace(..) => None,
             Parsed::ApiKey(_) => self.of_key()?,
@@ -62,6 +66,7 @@ impl Change<'_> {
             // The operator sets them.
             Kind::Settings => return Ok(Some(Realm::Server)),
             Kind::Group(_) | Kind::Person(_) | Kind::Face(..) | Kind::Negative(..) | Kind::Member(..) => true,
+            Kind::Webhook(_) => true,
             // A sighting is evidence of what was seen; what is said of a record, or that it goes, is an override.
             Kind::Attendance(..) => {
                 !self.transaction.is_noted(&Realm::Tenant(tenant.clone())) && self.is_beyond_sightings()?
@@ -73,6 +78,8 @@ impl Change<'_> {
             Kind::Usage | Kind::Photos => false,
             // Made with the first person, and with each.
             Kind::Salt | Kind::Place(..) => false,
+            // Comes with a deletion, which is told.
+            Kind::Erasure(_) => false,
             // Found again from the records that they are made of.
             Kind::Agenda(..) | Kind::TimetableTag(_) => false,
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
@@ -80,6 +87,12 @@ impl Change<'_> {
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
             // That a request took effect is no change of its own.
             Kind::Answer(_) => false,
+            // Tells of changes by itself, and goes with what it tells of.
+            Kind::EventLog | Kind::Event(_) | Kind::PersonEvent(..) | Kind::GroupEvent(..) => false,
+            // How far deliveries have come.
+            Kind::Delivery(_) | Kind::DeadLetter(..) => false,
+            // What a job does to people tells of itself; that it is there, and its reports, are no change of theirs.
+            Kind::Job(_) | Kind::Item(..) | Kind::Mention(..) => false,
             // A gallery's index can be made anew at any time.
             Kind::Snapshot | Kind::Chunk(..) => false,
         };

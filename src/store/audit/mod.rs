@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, TenantId, UserId,
+        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, TenantId, UserId, WebhookId,
         audit::{Act, Entry, Head, Salt},
     },
     error::{Error, Result},
@@ -145,6 +145,11 @@ impl Note {
     /// It was done to an API key.
     pub(super) fn key(self, id: KeyId) -> Self {
         self.subject(format!("key:{id}"))
+    }
+
+    /// It was done to a webhook.
+    pub(super) fn webhook(self, id: WebhookId) -> Self {
+        self.subject(format!("webhook:{id}"))
     }
 
     /// It was done to a tenant as a whole.

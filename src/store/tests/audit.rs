@@ -101,10 +101,9 @@ async fn nothing_personal_is_in_it_and_whoever_knows_it_finds_it() {
     let change = PersonChange { name: Some("Ada Byron".into()), ..PersonChange::default() };
     fixture.update_person(&t, &id("ada-1815"), change).await.unwrap();
     fixture.merge_people(&t, &id("bob"), &id("ada-1815"), PersonPhotos::default()).await.unwrap();
-    fixture.delete_person(&t, &id("bob")).await.unwrap();
+    fixture.delete_person(&t, &id("bob"), now()).await.unwrap();
     let prefix = keys::audit_entries(&t.author().realm);
-    let stored: Vec<u8> =
-        fixture.inner.db.view().scan_bytes(&prefix, None).flat_map(|entry| entry.unwrap().1).collect();
+    let stored: Vec<u8> = fixture.db().view().scan_bytes(&prefix, None).flat_map(|entry| entry.unwrap().1).collect();
     for text in ["Ada", "Lovelace", "Byron", "ada-1815", "engine.example", "window", "drawer", "bob", "Bob"] {
         assert!(!stored.windows(text.len()).any(|window| window == text.as_bytes()), "{text} is in the log");
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{Negative, Realm, Role, SessionId, UserId, audit::Entry},
+    domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId, audit::Entry},
     store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
@@ -27,8 +27,14 @@ async fn filled() -> Fixture {
     fixture.add_negative(&scope("t"), negative).await.unwrap();
     let pictured = sample("q", 0.4);
     fixture.add_faces(&scope("t"), &id("q"), photos::with_photo(&pictured, 1)).await.unwrap();
+    fixture.create_webhook(&scope("t"), webhook(HOOK, &["a"])).await.unwrap();
+    let letter = DeadLetter { event: 1, given_up_at: now(), failure: "500".into() };
+    fixture.give_up(&scope("t"), WebhookId::from_bytes(HOOK), letter).await.unwrap();
     fixture
 }
+
+/// The id of the webhook of [`filled`].
+const HOOK: [u8; 16] = [7; 16];
 
 async fn checked(fixture: &Fixture) -> CheckReport {
     fixture.check(|sample| (&*sample.model.name != "test").then_some("other_model")).await.unwrap()
@@ -62,16 +68,26 @@ async fn a_sound_store_is_counted_by_kind() {
         "agenda",
         "timetable",
         "timetable_tag",
+        "event_log",
+        "event",
+        "person_event",
+        "group_event",
+        "webhook",
+        "delivery",
+        "dead_letter",
         "audit_entry",
         "audit_head",
         "audit_salt",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 5, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 9, 2, 2]);
+    assert_eq!(
+        kinds.map(of),
+        [1, 1, 1, 2, 1, 2, 2, 6, 5, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 1, 1, 1, 10, 2, 2]
+    );
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
 /// Every kind of damage, and what it is called.
-#[expect(clippy::too_many_lines, reason = "a line or two each")]
+#[expect(clippy::too_many_lines, reason = "a line or two for each kind of damage")]
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
@@ -122,6 +138,12 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_session_index", |it| it.remove(keys::agenda(tenant_id(), &gid(), date(2026, 3, 29), session_id()))),
         ("no_timetable", |it| it.remove(keys::timetable(tenant_id(), &gid()))),
         ("no_timetable_index", |it| it.remove(keys::timetable_tag(tenant_id(), [1; 6]))),
+        ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
+        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), pseudonym(it, "p"), 1))),
+        ("no_event_index", |it| it.remove(keys::group_event(tenant_id(), &gid(), 1))),
+        ("no_event_log", |it| it.remove(keys::event_log(tenant_id()))),
+        ("no_webhook", |it| it.remove(keys::webhook(tenant_id(), WebhookId::from_bytes(HOOK)))),
+        ("no_delivery", |it| it.remove(keys::delivery(tenant_id(), WebhookId::from_bytes(HOOK)))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
         ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 2))),
         ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 6))),
@@ -220,7 +242,7 @@ async fn a_check_among_writes_finds_nothing_wrong() {
             let groups = ["a".parse().unwrap()];
             store.create_person(&scope("t"), person(&name), &groups, vec![sample(&name, 0.1)]).await.unwrap();
             store.mark_photo(&scope("t"), photo("a", 30, &[&name])).await.unwrap();
-            store.delete_person(&scope("t"), &id(&name)).await.unwrap();
+            store.delete_person(&scope("t"), &id(&name), now()).await.unwrap();
         }
     });
     let mut rounds = 0;

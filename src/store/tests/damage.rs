@@ -42,11 +42,11 @@ impl Damaged {
         for (path, bytes) in &self.files {
             fs::write(path, bytes).unwrap();
         }
-        fs::write(self.fixture.folder.path().join(name), bytes).unwrap();
+        fs::write(self.fixture.folder.path().join("1").join(name), bytes).unwrap();
     }
 
     fn original(&self, name: &str) -> &[u8] {
-        &self.files[&self.fixture.folder.path().join(name)]
+        &self.files[&self.fixture.folder.path().join("1").join(name)]
     }
 
     /// Opens it and reads everything in it: the number of people and of their samples.
@@ -58,7 +58,10 @@ impl Damaged {
 }
 
 fn files(fixture: &Fixture) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(fixture.folder.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    fs::read_dir(fixture.folder.path().join("1"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
 }
 
 fn assert_says_what_to_do(error: &crate::Error, case: &str) {
@@ -144,7 +147,7 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
     assert_eq!(everybody(&fixture, "t").await.unwrap_err().code(), "damaged_record");
     assert_eq!(fixture.person(&scope("t"), &id("q")).await.unwrap().faces.len(), 1);
     assert!(fixture.is_healthy());
-    fixture.delete_person(&scope("t"), &id("p")).await.unwrap();
+    fixture.delete_person(&scope("t"), &id("p"), now()).await.unwrap();
     assert_eq!(ids(&everybody(&fixture, "t").await.unwrap()), ["q"]);
     assert!(fixture.check(|_| None).await.unwrap().is_sound(), "their words went too");
 }
@@ -193,7 +196,7 @@ async fn a_folder_that_cannot_be_made_is_a_clear_error() {
 #[tokio::test]
 async fn after_a_failed_write_nothing_more_is_acknowledged() {
     let fixture = Fixture::new().await;
-    fixture.inner.db.fail();
+    fixture.db().fail();
     assert!(!fixture.is_healthy());
     let error = fixture.enrol("p", &[], vec![]).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "store_failed"));

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     domain::Realm,
-    store::keys::{self, Parsed},
+    store::{
+        deletion::Removal,
+        keys::{self, Parsed},
+    },
 };
 
 /// Gives the tenant `t` so many more records, quickly.
@@ -46,19 +49,23 @@ async fn a_tenant_goes_with_all_that_it_has_and_alone() {
     fixture.begin_deletion(&scope("t")).await.unwrap();
     fixture.begin_deletion(&scope("t")).await.unwrap();
     let t = scope("t");
-    let (first, second) = tokio::join!(fixture.finish_deletion(&t), fixture.finish_deletion(&t));
+    let (first, second) = tokio::join!(fixture.finish_deletion(&t, now()), fixture.finish_deletion(&t, now()));
     first.and(second).unwrap();
     let mut left = content(&fixture);
     left.remove(&keys::format()).unwrap();
+    let is_erasure = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Erasure(_) | Parsed::Pending(..)));
+    let num_left = left.len();
+    left.retain(|key, _| !is_erasure(key));
+    assert_eq!(num_left - left.len(), 2, "one erasure, which is pending");
     let servers = |key: &Vec<u8>| keys::parse(key).is_some_and(|key| is_of_servers_log(&key));
     left.retain(|key, _| !servers(key));
     others.retain(|key, _| !servers(key));
     assert_eq!(left, others);
     assert_eq!(fixture.begin_deletion(&scope("t")).await.unwrap_err().code(), "tenant_not_found");
-    fixture.finish_deletion(&scope("t")).await.unwrap();
+    fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     // A new one of the same id has nothing of the old.
     fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 1)).await.unwrap();
-    fixture.finish_deletion(&scope("t")).await.unwrap();
+    fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     let record = fixture.tenant_record(&scope("t")).await.unwrap();
     assert_eq!((record.usage, record.settings), Default::default());
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
@@ -95,17 +102,17 @@ async fn nothing_is_found_in_or_written_into_a_tenant_that_is_being_deleted() {
     // What still finds its records half gone is refused as well, or changes nothing that stays.
     let writes = [
         fixture.add_faces(&t, &id("p"), vec![sample("p", 0.2)]).await.map(drop),
-        fixture.delete_person(&t, &id("p")).await,
+        fixture.delete_person(&t, &id("p"), now()).await.map(drop),
         fixture.mark_photo(&t, photo("a", 29, &["p"])).await.map(drop),
         fixture.add_member(&t, &"b".parse().unwrap(), &id("p"), now()).await,
     ];
     assert!(writes.iter().all(|write| write.as_ref().is_err_and(|error| error.code() == "tenant_not_found")));
-    assert!(!fixture.remove_some_of(&t).await.unwrap());
+    assert!(matches!(fixture.remove_some_of(&t, now()).await.unwrap(), Removal::Going));
     fixture.reopen();
     refused(&fixture).await;
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
     assert_eq!(fixture.unfinished_deletions().await.unwrap(), [t.tenant().clone()]);
-    fixture.finish_deletion(&t).await.unwrap();
+    fixture.finish_deletion(&t, now()).await.unwrap();
     assert!(fixture.unfinished_deletions().await.unwrap().is_empty());
     fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 2)).await.unwrap();
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{audit::followed, *};
-use crate::store::keys::{self, Parsed};
+use crate::store::{
+    deletion::Removal,
+    keys::{self, Parsed},
+};
 
 /// Tells the child, which is this very test binary, where to write.
 const CHILD_FOLDER: &str = "ROLLCALL_TEST_KILL_FOLDER";
@@ -101,7 +104,7 @@ fn child_deletes_until_it_is_killed() {
         let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
         store.begin_deletion(&scope("t")).await.unwrap();
         println!("acknowledged begun");
-        while !store.remove_some_of(&scope("t")).await.unwrap() {
+        while matches!(store.remove_some_of(&scope("t"), now()).await.unwrap(), Removal::Going) {
             println!("acknowledged some");
         }
         // The parent's kill comes before the last record has gone.
@@ -123,8 +126,10 @@ async fn a_deletion_cut_short_by_kill_9_goes_on() {
         assert_eq!(fixture.tenant(&scope("t")).await.unwrap_err().code(), "tenant_not_found");
         assert!(fixture.check(|_| None).await.unwrap().is_sound());
     }
-    fixture.finish_deletion(&scope("t")).await.unwrap();
+    fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     let left: Vec<_> = content(&fixture).into_keys().filter_map(|key| keys::parse(&key)).collect();
     let (log, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(super::deletion::is_of_servers_log);
-    assert_eq!((log.len(), rest), (4, vec![Parsed::Format]), "the store's version, and that the tenant was there");
+    let is_version_or_erasure = |key: &Parsed| matches!(key, Parsed::Format | Parsed::Erasure(_) | Parsed::Pending(..));
+    assert_eq!((log.len(), rest.len()), (4, 3), "the store's version, the erasure, and that the tenant was there");
+    assert!(rest.iter().all(is_version_or_erasure), "{rest:?}");
 }

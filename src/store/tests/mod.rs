@@ -5,9 +5,11 @@ mod backup;
 mod check;
 mod damage;
 mod deletion;
+mod events;
 mod kill;
 mod operations;
 mod photos;
+mod rewrite;
 mod search;
 mod sessions;
 
@@ -21,11 +23,16 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, PhotoMarks, Store, StoreOptions, db::Read, transaction::Transaction};
+use super::{
+    ApiKey, PhotoMarks, Store, StoreOptions,
+    db::Read,
+    keys::{self, Parsed},
+    transaction::Transaction,
+};
 use crate::{
     domain::{
-        Actor, AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId, Pseudonym,
-        Quality, Rules, Sighting, Standing, Tenant, TenantScope, timetable::day_session,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId,
+        Pseudonym, Quality, Rules, Sighting, Standing, Tenant, TenantScope, Webhook, WebhookId, timetable::day_session,
     },
     error::Result,
 };
@@ -67,7 +74,15 @@ fn sample(person: &str, first: f32) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 1.0, pitch: -2.0, roll: 0.5 };
     let model = ModelId { name: "test".into(), dimension: 512, postprocessing: 1 };
-    FaceSample { id: FaceId::generate(), person: person.parse().unwrap(), model, vector, score: 0.9, quality }
+    FaceSample {
+        id: FaceId::generate(),
+        person: person.parse().unwrap(),
+        model,
+        vector,
+        score: 0.9,
+        quality,
+        source: None,
+    }
 }
 
 /// A photo of `people`, taken in the morning of a day in March, whose session covers the whole day.
@@ -91,6 +106,18 @@ fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
         refuted: false,
+    }
+}
+
+fn webhook(bytes: [u8; 16], groups: &[&str]) -> Webhook {
+    let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+    Webhook {
+        id: WebhookId::from_bytes(bytes),
+        url: "https://example.com".into(),
+        filter: EventFilter { kinds: Vec::new(), groups: Some(groups) },
+        active: true,
+        secret: "whsec_".into(),
+        created_at: now(),
     }
 }
 
@@ -181,13 +208,14 @@ impl Store {
         &self,
         with: impl FnOnce(&mut Transaction<'_>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        self.inner.committer.commit(with).await
+        self.inner.committer.commit(with, |()| {}).await
     }
 }
 
-/// Everything in a store.
+/// Everything in a store but the list of its backups, which a backup does not have in full.
 fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    store.inner.db.view().scan_bytes(&[], None).map(Result::unwrap).collect()
+    let is_backup = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Backup(_)));
+    store.db().view().scan_bytes(&[], None).map(Result::unwrap).filter(|(key, _)| !is_backup(key)).collect()
 }
 
 /// The ids of all samples of the tenant `t`.

@@ -47,7 +47,7 @@ async fn a_photo_goes_with_its_sample_and_a_key_with_its_person() {
     fixture.forget_photos(&t, vec![kept]).await.unwrap();
     assert_eq!(files(&fixture, "p").await, Vec::<u8>::new());
     fixture.replace_faces(&t, &id("p"), with_photo(&one, 4)).await.unwrap();
-    fixture.delete_person(&t, &id("p")).await.unwrap();
+    fixture.delete_person(&t, &id("p"), now()).await.unwrap();
     assert_eq!(fixture.photos(&t, &id("p")).await.unwrap_err().code(), "person_not_found");
     let is_of_photos =
         |key: &Vec<u8>| matches!(keys::parse(key), Some(Parsed::Data(_, Kind::KeptPhoto(..) | Kind::PhotoKey(_))));

@@ -61,7 +61,7 @@ async fn people_are_found_by_what_they_are_called_now() {
         assert_eq!(walked(&fixture, &query(text), 2).await, expected, "{text}");
     }
     rename(&fixture, "p1", "Ingrid").await;
-    fixture.delete_person(&scope("t"), &id("p3")).await.unwrap();
+    fixture.delete_person(&scope("t"), &id("p3"), now()).await.unwrap();
     fixture.remove_member(&scope("t"), &"a".parse().unwrap(), &id("p2")).await.unwrap();
     assert_eq!(walked(&fixture, &query("zo"), 2).await, ["p2"]);
     assert_eq!(walked(&fixture, &query("ingrid"), 2).await, ["p1"]);
@@ -116,7 +116,7 @@ async fn who_stays_is_met_once_whatever_else_changes_during_a_walk() {
             let Some(next) = page.next else { break };
             // Before and behind the cursor: some go, some come, some are called otherwise, some twice so.
             for n in (0..40).filter(|n| n % 4 == 1 && n % 7 == round % 7) {
-                let _ = fixture.delete_person(&scope("t"), &id(&format!("p{n:02}"))).await;
+                let _ = fixture.delete_person(&scope("t"), &id(&format!("p{n:02}")), now()).await;
             }
             for n in (0..40).filter(|n| n % 4 == 2 && n % 5 == round % 5) {
                 rename(&fixture, &format!("p{n:02}"), if round % 2 == 0 { "Bea" } else { "Anna B" }).await;

@@ -82,5 +82,5 @@ pub(super) fn person(row: usize) -> Result<PersonId> {
 pub(super) fn sample(person: PersonId, model: &ModelId, vector: Vec<f32>) -> FaceSample {
     let quality =
         Quality { width_px: 80.0, sharpness: 200.0, brightness: 120.0, norm: 3.9, yaw: 0.0, pitch: 0.0, roll: 0.0 };
-    FaceSample { id: FaceId::generate(), person, model: model.clone(), vector, score: 0.9, quality }
+    FaceSample { id: FaceId::generate(), person, model: model.clone(), vector, score: 0.9, quality, source: None }
 }

@@ -1,0 +1,126 @@
+//! `rollcall enroll` of a roster: CSV, and photos in a ZIP file or a folder.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use comfy_table::Table;
+use tempfile::NamedTempFile;
+use zip::{CompressionMethod, ZipWriter, result::ZipError, write::SimpleFileOptions};
+
+use super::EnrollArgs;
+use crate::{
+    cli::{
+        Common,
+        door::Door,
+        files::{listed, table},
+        jobs::progress,
+        say,
+    },
+    domain::RowOutcome,
+    error::{Error, Result},
+    service::jobs::{ImportParams, RowView},
+};
+
+pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
+    let settings = common.settings()?;
+    if args.group.is_some() {
+        return Err(Error::invalid("a roster names its groups in the column groups").with_code("invalid_flags"));
+    }
+    let photos = args.photos.as_deref().map(Photos::of).transpose()?;
+    let params = ImportParams { dry_run: Some(args.dry_run), ..ImportParams::default() };
+    actix::System::new().block_on(async {
+        let door = Door::open(settings, &args.tenant).await?;
+        let bar = progress("people");
+        let rows = door.import(&args.source, photos.as_ref().map(Photos::path), &params, &bar).await;
+        bar.finish_and_clear();
+        let rows = rows?;
+        summarise(&rows)?;
+        if !rows.is_empty() && rows.iter().all(|row| row.outcome == RowOutcome::Failed) {
+            return Err(Error::invalid("nobody could be enrolled").with_code("nobody_enrolled"));
+        }
+        Ok(())
+    })
+}
+
+/// A ZIP file: one that was given, or one made of a folder for the time being.
+enum Photos {
+    Given(PathBuf),
+    Made(NamedTempFile),
+}
+
+impl Photos {
+    fn of(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Ok(Self::Given(path.to_owned()));
+        }
+        let failed = |error: ZipError| Error::invalid("the photos cannot be put together").with_source(error);
+        let made = NamedTempFile::new().map_err(|error| failed(error.into()))?;
+        let mut archive = ZipWriter::new(made.reopen().map_err(|error| failed(error.into()))?);
+        add_all(&mut archive, path, "").map_err(failed)?;
+        archive.finish().map_err(failed)?;
+        Ok(Self::Made(made))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Made(file) => file.path(),
+        }
+    }
+}
+
+/// Puts what lies in a folder into the archive, under `prefix`.
+fn add_all(archive: &mut ZipWriter<File>, folder: &Path, prefix: &str) -> Result<(), ZipError> {
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    for path in listed(folder).map_err(|error| ZipError::Io(io::Error::other(error)))? {
+        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            add_all(archive, &path, &format!("{name}/"))?;
+        } else {
+            archive.start_file(name, options)?;
+            io::copy(&mut File::open(&path)?, archive)?;
+        }
+    }
+    Ok(())
+}
+
+/// A table of the rows that are new, changed or failed, then the reason for each photo that was not used, then the sums.
+fn summarise(rows: &[RowView]) -> Result<()> {
+    let mut people: Table = table(&["line", "person", "result", "samples", "refused", "error"]);
+    let mut sums: BTreeMap<RowOutcome, usize> = BTreeMap::new();
+    for row in rows {
+        *sums.entry(row.outcome).or_default() += 1;
+        if row.outcome == RowOutcome::Unchanged {
+            continue;
+        }
+        people.add_row([
+            row.line.to_string(),
+            row.id.clone(),
+            row.outcome.name().to_owned(),
+            row.samples_added.to_string(),
+            row.refused.len().to_string(),
+            row.error.as_ref().map(|fault| format!("{}: {}", fault.code, fault.message)).unwrap_or_default(),
+        ]);
+    }
+    say(&people)?;
+    for (row, photo) in rows.iter().flat_map(|row| row.refused.iter().map(move |photo| (row, photo))) {
+        say(format_args!("{}: {}: {}: {}", row.id, photo.photo, photo.reason, photo.message))?;
+    }
+    for (row, double) in rows.iter().flat_map(|row| row.duplicates.iter().map(move |double| (row, double))) {
+        let (photo, other, similarity) = (&double.photo, &double.person, double.similarity);
+        say(format_args!("{}: {photo}: duplicate_of: looks like {other} as well ({similarity:.2})", row.id))?;
+    }
+    let sum = |outcome| sums.get(&outcome).copied().unwrap_or(0);
+    let samples: u32 = rows.iter().map(|row| row.samples_added).sum();
+    say(format_args!(
+        "{} created, {} updated, {} unchanged, {} failed; {samples} samples added",
+        sum(RowOutcome::Created),
+        sum(RowOutcome::Updated),
+        sum(RowOutcome::Unchanged),
+        sum(RowOutcome::Failed),
+    ))
+}

@@ -1,0 +1,349 @@
+//! Work that outlives its request: many items, worked off one by one, each with a report of its own.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    access::Actor,
+    attendance::{LivenessPolicy, Mark},
+    enrolment::{FaceChoice, QualityGate},
+    face::FaceBox,
+    ids::{GroupId, JobId, PersonId},
+};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It waits for its turn.
+    Queued,
+    /// It is worked on, also where a stop of the server interrupts that.
+    Running,
+    /// Every item has a report.
+    Done,
+    /// It could not go on.
+    Failed,
+    /// Somebody called it off; what was done by then stands.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether there is still something to do.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum JobTask {
+    /// Takes people from a CSV file, an item a row, with photos from a ZIP file.
+    Import(ImportOptions),
+    /// Recognises a group in photos, an item each.
+    Recognise(RecogniseOptions),
+}
+
+/// How a group is recognised in many photos.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecogniseOptions {
+    /// Whom to look for.
+    pub group: GroupId,
+    /// Whether the people found are marked present.
+    pub mark: bool,
+    /// When all the photos were taken; each says it itself where this is missing.
+    pub at: Option<Timestamp>,
+    /// The least similarity, raw cosine, if that is not the tenant's.
+    pub threshold: Option<f32>,
+    /// The least lead over the next person, if that is not the tenant's.
+    pub margin: Option<f32>,
+    /// Whether faces must be live to be marked, if that is stricter than the tenant's own rule.
+    pub liveness: Option<LivenessPolicy>,
+}
+
+/// How a roster is taken in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportOptions {
+    /// Whether everything is checked and nothing stored.
+    pub dry_run: bool,
+    /// Whether a person's samples of other photos than these go.
+    pub replace: bool,
+    /// What the photos must be like, if that is stricter than the tenant's own rule.
+    pub quality: Option<QualityGate>,
+    /// Which face of each photo is meant.
+    pub faces: FaceChoice,
+}
+
+/// A job of a tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its identity, in time order.
+    pub id: JobId,
+    /// What it does.
+    pub task: JobTask,
+    /// Who started it, and does what it does.
+    pub by: Actor,
+    /// The request that it came with.
+    pub request_id: Option<String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// How many items it has.
+    pub total: u64,
+    /// How many of them have a report.
+    pub done: u64,
+    /// What became of the items, and of what they hold, by name.
+    pub counts: BTreeMap<String, u64>,
+    /// The items that failed, by code.
+    pub failed: BTreeMap<String, u64>,
+    /// Why it could not go on.
+    pub error: Option<Fault>,
+    /// When it was started by a request.
+    pub created_at: Timestamp,
+    /// When it was first worked on.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// A job that nobody has worked on yet.
+    pub fn new(id: JobId, task: JobTask, by: Actor, total: u64, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            task,
+            by,
+            request_id: None,
+            state: JobState::Queued,
+            total,
+            done: 0,
+            counts: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            error: None,
+            created_at,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    /// Counts an item that has its report now.
+    pub fn note(&mut self, report: &ItemReport) {
+        self.done += 1;
+        for (name, number) in report.counts() {
+            if number > 0 {
+                *self.counts.entry(name.to_owned()).or_default() += number;
+            }
+        }
+        if let Some(fault) = report.error() {
+            *self.failed.entry(fault.code.clone()).or_default() += 1;
+        }
+    }
+}
+
+/// What is wrong with an item or a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Fault {
+    /// For machines.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+impl From<&crate::error::Error> for Fault {
+    fn from(error: &crate::error::Error) -> Self {
+        Self { code: error.code().to_owned(), message: error.message().to_owned() }
+    }
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ItemReport {
+    /// Of a roster.
+    Row(RowReport),
+    /// Of many photos.
+    Photo(PhotoReport),
+    /// Somebody of whom it spoke was erased: only that the item is done is left.
+    Erased,
+}
+
+impl ItemReport {
+    /// The people whom it speaks of: it goes with each of them.
+    pub fn people(&self) -> Vec<&PersonId> {
+        match self {
+            Self::Row(row) => row.person.iter().chain(row.duplicates.iter().map(|double| &double.person)).collect(),
+            Self::Photo(photo) => photo.faces.iter().filter_map(|face| face.person.as_ref()).collect(),
+            Self::Erased => Vec::new(),
+        }
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&Fault> {
+        match self {
+            Self::Row(row) => row.error.as_ref(),
+            Self::Photo(photo) => photo.error.as_ref(),
+            Self::Erased => None,
+        }
+    }
+
+    /// What is left of it without some people: of a photo all but whose face it is, of a row nothing.
+    #[must_use]
+    pub fn without(self, is_gone: impl Fn(&PersonId) -> bool) -> Self {
+        match self {
+            Self::Photo(mut photo) => {
+                for face in &mut photo.faces {
+                    face.person = face.person.take().filter(|person| !is_gone(person));
+                }
+                Self::Photo(photo)
+            }
+            report if report.people().into_iter().any(is_gone) => Self::Erased,
+            report => report,
+        }
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        match self {
+            Self::Erased => Vec::new(),
+            Self::Photo(photo) => {
+                let number = |is_meant: &dyn Fn(&SeenFace) -> bool| {
+                    photo.faces.iter().filter(|face| is_meant(face)).count() as u64
+                };
+                vec![
+                    (if photo.error.is_some() { "failed" } else { "recognised" }, 1),
+                    ("faces", photo.faces.len() as u64),
+                    ("named", number(&|face| face.person.is_some())),
+                    ("marked", number(&|face| face.attendance == Mark::Marked)),
+                ]
+            }
+            Self::Row(row) => vec![
+                (row.outcome.name(), 1),
+                ("samples_added", row.samples_added.into()),
+                ("photos_refused", row.refused.len() as u64),
+                ("duplicates", row.duplicates.len() as u64),
+            ],
+        }
+    }
+}
+
+/// What became of a roster's row, or would become of it in a dry run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RowOutcome {
+    /// A new person.
+    Created,
+    /// A person who was there has more, or something else.
+    Updated,
+    /// A person who was there is as before.
+    Unchanged,
+    /// Nothing was stored.
+    Failed,
+}
+
+impl RowOutcome {
+    /// Its name in counts and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The report of a roster's row. It holds no name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RowReport {
+    /// The line of the file on which the row begins, from 1.
+    pub line: u64,
+    /// The id as the row has it, shortened where it is none.
+    pub id: String,
+    /// The person, where there is one.
+    pub person: Option<PersonId>,
+    /// What became of the row.
+    pub outcome: RowOutcome,
+    /// Why it failed.
+    pub error: Option<Fault>,
+    /// Samples made of its photos.
+    pub samples_added: u32,
+    /// Photos that were not used.
+    pub refused: Vec<RefusedPhoto>,
+    /// Others who look the same.
+    pub duplicates: Vec<DoublePhoto>,
+}
+
+/// A photo of a row that was not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedPhoto {
+    /// The file's name, without its folders.
+    pub photo: String,
+    /// As in `rejected` of an enrolment, or what was wrong with the file.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A photo of a row that shows somebody else as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DoublePhoto {
+    /// The file's name, without its folders.
+    pub photo: String,
+    /// The other.
+    pub person: PersonId,
+    /// Raw cosine to the nearest of their samples.
+    pub similarity: f32,
+}
+
+/// The report of a photo. It holds no name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhotoReport {
+    /// The file's name, without its folders.
+    pub photo: String,
+    /// When it was taken, as far as that is known.
+    pub at: Option<Timestamp>,
+    /// What says so.
+    pub time_from: Option<TimeSource>,
+    /// The local date of the session that it is for, where marks were asked.
+    pub date: Option<Date>,
+    /// Width of the upright photo in pixels.
+    pub width: u32,
+    /// Height of the upright photo in pixels.
+    pub height: u32,
+    /// Its faces, best detection first.
+    pub faces: Vec<SeenFace>,
+    /// Why it could not be used.
+    pub error: Option<Fault>,
+}
+
+/// What says when a photo was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSource {
+    /// The request.
+    Given,
+    /// The camera, in the photo itself.
+    Exif,
+    /// The ZIP file: when the file was changed last.
+    File,
+    /// Nothing: the moment at which the job was handed in is taken.
+    Upload,
+}
+
+/// A face in a photo of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenFace {
+    /// In pixels of the upright photo.
+    pub bbox: FaceBox,
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// Who it is, if somebody was named.
+    pub person: Option<PersonId>,
+    /// Raw cosine to the person, or to the best candidate.
+    pub similarity: Option<f32>,
+    /// Lead over the next person.
+    pub margin: Option<f32>,
+    /// Why nobody was named, or why a named face was not marked.
+    pub reason: Option<String>,
+    /// What became of it.
+    pub attendance: Mark,
+}

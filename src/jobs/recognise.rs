@@ -1,0 +1,103 @@
+//! The job that recognises a group in many photos, an item each: those of a ZIP file, then those sent as such.
+
+use std::{collections::HashSet, io, path::Path};
+
+use jiff::civil::DateTime;
+
+use super::{
+    archive::Archive,
+    photos::{PhotoFile, PhotoPlace},
+    runner::Work,
+    spool::{PHOTOS, image_number},
+};
+use crate::{
+    domain::{ItemReport, PhotoReport, RecogniseOptions},
+    error::{Error, Result},
+    service::bulk::{JobPhoto, failed_photo},
+    store::ItemPlace,
+};
+
+/// The photos of a job.
+pub struct CheckedPhotos {
+    /// How many there are.
+    pub photos: u64,
+}
+
+impl CheckedPhotos {
+    /// Looks at all that is in `folder`. Blocks.
+    ///
+    /// # Errors
+    /// `Invalid` `no_images` or `invalid_zip`; `TooLarge` `too_many_entries` or `zip_bomb`.
+    pub fn new(folder: &Path, max_entries: u64) -> Result<Self> {
+        let photos = photos(folder, max_entries)?;
+        if let Some(PhotoPlace::Zipped(archive, _)) = photos.first().map(|(_, photo, _)| &photo.place) {
+            archive.require_apart()?;
+        }
+        if photos.is_empty() {
+            return Err(Error::invalid("send photos in the field images, or a ZIP of them in the field photos")
+                .with_code("no_images"));
+        }
+        Ok(Self { photos: photos.len() as u64 })
+    }
+}
+
+/// A photo with its number, which stays when others are done and gone, and the time of its file.
+type Numbered = (u64, PhotoFile, Option<DateTime>);
+
+/// The photos in `folder`. Blocks.
+fn photos(folder: &Path, max_entries: u64) -> Result<Vec<Numbered>> {
+    let mut photos = Vec::new();
+    if folder.join(PHOTOS).exists() {
+        let archive = Archive::open(&folder.join(PHOTOS), max_entries)?;
+        for (number, entry) in (0..).zip(archive.entries()) {
+            let name = entry.name.rsplit('/').next().unwrap_or_default().to_owned();
+            let file = PhotoFile { name, place: PhotoPlace::Zipped(archive.clone(), entry.index) };
+            photos.push((number, file, entry.modified));
+        }
+    }
+    let first = photos.len() as u64;
+    let failed = |error: io::Error| Error::internal("the files of a job cannot be read").with_source(error);
+    for entry in folder.read_dir().map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(number) = image_number(&path) {
+            let file = PhotoFile { name: number.to_string(), place: PhotoPlace::File(path) };
+            photos.push((first + number, file, None));
+        }
+    }
+    Ok(photos)
+}
+
+/// Works off all photos that have no report yet.
+///
+/// # Errors
+/// What keeps the whole job from going on; what is wrong with a photo is in its report.
+pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
+    let (folder, max_entries) = (work.folder.clone(), work.options.max_entries);
+    let photos = tokio::task::spawn_blocking(move || photos(&folder, max_entries))
+        .await
+        .map_err(|lost| Error::internal("the photos of a job were not looked at").with_source(lost))??;
+    let handed_in = work.service.store().job(&work.scope, work.job).await?.created_at;
+    let done: HashSet<u64> = work.done().await?;
+    let left = photos.into_iter().filter(|(number, ..)| !done.contains(number));
+    let items = left.map(|(number, file, modified)| async move {
+        let photo = JobPhoto { file, modified, handed_in, max_bytes: work.options.image_bytes };
+        let recognise = || work.service.recognise_photo(&work.scope, options, &photo);
+        let report = match work.patiently(recognise).await {
+            Ok(report) => report,
+            Err(error) if work.ends_with(&error) => return Err(error),
+            Err(error) => failed_photo(&photo, &error),
+        };
+        note(work, number, report).await?;
+        if let PhotoPlace::File(path) = &photo.file.place {
+            // What cannot be removed now goes with the folder.
+            drop(tokio::fs::remove_file(path).await);
+        }
+        Ok(())
+    });
+    work.drive(items).await
+}
+
+async fn note(work: &Work, number: u64, report: PhotoReport) -> Result<()> {
+    let place = ItemPlace { job: work.job, number };
+    work.service.store().note_item(&work.scope, place, ItemReport::Photo(report)).await
+}

@@ -1,0 +1,259 @@
+//! One row of a roster: a person made or changed, with the photos that are new of them.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{
+    Service,
+    duplicates::Twin,
+    enrol::{AcceptedImage, Entrance, RejectedImage, Shot, shots},
+    photos::NewPhoto,
+    to_completion,
+};
+use crate::{
+    domain::{
+        FaceSample, GroupId, ImportOptions, Person, PersonId, RowOutcome, RowReport, TenantScope,
+        ids::checked_name,
+        job::{DoublePhoto, Fault, RefusedPhoto},
+        person::checked_email,
+    },
+    error::{Error, ErrorKind, Result},
+    jobs::{PhotoFile, RosterRow},
+    pipeline::{full, messages::EncodedImage},
+    runtime::ServiceClass,
+    store::{ItemPlace, PersonImport, PersonPhotos, Samples},
+};
+
+/// Photos are judged so many at a time, and no more of them once they have so many bytes: memory stays flat whatever a
+/// row has.
+const PHOTOS_AT_ONCE: usize = 20;
+const BYTES_AT_ONCE: usize = 16 << 20;
+/// The most photos of a row.
+const MAX_PHOTOS: usize = 200;
+/// Of an id that is none, so much is shown.
+const SHOWN_ID_CHARS: usize = 128;
+
+/// How rows are taken in.
+#[derive(Debug, Clone, Copy)]
+pub struct RowRules {
+    /// As the job says.
+    pub options: ImportOptions,
+    /// The largest photo, in bytes.
+    pub image_bytes: u64,
+}
+
+/// What the photos of a row come to.
+#[derive(Default)]
+struct Shown {
+    samples: Vec<FaceSample>,
+    /// Those behind them that are to be kept.
+    photos: Vec<NewPhoto>,
+    /// The images behind `samples`, numbered by the row's photos.
+    accepted: Vec<AcceptedImage>,
+    refused: Vec<RefusedPhoto>,
+    /// The files of which there was a sample already.
+    known: BTreeSet<[u8; 32]>,
+}
+
+impl Service {
+    /// Takes a row in, and its report where it is an item of a job, all or nothing; in a dry run nothing is stored. Doing
+    /// it again changes nothing more: who is there is changed and not doubled, and a file makes one sample of a person.
+    ///
+    /// # Errors
+    /// What is wrong with the row, for its report; `Overloaded` and `Unavailable` where it is worth another try;
+    /// `Conflict` `job_over`. A photo that cannot be used is in the report and fails nothing.
+    pub async fn import_row(
+        &self,
+        scope: &TenantScope,
+        row: RosterRow,
+        photos: Vec<PhotoFile>,
+        rules: RowRules,
+        place: Option<ItemPlace>,
+    ) -> Result<RowReport> {
+        let mut import = self.checked(&row)?;
+        if photos.len() > MAX_PHOTOS {
+            let message = format!("a person has at most {MAX_PHOTOS} photos in a roster");
+            return Err(Error::invalid(message).with_code("too_many_photos"));
+        }
+        let options = rules.options;
+        let known = match self.store.person(scope, &import.person).await {
+            Ok(record) => Some(record.person),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let stored = if known.is_some() { self.store.faces(scope, &import.person).await? } else { Vec::new() };
+        // Checked before photos are worked on.
+        self.store.preview_import(scope, import.clone()).await?;
+        let unmade = || Person::new(import.person.clone(), String::new(), import.at);
+        let person = known.unwrap_or_else(unmade);
+        let names: Vec<String> = photos.iter().map(|photo| photo.name.clone()).collect();
+        let shown = match self.entrance(scope, &person, options.faces, options.quality, Vec::new()).await {
+            Ok(entrance) => {
+                let keeps = entrance.keeps.filter(|_| !options.dry_run);
+                let entrance = Entrance { class: ServiceClass::Bulk, keeps, ..entrance };
+                self.show(entrance, &stored, photos, rules).await?
+            }
+            Err(error) if error.code() == "consent_required" => {
+                let refused = names.iter().map(|name| refused(name, &Fault::from(&error))).collect();
+                Shown { refused, ..Shown::default() }
+            }
+            Err(error) => return Err(error),
+        };
+        let Shown { samples, photos, accepted, refused, known } = shown;
+        let is_other = |sample: &&FaceSample| sample.source.is_none_or(|source| !known.contains(&source));
+        let is_replaced = options.replace && !(samples.is_empty() && known.is_empty());
+        let removed = stored.iter().filter(is_other).filter(|_| is_replaced).map(|sample| sample.id).collect();
+        let samples_added = samples.len() as u32;
+        import.samples = Samples { added: samples.into(), removed };
+        let report = RowReport { samples_added, refused, ..empty_report(&row) };
+        let double = move |Twin { image, person, similarity }: Twin| DoublePhoto {
+            photo: names.get(image).cloned().unwrap_or_default(),
+            person,
+            similarity,
+        };
+        let (service, scope) = (self.clone(), scope.clone());
+        to_completion(async move {
+            let policy = service.store.tenant_settings(&scope).await?.enrolment.duplicates;
+            let _turns = service.turns(&scope, &import.person, policy).await;
+            let added = import.samples.added.samples.clone();
+            let twins = service.twins(&scope, &import.person, &added, &accepted, policy, ServiceClass::Bulk).await?;
+            let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
+            if options.dry_run {
+                let outcome = service.store.preview_import(&scope, import.clone()).await?;
+                return Ok(RowReport { outcome, person: Some(import.person), ..report });
+            }
+            let (person, removed) = (import.person.clone(), import.samples.removed.clone());
+            let old = match service.store.photos(&scope, &person).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
+                old => old?,
+            };
+            let photos = service.write_photos(&scope, &person, old.key, photos).await?;
+            import.samples.added.photos = photos.records();
+            let report = photos.settled(service.store.import_person(&scope, import, report, place).await)?;
+            if report.outcome == RowOutcome::Created {
+                service.galleries.set_consent(&scope, &person, None).await;
+            }
+            if !removed.is_empty() {
+                service.galleries.remove_faces(&scope, &person, &removed).await;
+                let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
+                service.remove_files(&scope, gone).await;
+            }
+            service.galleries.insert(&scope, &added).await?;
+            Ok(report)
+        })
+        .await
+    }
+
+    fn checked(&self, row: &RosterRow) -> Result<PersonImport> {
+        if let Some(Fault { message, .. }) = &row.fault {
+            return Err(Error::invalid(message.clone()).with_code("invalid_row"));
+        }
+        let groups = row.groups.iter().map(|group| group.parse()).collect::<Result<Vec<GroupId>>>()?;
+        Ok(PersonImport {
+            person: row.id.parse()?,
+            name: row.name.as_deref().map(checked_name).transpose()?,
+            email: row.email.as_deref().map(checked_email).transpose()?,
+            metadata: row.metadata.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
+            groups,
+            samples: Samples::default(),
+            at: self.clock.now(),
+        })
+    }
+
+    /// Reads and judges the photos, a few at a time. Files of which there is a sample are not looked at again.
+    async fn show(
+        &self,
+        mut entrance: Entrance<'_>,
+        stored: &[FaceSample],
+        photos: Vec<PhotoFile>,
+        rules: RowRules,
+    ) -> Result<Shown> {
+        let mut shown = Shown::default();
+        let mut seen = BTreeSet::new();
+        let mut waiting: VecDeque<(usize, PhotoFile)> = photos.into_iter().enumerate().collect();
+        if !rules.options.replace {
+            entrance.stored = stored.to_vec();
+        }
+        while !waiting.is_empty() {
+            let (mut images, mut numbers, mut bytes_held) = (Vec::new(), Vec::new(), 0);
+            while images.len() < PHOTOS_AT_ONCE && bytes_held < BYTES_AT_ONCE {
+                let Some((number, photo)) = waiting.pop_front() else { break };
+                match photo.read(rules.image_bytes).await? {
+                    Ok(bytes) => {
+                        bytes_held += bytes.len();
+                        images.push(self.hold(entrance.scope, bytes).await?);
+                        numbers.push((number, photo.name));
+                    }
+                    Err(fault) => shown.refused.push(refused(&photo.name, &fault)),
+                }
+            }
+            let (mut fresh, mut places) = (Vec::new(), Vec::new());
+            for (shot, place) in shots(images).await?.into_iter().zip(numbers) {
+                if stored.iter().any(|sample| sample.source == Some(shot.digest)) {
+                    shown.known.insert(shot.digest);
+                } else if seen.insert(shot.digest) {
+                    fresh.push(shot);
+                    places.push(place);
+                }
+            }
+            self.judge_some(&mut entrance, fresh, &places, &mut shown).await?;
+        }
+        Ok(shown)
+    }
+
+    async fn judge_some(
+        &self,
+        entrance: &mut Entrance<'_>,
+        shots: Vec<Shot>,
+        places: &[(usize, String)],
+        shown: &mut Shown,
+    ) -> Result<()> {
+        if shots.is_empty() {
+            return Ok(());
+        }
+        let judged = self.sift(entrance, shots).await?;
+        // Those that come after them have to agree with them.
+        entrance.stored.extend(judged.samples.iter().cloned());
+        shown.samples.extend(judged.samples);
+        shown.photos.extend(judged.photos);
+        for accepted in judged.accepted {
+            let Some(&(number, _)) = places.get(accepted.image) else { continue };
+            shown.accepted.push(AcceptedImage { image: number, ..accepted });
+        }
+        for RejectedImage { image, reason, message, .. } in judged.rejected {
+            let Some((_, name)) = places.get(image) else { continue };
+            shown.refused.push(refused(name, &Fault { code: reason, message }));
+        }
+        Ok(())
+    }
+
+    /// Takes memory for an image from the pipeline's budget, waiting for room.
+    pub(super) async fn hold(&self, scope: &TenantScope, bytes: bytes::Bytes) -> Result<EncodedImage> {
+        let tools = self.pipeline.tools();
+        let patience = tools.options.admission_wait;
+        let held = tools.budget.reserve_within(scope.tenant().as_str(), bytes.len() as u64, patience);
+        Ok(EncodedImage { held: held.await.map_err(full)?, bytes })
+    }
+}
+
+/// The report of a row that failed.
+pub fn failed_row(row: &RosterRow, error: &Error) -> RowReport {
+    RowReport { person: row.id.parse::<PersonId>().ok(), error: Some(error.into()), ..empty_report(row) }
+}
+
+fn empty_report(row: &RosterRow) -> RowReport {
+    RowReport {
+        line: row.line,
+        id: row.id.chars().take(SHOWN_ID_CHARS).collect(),
+        person: None,
+        outcome: RowOutcome::Failed,
+        error: None,
+        samples_added: 0,
+        refused: Vec::new(),
+        duplicates: Vec::new(),
+    }
+}
+
+fn refused(photo: &str, fault: &Fault) -> RefusedPhoto {
+    let Fault { code, message } = fault.clone();
+    RefusedPhoto { photo: photo.to_owned(), reason: code, message }
+}

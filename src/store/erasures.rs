@@ -1,0 +1,153 @@
+//! Erasures: what was removed for good, and whether its bytes may still lie on the disk.
+//!
+//! sled goes on keeping bytes that were overwritten, so an erasure is pending until the store has been rewritten.
+//! Nothing here says who was erased.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Backup, Store, codec,
+    codec::Record,
+    db::{Read, View},
+    keys::{self, Key, Parsed},
+    tenants,
+    transaction::Transaction,
+};
+use crate::{
+    domain::{Actor, ErasureId, Realm, Standing},
+    error::Result,
+};
+
+/// Erasures noted as done in one transaction: others' writes wait for no more than this.
+const NOTED_AT_ONCE: usize = 512;
+
+/// A person who was erased from a tenant, or a tenant from the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Its own name.
+    pub id: ErasureId,
+    /// When there was first something to erase; the earliest of times where that is not known.
+    pub since: Timestamp,
+    /// When it was asked for: nobody has found anything of it since.
+    pub asked_at: Timestamp,
+    /// By whom.
+    pub by: Actor,
+    /// When its bytes had gone from the store; `None` while they may be there.
+    pub done_at: Option<Timestamp>,
+}
+
+impl Record for Erasure {
+    const KIND: u8 = 50;
+}
+
+/// Under [`keys::pending`]: when the erasure was asked for.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pending(Timestamp);
+
+impl Record for Pending {
+    const KIND: u8 = 51;
+}
+
+impl Erasure {
+    /// One of what has always been there.
+    pub(super) fn new(asked_at: Timestamp, by: &Actor) -> Self {
+        Self { id: ErasureId::generate(), since: Timestamp::MIN, asked_at, by: by.clone(), done_at: None }
+    }
+
+    /// Whether what was erased may be in a backup.
+    fn may_be_in(&self, backup: &Backup) -> bool {
+        backup.begun_at <= self.asked_at && backup.ended_at.is_none_or(|end| end >= self.since)
+    }
+}
+
+/// Notes an erasure together with the removal itself.
+pub(super) fn begin(transaction: &mut Transaction<'_>, realm: &Realm, erasure: &Erasure) -> Result<()> {
+    transaction.put(keys::pending(realm, erasure.id), &Pending(erasure.asked_at))?;
+    transaction.put(keys::erasure(realm, erasure.id), erasure)
+}
+
+impl Store {
+    /// At most `limit` erasures of a realm after `after`, in the order in which they were asked for, each with the
+    /// listed backups that may hold what was erased.
+    pub async fn erasures(
+        &self,
+        realm: &Realm,
+        after: Option<ErasureId>,
+        limit: usize,
+    ) -> Result<Vec<(Erasure, Vec<Backup>)>> {
+        let (prefix, after) = (keys::erasures(realm), after.map(|erasure| keys::erasure(realm, erasure)));
+        self.read(move |view| {
+            let backups: Vec<Backup> = view.scan(&keys::backups(), None).collect::<Result<_>>()?;
+            let erasures = view.scan::<Erasure>(&prefix, after.as_deref()).take(limit);
+            let with_backups = |erasure: Erasure| {
+                let holding = backups.iter().filter(|backup| erasure.may_be_in(backup)).copied().collect();
+                (erasure, holding)
+            };
+            erasures.map(|erasure| erasure.map(with_backups)).collect()
+        })
+        .await
+    }
+
+    /// How many erasures are pending.
+    pub async fn num_pending_erasures(&self) -> Result<usize> {
+        Ok(self.pending_erasures().await?.len())
+    }
+
+    pub(super) async fn pending_erasures(&self) -> Result<PendingErasures> {
+        self.read(PendingErasures::of).await
+    }
+
+    /// Notes that the bytes of these erasures are gone since `at`.
+    pub(super) async fn finish_erasures(&self, pending: &PendingErasures, at: Timestamp) -> Result<()> {
+        for some in pending.keys.chunks(NOTED_AT_ONCE) {
+            let some = some.to_vec();
+            self.write(move |transaction| some.into_iter().try_for_each(|key| finish(transaction, key, at))).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Those erasures whose bytes may be on the disk.
+pub(super) struct PendingErasures {
+    keys: Vec<Key>,
+    /// When the first of them was asked for.
+    pub(super) oldest: Option<Timestamp>,
+}
+
+impl PendingErasures {
+    fn of(view: &View<'_>) -> Result<Self> {
+        let mut pending = Self { keys: Vec::new(), oldest: None };
+        for entry in view.scan_bytes(&keys::all_pending(), None) {
+            let (key, bytes) = entry?;
+            let Pending(asked_at) = codec::decode(&bytes)?;
+            pending.oldest = Some(pending.oldest.map_or(asked_at, |oldest| oldest.min(asked_at)));
+            pending.keys.push(key);
+        }
+        Ok(pending)
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+fn finish(transaction: &mut Transaction<'_>, pending: Key, at: Timestamp) -> Result<()> {
+    let Some(Parsed::Pending(realm, id)) = keys::parse(&pending) else { return Ok(()) };
+    if let Realm::Tenant(tenant) = &realm
+        && !matches!(
+            tenants::standing(transaction, &keys::tenant(tenant))?,
+            Some(Standing::Active | Standing::Suspended)
+        )
+    {
+        // It goes with its tenant.
+        return Ok(());
+    }
+    transaction.remove(pending);
+    let key = keys::erasure(&realm, id);
+    match transaction.get::<Erasure>(&key)? {
+        Some(erasure) => transaction.put(key, &Erasure { done_at: Some(at), ..erasure }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! The folders of a store: each holds a database, and one of them is live.
+//!
+//! ```text
+//! store/
+//!   lock     held by the process that has the store open
+//!   live     the number of the folder that counts
+//!   7/       its database
+//!   8/       while the store is rewritten: the next one
+//! ```
+//!
+//! The file `live` is replaced as a whole, so after a crash it names the old folder or the new, and whatever other
+//! folder there is goes at the next start.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{
+    db::{DATA_FILE, damaged, io_error, locked},
+    marker::{self, make_private_folder, sync_folder},
+};
+use crate::error::Result;
+
+const LOCK: &str = "lock";
+const LIVE: &str = "live";
+const LIVE_ASIDE: &str = "live.new";
+/// The folder of a store that was never rewritten.
+const FIRST: u64 = 1;
+
+/// The folders of one open store; see the module. Dropping it lets others open the store.
+pub(super) struct Folders {
+    path: PathBuf,
+    live: AtomicU64,
+    _lock: File,
+}
+
+impl Folders {
+    /// Takes the store in `path`, which is made where it does not exist. Follow it by [`Self::keep_only_live`] once the
+    /// live database has been opened.
+    ///
+    /// Errors: `store_locked`; `store_damaged` where the live folder is not to be found; `store_io`.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        make_private_folder(path)?;
+        let lock = File::options().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(io_error)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => locked(),
+            TryLockError::Error(error) => io_error(error),
+        })?;
+        let written = read_if_any(&path.join(LIVE))?;
+        let live = match &written {
+            Some(text) => marker::parse(text).ok_or_else(|| damaged("the file live is not what was written"))?,
+            None => FIRST,
+        };
+        let folders = Self { path: path.to_owned(), live: AtomicU64::new(live), _lock: lock };
+        let others = folders.others()?;
+        if written.is_some() && !folders.live().join(DATA_FILE).exists() {
+            return Err(damaged("the live folder has no database"));
+        }
+        if written.is_none() && (!others.is_empty() || path.join(DATA_FILE).exists()) {
+            return Err(damaged("the file live is missing"));
+        }
+        make_private_folder(&folders.live())?;
+        Ok(folders)
+    }
+
+    /// Makes it durable which folder is live, and removes the others.
+    pub(super) fn keep_only_live(&self) -> Result<()> {
+        if !self.path.join(LIVE).exists() {
+            self.write_live(self.live.load(Ordering::Acquire))?;
+        }
+        self.others()?.iter().try_for_each(|other| self.remove(other))
+    }
+
+    /// The live folder.
+    pub(super) fn live(&self) -> PathBuf {
+        self.numbered(self.live.load(Ordering::Acquire))
+    }
+
+    /// Makes an empty folder for the next database.
+    pub(super) fn make_next(&self) -> Result<PathBuf> {
+        let next = self.next();
+        self.remove(&next)?;
+        make_private_folder(&next)?;
+        sync_folder(&self.path).map_err(io_error)?;
+        Ok(next)
+    }
+
+    /// Makes the folder of [`Self::make_next`] the live one. After an error either may be it.
+    pub(super) fn switch(&self) -> Result<()> {
+        let next = self.live.load(Ordering::Acquire) + 1;
+        self.write_live(next)?;
+        self.live.store(next, Ordering::Release);
+        Ok(())
+    }
+
+    /// Removes the folder of [`Self::make_next`], which has not become live.
+    pub(super) fn remove_next(&self) -> Result<()> {
+        self.remove(&self.next())
+    }
+
+    /// Removes one of the folders for good, if it is there.
+    pub(super) fn remove(&self, folder: &Path) -> Result<()> {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync_folder(&self.path)).map_err(io_error),
+        }
+    }
+
+    /// Bytes that are free on the disk, for this user.
+    #[cfg(unix)]
+    pub(super) fn free_bytes(&self) -> Result<u64> {
+        let disk = rustix::fs::statvfs(&self.path).map_err(|error| io_error(error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Not known.
+    #[cfg(not(unix))]
+    pub(super) fn free_bytes(&self) -> Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    fn numbered(&self, number: u64) -> PathBuf {
+        self.path.join(number.to_string())
+    }
+
+    fn next(&self) -> PathBuf {
+        self.numbered(self.live.load(Ordering::Acquire) + 1)
+    }
+
+    fn write_live(&self, number: u64) -> Result<()> {
+        let aside = self.path.join(LIVE_ASIDE);
+        let write = || {
+            let mut file = File::create(&aside)?;
+            file.write_all(marker::text(number).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&aside, self.path.join(LIVE))?;
+            sync_folder(&self.path)
+        };
+        write().map_err(io_error)
+    }
+
+    /// The numbered folders that are not live.
+    fn others(&self) -> Result<Vec<PathBuf>> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(io_error)? {
+            let path = entry.map_err(io_error)?.path();
+            let is_numbered = path.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok()).is_some();
+            if is_numbered && path != self.live() {
+                others.push(path);
+            }
+        }
+        Ok(others)
+    }
+}
+
+fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(io_error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_database(folder: &Path) {
+        fs::write(folder.join(DATA_FILE), b"x").unwrap();
+    }
+
+    fn names(path: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_switch_holds_and_what_is_not_live_goes() {
+        let place = tempfile::tempdir().unwrap();
+        let open = || Folders::open(place.path());
+        let folders = open().unwrap();
+        with_database(&folders.live());
+        folders.keep_only_live().unwrap();
+        assert_eq!(open().err().unwrap().code(), "store_locked");
+        with_database(&folders.make_next().unwrap());
+        drop(folders);
+        let folders = open().unwrap();
+        folders.keep_only_live().unwrap();
+        assert_eq!(names(place.path()), ["1", "live", "lock"], "an unfinished one goes at the next start");
+        with_database(&folders.make_next().unwrap());
+        folders.switch().unwrap();
+        drop(folders);
+        let folders = open().unwrap();
+        assert_eq!(folders.live(), place.path().join("2"));
+        folders.keep_only_live().unwrap();
+        assert_eq!(names(place.path()), ["2", "live", "lock"], "the old one goes at the next start");
+    }
+
+    #[test]
+    fn a_store_without_its_live_folder_is_never_an_empty_one() {
+        let place = tempfile::tempdir().unwrap();
+        let code = || Folders::open(place.path()).err().map(|error| error.code());
+        assert_eq!(code(), None);
+        assert_eq!(code(), None, "a first start that was cut short is made again");
+        fs::create_dir(place.path().join("4")).unwrap();
+        assert_eq!(code(), Some("store_damaged"), "nobody knows which is live");
+        fs::write(place.path().join(LIVE), marker::text(4)).unwrap();
+        assert_eq!(code(), Some("store_damaged"), "no database in it");
+        with_database(&place.path().join("4"));
+        assert_eq!(code(), None);
+        fs::write(place.path().join(LIVE), b"4").unwrap();
+        assert_eq!(code(), Some("store_damaged"));
+    }
+}

@@ -1,0 +1,272 @@
+//! Events listened to: in order, resumed, for those who may hear them, for as long as they may.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error as SocketError, Message, client::IntoClientRequest},
+};
+
+use crate::support::{Api, TestServer, eventually, portrait};
+
+const EVENTS: &str = "/api/v1/events";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Server-sent events, as a browser reads them.
+struct Stream {
+    response: Response,
+    text: String,
+}
+
+impl Stream {
+    async fn open(api: &Api, path: &str, last_id: Option<&str>) -> Self {
+        let mut request = api.request(Method::GET, path).header("accept", "text/event-stream");
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next event, whose name and number are those in its data; `None` at the end.
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.text.find("\n\n") {
+                let frame: String = self.text.drain(..end + 2).collect();
+                let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name));
+                let Some(data) = field("data: ") else { continue };
+                let data: Value = serde_json::from_str(data).unwrap();
+                assert_eq!(field("event: ").unwrap(), data["kind"]);
+                let number = if data["kind"] == "gap" { &data["next"] } else { &data["id"] };
+                assert_eq!(field("id: ").unwrap(), number.to_string());
+                return Some(data);
+            }
+            let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("the server says something");
+            self.text += std::str::from_utf8(&chunk.ok()??).unwrap();
+        }
+    }
+
+    async fn ids(&mut self, count: usize) -> Vec<u64> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.next().await.unwrap()["id"].as_u64().unwrap());
+        }
+        ids
+    }
+}
+
+struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    /// Errors with the status of a refusal.
+    async fn open(api: &Api, query: &str) -> Result<Self, u16> {
+        let mut request = format!("ws://{}{EVENTS}/ws{query}", api.address()).into_client_request().unwrap();
+        if !api.key().is_empty() {
+            request.headers_mut().insert("x-api-key", api.key().parse().unwrap());
+        }
+        let stream = TcpStream::connect(api.address()).await.unwrap();
+        match client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(SocketError::Http(answer)) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.expect("the server says something") {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Ping(_))) => {}
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl Api {
+    async fn marked(&self, group: &str, shot: &str) -> Value {
+        self.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
+        self.records(group, "").await.pop().unwrap()
+    }
+
+    async fn undone(&self, group: &str, record: &Value) {
+        let path = format!("/api/v1/groups/{group}/attendance/{}", record["id"].as_str().unwrap());
+        assert_eq!(self.delete(&path).await.status, 204);
+    }
+
+    async fn key_of(&self, role: &str, groups: &[&str]) -> (Self, String) {
+        let made =
+            self.post("/api/v1/keys", &json!({ "name": role, "role": role, "groups": groups })).await.expect(201);
+        (self.with_key(made["key"].as_str().unwrap()), made["id"].as_str().unwrap().to_owned())
+    }
+
+    async fn listed(&self, query: &str) -> Vec<u64> {
+        let list = self.get(&format!("{EVENTS}{query}")).await.expect(200);
+        list["events"].as_array().unwrap().iter().map(|event| event["id"].as_u64().unwrap()).collect()
+    }
+
+    async fn ticket(&self) -> String {
+        let ticket = self.post("/api/v1/events/ticket", &Value::Null).await.expect(200);
+        assert_eq!(ticket["expires_in"], 60);
+        ticket["ticket"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A server with the groups `g`, of obama, and `h`, of biden.
+async fn school(settings: &[(&'static str, &str)]) -> TestServer {
+    let server = TestServer::with(settings).await;
+    for (group, person) in [("g", "obama"), ("h", "biden")] {
+        server.api.group(group).await;
+        server.api.enrol(person, &[group], person).await;
+    }
+    server
+}
+
+#[tokio::test]
+async fn a_listener_hears_everything_once_also_over_a_restart() {
+    let server = school(&[]).await;
+    let api = &server.api;
+    let (mut stream, mut socket) = (Stream::open(api, EVENTS, None).await, Socket::open(api, "").await.unwrap());
+    let record = api.marked("g", "obama2").await;
+    api.undone("g", &record).await;
+    let (marked, corrected) = (stream.next().await.unwrap(), stream.next().await.unwrap());
+    for field in ["at", "similarity"] {
+        assert_eq!(marked[field], record[field], "{field}");
+    }
+    assert_eq!((&marked["record"], &marked["person"], &marked["group"]), (&record["id"], &json!("obama"), &json!("g")));
+    assert_eq!((&corrected["before"], &corrected["after"]), (&json!("present"), &Value::Null));
+    assert_eq!((socket.next().await.unwrap(), socket.next().await.unwrap()), (marked.clone(), corrected.clone()));
+    let list = api.get(EVENTS).await.expect(200);
+    assert_eq!(list, json!({ "events": [marked, corrected.clone()], "next": 2, "more": false, "gap": false }));
+    let page = api.get(&format!("{EVENTS}?limit=1")).await.expect(200);
+    assert_eq!((&page["next"], &page["more"]), (&json!(1), &json!(true)));
+    assert_eq!(server.metrics().await.each("event_streams", &[]), [1.0, 1.0]);
+
+    let server = server.restart().await;
+    assert_eq!((stream.next().await, socket.next().await), (None, None), "a stop ends all streams");
+    let api = &server.api;
+    // `Last-Event-ID` is what a browser adds to the address it was given first.
+    let mut stream = Stream::open(api, &format!("{EVENTS}?after=0"), Some("1")).await;
+    let mut socket = Socket::open(api, "?after=1").await.unwrap();
+    assert_eq!((stream.next().await.unwrap(), socket.next().await.unwrap()), (corrected.clone(), corrected));
+    api.marked("h", "biden").await;
+    assert_eq!(
+        (stream.next().await.unwrap()["id"].clone(), socket.next().await.unwrap()["id"].clone()),
+        (json!(3), json!(3))
+    );
+}
+
+#[tokio::test]
+async fn each_hears_what_they_may_and_want() {
+    let server = school(&[]).await;
+    let (api, other) = (&server.api, server.tenant("other").await);
+    let (teacher, _) = api.key_of("teacher", &["g"]).await;
+    let mut of_teacher = Stream::open(&teacher, &format!("{EVENTS}?after=0"), None).await;
+    let mut of_other = Stream::open(&other, &format!("{EVENTS}?after=0"), None).await;
+    let mut corrections = Stream::open(api, &format!("{EVENTS}?kinds=corrected&group=h"), None).await;
+    for (group, shot) in [("h", "biden"), ("g", "obama2")] {
+        let record = api.marked(group, shot).await;
+        api.undone(group, &record).await;
+    }
+    assert_eq!(of_teacher.ids(2).await, [3, 4]);
+    assert_eq!(corrections.ids(1).await, [2]);
+    assert_eq!((teacher.listed("").await, api.listed("?kinds=marked,corrected").await), (vec![3, 4], vec![1, 2, 3, 4]));
+    assert_eq!(teacher.get(&format!("{EVENTS}?group=h")).await.problem(), (403, "forbidden".to_owned()));
+    assert_eq!(api.get(&format!("{EVENTS}?group=none")).await.problem(), (404, "group_not_found".to_owned()));
+    assert_eq!(api.get(&format!("{EVENTS}?kinds=mark")).await.problem(), (400, "invalid_kind".to_owned()));
+    // The other tenant's log has numbers of its own.
+    other.group("g").await;
+    other.enrol("obama", &["g"], "obama").await;
+    other.marked("g", "obama2").await;
+    assert_eq!(of_other.ids(1).await, [1]);
+    // Who is erased is erased here, too, and so is a group.
+    assert_eq!(api.delete("/api/v1/people/biden").await.status, 204);
+    assert_eq!(api.listed("").await, [3, 4]);
+    assert_eq!(api.delete("/api/v1/groups/g").await.status, 204);
+    assert!(api.listed("").await.is_empty());
+    let mut nothing_to_resume = Stream::open(api, EVENTS, Some("1")).await;
+    api.group("again").await;
+    api.send(Method::PUT, "/api/v1/groups/again/people/obama", &Value::Null).await.expect(204);
+    api.marked("again", "obama2").await;
+    assert_eq!(nothing_to_resume.ids(1).await, [5], "numbers are never used again");
+    assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
+}
+
+#[tokio::test]
+async fn a_merge_keeps_the_events_of_both() {
+    let server = school(&[]).await;
+    let api = &server.api;
+    api.marked("g", "obama2").await;
+    api.marked("h", "biden").await;
+    api.post("/api/v1/people/obama/merge", &json!({ "from": "biden" })).await.expect(200);
+    let events = api.get(EVENTS).await.expect(200)["events"].clone();
+    let people: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["person"]).collect();
+    assert_eq!(people, ["obama", "obama"]);
+    assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
+}
+
+#[tokio::test]
+async fn a_ticket_opens_a_stream_once_with_its_owners_rights() {
+    let server = school(&[]).await;
+    let (api, nobody) = (&server.api, server.api.without_key());
+    api.marked("h", "biden").await;
+    api.marked("g", "obama2").await;
+    let (teacher, key) = api.key_of("teacher", &["g"]).await;
+    let ticket = teacher.ticket().await;
+    let path = format!("{EVENTS}?after=0&ticket={ticket}");
+    assert_eq!(Stream::open(&nobody, &path, None).await.ids(1).await, [2]);
+    assert_eq!(nobody.get(&path).await.problem(), (401, "unauthenticated".to_owned()), "it is spent");
+    let query = format!("?after=0&ticket={}", teacher.ticket().await);
+    assert_eq!(Socket::open(&nobody, &query).await.unwrap().next().await.unwrap()["id"], 2);
+    assert_eq!(Socket::open(&nobody, &query).await.err(), Some(401));
+    let ticket = api.ticket().await;
+    assert_eq!(nobody.get(&format!("/api/v1/groups?ticket={ticket}")).await.status, 401, "it opens nothing else");
+    let ticket = teacher.ticket().await;
+    assert_eq!(api.delete(&format!("/api/v1/keys/{key}")).await.status, 204);
+    assert_eq!(nobody.get(&format!("{EVENTS}?ticket={ticket}")).await.status, 401, "its owner is no longer let in");
+    assert_eq!(Socket::open(&nobody, "?ticket=0").await.err(), Some(401));
+    let plain = api.get("/api/v1/events/ws").await;
+    assert_eq!(plain.problem(), (400, "websocket_required".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_right_to_it() {
+    let server = school(&[("events.max_streams", "2")]).await;
+    let (api, tenant) = (&server.api, server.tenant("school").await);
+    let (viewer, key) = api.key_of("viewer", &[]).await;
+    let mut of_viewer = Stream::open(&viewer, EVENTS, None).await;
+    let mut of_tenant = Socket::open(&tenant, "").await.unwrap();
+    let _second = Stream::open(api, EVENTS, None).await;
+    assert_eq!(Socket::open(api, "").await.err(), Some(429));
+    assert_eq!(api.delete(&format!("/api/v1/keys/{key}")).await.status, 204);
+    let suspend = json!({ "suspended": true });
+    server.operator().send(Method::PATCH, "/api/v1/tenants/school", &suspend).await.expect(200);
+    assert_eq!((of_viewer.next().await, of_tenant.next().await), (None, None));
+    eventually("its place is free", async || Socket::open(api, "").await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_reader_is_told_what_it_has_missed() {
+    let server = school(&[("events.max_events", "2")]).await;
+    let api = &server.api;
+    for _ in 0..2 {
+        let record = api.marked("g", "obama2").await;
+        api.undone("g", &record).await;
+    }
+    let mut stream = Stream::open(api, EVENTS, Some("1")).await;
+    assert_eq!(stream.next().await.unwrap(), json!({ "kind": "gap", "after": 1, "next": 2 }));
+    assert_eq!(stream.ids(2).await, [3, 4]);
+    let mut ahead = Socket::open(api, "?after=90").await.unwrap();
+    assert_eq!(ahead.next().await.unwrap(), json!({ "kind": "gap", "after": 90, "next": 4 }));
+    api.marked("g", "obama2").await;
+    assert_eq!(ahead.next().await.unwrap()["id"], 5);
+    let list = api.get(&format!("{EVENTS}?after=1")).await.expect(200);
+    assert_eq!((&list["gap"], &list["events"][0]["id"]), (&json!(true), &json!(4)));
+    assert_eq!(api.listed("").await, [4, 5]);
+}
