@@ -30,7 +30,7 @@ fn taken(photo: &[u8], time: &str, offset: Option<&str>) -> Vec<u8> {
     let offset = offset.map(|offset| ascii(Tag::OffsetTimeOriginal, offset));
     let (mut writer, mut tiff) = (Writer::new(), std::io::Cursor::new(Vec::new()));
     writer.push_field(&time);
-    for offset in &offset {
+    if let Some(offset) = &offset {
         writer.push_field(offset);
     }
     writer.write(&mut tiff, false).unwrap();
