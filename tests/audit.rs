@@ -68,6 +68,11 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("post", "/sessions/{session}/records/{person}/undo") => &["attendance.undo"],
         ("put", "/sessions/{session}/records/{person}/appeal") => &["attendance.appeal"],
         ("patch", "/sessions/{session}/records/{person}/appeal") => &["attendance.settle"],
+        ("post", "/webhooks") => &["webhook.create"],
+        ("patch", "/webhooks/{webhook}") => &["webhook.update"],
+        ("delete", "/webhooks/{webhook}") => &["webhook.delete"],
+        // What is sent again was told before.
+        ("post", "/events/ticket" | "/webhooks/{webhook}/replay") => &[],
         // Marks are evidence of what was seen.
         ("post", "/groups/{group}/recognize") => &[],
         ("post", "/people/{person}/verify") => &[],
