@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
 //! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
-//! [`store`] keeps everything, [`domain`] holds the plain types and rules. [`app`] puts it together.
+//! [`store`] keeps everything, [`domain`] holds the plain types and rules, [`reports`] counts what came of them. [`app`] puts it together.
 
 pub mod app;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod gallery;
 pub mod http;
 pub mod nn;
 pub mod pipeline;
+pub mod reports;
 pub mod runtime;
 pub mod service;
 pub mod store;

@@ -52,6 +52,34 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Undecided,
+        Self::Present,
+        Self::Late,
+        Self::LeftEarly,
+        Self::Absent,
+        Self::Excused,
+        Self::Holiday,
+        Self::NotOnRoster,
+        Self::Covered,
+    ];
+
+    /// The status as it stands in answers.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Present => "present",
+            Self::Late => "late",
+            Self::LeftEarly => "left_early",
+            Self::Absent => "absent",
+            Self::Excused => "excused",
+            Self::Holiday => "holiday",
+            Self::NotOnRoster => "not_on_roster",
+            Self::Covered => "covered",
+        }
+    }
+
     /// Whether the person was there, be it late or not to the end.
     pub const fn is_attended(self) -> bool {
         matches!(self, Self::Present | Self::Late | Self::LeftEarly)
