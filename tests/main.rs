@@ -22,6 +22,7 @@ mod people;
 mod quotas;
 mod recognition;
 mod roles;
+mod sessions;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;

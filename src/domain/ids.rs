@@ -186,6 +186,12 @@ pub struct PlannedId {
 /// Tells the timetables of a tenant apart.
 pub type TimetableTag = [u8; 6];
 
+/// A tag by chance.
+pub fn fresh_tag() -> TimetableTag {
+    let [.., a, b, c, d, e, f] = Uuid::now_v7().into_bytes();
+    [a, b, c, d, e, f]
+}
+
 impl PlannedId {
     /// The id: a UUID of version 8, tag, entry and date from the left.
     pub fn id(self) -> GroupSessionId {

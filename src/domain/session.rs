@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ids::{GroupId, GroupSessionId};
+use super::{
+    ids::{GroupId, GroupSessionId},
+    rules::judge::Meeting,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The longest session.
@@ -35,6 +38,8 @@ pub struct GroupSession {
     pub origin: SessionOrigin,
     /// Where it stands.
     pub state: SessionState,
+    /// When the last of its photos was taken.
+    pub last_photo: Option<Timestamp>,
     /// When it was closed last.
     pub closed_at: Option<Timestamp>,
     /// When and why it was opened again, oldest first.
@@ -110,9 +115,17 @@ impl GroupSession {
         Ok(self)
     }
 
-    /// Whether `at` lies from `before` its start until `after` its end, that instant not included.
-    pub fn holds(&self, at: Timestamp, before: SignedDuration, after: SignedDuration) -> bool {
-        self.starts_at.duration_since(at) <= before && at.duration_since(self.ends_at) < after
+    /// The session as the rules see it.
+    pub fn meeting(&self, is_holiday: bool) -> Meeting {
+        Meeting {
+            start: self.starts_at,
+            end: self.ends_at,
+            is_planned: self.origin != SessionOrigin::Day,
+            last_photo: self.last_photo,
+            // Whoever planned it by hand knows what day it is.
+            is_holiday: is_holiday && self.origin != SessionOrigin::Single,
+            declares_absence: self.state == SessionState::Closed,
+        }
     }
 
     /// The session after `step` at `now`. Errors: `Conflict` `session_closed`, `session_cancelled`, `session_open` or
@@ -147,6 +160,16 @@ impl GroupSession {
         Ok(self)
     }
 
+    /// Notes a photo of `source` that was taken at `at`.
+    pub fn note_photo(&mut self, at: Timestamp, source: Option<&str>) {
+        self.last_photo = self.last_photo.max(Some(at));
+        if let Some(source) = source.filter(|source| self.expected.iter().any(|expected| expected == source))
+            && !self.reported.iter().any(|reported| reported == source)
+        {
+            self.reported.push(source.to_owned());
+        }
+    }
+
     /// The sources that it waits for.
     pub fn missing_sources(&self) -> impl Iterator<Item = &str> {
         self.expected.iter().filter(|source| !self.reported.contains(source)).map(String::as_str)
@@ -157,7 +180,7 @@ fn conflict(code: &'static str, message: &'static str) -> Error {
     Error::new(ErrorKind::Conflict, message).with_code(code)
 }
 
-/// The error of whoever would mark in a closed session.
+/// The error of who would change a closed session.
 pub fn is_closed() -> Error {
     conflict("session_closed", "this session is closed: open it again with a reason, or correct by hand")
 }
@@ -176,6 +199,7 @@ mod tests {
             ends_at: "2026-03-02T09:00:00Z".parse().unwrap(),
             origin: SessionOrigin::Single,
             state,
+            last_photo: None,
             closed_at: None,
             reopenings: Vec::new(),
             expected: vec!["camera".into(), "teacher".into()],
@@ -224,22 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn a_window_has_its_beginning_and_not_its_end() {
-        let minutes = SignedDuration::from_mins;
-        for (at, held) in [
-            ("2026-03-02T07:49:59Z", false),
-            ("2026-03-02T07:50:00Z", true),
-            ("2026-03-02T09:04:59Z", true),
-            ("2026-03-02T09:05:00Z", false),
-        ] {
-            assert_eq!(session(SessionState::Open).holds(at.parse().unwrap(), minutes(10), minutes(5)), held, "{at}");
-        }
-    }
-
-    #[test]
     fn it_waits_for_what_has_not_reported_and_lasts_a_day_at_most() {
         let one = session(SessionState::Open);
         assert_eq!(one.missing_sources().collect::<Vec<_>>(), ["camera"]);
+        let mut seen = one.clone();
+        for source in ["camera", "camera", "a stranger"] {
+            seen.note_photo(one.starts_at, Some(source));
+        }
+        assert_eq!((seen.missing_sources().count(), seen.reported.len()), (0, 2));
+        seen.note_photo(Timestamp::UNIX_EPOCH, None);
+        assert_eq!(seen.last_photo, Some(one.starts_at));
         for (ends_at, fits) in
             [("2026-03-02T08:00:00Z", false), ("2026-03-03T08:00:00Z", true), ("2026-03-03T08:00:01Z", false)]
         {

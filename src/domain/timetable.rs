@@ -172,7 +172,7 @@ impl Timetable {
                 continue;
             }
             for entry in self.entries.iter().filter(|entry| entry.meets_on(date)) {
-                if let Some((starts_at, ends_at)) = instants(&zone, date, entry.start, entry.end) {
+                if let Some((starts_at, ends_at)) = instants_in(&zone, date, entry.start, entry.end) {
                     let id = PlannedId { tag: self.tag, entry: entry.number, date }.id();
                     sessions.push(GroupSession {
                         id,
@@ -207,6 +207,7 @@ pub fn blank(group: GroupId, date: Date, times: (Timestamp, Timestamp), origin: 
         ends_at: times.1,
         origin,
         state: SessionState::Planned,
+        last_photo: None,
         closed_at: None,
         reopenings: Vec::new(),
         expected: Vec::new(),
@@ -214,8 +215,14 @@ pub fn blank(group: GroupId, date: Date, times: (Timestamp, Timestamp), origin: 
     }
 }
 
-/// Start and end of a session that starts on `date`, see the module; none at the end of the calendar.
-fn instants(zone: &TimeZone, date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
+/// Start and end of a session that starts on `date` in a time zone, see the module. Errors: `Invalid` `invalid_times` at
+/// the end of the calendar.
+pub fn instants(time_zone: &str, date: Date, start: Time, end: Time) -> Result<(Timestamp, Timestamp)> {
+    let beyond = || Error::invalid("this day lies at the end of the calendar").with_code("invalid_times");
+    instants_in(&zone(time_zone)?, date, start, end).ok_or_else(beyond)
+}
+
+fn instants_in(zone: &TimeZone, date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
     let last = if end > start { date } else { date.tomorrow().ok()? };
     let instant = |local: DateTime| zone.to_ambiguous_timestamp(local).compatible().ok();
     let (from, to) = (date.to_datetime(start), last.to_datetime(end));
@@ -228,8 +235,7 @@ fn instants(zone: &TimeZone, date: Date, start: Time, end: Time) -> Option<(Time
 /// The session of a whole local day of a group without a timetable.
 pub fn day_session(group: &GroupId, time_zone: &str, date: Date) -> Result<GroupSession> {
     let midnight = Time::midnight();
-    let beyond = || Error::invalid("this day lies at the end of the calendar").with_code("invalid_at");
-    let times = instants(&zone(time_zone)?, date, midnight, midnight).ok_or_else(beyond)?;
+    let times = instants(time_zone, date, midnight, midnight)?;
     let id = PlannedId { tag: tag_of(group), entry: 0, date }.id();
     Ok(GroupSession { id, ..blank(group.clone(), date, times, SessionOrigin::Day) })
 }

@@ -11,9 +11,9 @@ use super::{
     people::{PersonView, SampleView},
 };
 use crate::{
-    domain::{AttendanceRecord, FaceSample, GroupId, PersonId, TenantScope},
+    domain::{FaceSample, GroupId, PersonId, TenantScope},
     error::Result,
-    store::PersonFile,
+    store::{PersonFile, SessionRecord},
 };
 
 /// A sample with its vector.
@@ -53,7 +53,7 @@ pub struct PersonExport {
     pub samples: Vec<ExportedSample>,
     /// Faces that they are not taken for. Their vectors stay here: they are other people's.
     pub negatives: Vec<NegativeView>,
-    /// Their attendance, by group and date.
+    /// Their attendance.
     pub attendance: Vec<ExportedRecord>,
 }
 
@@ -73,10 +73,10 @@ impl Service {
         let exported_at = self.clock.now();
         let PersonFile { record, samples, negatives, attendance } = self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
-        let exported = |record: AttendanceRecord| ExportedRecord {
-            group: record.group.clone(),
-            date: record.date,
-            record: view(record, Some(name.clone())),
+        let exported = |record: SessionRecord| ExportedRecord {
+            group: record.session.group.clone(),
+            date: record.session.date,
+            record: view(&record, Some(name.clone())),
         };
         Ok(PersonExport {
             exported_at,

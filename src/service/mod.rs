@@ -18,7 +18,10 @@ pub mod negatives;
 pub mod people;
 mod quotas;
 pub mod recognise;
+pub mod register;
+pub mod sessions;
 pub mod tenants;
+pub mod timetables;
 pub mod view;
 
 use std::{

@@ -22,12 +22,13 @@ use super::{
     keys::{self, Key, Kind, Parsed},
     open::Format,
     search, snapshots, tenants,
+    timetables::Holidays,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, Negative, Person, PersonId, PhotosOfDay, Realm,
-        Standing, Tenant, TenantId, TenantSettings,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, Negative, Person,
+        PersonId, PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings, Timetable, group::Member,
     },
     error::Result,
 };
@@ -229,8 +230,8 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Member(group, person) => {
                 let mirrored = view.has(&keys::membership(tenant, person, group))?;
                 let resolved = both(has_group(group)?, has_person(person)?);
-                self.read(bytes, name, |member: &PersonId| {
-                    Ok(misplaced(member != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
+                self.read(bytes, name, |member: &Member| {
+                    Ok(misplaced(&member.person != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
                 })
             }
             Kind::Membership(person, group) => {
@@ -240,25 +241,60 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
                 })
             }
-            Kind::Attendance(group, date, person) => {
-                let resolved = both(has_group(group)?, has_person(person)?);
-                let seen = view.has(&keys::sighting(tenant, person, group, *date))?;
+            Kind::GroupSession(id) => self.read(bytes, name, |session: &GroupSession| {
+                let listed = view.has(&keys::agenda(tenant, &session.group, session.date, *id))?;
+                let known = view.has(&keys::group(tenant, &session.group))?;
+                Ok(misplaced(session.id != *id)
+                    .or_else(|| missing(!known, "no_group"))
+                    .or_else(|| missing(!listed, "no_session_index")))
+            }),
+            Kind::Agenda(group, date, id) => self.read(bytes, name, |of: &GroupSessionId| {
+                let session: Option<GroupSession> = view.get(&keys::group_session(tenant, *id)).unwrap_or(None);
+                let known = session.is_some_and(|session| (&session.group, session.date) == (group, *date));
+                Ok(misplaced(of != id).or_else(|| missing(!known, "no_group_session")))
+            }),
+            Kind::Timetable(group) => {
+                let known = has_group(group)?;
+                self.read(bytes, name, |timetable: &Timetable| {
+                    let tagged = view.has(&keys::timetable_tag(tenant, timetable.tag))?;
+                    Ok(misplaced(timetable.group != *group)
+                        .or_else(|| missing(!known, "no_group"))
+                        .or_else(|| missing(!tagged, "no_timetable_index")))
+                })
+            }
+            Kind::TimetableTag(tag) => self.read(bytes, name, |group: &GroupId| {
+                let timetable: Option<Timetable> = view.get(&keys::timetable(tenant, group)).unwrap_or(None);
+                Ok(missing(timetable.is_none_or(|timetable| timetable.tag != *tag), "no_timetable"))
+            }),
+            Kind::Holidays => self.read(bytes, name, |_: &Holidays| Ok(None)),
+            Kind::Attendance(session, person) => {
+                let known = has_person(person)?;
+                let of: Option<GroupSession> = view.get(&keys::group_session(tenant, *session)).unwrap_or(None);
+                let seen = view.has(&keys::sighting(tenant, person, *session))?;
                 self.read(bytes, name, |record: &AttendanceRecord| {
-                    let place = (&record.group, record.date, &record.person);
-                    let marked = view.has(&keys::mark(tenant, group, record.id))?;
-                    Ok(misplaced(place != (group, *date, person))
-                        .or(resolved)
+                    let marked = match (record.id, &of) {
+                        (Some(id), Some(of)) => view.has(&keys::mark(tenant, &of.group, id))?,
+                        _ => true,
+                    };
+                    Ok(misplaced((record.session, &record.person) != (*session, person))
+                        .or_else(|| missing(!known, "no_person"))
+                        .or_else(|| missing(of.is_none(), "no_group_session"))
                         .or_else(|| missing(!seen || !marked, "no_attendance_index")))
                 })
             }
-            Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, &place.group, place.date, &place.person))?;
-                let wrong = (&place.group, place.record) != (group, *id);
-                Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
-            }),
-            Kind::Sighting(person, group, date) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, group, *date, person))?;
-                let wrong = (&place.person, &place.group, place.date) != (person, group, *date);
+            Kind::Mark(group, id) => {
+                let of_group = has_group(group)?;
+                self.read(bytes, name, |place: &Place| {
+                    let known = view.has(&keys::attendance(tenant, place.session, &place.person))?;
+                    Ok(misplaced(place.record != *id)
+                        .or_else(|| missing(!of_group, "no_group"))
+                        .or_else(|| missing(!known, "no_attendance")))
+                })
+            }
+            Kind::Sighting(person, session) => self.read(bytes, name, |group: &GroupId| {
+                let known = view.has(&keys::attendance(tenant, *session, person))?;
+                let of: Option<GroupSession> = view.get(&keys::group_session(tenant, *session)).unwrap_or(None);
+                let wrong = of.is_some_and(|of| of.group != *group);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
         }

@@ -1,8 +1,11 @@
 //! Everything that is stored of one person.
 
-use super::{PersonRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings, person_not_found};
+use super::{
+    PersonRecord, SessionRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings,
+    person_not_found,
+};
 use crate::{
-    domain::{AttendanceRecord, FaceSample, Negative, PersonId, TenantScope},
+    domain::{FaceSample, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -15,8 +18,8 @@ pub struct PersonFile {
     pub samples: Vec<FaceSample>,
     /// Faces that are not theirs.
     pub negatives: Vec<Negative>,
-    /// Their attendance, by group and date.
-    pub attendance: Vec<AttendanceRecord>,
+    /// Their attendance.
+    pub attendance: Vec<SessionRecord>,
 }
 
 impl Store {

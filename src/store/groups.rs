@@ -1,16 +1,18 @@
 //! Groups and their rosters. A roster entry is stored both ways round, by group and by person.
 
+use jiff::Timestamp;
+
 use super::{
     Store, api_keys, attendance,
     codec::Record,
     db::Read,
-    group_not_found, keys, person_not_found,
+    group_not_found, keys, person_not_found, timetables,
     transaction::Transaction,
     usage::{Growth, grow},
     users,
 };
 use crate::{
-    domain::{Group, GroupId, PersonId, TenantId, TenantScope},
+    domain::{Group, GroupId, PersonId, Rules, TenantId, TenantScope, group::Member},
     error::{Error, ErrorKind, Result},
 };
 
@@ -18,7 +20,12 @@ impl Record for Group {
     const KIND: u8 = 3;
 }
 
-/// The roster's value: the member.
+/// The roster's value.
+impl Record for Member {
+    const KIND: u8 = 80;
+}
+
+/// The value of indices by person.
 impl Record for PersonId {
     const KIND: u8 = 4;
 }
@@ -29,12 +36,14 @@ impl Record for GroupId {
 }
 
 /// What to change of a group; what is `None` stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
     /// A new time zone, checked by [`checked_time_zone`](crate::domain::group::checked_time_zone).
     pub time_zone: Option<String>,
+    /// New rules, [checked](Rules::checked). Sessions are judged by the rules of the moment; closed ones stay as they are.
+    pub rules: Option<Rules>,
 }
 
 impl Store {
@@ -74,13 +83,14 @@ impl Store {
             let mut group: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
             group.name = change.name.unwrap_or(group.name);
             group.time_zone = change.time_zone.unwrap_or(group.time_zone);
+            group.rules = change.rules.unwrap_or(group.rules);
             transaction.put(key, &group)?;
             Ok(group)
         })
         .await
     }
 
-    /// Removes a group with its roster and its attendance records; its people stay.
+    /// Removes a group with its roster, its sessions and their records; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
@@ -90,6 +100,7 @@ impl Store {
                 leave(transaction, &tenant, &group, &person);
             }
             attendance::remove_of_group(transaction, &tenant, &group)?;
+            timetables::remove_of_group(transaction, &tenant, &group)?;
             api_keys::forget_group(transaction, &tenant, &group)?;
             users::forget_group(transaction, &tenant, &group)?;
             transaction.remove(keys::group(&tenant, &group));
@@ -98,14 +109,20 @@ impl Store {
         .await
     }
 
-    /// Puts a person on a group's roster; nothing changes where they are on it.
+    /// Puts a person on a group's roster from `now` on; nothing changes where they are on it.
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
-    pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
+    pub async fn add_member(
+        &self,
+        scope: &TenantScope,
+        group: &GroupId,
+        person: &PersonId,
+        now: Timestamp,
+    ) -> Result<()> {
         let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             require_person(transaction, &tenant, &person)?;
-            join(transaction, &tenant, &group, &person)
+            join(transaction, &tenant, &group, &person, now)
         })
         .await
     }
@@ -152,21 +169,35 @@ pub(super) fn require_person(read: &impl Read, tenant: &TenantId, person: &Perso
     if read.has(&keys::person(tenant, person))? { Ok(()) } else { Err(person_not_found()) }
 }
 
-pub(super) fn on_roster(read: &impl Read, tenant: &TenantId, group: &GroupId, person: &PersonId) -> Result<bool> {
-    read.has(&keys::member(tenant, group, person))
+/// Since when a person is on a roster; `None` if they are not on it.
+pub(super) fn joined_at(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    person: &PersonId,
+) -> Result<Option<Timestamp>> {
+    Ok(read.get::<Member>(&keys::member(tenant, group, person))?.map(|member| member.joined_at))
+}
+
+pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Member>> {
+    read.scan(&keys::members(tenant, group), None).collect()
 }
 
 pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
     read.scan(&keys::memberships(tenant, person), None).collect()
 }
 
+/// Puts a person on a roster at `now`, unless they have been on it for longer.
 pub(super) fn join(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
     person: &PersonId,
+    now: Timestamp,
 ) -> Result<()> {
-    transaction.put(keys::member(tenant, group, person), person)?;
+    let since = joined_at(transaction, tenant, group, person)?;
+    let member = Member { person: person.clone(), joined_at: since.map_or(now, |since| since.min(now)) };
+    transaction.put(keys::member(tenant, group, person), &member)?;
     transaction.put(keys::membership(tenant, person, group), group)
 }
 
@@ -176,5 +207,5 @@ pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group:
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    read.scan(&keys::members(tenant, group), None).collect()
+    Ok(members(read, tenant, group)?.into_iter().map(|member| member.person).collect())
 }

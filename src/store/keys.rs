@@ -24,9 +24,14 @@
 //! | `data` tenant `disowned` other person face | the person's id: their negative was made of the other's sample |
 //! | `data` tenant `member` group person | the person's id: the roster |
 //! | `data` tenant `membership` person group | the group's id: the same, the other way round |
-//! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
+//! | `data` tenant `group_session` session | session of a group |
+//! | `data` tenant `agenda` group date session | the session's id, by its local date |
+//! | `data` tenant `timetable` group | timetable |
+//! | `data` tenant `timetable_tag` tag | the group's id: whose timetable has the tag |
+//! | `data` tenant `holidays` | days on which nobody meets |
+//! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
-//! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
 //! | `data` tenant `chunk` generation number | a part of a snapshot |
@@ -35,7 +40,9 @@ use std::{fmt, str::FromStr};
 
 use jiff::civil::Date;
 
-use crate::domain::{FaceId, GroupId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId};
+use crate::domain::{
+    FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId, ids::TimetableTag,
+};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -51,12 +58,15 @@ const DATA: u8 = b'd';
 const KEY_PLACE: u8 = b'k';
 const USER: u8 = b'u';
 
+const AGENDA: u8 = b'A';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
 const DISOWNED: u8 = b'y';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const GROUP_SESSION: u8 = b'S';
+const HOLIDAYS: u8 = b'H';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
@@ -66,6 +76,8 @@ const PHOTOS: u8 = b'q';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
+const TIMETABLE: u8 = b'T';
+const TIMETABLE_TAG: u8 = b'N';
 const USAGE: u8 = b'u';
 const WORD: u8 = b'w';
 
@@ -247,24 +259,57 @@ pub(super) fn memberships(tenant: &TenantId, person: &PersonId) -> Key {
     data(tenant, MEMBERSHIP).text(person.as_str())
 }
 
-pub(super) fn attendance(tenant: &TenantId, group: &GroupId, date: Date, person: &PersonId) -> Key {
-    attendance_on(tenant, group, date).text(person.as_str())
+pub(super) fn group_session(tenant: &TenantId, session: GroupSessionId) -> Key {
+    data(tenant, GROUP_SESSION).fixed(session.as_bytes())
 }
 
-pub(super) fn attendance_on(tenant: &TenantId, group: &GroupId, date: Date) -> Key {
-    attendance_of(tenant, group).fixed(&date_bytes(date))
+pub(super) fn agenda(tenant: &TenantId, group: &GroupId, date: Date, session: GroupSessionId) -> Key {
+    agenda_on(tenant, group, date).fixed(session.as_bytes())
 }
 
-pub(super) fn attendance_of(tenant: &TenantId, group: &GroupId) -> Key {
-    data(tenant, ATTENDANCE).text(group.as_str())
+pub(super) fn agenda_on(tenant: &TenantId, group: &GroupId, date: Date) -> Key {
+    agenda_of(tenant, group).fixed(&date_bytes(date))
+}
+
+pub(super) fn agenda_of(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, AGENDA).text(group.as_str())
+}
+
+pub(super) fn timetable(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, TIMETABLE).text(group.as_str())
+}
+
+pub(super) fn timetable_tag(tenant: &TenantId, tag: TimetableTag) -> Key {
+    data(tenant, TIMETABLE_TAG).fixed(&tag)
+}
+
+pub(super) fn holidays(tenant: &TenantId) -> Key {
+    data(tenant, HOLIDAYS)
+}
+
+pub(super) fn attendance(tenant: &TenantId, session: GroupSessionId, person: &PersonId) -> Key {
+    attendance_in(tenant, session).text(person.as_str())
+}
+
+pub(super) fn attendance_in(tenant: &TenantId, session: GroupSessionId) -> Key {
+    data(tenant, ATTENDANCE).fixed(session.as_bytes())
 }
 
 pub(super) fn mark(tenant: &TenantId, group: &GroupId, record: RecordId) -> Key {
-    data(tenant, MARK).text(group.as_str()).fixed(record.as_bytes())
+    marks(tenant, group).fixed(record.as_bytes())
 }
 
-pub(super) fn sighting(tenant: &TenantId, person: &PersonId, group: &GroupId, date: Date) -> Key {
-    sightings(tenant, person).text(group.as_str()).fixed(&date_bytes(date))
+pub(super) fn marks(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, MARK).text(group.as_str())
+}
+
+pub(super) fn sighting(tenant: &TenantId, person: &PersonId, session: GroupSessionId) -> Key {
+    sightings(tenant, person).fixed(session.as_bytes())
+}
+
+/// The session of a key that [`sighting`] made.
+pub(super) fn session_of_sighting(key: &[u8]) -> Option<GroupSessionId> {
+    key.last_chunk().copied().map(GroupSessionId::from_bytes)
 }
 
 pub(super) fn sightings(tenant: &TenantId, person: &PersonId) -> Key {
@@ -324,9 +369,14 @@ pub(super) enum Kind {
     Disowned(PersonId, PersonId, FaceId),
     Member(GroupId, PersonId),
     Membership(PersonId, GroupId),
-    Attendance(GroupId, Date, PersonId),
+    GroupSession(GroupSessionId),
+    Agenda(GroupId, Date, GroupSessionId),
+    Timetable(GroupId),
+    TimetableTag(TimetableTag),
+    Holidays,
+    Attendance(GroupSessionId, PersonId),
     Mark(GroupId, RecordId),
-    Sighting(PersonId, GroupId, Date),
+    Sighting(PersonId, GroupSessionId),
     Answer([u8; 32]),
     Snapshot,
     /// Generation and number.
@@ -348,6 +398,11 @@ impl Kind {
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
             Self::Membership(..) => "membership",
+            Self::GroupSession(..) => "group_session",
+            Self::Agenda(..) => "agenda",
+            Self::Timetable(..) => "timetable",
+            Self::TimetableTag(..) => "timetable_tag",
+            Self::Holidays => "holidays",
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
@@ -372,17 +427,20 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Snapshot => Ok(()),
-                    Kind::Group(group) => write!(f, " {group}"),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Holidays | Kind::Snapshot => Ok(()),
+                    Kind::Group(group) | Kind::Timetable(group) => write!(f, " {group}"),
+                    Kind::GroupSession(session) => write!(f, " {session}"),
+                    Kind::Agenda(group, date, session) => write!(f, " {group} {date} {session}"),
+                    Kind::TimetableTag(tag) => write!(f, " {}", hex::encode(tag)),
                     // A word is a part of a name: it is not shown.
                     Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
                     Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
-                    Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
+                    Kind::Attendance(session, person) => write!(f, " {session} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
-                    Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Sighting(person, session) => write!(f, " {person} {session}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Chunk(generation, number) => write!(f, " {generation} {number}"),
                 }
@@ -438,9 +496,14 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         DISOWNED => Kind::Disowned(parts.text()?, parts.text()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.text()?),
         MEMBERSHIP => Kind::Membership(parts.text()?, parts.text()?),
-        ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.text()?),
+        GROUP_SESSION => Kind::GroupSession(parts.session()?),
+        AGENDA => Kind::Agenda(parts.text()?, parts.date()?, parts.session()?),
+        TIMETABLE => Kind::Timetable(parts.text()?),
+        TIMETABLE_TAG => Kind::TimetableTag(parts.fixed()?),
+        HOLIDAYS => Kind::Holidays,
+        ATTENDANCE => Kind::Attendance(parts.session()?, parts.text()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
-        SIGHTING => Kind::Sighting(parts.text()?, parts.text()?, parts.date()?),
+        SIGHTING => Kind::Sighting(parts.text()?, parts.session()?),
         ANSWER => Kind::Answer(parts.fixed()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
@@ -477,6 +540,10 @@ impl Parts<'_> {
             }
             _ => self.text().map(Realm::Tenant),
         }
+    }
+
+    fn session(&mut self) -> Option<GroupSessionId> {
+        self.fixed().map(GroupSessionId::from_bytes)
     }
 
     fn date(&mut self) -> Option<Date> {
@@ -528,7 +595,7 @@ mod tests {
     #[test]
     fn every_key_says_what_it_was_made_of() {
         let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
-        let (face_id, record) = (FaceId::generate(), RecordId::generate());
+        let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let day = date(-44, 3, 15);
         let of = |kind| Parsed::Data(id("t/1"), kind);
@@ -551,9 +618,14 @@ mod tests {
             (disowned(t, &id("q"), p, face_id), of(Kind::Disowned(id("q"), id("p 1"), face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),
             (membership(t, p, g), of(Kind::Membership(id("p 1"), id("g-1")))),
-            (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, id("p 1")))),
+            (group_session(t, meeting), of(Kind::GroupSession(meeting))),
+            (agenda(t, g, day, meeting), of(Kind::Agenda(id("g-1"), day, meeting))),
+            (timetable(t, g), of(Kind::Timetable(id("g-1")))),
+            (timetable_tag(t, [3; 6]), of(Kind::TimetableTag([3; 6]))),
+            (holidays(t), of(Kind::Holidays)),
+            (attendance(t, meeting, p), of(Kind::Attendance(meeting, id("p 1")))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
-            (sighting(t, p, g, day), of(Kind::Sighting(id("p 1"), id("g-1"), day))),
+            (sighting(t, p, meeting), of(Kind::Sighting(id("p 1"), meeting))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];

@@ -4,7 +4,7 @@ use super::{
     PersonRecord, Store, attendance,
     db::Read,
     faces,
-    groups::{groups_of, join, leave, require_person},
+    groups::{groups_of, join, joined_at, leave, require_person},
     keys, negatives,
     people::with_belongings,
     person_not_found, search,
@@ -18,7 +18,7 @@ use crate::{
 
 impl Store {
     /// Gives all that belongs to `from` to `person` and removes `from`: samples, places on rosters, attendance, and what
-    /// `person` lacks of address and metadata. Of two marks of one session the earlier stays; of two consents the one
+    /// `person` lacks of address and metadata. Of two records of one session the better stays; of two consents the one
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
     /// Errors: `NotFound` `person_not_found`; `Invalid` `same_person`, or `invalid_metadata` where both together are too
@@ -44,8 +44,9 @@ impl Store {
             faces::remove_all(transaction, &tenant, &from)?;
             let mut groups = groups_of(transaction, &tenant, &target)?;
             for group in groups_of(transaction, &tenant, &from)? {
+                let since = joined_at(transaction, &tenant, &group, &from)?.unwrap_or(merged.created_at);
                 leave(transaction, &tenant, &group, &from);
-                join(transaction, &tenant, &group, &target)?;
+                join(transaction, &tenant, &group, &target, since)?;
                 groups.push(group);
             }
             groups.sort_unstable();

@@ -24,6 +24,8 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `sessions`, `timetables` | when groups meet |
+//! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
 //! | `negatives` | faces that are not a person's |
@@ -38,9 +40,11 @@ mod archive;
 mod attendance;
 mod backup;
 mod check;
+mod closing;
 mod codec;
 mod committer;
 mod consent;
+mod corrections;
 mod db;
 mod deletion;
 mod export;
@@ -52,10 +56,13 @@ mod merge;
 mod negatives;
 mod open;
 mod people;
+mod register;
 mod search;
+mod sessions;
 mod snapshots;
 mod sweep;
 mod tenants;
+mod timetables;
 mod transaction;
 mod usage;
 mod users;
@@ -68,9 +75,10 @@ use std::sync::Arc;
 pub use self::{
     answers::{Claim, KeptAnswer, current_claim, under_claim},
     api_keys::ApiKey,
-    attendance::MarkOutcome,
+    attendance::{PhotoMarks, SessionRecord},
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
+    closing::Closing,
     committer::FlushObserver,
     export::PersonFile,
     faces::{FaceInfo, FacePage},
@@ -79,6 +87,7 @@ pub use self::{
     people::{PersonChange, PersonRecord},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
+    timetables::NewEntry,
     usage::Growth,
     users::{Session, User, UserChange},
 };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::{
     FaceInfo, Store, attendance,
     codec::Record,
@@ -43,6 +45,8 @@ pub struct PersonChange {
     pub metadata: MetadataPatch,
     /// The groups that they belong to from now on, in place of all that they belonged to.
     pub groups: Option<Vec<GroupId>>,
+    /// When; since then they are on the rosters that are new to them.
+    pub at: Timestamp,
 }
 
 impl Store {
@@ -65,7 +69,7 @@ impl Store {
                 );
             }
             search::put_person(transaction, &tenant, &person)?;
-            let groups = set_groups(transaction, &tenant, &person.id, &groups)?;
+            let groups = set_groups(transaction, &tenant, &person.id, &groups, person.created_at)?;
             let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             Ok(PersonRecord { person, groups, faces })
@@ -129,7 +133,7 @@ impl Store {
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
             search::put_person(transaction, &tenant, &person)?;
             let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups)?,
+                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups, change.at)?,
                 None => groups_of(transaction, &tenant, &person.id)?,
             };
             let faces = faces::infos(transaction, &tenant, &person.id)?;
@@ -164,22 +168,23 @@ pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Perso
     Ok(PersonRecord { person, groups, faces })
 }
 
-/// Makes `groups` the person's groups, all of which must exist; returns them in order and each once.
+/// Makes `groups` the person's groups from `now` on, all of which must exist; returns them in order and each once.
 fn set_groups(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     person: &PersonId,
     groups: &[GroupId],
+    now: Timestamp,
 ) -> Result<Vec<GroupId>> {
     let groups: BTreeSet<&GroupId> = groups.iter().collect();
     for group in &groups {
         require_group(transaction, tenant, group)?;
     }
-    for group in groups_of(transaction, tenant, person)? {
-        leave(transaction, tenant, &group, person);
+    for group in groups_of(transaction, tenant, person)?.iter().filter(|group| !groups.contains(group)) {
+        leave(transaction, tenant, group, person);
     }
     for group in &groups {
-        join(transaction, tenant, group, person)?;
+        join(transaction, tenant, group, person, now)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

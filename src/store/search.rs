@@ -18,6 +18,7 @@ use super::{
 use crate::{
     domain::{
         ConsentState, GroupId, Person, PersonId, TenantId, TenantScope,
+        group::Member,
         words::{are_found, indexed, words_of},
     },
     error::Result,
@@ -91,7 +92,10 @@ impl Walk<'_> {
             require_group(view, tenant, group)?;
             let after = after.map(|person| keys::member(tenant, group, person));
             let members = keys::members(tenant, group);
-            return self.collect(view.scan(&members, after.as_deref()).filter_map(|id| self.load(id)));
+            return self.collect(
+                view.scan(&members, after.as_deref())
+                    .filter_map(|member: Result<Member>| self.load(member.map(|member| member.person))),
+            );
         }
         if let Some(holders) = self.holders()? {
             let rest = holders.into_iter().filter(|id| after.is_none_or(|after| id > after));

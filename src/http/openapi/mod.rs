@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, reports, tenants,
-    users,
+    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, register,
+    reports, sessions, tenants, timetables, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -40,6 +40,10 @@ use crate::service::{
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
+        timetables::show, timetables::replace, timetables::holidays, timetables::replace_holidays,
+        sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
+        sessions::restore, sessions::open, sessions::close, sessions::reopen,
+        register::review, register::records, register::confirm, register::undo, register::appeal, register::settle,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
@@ -65,6 +69,7 @@ use crate::service::{
         (name = "recognition", description = "Who is in a photo."),
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
+        (name = "sessions", description = "When groups meet."),
         (name = "gallery", description = "Whether enrolled samples are found."),
         (name = "reports", description = "What is odd about the people enrolled."),
     ),

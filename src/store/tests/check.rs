@@ -12,7 +12,8 @@ async fn filled() -> Fixture {
     for name in ["p", "q"] {
         fixture.enrol(name, &["a"], vec![sample(name, 0.1), sample(name, 0.2)]).await.unwrap();
     }
-    fixture.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap();
+    fixture.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap();
+    fixture.put_timetable(&scope("t"), &gid(), [1; 6], Vec::new(), Vec::new()).await.unwrap();
     let twin = sample("q", 0.3);
     let negative = Negative {
         id: twin.id,
@@ -50,8 +51,12 @@ async fn a_sound_store_is_counted_by_kind() {
         "membership",
         "attendance",
         "mark",
+        "group_session",
+        "agenda",
+        "timetable",
+        "timetable_tag",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
@@ -76,8 +81,16 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
         ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
         ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
-        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), &gid(), date(2026, 3, 29), &id("p")))),
-        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), &gid(), date(2026, 3, 29)))),
+        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), session_id(), &id("p")))),
+        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), session_id()))),
+        ("no_attendance_index", |it| {
+            let key = it.scan_keys(&keys::marks(tenant_id(), &gid())).next().unwrap().unwrap();
+            it.remove(key);
+        }),
+        ("no_group_session", |it| it.remove(keys::group_session(tenant_id(), session_id()))),
+        ("no_session_index", |it| it.remove(keys::agenda(tenant_id(), &gid(), date(2026, 3, 29), session_id()))),
+        ("no_timetable", |it| it.remove(keys::timetable(tenant_id(), &gid()))),
+        ("no_timetable_index", |it| it.remove(keys::timetable_tag(tenant_id(), [1; 6]))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
         ("no_api_key_index", |it| {
@@ -124,6 +137,10 @@ fn tenant_id() -> &'static crate::domain::TenantId {
     &TENANT
 }
 
+fn session_id() -> crate::domain::GroupSessionId {
+    photo("a", 29, &[]).session.id
+}
+
 fn uid(text: &str) -> UserId {
     text.parse().unwrap()
 }
@@ -156,7 +173,7 @@ async fn a_check_among_writes_finds_nothing_wrong() {
             let name = format!("x{n}");
             let groups = ["a".parse().unwrap()];
             store.create_person(&scope("t"), person(&name), &groups, vec![sample(&name, 0.1)]).await.unwrap();
-            store.mark_once(&scope("t"), record("a", &name, 30)).await.unwrap();
+            store.mark_photo(&scope("t"), photo("a", 30, &[&name])).await.unwrap();
             store.delete_person(&scope("t"), &id(&name)).await.unwrap();
         }
     });

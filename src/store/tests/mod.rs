@@ -7,6 +7,7 @@ mod deletion;
 mod kill;
 mod operations;
 mod search;
+mod sessions;
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +19,11 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, Store, StoreOptions, db::Read};
+use super::{ApiKey, PhotoMarks, Store, StoreOptions, db::Read};
 use crate::{
     domain::{
-        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Quality, RecordId, Standing,
-        Tenant, TenantScope,
+        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId, Quality, Rules,
+        Sighting, Standing, Tenant, TenantScope, timetable::day_session,
     },
     error::Result,
 };
@@ -44,7 +45,13 @@ pub(super) fn tenant_key(id: &str, byte: u8) -> ApiKey {
 }
 
 fn group(id: &str) -> Group {
-    Group { id: id.parse().unwrap(), name: format!("Group {id}"), time_zone: "UTC".into(), created_at: now() }
+    Group {
+        id: id.parse().unwrap(),
+        name: format!("Group {id}"),
+        time_zone: "UTC".into(),
+        created_at: now(),
+        rules: Rules::default(),
+    }
 }
 
 fn person(id: &str) -> Person {
@@ -61,18 +68,27 @@ fn sample(person: &str, first: f32) -> FaceSample {
     FaceSample { id: FaceId::generate(), person: person.parse().unwrap(), model, vector, score: 0.9, quality }
 }
 
-fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
-    AttendanceRecord {
-        id: RecordId::generate(),
-        group: group.parse().unwrap(),
-        person: person.parse().unwrap(),
-        date: date(2026, 3, day),
-        at: now(),
+/// A photo of `people`, taken in the morning of a day in March, whose session covers the whole day.
+fn photo(group: &str, day: i8, people: &[&str]) -> PhotoMarks {
+    let day = date(2026, 3, day);
+    let at = day.at(10, 30, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    let session = day_session(&group.parse().unwrap(), "UTC", day).unwrap();
+    let photo = PhotoId::generate();
+    let seen = |(face, person): (usize, &&str)| (id(person), sighting(photo, face as u32, at));
+    PhotoMarks { session, at, source: None, seen: people.iter().enumerate().map(seen).collect() }
+}
+
+fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
+    Sighting {
+        photo,
+        face,
+        at,
         similarity: 0.6,
         margin: Some(0.3),
         width_px: 80.0,
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
+        refuted: false,
     }
 }
 
@@ -101,6 +117,12 @@ impl Fixture {
     async fn enrol(&self, id: &str, groups: &[&str], faces: Vec<FaceSample>) -> Result<super::PersonRecord> {
         let groups: Vec<_> = groups.iter().map(|group| group.parse().unwrap()).collect();
         self.create_person(&scope("t"), person(id), &groups, faces).await
+    }
+
+    /// The records of a group on a day in March.
+    async fn records_on(&self, tenant: &str, group: &str, day: i8) -> Vec<AttendanceRecord> {
+        let records = self.attendance(&scope(tenant), &group.parse().unwrap(), date(2026, 3, day)).await.unwrap();
+        records.into_iter().map(|record| record.record).collect()
     }
 
     fn reopen(&mut self) {

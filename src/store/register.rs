@@ -1,0 +1,107 @@
+//! The register of a session: what an operation needs to judge the session's people and to write their records.
+
+use jiff::Timestamp;
+
+use super::{
+    attendance::Place,
+    db::Read,
+    group_not_found, keys,
+    sessions::stored_between,
+    timetables::{holidays, timetable},
+    transaction::Transaction,
+};
+use crate::{
+    domain::{
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, RecordId, TenantId, attendance::Case,
+        rules::judge::Meeting,
+    },
+    error::Result,
+};
+
+/// A session's register; see the module.
+pub(super) struct Register {
+    tenant: TenantId,
+    group: Group,
+    session: GroupSessionId,
+    meeting: Meeting,
+    /// The group's other sessions of that local date, where the rules limit the marks of a day.
+    others: Vec<GroupSessionId>,
+}
+
+impl Register {
+    /// Of a session as it is. Errors: `NotFound` `group_not_found`.
+    pub(super) fn of(read: &impl Read, tenant: &TenantId, session: &GroupSession) -> Result<Self> {
+        let group: Group = read.get(&keys::group(tenant, &session.group))?.ok_or_else(group_not_found)?;
+        let mut free = holidays(read, tenant)?;
+        free.extend(timetable(read, tenant, &group.id)?.into_iter().flat_map(|timetable| timetable.holidays));
+        let is_holiday = free.iter().any(|holiday| holiday.holds(session.date));
+        let mut others = Vec::new();
+        if group.rules.max_marks_a_day.is_some() {
+            let that_day = stored_between(read, tenant, &group.id, session.date, session.date)?;
+            others.extend(that_day.iter().map(|other| other.id).filter(|&other| other != session.id));
+        }
+        let meeting = session.meeting(is_holiday);
+        Ok(Self { tenant: tenant.clone(), group, session: session.id, meeting, others })
+    }
+
+    /// Whose.
+    pub(super) fn group(&self) -> &GroupId {
+        &self.group.id
+    }
+
+    /// What somebody is judged by, who came onto the roster at `joined_at`.
+    pub(super) fn case(&self, read: &impl Read, person: &PersonId, joined_at: Option<Timestamp>) -> Result<Case<'_>> {
+        let mut attended_that_day = 0;
+        for &other in &self.others {
+            let record: Option<AttendanceRecord> = read.get(&keys::attendance(&self.tenant, other, person))?;
+            attended_that_day += usize::from(record.is_some_and(|record| record.verdict.status.is_attended()));
+        }
+        Ok(Case { rules: &self.group.rules, meeting: self.meeting, joined_at, attended_that_day })
+    }
+
+    /// What is known of somebody.
+    pub(super) fn record(&self, read: &impl Read, person: &PersonId) -> Result<Option<AttendanceRecord>> {
+        read.get(&keys::attendance(&self.tenant, self.session, person))
+    }
+
+    /// The record of somebody of whom nothing is known.
+    pub(super) fn blank(&self, person: PersonId, case: &Case<'_>) -> AttendanceRecord {
+        AttendanceRecord::new(self.session, person, case)
+    }
+
+    /// Writes a record in the place of the one that the person had.
+    pub(super) fn put(&self, transaction: &mut Transaction<'_>, record: &AttendanceRecord) -> Result<()> {
+        put(transaction, &self.tenant, &self.group.id, record)
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&self, transaction: &mut Transaction<'_>, record: &AttendanceRecord) {
+        remove(transaction, &self.tenant, &self.group.id, record);
+    }
+}
+
+pub(super) fn put(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    group: &GroupId,
+    record: &AttendanceRecord,
+) -> Result<()> {
+    transaction.put(keys::attendance(tenant, record.session, &record.person), record)?;
+    transaction.put(keys::sighting(tenant, &record.person, record.session), group)?;
+    if let Some(id) = record.id {
+        transaction.put(keys::mark(tenant, group, id), &place(record, id))?;
+    }
+    Ok(())
+}
+
+pub(super) fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, record: &AttendanceRecord) {
+    transaction.remove(keys::attendance(tenant, record.session, &record.person));
+    transaction.remove(keys::sighting(tenant, &record.person, record.session));
+    if let Some(id) = record.id {
+        transaction.remove(keys::mark(tenant, group, id));
+    }
+}
+
+fn place(record: &AttendanceRecord, id: RecordId) -> Place {
+    Place { session: record.session, person: record.person.clone(), record: id }
+}
