@@ -97,6 +97,9 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("put", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("patch", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("post", "/gallery/check", ADMIN),
+    ("get", "/reports/attendance", GROUP_READERS),
+    ("get", "/reports/at-risk", GROUP_READERS),
+    ("get", "/reports/heatmap", GROUP_READERS),
     ("get", "/reports/duplicates", READERS),
 ];
 

@@ -55,6 +55,8 @@ pub enum Permission {
     CorrectAttendance,
     /// Naming or measuring faces without regard to groups.
     Identify,
+    /// Reports on the attendance of groups.
+    ReportAttendance,
     /// Reports on all people.
     ReadReports,
     /// Looking after the gallery.
@@ -64,7 +66,7 @@ pub enum Permission {
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::ReportAttendance)
     }
 }
 
@@ -77,12 +79,24 @@ impl Role {
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
-                P::OwnAccount | P::ListGroups | P::ReadGroup | P::Recognise | P::ReadAttendance | P::CorrectAttendance
+                P::OwnAccount
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::Recognise
+                    | P::ReadAttendance
+                    | P::CorrectAttendance
+                    | P::ReportAttendance
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
             Self::Viewer => matches!(
                 permission,
-                P::OwnAccount | P::ReadPeople | P::ListGroups | P::ReadGroup | P::ReadAttendance | P::ReadReports
+                P::OwnAccount
+                    | P::ReadPeople
+                    | P::ListGroups
+                    | P::ReadGroup
+                    | P::ReadAttendance
+                    | P::ReportAttendance
+                    | P::ReadReports
             ),
         }
     }

@@ -53,6 +53,7 @@ permits! {
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,
+    ReportAttendance => Access,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
 }

@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod attendance;
+mod attendance_reports;
 mod auth;
 mod consent;
 mod envelope;
@@ -108,6 +109,7 @@ fn api(config: &mut ServiceConfig) {
     attendance::routes(config);
     gallery::routes(config);
     reports::routes(config);
+    attendance_reports::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

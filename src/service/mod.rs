@@ -19,6 +19,7 @@ pub mod people;
 mod quotas;
 pub mod recognise;
 pub mod register;
+pub mod reports;
 pub mod sessions;
 pub mod tenants;
 pub mod timetables;
@@ -30,6 +31,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use self::{
     access::{Gate, Lifetimes},
@@ -60,6 +62,8 @@ pub struct Service {
     tenant_turns: TenantTurns,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
+    /// Turns for making workbooks.
+    workbooks: Arc<Semaphore>,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
 }
@@ -146,7 +150,8 @@ impl Service {
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
-        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, data })
+        let workbooks = Arc::new(Semaphore::new(reports::WORKBOOKS_AT_ONCE));
+        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, workbooks, data })
     }
 
     /// The pipeline that serves them.

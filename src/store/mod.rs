@@ -26,6 +26,7 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
+//! | `reports` | what the register says of many people in many sessions |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
 //! | `negatives` | faces that are not a person's |
@@ -57,6 +58,7 @@ mod negatives;
 mod open;
 mod people;
 mod register;
+mod reports;
 mod search;
 mod sessions;
 mod snapshots;

@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, consent, gallery, groups, keys, maintenance, negatives, people, recognition, register,
-    reports, sessions, tenants, timetables, users,
+    account, attendance, attendance_reports, consent, gallery, groups, keys, maintenance, negatives, people,
+    recognition, register, reports, sessions, tenants, timetables, users,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -54,6 +54,7 @@ use crate::service::{
         attendance::list, attendance::undo,
         gallery::check,
         reports::duplicates,
+        attendance_reports::attendance, attendance_reports::at_risk, attendance_reports::heat_map,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -71,7 +72,7 @@ use crate::service::{
         (name = "attendance", description = "Who was there."),
         (name = "sessions", description = "When groups meet."),
         (name = "gallery", description = "Whether enrolled samples are found."),
-        (name = "reports", description = "What is odd about the people enrolled."),
+        (name = "reports", description = "How groups attend, and what is odd about the people enrolled."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))
