@@ -21,6 +21,7 @@ mod openapi;
 mod people;
 mod quotas;
 mod recognition;
+mod reports;
 mod roles;
 mod sessions;
 mod shutdown;
