@@ -60,6 +60,7 @@ fn wanted(embed: bool) -> Wanted {
         search: None,
         mark: None,
         annotate: false,
+        copy: None,
     }
 }
 

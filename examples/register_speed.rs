@@ -20,7 +20,7 @@ use futures_util::{StreamExt, stream};
 use jiff::{Timestamp, ToSpan};
 use rollcall::{
     domain::{
-        Grant, Group, GroupSession, Person, Rules, SessionOrigin, Standing, Tenant, TenantScope,
+        Actor, Grant, Group, GroupSession, Person, Rules, SessionOrigin, Standing, Tenant, TenantScope,
         attendance::{Correction, Said},
         timetable::blank,
     },
@@ -88,7 +88,9 @@ fn name(number: usize) -> String {
 async fn filled(store: &Store, scope: &TenantScope, people: usize) -> Result<GroupSession, Box<dyn Error>> {
     let now = Timestamp::now();
     let tenant = Tenant { id: scope.tenant().clone(), name: "t".into(), created_at: now, standing: Standing::Active };
-    store.create_tenant(tenant, ApiKey::new([1; 32], Grant::admin(scope.tenant().clone()), now)).await?;
+    store
+        .create_tenant(&Actor::Machine, tenant, ApiKey::new([1; 32], Grant::admin(scope.tenant().clone()), now))
+        .await?;
     let group =
         Group { id: "g".parse()?, name: "g".into(), time_zone: "UTC".into(), created_at: now, rules: Rules::default() };
     let groups = [group.id.clone()];

@@ -23,7 +23,9 @@ use std::{
 use clap::Parser;
 use jiff::Timestamp;
 use rollcall::{
-    domain::{FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantId, TenantScope},
+    domain::{
+        Actor, FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantId, TenantScope,
+    },
     gallery::{Galleries, SearchRequest},
     store::{ApiKey, Store, StoreOptions},
 };
@@ -91,7 +93,7 @@ async fn fill(store: &Store, rows: u64) {
         let id: TenantId = "t".parse().unwrap();
         let key = ApiKey::new([1; 32], Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
         let tenant = Tenant { id, name: "t".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
-        store.create_tenant(tenant, key).await.unwrap();
+        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
     }
     let have = store.usage(&scope()).await.unwrap();
     let (next, end) = (Arc::new(AtomicU64::new(have.people)), have.people + rows.saturating_sub(have.samples) / 5);

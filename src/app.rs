@@ -46,7 +46,7 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unload galleries that nobody searches, write counts, and finish what a crash cut short.
+    /// Unload galleries that nobody searches, write counts, remove photos whose time is over, and finish what a crash cut short.
     keepers: Vec<JoinHandle<()>>,
 }
 
@@ -112,8 +112,12 @@ impl App {
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
         let options = ServiceOptions { naming, quotas, data, lifetimes };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
-        let keepers =
-            vec![gallery_keeper, actix::spawn(service.keep_quotas()), actix::spawn(service.clone().finish_deletions())];
+        let keepers = vec![
+            gallery_keeper,
+            actix::spawn(service.keep_quotas()),
+            actix::spawn(service.clone().finish_deletions()),
+            actix::spawn(service.clone().keep_photos()),
+        ];
         Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
     }
 

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
 //! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
-//! [`store`] keeps everything, [`domain`] holds the plain types and rules, [`reports`] counts what came of them. [`app`] puts it together.
+//! [`store`] keeps everything, with the photos in the [`vault`], [`domain`] holds the plain types and
+//! rules, [`reports`] counts what came of them. [`app`] puts it together.
 
 pub mod app;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod runtime;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
 pub mod vision;
 
 pub use error::{Error, ErrorKind, Result};

@@ -4,9 +4,11 @@
 
 mod access;
 mod attendance;
+mod audit;
 #[cfg(feature = "failpoints")]
 mod backpressure;
 mod bad_input;
+mod calibration;
 mod cli;
 mod contract;
 mod door;
@@ -19,6 +21,7 @@ mod isolation;
 mod maintenance;
 mod openapi;
 mod people;
+mod photos;
 mod quotas;
 mod recognition;
 mod reports;

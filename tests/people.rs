@@ -66,7 +66,6 @@ async fn people_are_searched_by_name_group_and_page() {
         ("query=IPEK", vec!["2"]),
         ("query=%D7%A9%D7%9C%D7%95%D7%9D", vec!["3"]),
         ("query=zo", vec!["1", "3"]),
-        ("query=zo&after=1", vec!["3"]),
         ("query=zo&group=g&limit=1", vec!["1"]),
         ("group=g", vec!["1", "3"]),
         ("query=", vec!["1", "2", "3"]),
@@ -75,7 +74,8 @@ async fn people_are_searched_by_name_group_and_page() {
         assert_eq!(ids(&find(query).await.expect(200)), expected, "{query}");
     }
     let page = find("query=zo&limit=1").await.expect(200);
-    assert_eq!(page["next"], "1");
+    let rest = find(&format!("query=zo&after={}", page["next"].as_str().unwrap())).await.expect(200);
+    assert_eq!((ids(&page), ids(&rest)), (vec!["1"], vec!["3"]));
     assert_eq!(find("query=zo&limit=2").await.expect(200)["next"], json!(null));
     assert_eq!(find("group=none").await.problem(), (404, "group_not_found".to_owned()));
     for bad in [format!("query={}", "a".repeat(201)), "group=%23".into(), "limit=0".into(), "what=1".into()] {

@@ -37,6 +37,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/keys", MANAGERS),
     ("get", "/keys", MANAGERS),
     ("delete", "/keys/{key}", MANAGERS),
+    ("get", "/audit", MANAGERS),
     ("post", "/tenants", OPERATOR),
     ("get", "/tenants", OPERATOR),
     ("get", "/tenants/{tenant}", OPERATOR),
@@ -62,6 +63,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/people/{person}/faces/{face}/move", ADMIN),
     ("post", "/people/{person}/merge", ADMIN),
     ("get", "/people/{person}/export", ADMIN),
+    ("get", "/people/{person}/photo", READERS),
     ("get", "/people/{person}/consent", READERS),
     ("put", "/people/{person}/consent", ADMIN),
     ("delete", "/people/{person}/consent", ADMIN),
@@ -101,6 +103,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("get", "/reports/at-risk", GROUP_READERS),
     ("get", "/reports/heatmap", GROUP_READERS),
     ("get", "/reports/duplicates", READERS),
+    ("get", "/reports/calibration", READERS),
 ];
 
 /// A path with ids of nothing in it, except the group.

@@ -127,6 +127,7 @@ async fn knock(api: &Api) -> Vec<Answer> {
         api.post_form("/api/v1/people", form(&[("id", "q"), ("name", "q")], &[&photo])).await,
         api.get("/api/v1/groups/g/attendance").await,
         api.get("/api/v1/reports/duplicates").await,
+        api.get("/api/v1/reports/calibration").await,
         api.post("/api/v1/gallery/check", &json!({})).await,
     ]
 }

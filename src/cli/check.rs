@@ -12,8 +12,9 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Every record is read and must be what was written, every reference must resolve, every sample must be of the network in
-use, and the records must be as many as were counted when they were written. Ends with an error if anything is wrong:
-restore a backup into a new data folder, or delete and enrol again what is named.
+use, the entries of the audit logs must follow each other, and the records must be as many as were counted when they
+were written. Ends with an error if anything is wrong: restore a backup into a new data folder, or delete and enrol
+again what is named.
 It cannot find an API key or a tenant's settings that are gone without a trace.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]

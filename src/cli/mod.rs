@@ -1,7 +1,9 @@
 //! The command line: one file a command.
 
+mod audit;
 mod backup;
 mod bench;
+mod calibrate;
 mod check;
 mod door;
 mod enroll;
@@ -109,6 +111,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
+    /// Looks after the log of changes.
+    Audit(audit::AuditArgs),
     /// Makes and lists those who log in.
     User(user::UserArgs),
     /// Looks after what signs their tokens.
@@ -117,6 +121,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Looks after what searches go by.
     Gallery(gallery::GalleryArgs),
+    /// Says what the enrolled samples tell about thresholds.
+    Calibrate(calibrate::CalibrateArgs),
     /// Imports and verifies network weights.
     Models(models::ModelsArgs),
 }
@@ -132,10 +138,12 @@ impl Cli {
             Command::Backup(args) => backup::run(&common, &args),
             Command::Restore(args) => restore::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
+            Command::Audit(args) => audit::run(&common, &args),
             Command::User(args) => user::run(&common, &args),
             Command::Keys(args) => user::run_keys(&common, &args),
             Command::Bench(args) => bench::run(&common, &args),
             Command::Gallery(args) => gallery::run(&common, &args),
+            Command::Calibrate(args) => calibrate::run(&common, &args),
             Command::Models(args) => models::run(&args),
         };
         match done {

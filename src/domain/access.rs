@@ -1,11 +1,13 @@
 //! Who may do what: roles, what each permits, and whom a request comes from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ids::{GroupId, KeyId, SessionId, TenantId, UserId};
 use crate::{
-    domain::TenantScope,
+    domain::{TenantScope, audit::Author},
     error::{Error, ErrorKind, Result},
 };
 
@@ -35,6 +37,8 @@ pub enum Permission {
     Operate,
     /// Users and keys of the caller's own realm.
     ManageAccess,
+    /// What was changed in the caller's own realm, and by whom.
+    ReadAudit,
     /// The caller's own account.
     OwnAccount,
     /// People and their samples.
@@ -75,7 +79,7 @@ impl Role {
     pub const fn permits(self, permission: Permission) -> bool {
         use Permission as P;
         match self {
-            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::OwnAccount),
+            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::ReadAudit | P::OwnAccount),
             Self::Admin => !matches!(permission, P::Operate),
             Self::Teacher => matches!(
                 permission,
@@ -166,6 +170,17 @@ pub enum Actor {
     Machine,
 }
 
+/// As the audit log has it: `user:ID`, `key:ID` or `machine`.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(user) => write!(f, "user:{user}"),
+            Self::Key(key) => write!(f, "key:{key}"),
+            Self::Machine => f.write_str("machine"),
+        }
+    }
+}
+
 /// What a checked key or token opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
@@ -199,6 +214,11 @@ impl Access {
     /// Whose it is.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Whose changes are made with it.
+    pub fn author(&self) -> Author {
+        Author { realm: self.grant.realm.clone(), actor: self.actor.clone() }
     }
 
     /// The groups that it is restricted to; `None` for all.

@@ -152,6 +152,10 @@ uuid_id!(
     FaceId
 );
 uuid_id!(
+    /// A person in the store's keys and in cursors; says nothing of who it is.
+    Pseudonym
+);
+uuid_id!(
     /// One attendance record.
     RecordId
 );

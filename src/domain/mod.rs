@@ -2,12 +2,15 @@
 
 pub mod access;
 pub mod attendance;
+pub mod audit;
+pub mod calibration;
 pub mod consent;
 pub mod enrolment;
 pub mod face;
 pub mod gallery;
 pub mod group;
 pub mod ids;
+pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
 pub mod negative;
@@ -20,12 +23,16 @@ pub mod words;
 
 pub use access::{Access, Actor, Grant, Permission, Realm, Role};
 pub use attendance::{AttendanceRecord, Mark};
+pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, QualityGate};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
-pub use ids::{FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{
+    FaceId, GroupId, GroupSessionId, KeyId, PersonId, PhotoId, Pseudonym, RecordId, SessionId, TenantId, UserId,
+};
+pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;

@@ -5,7 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    access::Actor, attendance::LivenessPolicy, enrolment::EnrolmentPolicy, gallery::GalleryPlan, ids::TenantId,
+    access::{Actor, Realm},
+    attendance::LivenessPolicy,
+    audit::Author,
+    enrolment::EnrolmentPolicy,
+    gallery::GalleryPlan,
+    ids::TenantId,
+    kept_photo::PhotoRules,
 };
 use crate::error::{Error, Result};
 
@@ -56,6 +62,8 @@ pub struct TenantSettings {
     pub requests_per_second: Option<u64>,
     /// The most photos in a local day; 0 is no limit.
     pub photos_per_day: Option<u64>,
+    /// Which photos of its people are kept.
+    pub photos: PhotoRules,
 }
 
 /// A tenant's own rules of naming; what is missing is the server's.
@@ -154,6 +162,11 @@ impl TenantScope {
     /// Whose act it is.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Whose changes are made with it.
+    pub fn author(&self) -> Author {
+        Author { realm: Realm::Tenant(self.tenant.clone()), actor: self.actor.clone() }
     }
 
     /// Whose data it opens.

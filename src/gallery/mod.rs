@@ -24,6 +24,7 @@
 //! | `keeper` | builds, stores and restores graphs |
 //! | `referee` | repeats searches exactly, to say which plan can be trusted |
 //! | `check` | the same on demand |
+//! | `pairs` | how alike samples are to each other |
 //! | `rebuild` | a gallery without its tombstones |
 //! | `upkeep` | the thread that rebuilds |
 //! | `ranking` | best people first |
@@ -41,6 +42,7 @@ mod graph;
 mod index;
 mod keeper;
 mod negatives;
+mod pairs;
 mod people;
 mod planner;
 mod products;
@@ -62,6 +64,7 @@ pub use self::{
     admission::ConsentEnd,
     check::{Checked, WayChecked, check},
     graph::GraphOptions,
+    pairs::{PairLimits, Pairs, pairs},
     planner::Plan,
     rebuild::Rebuilt,
     referee::{Referee, RefereeObserver, RefereeOptions, falls_short},

@@ -252,14 +252,18 @@ impl TenantGallery {
 
     fn search_gallery(&self, queries: &[&[f32]], top: usize) -> SearchResult {
         let view = self.view();
-        let situation = self.situation(view.len, view.graph.is_some(), queries.len());
-        let plan = planner::choose(self.plan(), &situation);
+        let plan = self.plan_for(&view, queries.len());
         let Found { hits, compared } = planner::search(&view, plan, queries, top, self.options.ef_search);
         if let Some(referee) = &self.options.referee {
             referee.consider((&view, &self.record), plan, queries, &hits);
         }
         let per_query = named(&view, hits, HashMap::new());
         SearchResult { per_query, effort: Effort { plan, rows_scanned: view.len, rows_compared: compared } }
+    }
+
+    /// The plan for so many queries of the whole of a view.
+    pub(super) fn plan_for(&self, view: &View, num_queries: usize) -> Plan {
+        planner::choose(self.plan(), &self.situation(view.len, view.graph.is_some(), num_queries))
     }
 
     /// How long a search of the whole gallery should take on one thread.

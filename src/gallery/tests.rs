@@ -1,6 +1,7 @@
 //! Galleries against a plain map that is searched naively, and galleries over a real store.
 
 mod graphs;
+mod pairs;
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::{
-        FaceId, FaceSample, GalleryPlan, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantScope,
+        Actor, FaceId, FaceSample, GalleryPlan, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant,
+        TenantScope,
     },
     store::{ApiKey, Store, StoreOptions},
 };
@@ -325,7 +327,7 @@ async fn store_with_tenants(folder: &tempfile::TempDir) -> Store {
         };
         let grant = Grant::admin(tenant.id.clone());
         let key = ApiKey::new([n as u8; 32], grant, Timestamp::UNIX_EPOCH);
-        store.create_tenant(tenant, key).await.unwrap();
+        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
     }
     store
 }
@@ -444,7 +446,7 @@ async fn many_tenants(folder: &tempfile::TempDir, count: u64) -> Store {
         hash[..8].copy_from_slice(&n.to_le_bytes());
         let key = ApiKey::new(hash, Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
         let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
-        store.create_tenant(tenant, key).await.unwrap();
+        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
         enrol(&store, &format!("n{n}"), vec![sample("p", n, n)]).await;
     }
     store

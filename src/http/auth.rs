@@ -17,7 +17,10 @@ use super::{ApiState, address::client_address, error::ApiError};
 use crate::{
     domain::{Access, GroupId, Permission, TenantScope},
     error::{Error, Result},
-    service::access::{OperatorScope, RealmScope, Scope, unauthenticated},
+    service::{
+        access::{OperatorScope, RealmScope, Scope, unauthenticated},
+        audit::AuditScope,
+    },
 };
 
 /// What a handler asks of its caller.
@@ -43,6 +46,7 @@ macro_rules! permits {
 permits! {
     Operate => OperatorScope,
     ManageAccess => RealmScope,
+    ReadAudit => AuditScope,
     OwnAccount => Access,
     ReadPeople => TenantScope,
     ManagePeople => TenantScope,

@@ -3,6 +3,7 @@
 use std::{
     future::{Ready, ready},
     rc::Rc,
+    sync::Arc,
     time::Instant,
 };
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use super::{error::ApiError, hardening::harden, openapi};
 use crate::{
     error::{Error as CrateError, ErrorKind},
+    store::under_request,
     telemetry::Metrics,
 };
 
@@ -71,10 +73,10 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, metrics) = (Rc::clone(&self.service), self.metrics.clone());
         let started = Instant::now();
-        let id = request_id(&request);
+        let id: Arc<str> = request_id(&request).into();
         Box::pin(async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
-            let response = service.call(request).await?.map_into_boxed_body();
+            let response = under_request(Some(Arc::clone(&id)), service.call(request)).await?.map_into_boxed_body();
             // Taken before the envelope replaces the answer: the client is told a code, the log the cause.
             let cause = response.response().error().map(ToString::to_string);
             let mut response = enveloped(response, &id);

@@ -52,14 +52,25 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The id to go on after, and the number of entries.
+    /// What to go on after, and the number of entries.
     pub(super) fn parse<I: std::str::FromStr<Err = Error>>(&self) -> Result<(Option<I>, usize)> {
-        let limit = self.limit.unwrap_or(100);
-        if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit"));
-        }
-        Ok((self.after.as_deref().map(str::parse).transpose()?, limit))
+        let limit = checked_limit(self.limit)?;
+        Ok((self.after.as_deref().map(|after| after.parse().map_err(|_| foreign_cursor())).transpose()?, limit))
     }
+}
+
+/// The number of entries of a page.
+pub(super) fn checked_limit(limit: Option<usize>) -> Result<usize> {
+    let limit = limit.unwrap_or(100);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit"));
+    }
+    Ok(limit)
+}
+
+/// For an `after` that no page gave.
+pub(super) fn foreign_cursor() -> Error {
+    Error::invalid("after is the next of another page").with_code("invalid_cursor")
 }
 
 #[utoipa::path(post, path = "/api/v1/groups", tag = "groups", request_body = NewGroup,

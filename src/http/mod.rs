@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod attendance;
 mod attendance_reports;
+mod audit;
 mod auth;
 mod consent;
 mod envelope;
@@ -96,6 +97,7 @@ fn api(config: &mut ServiceConfig) {
     account::routes(config);
     users::routes(config);
     keys::routes(config);
+    audit::routes(config);
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);

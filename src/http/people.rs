@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpResponse,
+    http::header::ContentType,
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
@@ -46,6 +47,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
         .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
+        .service(resource("/people/{person}/photo").route(get_or_head().to(photo)))
         .service(resource("/people/{person}/export").route(get_or_head().to(export)))
         .service(resource("/people/{person}/merge").route(web::post().to(merge)))
         .service(resource("/people/{person}/verify").route(web::post().to(verify)));
@@ -87,7 +89,7 @@ pub(super) async fn enrol(
 #[utoipa::path(get, path = "/api/v1/people", tag = "people", params(PeopleParams),
     responses((status = 200, body = PersonPage), (status = 400, description = "invalid_query"),
         (status = 404, description = "group_not_found")))]
-/// Lists people by id: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
+/// Lists people in the order of their enrolment: everybody, or those who are wanted. Whoever is there and wanted throughout a walk over the pages
 /// is met exactly once.
 pub(super) async fn list(
     state: Data<ApiState>,
@@ -127,7 +129,7 @@ pub(super) async fn update(
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
     responses((status = 204)))]
-/// Erases a person: samples, memberships and attendance.
+/// Erases a person: samples, photos, memberships and attendance.
 pub(super) async fn delete(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,
@@ -208,10 +210,35 @@ pub(super) async fn merge(
     Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
 }
 
+/// Which photo of a person.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PhotoParams {
+    /// The one behind this sample; the newest if missing.
+    face: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/people/{person}/photo", tag = "people",
+    params(("person" = PersonId, Path), PhotoParams),
+    responses((status = 200, content_type = "image/jpeg", body = Vec<u8>),
+        (status = 404, description = "photo_not_found"), (status = 503, description = "damaged_photo")))]
+/// A photo of a person, where the tenant keeps them.
+pub(super) async fn photo(
+    state: Data<ApiState>,
+    caller: Granted<ReadPeople>,
+    person: Path<String>,
+    wanted: Query<PhotoParams>,
+) -> Result<HttpResponse, ApiError> {
+    let face = wanted.into_inner().face.as_deref().map(str::parse).transpose()?;
+    let jpeg = state.service.photo(&caller.0, &person.parse()?, face).await?;
+    Ok(HttpResponse::Ok().content_type(ContentType::jpeg()).body(jpeg))
+}
+
 #[utoipa::path(get, path = "/api/v1/people/{person}/export", tag = "people", params(("person" = PersonId, Path)),
     responses((status = 200, body = PersonExport)))]
-/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, negatives,
-/// attendance.
+/// Everything that is stored of a person, in one document: fields, consent, groups, samples with vectors, which photos
+/// are kept, negatives, attendance.
 pub(super) async fn export(
     state: Data<ApiState>,
     caller: Granted<ManagePeople>,

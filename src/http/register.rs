@@ -45,7 +45,8 @@ pub(super) async fn review(
 }
 
 #[utoipa::path(get, path = "/api/v1/sessions/{session}/records", tag = "attendance",
-    params(("session" = GroupSessionId, Path), Page), responses((status = 200, body = RecordPage)))]
+    params(("session" = GroupSessionId, Path), Page), responses((status = 200, body = RecordPage),
+        (status = 404, description = "person_not_found")))]
 /// Lists a session's records with their evidence, by person.
 pub(super) async fn records(
     state: Data<ApiState>,
@@ -61,7 +62,7 @@ pub(super) async fn records(
     params(("session" = GroupSessionId, Path)), request_body = ConfirmParams,
     responses((status = 200, body = SettledView),
         (status = 400, description = "invalid_status, invalid_reason, too_many_people, said_twice"),
-        (status = 409, description = "session_cancelled")))]
+        (status = 404, description = "person_not_found"), (status = 409, description = "session_cancelled")))]
 /// Settles many people at once, all or none: confirmed, rejected, or set by hand. Also of a closed session.
 pub(super) async fn confirm(
     state: Data<ApiState>,
@@ -100,7 +101,8 @@ pub(super) async fn appeal(
 
 #[utoipa::path(patch, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
     params(("session" = GroupSessionId, Path), ("person" = PersonId, Path)), request_body = AppealPatch,
-    responses((status = 200, body = RecordView), (status = 409, description = "session_cancelled")))]
+    responses((status = 200, body = RecordView), (status = 404, description = "appeal_not_found"),
+        (status = 409, description = "session_cancelled")))]
 /// Answers an appeal; what counts is corrected by itself.
 pub(super) async fn settle(
     state: Data<ApiState>,

@@ -100,7 +100,7 @@ pub(super) async fn show(
 
 #[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
     request_body = TenantPatch, responses((status = 200, body = TenantView),
-        (status = 400, description = "invalid_name, invalid_threshold, invalid_margin, invalid_time_zone")))]
+        (status = 400, description = "invalid_name, invalid_threshold, invalid_margin, invalid_time_zone, invalid_retention")))]
 /// Renames or suspends a tenant, or changes its limits and settings (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,

@@ -69,12 +69,17 @@ impl Attendance {
             None => faces,
         };
         let Frame { width, height, photo } = frame;
-        let annotated = match photo {
+        let wanted = request.wanted();
+        let annotated = match photo.clone().filter(|_| wanted.annotate) {
             Some(photo) => Some(self.tools.annotated(ticket, photo, &faces).await?),
             None => None,
         };
+        let copy = match photo.zip(wanted.copy) {
+            Some((photo, form)) => Some(self.tools.copied(ticket, photo, &faces, form).await?),
+            None => None,
+        };
         let timings = std::mem::take(&mut ticket.timings);
-        Ok(PhotoOutcome { width, height, annotated, faces, searched, timings })
+        Ok(PhotoOutcome { width, height, annotated, copy, faces, searched, timings })
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.

@@ -61,7 +61,8 @@ impl Liveness {
         match assessed {
             Ok(faces) => {
                 let (width, height) = (photo.photo.width(), photo.photo.height());
-                let frame = Frame { width, height, photo: ticket.wanted().annotate.then_some(photo) };
+                let is_copied = ticket.wanted().annotate || ticket.wanted().copy.is_some();
+                let frame = Frame { width, height, photo: is_copied.then_some(photo) };
                 self.tools.pass_on(&self.next, Assessed { ticket, frame, faces }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),

@@ -161,7 +161,7 @@ pub struct Frame {
     pub width: u32,
     /// Height of the upright photo in pixels.
     pub height: u32,
-    /// The pixels, if they are to be drawn on.
+    /// The pixels, if they are to be copied.
     pub photo: Option<HeldPhoto>,
 }
 
@@ -218,6 +218,8 @@ pub struct PhotoOutcome {
     pub height: u32,
     /// The annotated copy, a JPEG, if it was wanted.
     pub annotated: Option<Vec<u8>>,
+    /// The copy to be kept, a JPEG, if it was wanted.
+    pub copy: Option<Vec<u8>>,
     /// The faces in the order of detection.
     pub faces: Vec<OutcomeFace>,
     /// What the search for their people took, where that was asked.

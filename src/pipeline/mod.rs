@@ -21,6 +21,7 @@ mod matching;
 mod attendance;
 
 mod annotation;
+mod copy;
 mod networks;
 mod station;
 mod tools;

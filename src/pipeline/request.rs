@@ -13,7 +13,7 @@ use tokio::{
 
 use super::messages::PhotoReply;
 use crate::{
-    domain::{GroupSession, NamingRules, PersonId, TenantScope, attendance::LivenessPolicy},
+    domain::{GroupSession, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
@@ -41,6 +41,8 @@ pub struct Wanted {
     pub mark: Option<Marking>,
     /// Whether an annotated copy comes back.
     pub annotate: bool,
+    /// How much of the photo comes back as a copy to be kept; of the first of the faces, if only a face.
+    pub copy: Option<PhotoForm>,
 }
 
 /// Which faces of a photo are meant.

@@ -17,7 +17,7 @@ pub struct ReportView {
     /// The sessions of a matrix, in the order of their starts; elsewhere there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<ReportSession>,
-    /// People by the bytes of their ids, sessions by their starts, groups by their first sessions.
+    /// People in the order of their enrolment, sessions by their starts, groups by their first sessions.
     pub rows: Vec<Line>,
 }
 

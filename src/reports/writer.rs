@@ -76,7 +76,7 @@ impl Writer {
         Ok((Self { table: Table::new(by, sessions, below), output, folder }, head))
     }
 
-    /// Adds people, by the bytes of their ids; returns the bytes that are ready.
+    /// Adds people, who come in one order throughout; returns the bytes that are ready.
     ///
     /// # Errors
     /// Those of [`Sheet::add`].

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     store::{self, BackupStream, Store, StoreOptions},
+    vault,
 };
 
 /// A store that is not whole yet has this name in its data folder; no server ever opens it.
@@ -92,7 +93,7 @@ pub async fn save(mut backup: impl Stream<Item = Result<Bytes>> + Unpin, path: &
 /// `default`, a further key is made for it, as the backup holds hashes alone. Returns the records that were read.
 ///
 /// # Errors
-/// `Conflict` `data_folder_in_use` if there is anything but key files in the folder; otherwise as for
+/// `Conflict` `data_folder_in_use` if there is anything but key files and photos in the folder; otherwise as for
 /// [`store::restore`].
 pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
     let (path, folder) = (path.to_owned(), data.to_owned());
@@ -134,12 +135,13 @@ async fn open_when_free(path: &Path) -> Result<Store> {
     }
 }
 
-/// What a restore may find in its data folder: key files that somebody kept, and what an interrupted one has left.
+/// What a restore may find in its data folder: key files and photos that somebody kept, and what an interrupted one has left.
 fn require_empty(data: &Path) -> Result<()> {
     let failed = |error: io::Error| cannot_write(data, error);
     for entry in fs::read_dir(data).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        if name != UNFINISHED && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
+        let may_stay = name == UNFINISHED || name == vault::FOLDER;
+        if !may_stay && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("the data folder {} is not empty: restore into a new one, or move it away", data.display()),

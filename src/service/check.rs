@@ -1,11 +1,12 @@
-//! Whether the store is sound and all of it can be searched.
+//! Whether the store is sound, all of it can be searched, and its photos are there.
 
-use super::{Service, access::OperatorScope};
+use super::{Service, access::OperatorScope, photos::missing_files};
 use crate::{
     domain::{FaceSample, ModelId},
     error::Result,
     gallery::check_vector,
     store::{CheckReport, Store},
+    vault::Vault,
 };
 
 impl Service {
@@ -14,19 +15,31 @@ impl Service {
     /// # Errors
     /// `Storage` if the check could not go on.
     pub async fn check(&self, _operator: &OperatorScope) -> Result<CheckReport> {
-        check(&self.store, self.pipeline.tools().networks.get().embedder.model_id().clone()).await
+        let model = self.pipeline.tools().networks.get().embedder.model_id().clone();
+        check(&self.store, model, &self.vault).await
     }
 }
 
 /// Reads every record of the store. A sample that the network `model` cannot be compared with, or whose vector is
-/// none, is a problem too: its person is not recognised by it.
+/// none, is a problem too: its person is not recognised by it. So is a photo whose file is not in the vault.
 ///
 /// # Errors
 /// `Storage` if the check could not go on.
-pub async fn check(store: &Store, model: ModelId) -> Result<CheckReport> {
+pub async fn check(store: &Store, model: ModelId, vault: &Vault) -> Result<CheckReport> {
     let judge = move |sample: &FaceSample| match check_vector(&sample.vector, sample.model.dimension as usize) {
         Err(error) => Some(error.code()),
         Ok(()) => (sample.model != model).then_some("other_model"),
     };
-    store.check(judge).await
+    let mut report = store.check(judge).await?;
+    let mut missing = CheckReport::default();
+    let found = missing_files(store, vault, |tenant, photo| {
+        missing.note("no_photo_file", format!("tenant {tenant} kept_photo {} {}", photo.person, photo.face));
+    });
+    match found.await {
+        // What cannot be read was told above.
+        Err(_) if !report.is_sound() => {}
+        found => found?,
+    }
+    report.problems.extend(missing.problems);
+    Ok(report)
 }

@@ -112,7 +112,7 @@ impl Service {
 }
 
 /// Work in the gallery on behalf of no photo.
-fn gallery_job(class: ServiceClass, scope: &TenantScope) -> JobSpec {
+pub(super) fn gallery_job(class: ServiceClass, scope: &TenantScope) -> JobSpec {
     let (station, turn) = (Station::Matching, Turn::new(class, scope.tenant().as_str()));
     JobSpec { turn, stage: station.name(), stage_rank: station.rank(), cancel: CancelToken::default() }
 }

@@ -9,6 +9,7 @@ use super::{
     attendance::{RecordView, view},
     negatives::NegativeView,
     people::{PersonView, SampleView},
+    photos::PhotoView,
 };
 use crate::{
     domain::{FaceSample, GroupId, PersonId, TenantScope},
@@ -51,6 +52,8 @@ pub struct PersonExport {
     pub person: PersonView,
     /// Their samples with the vectors.
     pub samples: Vec<ExportedSample>,
+    /// The photos of them that are kept, each to be had at `/people/{person}/photo?face={face}`.
+    pub photos: Vec<PhotoView>,
     /// Faces that they are not taken for. Their vectors stay here: they are other people's.
     pub negatives: Vec<NegativeView>,
     /// Their attendance.
@@ -71,7 +74,8 @@ impl Service {
     /// `NotFound` `person_not_found`.
     pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
         let exported_at = self.clock.now();
-        let PersonFile { record, samples, negatives, attendance } = self.store.person_file(scope, person).await?;
+        let PersonFile { record, samples, photos, negatives, attendance } =
+            self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
         let exported = |record: SessionRecord| ExportedRecord {
             group: record.session.group.clone(),
@@ -82,6 +86,7 @@ impl Service {
             exported_at,
             person: record.into(),
             samples: samples.into_iter().map(Into::into).collect(),
+            photos: photos.into_iter().map(Into::into).collect(),
             negatives: negatives.into_iter().map(Into::into).collect(),
             attendance: attendance.into_iter().map(exported).collect(),
         })

@@ -4,7 +4,9 @@
 pub mod access;
 pub mod analyse;
 pub mod attendance;
+pub mod audit;
 pub mod backup;
+pub mod calibration;
 pub mod check;
 pub mod consent;
 pub mod duplicates;
@@ -16,6 +18,7 @@ pub mod groups;
 pub mod merge;
 pub mod negatives;
 pub mod people;
+pub mod photos;
 mod quotas;
 pub mod recognise;
 pub mod register;
@@ -31,7 +34,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use self::{
     access::{Gate, Lifetimes},
@@ -48,7 +51,8 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::{Clock, ServiceClass},
-    store::{Store, current_claim, under_claim},
+    store::{Store, carried},
+    vault::Vault,
 };
 
 /// All use cases over one store and one pipeline; cheap to clone.
@@ -66,6 +70,9 @@ pub struct Service {
     workbooks: Arc<Semaphore>,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
+    vault: Vault,
+    /// Some tenant keeps other photos than before, or shorter.
+    photo_rules_changed: Arc<Notify>,
 }
 
 /// What the use cases go by.
@@ -75,7 +82,7 @@ pub struct ServiceOptions {
     pub naming: Naming,
     /// How much work a tenant may ask for, unless it has quotas of its own.
     pub quotas: Quotas,
-    /// The folder where keys have their files.
+    /// The folder where keys and photos have their files.
     pub data: PathBuf,
     /// How long tokens and logins last.
     pub lifetimes: Lifetimes,
@@ -149,9 +156,23 @@ impl Service {
         let refused = pipeline.tools().metrics.quota_refused.clone();
         let quotas = QuotaKeeper::new(quotas, store.clone(), Arc::clone(&clock), refused);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
+        let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
         let workbooks = Arc::new(Semaphore::new(reports::WORKBOOKS_AT_ONCE));
-        Ok(Self { store, galleries, pipeline, clock, naming, tenant_turns, gate, quotas, workbooks, data })
+        Ok(Self {
+            store,
+            galleries,
+            pipeline,
+            clock,
+            naming,
+            tenant_turns,
+            gate,
+            quotas,
+            workbooks,
+            data,
+            vault,
+            photo_rules_changed,
+        })
     }
 
     /// The pipeline that serves them.
@@ -201,7 +222,7 @@ impl Service {
 /// Carries a change to its end even if its caller goes away midway (a client that hangs up drops the handler):
 /// otherwise the store could know a sample that the gallery does not, or the gallery one that was deleted.
 async fn to_completion<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(under_claim(current_claim(), change))
+    tokio::spawn(carried(change))
         .await
         .unwrap_or_else(|lost| Err(Error::internal("a change was cut short").with_source(lost)))
 }
@@ -219,6 +240,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         search: None,
         mark: None,
         annotate: false,
+        copy: None,
     }
 }
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Service, consent::ConsentView, fields::given, to_completion};
 use crate::{
     domain::{
-        ConsentState, FaceId, FaceSample, GroupId, Metadata, MetadataPatch, PersonId, Quality, TenantScope,
+        ConsentState, FaceId, FaceSample, GroupId, Metadata, MetadataPatch, PersonId, Pseudonym, Quality, TenantScope,
         ids::checked_name, person::checked_email, words::words,
     },
     error::{Error, Result},
@@ -66,10 +66,11 @@ pub struct PersonView {
 /// A page of people.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PersonPage {
-    /// In the order of their ids. Where only some are wanted there may be fewer than `limit`, or none, though more follow.
+    /// In the order of their enrolment. Where only some are wanted there may be fewer than `limit`, or none, though more follow.
     pub people: Vec<PersonView>,
     /// Give it as `after` to get the next page; null on the last.
-    pub next: Option<PersonId>,
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub next: Option<Pseudonym>,
 }
 
 /// What can be changed of a person; what is missing stays.
@@ -117,7 +118,7 @@ impl From<PersonRecord> for PersonView {
 }
 
 impl Service {
-    /// A page of those people whom `filter` wants, after the id `after`.
+    /// A page of those people whom `filter` wants, after `after`.
     ///
     /// # Errors
     /// `NotFound` `group_not_found`; `Invalid` `invalid_query` for a query that is too long.
@@ -125,7 +126,7 @@ impl Service {
         &self,
         scope: &TenantScope,
         filter: PeopleFilter,
-        after: Option<PersonId>,
+        after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<PersonPage> {
         let PeopleFilter { query, group, consent } = filter;
@@ -154,25 +155,30 @@ impl Service {
         Ok(self.store.update_person(scope, id, change).await?.into())
     }
 
-    /// Erases a person: samples, memberships and attendance. Nobody finds them from then on.
+    /// Erases a person: samples, photos, memberships and attendance. Nobody finds them from then on.
     pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<()> {
         let (service, scope, id) = (self.clone(), scope.clone(), id.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &id).await;
+            let photos = service.store.photos(&scope, &id).await?.photos;
             service.store.delete_person(&scope, &id).await?;
             service.galleries.remove_person(&scope, &id).await;
+            service.remove_files(&scope, photos).await;
             Ok(())
         })
         .await
     }
 
-    /// Deletes one sample of a person.
+    /// Deletes one sample of a person, with its photo.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &person).await;
+            let mut photos = service.store.photos(&scope, &person).await?.photos;
+            photos.retain(|photo| photo.face == face);
             service.store.delete_face(&scope, &person, face).await?;
             service.galleries.remove_faces(&scope, &person, &[face]).await;
+            service.remove_files(&scope, photos).await;
             Ok(())
         })
         .await

@@ -79,7 +79,7 @@ pub struct RecordWithEvidence {
 /// A page of a session's records.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecordPage {
-    /// In the order of the people's ids.
+    /// In an order of their own.
     pub records: Vec<RecordWithEvidence>,
     /// Give it as `after` to get the next page; null on the last.
     pub next: Option<PersonId>,

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use super::Service;
 use crate::{
-    domain::{Access, Group, GroupId, GroupSession, GroupSessionId, Permission, PersonId, TenantScope},
+    domain::{Access, Group, GroupId, GroupSession, GroupSessionId, Permission, Pseudonym, TenantScope},
     error::{Error, ErrorKind, Result},
     reports::{
         By, Period, PersonRow, ReportSession,
@@ -196,7 +196,7 @@ struct Pages {
 
 enum Place {
     Start,
-    After(PersonId),
+    After(Pseudonym),
     End,
 }
 

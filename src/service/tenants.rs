@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, QualityGate,
-        Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy,
-        group::checked_time_zone, ids::checked_name,
+        Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, PhotoPolicy,
+        QualityGate, Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy,
+        group::checked_time_zone, ids::checked_name, kept_photo::check_retention,
     },
     error::{Error, Result},
     store::TenantRecord,
@@ -53,6 +53,10 @@ pub struct TenantView {
     pub liveness: LivenessPolicy,
     /// IANA name: where its days end, and where its new groups are; null for UTC.
     pub time_zone: Option<String>,
+    /// Which photos of its people are kept.
+    pub photos: PhotoPolicy,
+    /// For how many days; null as long as the sample that was made of the photo.
+    pub photo_retention_days: Option<u32>,
 }
 
 /// What a tenant may have and ask for.
@@ -112,6 +116,12 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
     pub time_zone: Option<Option<String>>,
+    /// Which photos of its people are kept from now on; `off` removes those that are kept.
+    pub photos: Option<PhotoPolicy>,
+    /// For how many days photos are kept, those that are there too; null as long as their samples.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, maximum = 36_500)]
+    pub photo_retention_days: Option<Option<u32>>,
 }
 
 /// Rules of naming; null is the server's again, what is missing stays.
@@ -180,6 +190,7 @@ impl TenantPatch {
         if let Some(Some(time_zone)) = &mut self.time_zone {
             *time_zone = checked_time_zone(time_zone)?;
         }
+        check_retention(self.photo_retention_days.flatten())?;
         let MatchingPatch { roster_threshold, gallery_threshold, margin } = self.matching;
         for threshold in [roster_threshold, gallery_threshold] {
             RuleChanges { threshold: threshold.flatten(), margin: margin.flatten() }.check()?;
@@ -188,7 +199,18 @@ impl TenantPatch {
     }
 
     fn apply(self, tenant: &mut Tenant, settings: &mut TenantSettings) {
-        let Self { name, suspended, limits, gallery_plan, enrolment, matching, liveness, time_zone } = self;
+        let Self {
+            name,
+            suspended,
+            limits,
+            gallery_plan,
+            enrolment,
+            matching,
+            liveness,
+            time_zone,
+            photos,
+            photo_retention_days,
+        } = self;
         set(&mut tenant.name, name);
         let standing = |suspended| if suspended { Standing::Suspended } else { Standing::Active };
         set(&mut tenant.standing, suspended.map(standing));
@@ -207,6 +229,8 @@ impl TenantPatch {
         set(&mut settings.matching.margin, matching.margin);
         set(&mut settings.liveness, liveness);
         set(&mut settings.time_zone, time_zone);
+        set(&mut settings.photos.policy, photos);
+        set(&mut settings.photos.retention_days, photo_retention_days);
     }
 }
 
@@ -224,7 +248,7 @@ impl Service {
     /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`.
     pub async fn create_tenant(
         &self,
-        _operator: &OperatorScope,
+        operator: &OperatorScope,
         id: Option<TenantId>,
         name: &str,
     ) -> Result<(Tenant, SecretKey)> {
@@ -239,7 +263,7 @@ impl Service {
         };
         let key = SecretKey::generate()?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.id.clone()), tenant.created_at);
-        self.store.create_tenant(tenant.clone(), stored).await?;
+        self.store.create_tenant(operator.actor(), tenant.clone(), stored).await?;
         Ok((tenant, key))
     }
 
@@ -270,15 +294,15 @@ impl Service {
     /// Changes a tenant.
     ///
     /// # Errors
-    /// `NotFound` `tenant_not_found`, `Invalid` `invalid_name`, `invalid_threshold`, `invalid_margin` or
-    /// `invalid_time_zone`.
+    /// `NotFound` `tenant_not_found`, `Invalid` `invalid_name`, `invalid_threshold`, `invalid_margin`,
+    /// `invalid_time_zone` or `invalid_retention`.
     pub async fn update_tenant(
         &self,
-        _operator: &OperatorScope,
+        operator: &OperatorScope,
         id: &TenantId,
         patch: TenantPatch,
     ) -> Result<TenantView> {
-        self.change_tenant(&TenantScope::granted(id.clone()), patch).await
+        self.change_tenant(&TenantScope::granted(id.clone()).by(operator.actor().clone()), patch).await
     }
 
     /// [`Self::update_tenant`] for whoever may make this change.
@@ -287,7 +311,11 @@ impl Service {
         // Loaded again with the new plan by the next search. With it goes what is done for it in the background.
         let is_to_be_unloaded =
             patch.gallery_plan.is_some() || patch.enrolment.consent.is_some() || patch.suspended == Some(true);
+        let keeps_other_photos = patch.photos.is_some() || patch.photo_retention_days.is_some();
         let record = self.store.update_tenant(scope, |tenant, settings| patch.apply(tenant, settings)).await?;
+        if keeps_other_photos {
+            self.photo_rules_changed.notify_one();
+        }
         if is_to_be_unloaded {
             self.galleries.unload(scope);
         }
@@ -300,8 +328,8 @@ impl Service {
     /// # Errors
     /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
     /// start of the server, goes on from there.
-    pub async fn delete_tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<()> {
-        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()));
+    pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<()> {
+        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.actor().clone()));
         to_completion(async move {
             service.store.begin_deletion(&scope).await?;
             service.finish_deletion(&scope).await
@@ -325,10 +353,10 @@ impl Service {
 
     async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
         self.galleries.unload(scope);
-        let (data, tenant) = (Arc::clone(&self.data), scope.tenant().clone());
-        spawn_blocking(move || remove_tenant_key(&data, &tenant))
+        let (data, vault, tenant) = (Arc::clone(&self.data), self.vault.clone(), scope.tenant().clone());
+        spawn_blocking(move || remove_tenant_key(&data, &tenant).and_then(|()| vault.remove_tenant(&tenant)))
             .await
-            .map_err(|lost| Error::internal("a key file was not removed").with_source(lost))??;
+            .map_err(|lost| Error::internal("a tenant's files were not removed").with_source(lost))??;
         self.store.finish_deletion(scope).await?;
         self.quotas.forget(scope);
         Ok(())
@@ -350,6 +378,8 @@ impl Service {
             matching: settings.matching,
             liveness: settings.liveness,
             time_zone: settings.time_zone,
+            photos: settings.photos.policy,
+            photo_retention_days: settings.photos.retention_days,
         })
     }
 }

@@ -76,11 +76,11 @@ impl Claim {
 }
 
 /// The claim that the current task works under.
-pub fn current_claim() -> Option<Arc<Claim>> {
+pub(super) fn current_claim() -> Option<Arc<Claim>> {
     CLAIM.try_with(Arc::clone).ok()
 }
 
-/// Runs `work` such that its writes note `claim`. A task that it spawns has to be given the claim again.
+/// Runs `work` such that its writes note `claim`. A task that it spawns has to be [`carried`](super::carried).
 pub async fn under_claim<F: Future>(claim: Option<Arc<Claim>>, work: F) -> F::Output {
     match claim {
         Some(claim) => CLAIM.scope(claim, work).await,

@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, codec::Record, db::Read, groups::require_group, keys, tenants::require_tenant, transaction::Transaction,
+    Store, audit, codec::Record, db::Read, groups::require_group, keys, tenants::require_tenant,
+    transaction::Transaction,
 };
 use crate::{
-    domain::{Grant, GroupId, KeyId, Realm, TenantId},
+    domain::{Actor, Author, Grant, GroupId, KeyId, Realm},
     error::{Error, ErrorKind, Result},
 };
 
@@ -62,10 +63,11 @@ impl Record for KeyPlace {
 }
 
 impl Store {
-    /// Adds a key. Errors: `NotFound` `tenant_not_found` or `group_not_found` for a key to what does not exist,
+    /// Adds a key to the grant's realm. Errors: `NotFound` `tenant_not_found` or `group_not_found` for a key to what does not exist,
     /// `Conflict` `limit_reached`.
-    pub async fn put_api_key(&self, key: ApiKey) -> Result<()> {
-        self.write(move |transaction| put(transaction, &key)).await
+    pub async fn put_api_key(&self, actor: &Actor, key: ApiKey) -> Result<()> {
+        let actor = actor.clone();
+        self.write(move |transaction| put(transaction, &actor, &key)).await
     }
 
     /// The key with this SHA-256.
@@ -98,13 +100,15 @@ impl Store {
     }
 
     /// Removes a key: it opens nothing from now on. Errors: `NotFound` `key_not_found`.
-    pub async fn delete_api_key(&self, realm: &Realm, key: KeyId) -> Result<()> {
-        let at = keys::key_place(realm, key);
+    pub async fn delete_api_key(&self, author: &Author, key: KeyId) -> Result<()> {
+        let (author, at) = (author.clone(), keys::key_place(&author.realm, key));
         self.write(move |transaction| {
             let place: KeyPlace = transaction.get(&at)?.ok_or_else(key_not_found)?;
+            // One that cannot be read can still be removed.
+            let old: Option<ApiKey> = transaction.get(&keys::api_key(&place.hash)).ok().flatten();
             transaction.remove(keys::api_key(&place.hash));
             transaction.remove(at);
-            Ok(())
+            audit::note(transaction, &author, "key.delete", |it| it.key(key).before(&old))
         })
         .await
     }
@@ -119,14 +123,16 @@ fn key_not_found() -> Error {
     Error::not_found("there is no such key").with_code("key_not_found")
 }
 
-pub(super) fn put(transaction: &mut Transaction<'_>, key: &ApiKey) -> Result<()> {
+pub(super) fn put(transaction: &mut Transaction<'_>, actor: &Actor, key: &ApiKey) -> Result<()> {
     require_reach(transaction, &key.grant)?;
     if transaction.scan_keys(&keys::key_places(&key.grant.realm)).take(MAX_KEYS).count() == MAX_KEYS {
         let message = format!("there are {MAX_KEYS} keys already: revoke some first");
         return Err(Error::new(ErrorKind::Conflict, message).with_code("limit_reached"));
     }
     transaction.put(keys::key_place(&key.grant.realm, key.id), &KeyPlace { hash: key.hash })?;
-    transaction.put(keys::api_key(&key.hash), key)
+    transaction.put(keys::api_key(&key.hash), key)?;
+    let author = Author { realm: key.grant.realm.clone(), actor: actor.clone() };
+    audit::note(transaction, &author, "key.create", |it| it.key(key.id).after(key))
 }
 
 /// Errors unless the tenant and the groups of a grant exist.
@@ -139,14 +145,16 @@ pub(super) fn require_reach(transaction: &Transaction<'_>, grant: &Grant) -> Res
 }
 
 /// Takes a group that goes away from the keys that are for it: a later group of the same id is another.
-pub(super) fn forget_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
-    let prefix = keys::key_places(&Realm::Tenant(tenant.clone()));
+pub(super) fn forget_group(transaction: &mut Transaction<'_>, author: &Author, group: &GroupId) -> Result<()> {
+    let prefix = keys::key_places(&author.realm);
     let places: Vec<KeyPlace> = transaction.scan(&prefix, None).collect::<Result<_>>()?;
     for KeyPlace { hash } in places {
         let at = keys::api_key(&hash);
-        if let Some(mut key) = transaction.get::<ApiKey>(&at)?.filter(|key| key.grant.groups.contains(group)) {
+        if let Some(old) = transaction.get::<ApiKey>(&at)?.filter(|key| key.grant.groups.contains(group)) {
+            let mut key = old.clone();
             key.grant.groups.retain(|of| of != group);
             transaction.put(at, &key)?;
+            audit::note(transaction, author, "key.update", |it| it.key(key.id).changed(&old, &key))?;
         }
     }
     Ok(())

@@ -7,19 +7,20 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store,
+    Store, audit,
     codec::Record,
     db::Read,
-    groups::{joined_at, members, require_group},
+    groups::{members, on_roster, require_group},
     keys,
-    register::{Register, put, remove},
+    pseudonyms::require_person,
+    register::{Register, put, records, remove},
     sessions,
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, PersonId, RecordId, SessionState, Sighting,
-        TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, PersonId, Pseudonym, RecordId, SessionState,
+        Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
     },
     error::{Error, Result},
 };
@@ -32,7 +33,7 @@ impl Record for AttendanceRecord {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) session: GroupSessionId,
-    pub(super) person: PersonId,
+    pub(super) person: Pseudonym,
     pub(super) record: RecordId,
 }
 
@@ -105,8 +106,8 @@ impl Store {
         .await
     }
 
-    /// At most `limit` records of a session whose people's ids come after `after`, by the bytes of their ids. Errors:
-    /// `NotFound` `session_not_found`.
+    /// At most `limit` records of a session that come after that of the person `after`, in an order of their own.
+    /// Errors: `NotFound` `session_not_found`, and `person_not_found` for `after`.
     pub async fn records(
         &self,
         scope: &TenantScope,
@@ -114,17 +115,20 @@ impl Store {
         after: Option<&PersonId>,
         limit: usize,
     ) -> Result<Vec<AttendanceRecord>> {
-        let tenant = scope.tenant().clone();
-        let after = after.map(|person| keys::attendance(&tenant, session, person));
+        let (tenant, after) = (scope.tenant().clone(), after.cloned());
         self.read(move |view| {
             sessions::require(view, &tenant, session)?;
+            let after = match after {
+                Some(after) => Some(keys::attendance(&tenant, session, require_person(view, &tenant, &after)?)),
+                None => None,
+            };
             view.scan(&keys::attendance_in(&tenant, session), after.as_deref()).take(limit).collect()
         })
         .await
     }
 
-    /// A session with its records, and the people of the roster who have none, all by the bytes of people's ids. Errors:
-    /// `NotFound` `session_not_found`.
+    /// A session with its records, and the people of the roster who have none, all by their ids. Errors: `NotFound`
+    /// `session_not_found`.
     pub async fn register(
         &self,
         scope: &TenantScope,
@@ -133,11 +137,13 @@ impl Store {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
             let session = sessions::require(view, &tenant, session)?;
-            let records: Vec<AttendanceRecord> =
+            let mut records: Vec<AttendanceRecord> =
                 view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
+            records.sort_by(|one, other| one.person.cmp(&other.person));
             let recorded: BTreeSet<&PersonId> = records.iter().map(|record| &record.person).collect();
-            let roster = members(view, &tenant, &session.group)?.into_iter().map(|member| member.person);
-            let others = roster.filter(|person| !recorded.contains(person)).collect();
+            let roster = members(view, &tenant, &session.group)?.into_iter().map(|(_, member)| member.person);
+            let mut others: Vec<PersonId> = roster.filter(|person| !recorded.contains(person)).collect();
+            others.sort_unstable();
             Ok((session, records, others))
         })
         .await
@@ -146,7 +152,7 @@ impl Store {
     /// Takes a mark back, with its evidence, and returns it. Errors: `NotFound` `group_not_found` or `record_not_found`,
     /// `Conflict` `session_closed`.
     pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<AttendanceRecord> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
@@ -156,8 +162,11 @@ impl Store {
                 return Err(crate::domain::session::is_closed());
             }
             let undone: AttendanceRecord =
-                transaction.get(&keys::attendance(&tenant, place.session, &place.person))?.ok_or_else(missing)?;
-            remove(transaction, &tenant, &group, &undone);
+                transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;
+            remove(transaction, &tenant, &group, place.person, &undone);
+            audit::note(transaction, &author, "mark.undo", |it| {
+                it.group(&group).person(&undone.person).record(record).before(&undone)
+            })?;
             Ok(undone)
         })
         .await
@@ -172,23 +181,25 @@ fn mark(
     sighting: Sighting,
 ) -> Result<Mark> {
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
-    let Some(since) = joined_at(transaction, tenant, register.group(), &person)? else { return Ok(Mark::NotMarked) };
-    let case = register.case(transaction, &person, Some(since))?;
-    let before = register.record(transaction, &person)?;
+    let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
+        return Ok(Mark::NotMarked);
+    };
+    let case = register.case(transaction, who, Some(since))?;
+    let before = register.record(transaction, who)?;
     let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
     let mark = record.add(sighting, &case);
     if record.says_something() && before.as_ref() != Some(&record) {
-        register.put(transaction, &record)?;
+        register.put(transaction, who, &record)?;
     }
     Ok(mark)
 }
 
 /// All records of a person, by session.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<SessionRecord>> {
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<SessionRecord>> {
     let mut records = Vec::new();
-    for key in read.scan_keys(&keys::sightings(tenant, person)) {
+    for key in read.scan_keys(&keys::sightings(tenant, who)) {
         let session = keys::session_of_sighting(&key?).ok_or_else(super::codec::damaged)?;
-        let record = read.get(&keys::attendance(tenant, session, person))?;
+        let record = read.get(&keys::attendance(tenant, session, who))?;
         let session = read.get(&keys::group_session(tenant, session))?;
         if let (Some(record), Some(session)) = (record, session) {
             records.push(SessionRecord { session, record });
@@ -202,7 +213,8 @@ pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) 
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    from: &PersonId,
+    from: Pseudonym,
+    who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
     let weight = |record: &AttendanceRecord| {
@@ -210,34 +222,36 @@ pub(super) fn give(
         (status.is_attended(), record.says_something(), first_seen.map(Reverse))
     };
     for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &session.group, &record);
-        let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, person))?;
+        remove(transaction, tenant, &session.group, from, &record);
+        let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
         if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
             if let Some(own) = own {
-                remove(transaction, tenant, &session.group, &own);
+                remove(transaction, tenant, &session.group, who, &own);
             }
-            put(transaction, tenant, &session.group, &AttendanceRecord { person: person.clone(), ..record })?;
+            put(transaction, tenant, &session.group, who, &AttendanceRecord { person: person.clone(), ..record })?;
         }
     }
     Ok(())
 }
 
-/// Removes a group's sessions with their records.
-pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
+/// Removes a group's sessions with their records; how many records there were.
+pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<usize> {
+    let mut count = 0;
     for session in sessions::all_of(transaction, tenant, group)? {
-        let records: Vec<AttendanceRecord> =
-            transaction.scan(&keys::attendance_in(tenant, session.id), None).collect::<Result<_>>()?;
-        for record in records {
-            remove(transaction, tenant, group, &record);
+        for (who, record) in records(transaction, tenant, session.id)? {
+            remove(transaction, tenant, group, who, &record);
+            count += 1;
         }
         sessions::remove(transaction, tenant, &session);
     }
-    Ok(())
+    Ok(count)
 }
 
-pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    for SessionRecord { session, record } in of_person(transaction, tenant, person)? {
-        remove(transaction, tenant, &session.group, &record);
+/// Removes all records of a person; how many there were.
+pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
+    let records = of_person(transaction, tenant, who)?;
+    for SessionRecord { session, record } in &records {
+        remove(transaction, tenant, &session.group, who, record);
     }
-    Ok(())
+    Ok(records.len())
 }

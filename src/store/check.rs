@@ -1,5 +1,5 @@
 //! Whether the store is sound: every record can be read and says what its key says, every reference resolves, every
-//! count is right.
+//! count is right, the entries of the audit log follow each other.
 //!
 //! What it cannot find: a record that is gone without a trace, where nothing refers to it and nothing counts it (an
 //! API key, a tenant's settings), and a whole tenant of which the database has lost everything.
@@ -16,19 +16,24 @@ use super::{
     KeptAnswer, Store,
     api_keys::{ApiKey, KeyPlace},
     attendance::Place,
+    audit::Chains,
     blocking,
     codec::{self, Record},
     db::{Db, Read, View},
     keys::{self, Key, Kind, Parsed},
     open::Format,
+    pseudonyms::{Salt, pseudonym},
     search, snapshots, tenants,
     timetables::Holidays,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, Negative, Person,
-        PersonId, PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings, Timetable, group::Member,
+        Amounts, AttendanceRecord, FaceSample, Grant, Group, GroupId, GroupSession, GroupSessionId, KeptPhoto,
+        Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId,
+        TenantSettings, Timetable,
+        audit::{self, Entry, Head},
+        group::Member,
     },
     error::Result,
 };
@@ -64,7 +69,8 @@ impl CheckReport {
         self.problems.is_empty()
     }
 
-    fn note(&mut self, code: &str, place: String) {
+    /// Adds a problem of a record at `place`.
+    pub fn note(&mut self, code: &str, place: String) {
         let problem = self.problems.entry(code.to_owned()).or_default();
         problem.count += 1;
         if problem.examples.len() < MAX_EXAMPLES {
@@ -82,7 +88,10 @@ impl Store {
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
         let db = Arc::clone(&self.inner.db);
-        blocking(move || Check { judge, report: CheckReport::default(), counted: HashMap::new() }.run(&db)).await
+        blocking(move || {
+            Check { judge, report: CheckReport::default(), counted: HashMap::new(), chains: Chains::default() }.run(&db)
+        })
+        .await
     }
 }
 
@@ -92,6 +101,7 @@ struct Check<J> {
     report: CheckReport,
     /// What was found of each tenant.
     counted: HashMap<TenantId, Amounts>,
+    chains: Chains,
 }
 
 impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
@@ -111,6 +121,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         self.report.counts_compared = db.batches_applied() == batches;
         if self.report.counts_compared {
             self.compare_counts(&view);
+        }
+        for realm in self.chains.unended() {
+            // That of a tenant may have been removed meanwhile.
+            if is_standing(&view, realm) {
+                self.report.note("audit_broken", Parsed::AuditHead(realm.clone()).to_string());
+            }
         }
         Ok(self.report)
     }
@@ -150,7 +166,17 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 Ok(misplaced(session.id != *id).or_else(|| missing(!known, "no_user")))
             }),
             Parsed::OperatorAnswer(_) => self.read(bytes, "operator_answer", |_: &KeptAnswer| Ok(None)),
-            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| Ok(misplaced(tenant.id != *id))),
+            Parsed::AuditEntry(realm, _) | Parsed::AuditHead(realm) | Parsed::AuditSalt(realm) => {
+                self.audit(view, &parsed, realm, bytes)
+            }
+            Parsed::Tenant(id) => self.read(bytes, "tenant", |tenant: &Tenant| {
+                // Its making was noted in both.
+                let chains =
+                    [Realm::Server, Realm::Tenant(id.clone())].map(|realm| view.has(&keys::audit_head(&realm)));
+                let [server, own] = chains;
+                let logged = tenant.standing == Standing::Deleting || server? && own?;
+                Ok(misplaced(tenant.id != *id).or_else(|| missing(!logged, "no_audit_log")))
+            }),
             Parsed::Data(tenant, kind) => match tenants::standing(view, &keys::tenant(tenant)) {
                 Ok(None) => {
                     self.count(kind.name());
@@ -162,7 +188,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     Ok(None)
                 }
                 // A tenant that cannot be read was noted.
-                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, bytes),
+                Ok(Some(_)) | Err(_) => self.data(view, tenant, kind, key, bytes),
             },
         }?;
         if let Some(code) = found {
@@ -171,9 +197,46 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         Ok(())
     }
 
-    fn data(&mut self, view: &View<'_>, tenant: &TenantId, kind: &Kind, bytes: &[u8]) -> Result<Option<&'static str>> {
+    fn audit(&mut self, view: &View<'_>, parsed: &Parsed, realm: &Realm, bytes: &[u8]) -> Result<Option<&'static str>> {
+        let mut chains = std::mem::take(&mut self.chains);
+        let code = |fits: Result<()>| fits.err().map(|error| error.code());
+        let found = match parsed {
+            Parsed::AuditEntry(_, number) => self.read(bytes, "audit_entry", |entry: &Entry| {
+                let fits = chains.follow(realm, entry);
+                Ok(misplaced(entry.number != *number).or_else(|| code(fits)))
+            }),
+            Parsed::AuditHead(_) => self.read(bytes, "audit_head", |head: &Head| {
+                let salted = view.has(&keys::audit_salt(realm))?;
+                Ok(code(chains.end(view, realm, head)).or_else(|| missing(!salted, "no_audit_salt")))
+            }),
+            _ => self.read(bytes, "audit_salt", |_: &audit::Salt| {
+                let logged = view.has(&keys::audit_head(realm))?;
+                Ok(missing(!logged, "no_audit_log"))
+            }),
+        };
+        self.chains = chains;
+        match realm {
+            Realm::Tenant(tenant) => Ok(match tenants::standing(view, &keys::tenant(tenant)) {
+                Ok(None) => Some("no_tenant"),
+                // Some are gone already.
+                Ok(Some(Standing::Deleting)) => None,
+                Ok(Some(_)) | Err(_) => found?,
+            }),
+            Realm::Server => found,
+        }
+    }
+
+    fn data(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
         let name = kind.name();
         let has_person = |person| view.has(&keys::person(tenant, person));
+        let is_of = |who, person: &PersonId| pseudonym(view, tenant, person).map(|found| found == Some(who));
         let has_group = |group| view.has(&keys::group(tenant, group));
         match kind {
             Kind::Settings => self.read(bytes, name, |_: &TenantSettings| Ok(None)),
@@ -186,117 +249,183 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 self.counted(tenant).groups += 1;
                 self.read(bytes, name, |group: &Group| Ok(misplaced(group.id != *id)))
             }
-            Kind::Person(id) => {
-                self.counted(tenant).people += 1;
-                self.read(bytes, name, |person: &Person| {
-                    let found = search::has_all_words(view, tenant, person)?;
-                    Ok(misplaced(person.id != *id).or_else(|| missing(!found, "no_word")))
-                })
-            }
-            Kind::Word(word, person) => self.read(bytes, name, |holder: &PersonId| {
-                let named = view.get::<Person>(&keys::person(tenant, person)).ok().flatten();
-                let wrong = named.as_ref().is_some_and(|named| !search::has_word(named, word));
-                Ok(misplaced(holder != person || wrong).or_else(|| missing(named.is_none(), "no_person")))
-            }),
+            Kind::Salt | Kind::Place(_) | Kind::Person(_) | Kind::Word(..) => self.who(view, tenant, kind, key, bytes),
             Kind::Face(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
-                let judged = self.read_sample(bytes, |sample| misplaced((&sample.person, sample.id) != (person, *id)));
-                Ok(judged.or_else(|| missing(!known, "no_person")))
+                if !has_person(*person)? {
+                    self.count(name);
+                    return Ok(Some("no_person"));
+                }
+                self.read_sample(bytes, |sample| Ok(misplaced(sample.id != *id || !is_of(*person, &sample.person)?)))
             }
+            Kind::KeptPhoto(person, face) => self.read(bytes, name, |photo: &KeptPhoto| {
+                let wrong = photo.face != *face || !is_of(*person, &photo.person)?;
+                let known = view.has(&keys::face(tenant, *person, *face))?;
+                let has_key = view.has(&keys::photo_key(tenant, *person))?;
+                Ok(misplaced(wrong)
+                    .or_else(|| missing(!known, "no_face"))
+                    .or_else(|| missing(!has_key, "no_photo_key")))
+            }),
+            Kind::PhotoKey(person) => self.read(bytes, name, |key: &PhotoKey| {
+                let known = has_person(*person)?;
+                let wrong = known && !is_of(*person, &key.person)?;
+                Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
+            }),
             Kind::Negative(person, id) => {
                 self.counted(tenant).samples += 1;
-                let known = has_person(person)?;
+                let known = has_person(*person)?;
                 self.read(bytes, name, |negative: &Negative| {
                     let indexed = match &negative.of {
-                        Some(other) => view.has(&keys::disowned(tenant, other, person, *id))?,
+                        Some(other) => match pseudonym(view, tenant, other)? {
+                            Some(other) => view.has(&keys::disowned(tenant, other, *person, *id))?,
+                            None => false,
+                        },
                         None => true,
                     };
-                    Ok(misplaced((&negative.person, negative.id) != (person, *id))
-                        .or_else(|| missing(!known, "no_person"))
+                    let wrong = known && (negative.id != *id || !is_of(*person, &negative.person)?);
+                    Ok(missing(!known, "no_person")
+                        .or_else(|| misplaced(wrong))
                         .or_else(|| missing(!indexed, "no_negative_index")))
                 })
             }
             Kind::Disowned(other, person, face) => {
-                let both = has_person(other)? && has_person(person)?;
-                self.read(bytes, name, |of: &PersonId| {
-                    let negative: Option<Negative> = view.get(&keys::negative(tenant, person, *face)).ok().flatten();
-                    let resolved = negative.is_some_and(|negative| negative.of.as_ref() == Some(other));
+                let both = has_person(*other)? && has_person(*person)?;
+                self.read(bytes, name, |of: &Pseudonym| {
+                    let negative: Option<Negative> = view.get(&keys::negative(tenant, *person, *face)).ok().flatten();
+                    let resolved = match negative.and_then(|negative| negative.of) {
+                        Some(of) => is_of(*other, &of)?,
+                        None => false,
+                    };
                     Ok(misplaced(of != person)
                         .or_else(|| missing(!both, "no_person"))
                         .or_else(|| missing(!resolved, "no_negative")))
                 })
             }
             Kind::Member(group, person) => {
-                let mirrored = view.has(&keys::membership(tenant, person, group))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::membership(tenant, *person, group))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |member: &Member| {
-                    Ok(misplaced(&member.person != person).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
+                    let wrong = resolved.is_none() && !is_of(*person, &member.person)?;
+                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
                 })
             }
             Kind::Membership(person, group) => {
-                let mirrored = view.has(&keys::member(tenant, group, person))?;
-                let resolved = both(has_group(group)?, has_person(person)?);
+                let mirrored = view.has(&keys::member(tenant, group, *person))?;
+                let resolved = both(has_group(group)?, has_person(*person)?);
                 self.read(bytes, name, |of: &GroupId| {
                     Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
                 })
             }
+            Kind::GroupSession(_)
+            | Kind::Agenda(..)
+            | Kind::Timetable(_)
+            | Kind::TimetableTag(_)
+            | Kind::Holidays
+            | Kind::Attendance(..)
+            | Kind::Mark(..)
+            | Kind::Sighting(..) => self.attendance(view, tenant, kind, bytes),
+        }
+    }
+
+    /// Sessions, their records, and what leads to them.
+    fn attendance(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        let has_group = |group: &GroupId| view.has(&keys::group(tenant, group));
+        // One that cannot be read is noted where it is.
+        let session_of = |id| view.get::<GroupSession>(&keys::group_session(tenant, id)).unwrap_or(None);
+        match kind {
             Kind::GroupSession(id) => self.read(bytes, name, |session: &GroupSession| {
                 let listed = view.has(&keys::agenda(tenant, &session.group, session.date, *id))?;
-                let known = view.has(&keys::group(tenant, &session.group))?;
+                let known = has_group(&session.group)?;
                 Ok(misplaced(session.id != *id)
                     .or_else(|| missing(!known, "no_group"))
                     .or_else(|| missing(!listed, "no_session_index")))
             }),
             Kind::Agenda(group, date, id) => self.read(bytes, name, |of: &GroupSessionId| {
-                let session: Option<GroupSession> = view.get(&keys::group_session(tenant, *id)).unwrap_or(None);
-                let known = session.is_some_and(|session| (&session.group, session.date) == (group, *date));
+                let known = session_of(*id).is_some_and(|session| (&session.group, session.date) == (group, *date));
                 Ok(misplaced(of != id).or_else(|| missing(!known, "no_group_session")))
             }),
-            Kind::Timetable(group) => {
-                let known = has_group(group)?;
-                self.read(bytes, name, |timetable: &Timetable| {
-                    let tagged = view.has(&keys::timetable_tag(tenant, timetable.tag))?;
-                    Ok(misplaced(timetable.group != *group)
-                        .or_else(|| missing(!known, "no_group"))
-                        .or_else(|| missing(!tagged, "no_timetable_index")))
-                })
-            }
+            Kind::Timetable(group) => self.read(bytes, name, |timetable: &Timetable| {
+                let (known, tagged) = (has_group(group)?, view.has(&keys::timetable_tag(tenant, timetable.tag))?);
+                Ok(misplaced(timetable.group != *group)
+                    .or_else(|| missing(!known, "no_group"))
+                    .or_else(|| missing(!tagged, "no_timetable_index")))
+            }),
             Kind::TimetableTag(tag) => self.read(bytes, name, |group: &GroupId| {
                 let timetable: Option<Timetable> = view.get(&keys::timetable(tenant, group)).unwrap_or(None);
                 Ok(missing(timetable.is_none_or(|timetable| timetable.tag != *tag), "no_timetable"))
             }),
-            Kind::Holidays => self.read(bytes, name, |_: &Holidays| Ok(None)),
-            Kind::Attendance(session, person) => {
-                let known = has_person(person)?;
-                let of: Option<GroupSession> = view.get(&keys::group_session(tenant, *session)).unwrap_or(None);
-                let seen = view.has(&keys::sighting(tenant, person, *session))?;
-                self.read(bytes, name, |record: &AttendanceRecord| {
-                    let marked = match (record.id, &of) {
-                        (Some(id), Some(of)) => view.has(&keys::mark(tenant, &of.group, id))?,
-                        _ => true,
-                    };
-                    Ok(misplaced((record.session, &record.person) != (*session, person))
-                        .or_else(|| missing(!known, "no_person"))
-                        .or_else(|| missing(of.is_none(), "no_group_session"))
-                        .or_else(|| missing(!seen || !marked, "no_attendance_index")))
-                })
-            }
-            Kind::Mark(group, id) => {
+            Kind::Attendance(session, who) => self.read(bytes, name, |record: &AttendanceRecord| {
+                let (of, known) = (session_of(*session), view.has(&keys::person(tenant, *who))?);
+                let seen = view.has(&keys::sighting(tenant, *who, *session))?;
+                let marked = match (record.id, &of) {
+                    (Some(id), Some(of)) => view.has(&keys::mark(tenant, &of.group, id))?,
+                    _ => true,
+                };
+                let wrong = known && pseudonym(view, tenant, &record.person)? != Some(*who);
+                Ok(misplaced(wrong || record.session != *session)
+                    .or_else(|| missing(!known, "no_person"))
+                    .or_else(|| missing(of.is_none(), "no_group_session"))
+                    .or_else(|| missing(!seen || !marked, "no_attendance_index")))
+            }),
+            Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
+                let known = view.has(&keys::attendance(tenant, place.session, place.person))?;
                 let of_group = has_group(group)?;
-                self.read(bytes, name, |place: &Place| {
-                    let known = view.has(&keys::attendance(tenant, place.session, &place.person))?;
-                    Ok(misplaced(place.record != *id)
-                        .or_else(|| missing(!of_group, "no_group"))
-                        .or_else(|| missing(!known, "no_attendance")))
-                })
-            }
-            Kind::Sighting(person, session) => self.read(bytes, name, |group: &GroupId| {
-                let known = view.has(&keys::attendance(tenant, *session, person))?;
-                let of: Option<GroupSession> = view.get(&keys::group_session(tenant, *session)).unwrap_or(None);
-                let wrong = of.is_some_and(|of| of.group != *group);
+                Ok(misplaced(place.record != *id)
+                    .or_else(|| missing(!of_group, "no_group"))
+                    .or_else(|| missing(!known, "no_attendance")))
+            }),
+            Kind::Sighting(who, session) => self.read(bytes, name, |group: &GroupId| {
+                let known = view.has(&keys::attendance(tenant, *session, *who))?;
+                let wrong = session_of(*session).is_some_and(|of| of.group != *group);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
+            _ => self.read(bytes, name, |_: &Holidays| Ok(None)),
+        }
+    }
+
+    /// People, and what leads to them.
+    fn who(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        key: &[u8],
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let (name, salt) = (kind.name(), Salt::of(view, tenant)?);
+        match kind {
+            Kind::Salt => self.read(bytes, name, |_: &Salt| Ok(None)),
+            Kind::Place(digest) => self.read(bytes, name, |who: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
+                Ok(misplaced(wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            Kind::Person(who) => {
+                self.counted(tenant).people += 1;
+                self.read(bytes, name, |person: &Person| {
+                    let Some(salt) = salt else { return Ok(Some("no_salt")) };
+                    let words = search::words_keys(tenant, salt, *who, person);
+                    let found = words.iter().map(|word| view.has(word)).collect::<Result<Vec<bool>>>()?;
+                    let placed = pseudonym(view, tenant, &person.id)? == Some(*who);
+                    Ok(missing(!placed, "no_place").or_else(|| missing(found.contains(&false), "no_word")))
+                })
+            }
+            Kind::Word(_, who) => self.read(bytes, name, |holder: &Pseudonym| {
+                let named = view.get::<Person>(&keys::person(tenant, *who)).ok().flatten();
+                let wrong = named
+                    .as_ref()
+                    .zip(salt)
+                    .is_some_and(|(named, salt)| !search::words_keys(tenant, salt, *who, named).contains(key));
+                Ok(misplaced(holder != who || wrong).or_else(|| missing(named.is_none(), "no_person")))
+            }),
+            _ => Ok(None),
         }
     }
 
@@ -317,12 +446,12 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
     fn read_sample(
         &mut self,
         bytes: &[u8],
-        place: impl FnOnce(&FaceSample) -> Option<&'static str>,
-    ) -> Option<&'static str> {
+        place: impl FnOnce(&FaceSample) -> Result<Option<&'static str>>,
+    ) -> Result<Option<&'static str>> {
         self.count("face");
         match codec::decode::<FaceSample>(bytes) {
-            Ok(sample) => place(&sample).or_else(|| (self.judge)(&sample)),
-            Err(error) => Some(error.code()),
+            Ok(sample) => Ok(place(&sample)?.or_else(|| (self.judge)(&sample))),
+            Err(error) => Ok(Some(error.code())),
         }
     }
 
@@ -346,6 +475,16 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
 
     fn counted(&mut self, tenant: &TenantId) -> &mut Amounts {
         self.counted.entry(tenant.clone()).or_default()
+    }
+}
+
+/// Whether a realm is there and is to stay. One that cannot be read was noted.
+fn is_standing(view: &View<'_>, realm: &Realm) -> bool {
+    match realm {
+        Realm::Server => true,
+        Realm::Tenant(tenant) => {
+            !matches!(tenants::standing(view, &keys::tenant(tenant)), Ok(None | Some(Standing::Deleting)))
+        }
     }
 }
 

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::json;
 
-use super::{Store, db::Read, groups::members, keys, register::Register, sessions, transaction::Transaction};
+use super::{
+    Store, audit,
+    groups::members,
+    register::{Register, records},
+    sessions,
+    transaction::Transaction,
+};
 use crate::{
-    domain::{
-        AttendanceRecord, GroupSession, GroupSessionId, PersonId, Status, TenantId, TenantScope, group::Member,
-        session::Step,
-    },
+    domain::{GroupSession, GroupSessionId, Status, TenantId, TenantScope, group::Member, session::Step},
     error::Result,
 };
 
@@ -34,7 +38,7 @@ impl Store {
         is_forced: bool,
         now: Timestamp,
     ) -> Result<Closing> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             let open = sessions::require(transaction, &tenant, session)?;
             let closed = open.clone().after(Step::Close, now)?;
@@ -43,6 +47,10 @@ impl Store {
             }
             sessions::put(transaction, &tenant, Some(&open), &closed)?;
             let counts = judge_all(transaction, &tenant, &closed)?;
+            let told = json!({ "counts": &counts, "is_forced": is_forced });
+            audit::note(transaction, &author, "session.close", |it| {
+                it.group(&closed.group).session(closed.id).after(&told)
+            })?;
             Ok(Closing { session: closed, counts })
         })
         .await
@@ -57,17 +65,20 @@ impl Store {
         reason: String,
         now: Timestamp,
     ) -> Result<GroupSession> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             let closed = sessions::require(transaction, &tenant, session)?;
             let open = closed.clone().after(Step::Reopen { reason }, now)?;
             sessions::put(transaction, &tenant, Some(&closed), &open)?;
             let register = Register::of(transaction, &tenant, &open)?;
-            for record in records(transaction, &tenant, session)?.into_values() {
+            for (who, record) in records(transaction, &tenant, session)? {
                 if !record.says_something() {
-                    register.remove(transaction, &record);
+                    register.remove(transaction, who, &record);
                 }
             }
+            audit::note(transaction, &author, "session.reopen", |it| {
+                it.group(&open.group).session(open.id).changed(&closed, &open)
+            })?;
             Ok(open)
         })
         .await
@@ -84,22 +95,19 @@ fn judge_all(
     let register = Register::of(transaction, tenant, session)?;
     let mut counts = BTreeMap::new();
     let mut known = records(transaction, tenant, session.id)?;
-    for Member { person, joined_at } in members(transaction, tenant, &session.group)? {
-        let case = register.case(transaction, &person, Some(joined_at))?;
-        let record = match known.remove(&person) {
-            Some(mut record) => {
-                let before = record.verdict;
-                record.judge(&case);
-                if record.verdict != before {
-                    register.put(transaction, &record)?;
-                }
-                record
+    for (who, Member { person, joined_at }) in members(transaction, tenant, &session.group)? {
+        let case = register.case(transaction, who, Some(joined_at))?;
+        let record = if let Some(mut record) = known.remove(&who) {
+            let before = record.verdict;
+            record.judge(&case);
+            if record.verdict != before {
+                register.put(transaction, who, &record)?;
             }
-            None => {
-                let record = register.blank(person, &case);
-                register.put(transaction, &record)?;
-                record
-            }
+            record
+        } else {
+            let record = register.blank(person, &case);
+            register.put(transaction, who, &record)?;
+            record
         };
         *counts.entry(record.verdict.status).or_default() += 1;
     }
@@ -108,14 +116,4 @@ fn judge_all(
         *counts.entry(record.verdict.status).or_default() += 1;
     }
     Ok(counts)
-}
-
-fn records(
-    read: &impl Read,
-    tenant: &TenantId,
-    session: GroupSessionId,
-) -> Result<BTreeMap<PersonId, AttendanceRecord>> {
-    read.scan(&keys::attendance_in(tenant, session), None)
-        .map(|record: Result<AttendanceRecord>| record.map(|record| (record.person.clone(), record)))
-        .collect()
 }

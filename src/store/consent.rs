@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Store, blocking, db::Read, keys, person_not_found, search};
+use super::{
+    Store, audit, blocking,
+    db::Read,
+    keys, person_not_found,
+    pseudonyms::{find, person_entry},
+    search,
+};
 use crate::{
     domain::{Consent, FaceSample, Person, PersonId, TenantScope},
     error::Result,
@@ -21,11 +27,13 @@ impl Store {
         person: &PersonId,
         consent: Option<Consent>,
     ) -> Result<Vec<FaceSample>> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
-            let known: Person = transaction.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
-            search::put_person(transaction, &tenant, &Person { consent, ..known })?;
-            transaction.scan(&keys::faces_of(&tenant, &person), None).collect()
+            let (who, known) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
+            audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
+            search::put_person(transaction, &tenant, who, &Person { consent, ..known })?;
+            transaction.scan(&keys::faces_of(&tenant, who), None).collect()
         })
         .await
     }
@@ -38,11 +46,12 @@ impl Store {
             loop {
                 let view = db.view();
                 let people = keys::people(&tenant);
-                let page: Vec<Person> =
-                    view.scan(&people, after.as_deref()).take(READ_AT_ONCE).collect::<Result<_>>()?;
-                let Some(last) = page.last() else { return Ok(consents) };
-                after = Some(keys::person(&tenant, &last.id));
-                consents.extend(page.into_iter().filter_map(|person| Some((person.id, person.consent?.expires_at))));
+                let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
+                let page = page.collect::<Result<Vec<_>>>()?;
+                let Some((last, _)) = page.last() else { return Ok(consents) };
+                after = Some(keys::person(&tenant, *last));
+                let ends = page.into_iter().filter_map(|(_, person)| Some((person.id, person.consent?.expires_at)));
+                consents.extend(ends);
             }
         })
         .await

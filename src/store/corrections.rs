@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, db::Read, groups::joined_at, keys, person_not_found, register::Register,
-    sessions, transaction::Transaction,
+    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, person_not_found,
+    pseudonyms::require_person, register::Register, sessions, transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupSession, GroupSessionId, PersonId, SessionState, TenantId, TenantScope,
+        AttendanceRecord, Author, GroupSession, GroupSessionId, PersonId, SessionState, TenantId, TenantScope,
         attendance::{Appeal, AppealState, Case, Correction},
         session::Step,
     },
@@ -26,16 +26,17 @@ impl Store {
         session: GroupSessionId,
         said: Vec<(PersonId, Correction)>,
     ) -> Result<Vec<SessionRecord>> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
             let mut corrected = Vec::with_capacity(said.len());
             for (person, correction) in said {
-                let record = changed(transaction, &tenant, &register, &person, |record, case| {
-                    record.correct(correction, case);
-                    Ok(())
-                })?;
+                let record =
+                    changed(transaction, &author, &register, &person, "attendance.correct", |record, case| {
+                        record.correct(correction, case);
+                        Ok(())
+                    })?;
                 corrected.push(SessionRecord { session: session.clone(), record });
             }
             Ok(corrected)
@@ -51,7 +52,7 @@ impl Store {
         session: GroupSessionId,
         person: &PersonId,
     ) -> Result<SessionRecord> {
-        self.change_record(scope, session, person, |record, case| record.undo_correction(case)).await
+        self.change_record(scope, session, person, "attendance.undo", AttendanceRecord::undo_correction).await
     }
 
     /// Notes a person's objection, in the place of one that was answered. Errors: `NotFound` `session_not_found` or
@@ -64,7 +65,7 @@ impl Store {
         note: String,
         now: Timestamp,
     ) -> Result<SessionRecord> {
-        self.change_record(scope, session, person, move |record, _| {
+        self.change_record(scope, session, person, "attendance.appeal", move |record, _| {
             if record.appeal.as_ref().is_some_and(|appeal| appeal.state == AppealState::Open) {
                 return Err(Error::new(ErrorKind::Conflict, "there is an open appeal").with_code("appeal_open"));
             }
@@ -82,7 +83,7 @@ impl Store {
         person: &PersonId,
         state: AppealState,
     ) -> Result<SessionRecord> {
-        self.change_record(scope, session, person, move |record, _| {
+        self.change_record(scope, session, person, "attendance.settle", move |record, _| {
             let none = || Error::not_found("there is no appeal").with_code("appeal_not_found");
             record.appeal.as_mut().ok_or_else(none)?.state = state;
             Ok(())
@@ -95,13 +96,14 @@ impl Store {
         scope: &TenantScope,
         session: GroupSessionId,
         person: &PersonId,
+        action: &'static str,
         change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()> + Send + 'static,
     ) -> Result<SessionRecord> {
-        let (tenant, person) = (scope.tenant().clone(), person.clone());
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
-            let record = changed(transaction, &tenant, &register, &person, change)?;
+            let record = changed(transaction, &author, &register, &person, action, change)?;
             Ok(SessionRecord { session, record })
         })
         .await
@@ -124,23 +126,29 @@ fn kept(transaction: &mut Transaction<'_>, tenant: &TenantId, session: GroupSess
 /// The record of somebody, changed and written; removed where nothing is left of it and the session is not closed.
 fn changed(
     transaction: &mut Transaction<'_>,
-    tenant: &TenantId,
+    author: &Author,
     register: &Register,
     person: &PersonId,
+    action: &'static str,
     change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()>,
 ) -> Result<AttendanceRecord> {
-    let since = joined_at(transaction, tenant, register.group(), person)?;
-    let known = register.record(transaction, person)?;
+    let who = require_person(transaction, register.tenant(), person)?;
+    let since = joined_at(transaction, register.tenant(), register.group(), who)?;
+    let known = register.record(transaction, who)?;
     if since.is_none() && known.is_none() {
         return Err(person_not_found());
     }
-    let case = register.case(transaction, person, since)?;
+    let case = register.case(transaction, who, since)?;
     let mut record = known.unwrap_or_else(|| register.blank(person.clone(), &case));
+    let before = record.clone();
     change(&mut record, &case)?;
     if record.says_something() || case.meeting.declares_absence {
-        register.put(transaction, &record)?;
+        register.put(transaction, who, &record)?;
     } else {
-        register.remove(transaction, &record);
+        register.remove(transaction, who, &record);
     }
+    audit::note(transaction, author, action, |it| {
+        it.group(register.group()).session(record.session).person(person).changed(&before, &record)
+    })?;
     Ok(record)
 }

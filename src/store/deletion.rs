@@ -7,7 +7,7 @@
 use super::{
     Store,
     api_keys::KeyPlace,
-    codec,
+    audit, codec,
     db::Read,
     keys::{self, Key},
     tenant_not_found, tenants,
@@ -15,7 +15,7 @@ use super::{
     users::User,
 };
 use crate::{
-    domain::{Realm, Standing, Tenant, TenantId, TenantScope},
+    domain::{Author, Realm, Standing, Tenant, TenantId, TenantScope},
     error::Result,
 };
 
@@ -26,16 +26,21 @@ impl Store {
     /// Marks a tenant as one that is being deleted; nothing changes where it is one already. Its id is free again after
     /// [`Self::finish_deletion`]. Errors: `NotFound` `tenant_not_found`.
     pub async fn begin_deletion(&self, scope: &TenantScope) -> Result<()> {
-        let at = keys::tenant(scope.tenant());
+        let (author, at) = (Author::on_server(scope.actor()), keys::tenant(scope.tenant()));
         self.write(move |transaction| {
             let mut tenant: Tenant = transaction.get(&at)?.ok_or_else(tenant_not_found)?;
+            if tenant.standing == Standing::Deleting {
+                return Ok(());
+            }
+            let was = (tenant.clone(), tenants::settings(transaction, &tenant.id)?);
             tenant.standing = Standing::Deleting;
-            transaction.put(at, &tenant)
+            transaction.put(at, &tenant)?;
+            audit::note(transaction, &author, "tenant.delete", |it| it.tenant(&tenant.id).before(&(&was.0, &was.1)))
         })
         .await
     }
 
-    /// Removes the keys and users of a tenant that is being deleted, what it still has, and in the end the tenant. Two
+    /// Removes the keys, users and audit log of a tenant that is being deleted, what it still has, and in the end the tenant. Two
     /// may do so at once.
     pub async fn finish_deletion(&self, scope: &TenantScope) -> Result<()> {
         while !self.remove_some_of(scope).await? {}
@@ -70,7 +75,7 @@ fn remove_some(transaction: &mut Transaction<'_>, tenant: &TenantId) -> Result<b
     if tenants::standing(transaction, &keys::tenant(tenant))? != Some(Standing::Deleting) {
         return Ok(true);
     }
-    let mut found = ways_in(transaction, &Realm::Tenant(tenant.clone()))?;
+    let mut found = of_access(transaction, &Realm::Tenant(tenant.clone()))?;
     if found.is_empty() {
         found = transaction.scan_keys(&keys::data_of(tenant)).take(REMOVED_AT_ONCE).collect::<Result<_>>()?;
     }
@@ -84,9 +89,12 @@ fn remove_some(transaction: &mut Transaction<'_>, tenant: &TenantId) -> Result<b
     Ok(is_last)
 }
 
-/// Keys, users and logins of a realm, some of them if there are many.
-fn ways_in(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
+/// Keys, users, logins and audit log of a realm, some of them if there are many.
+fn of_access(read: &impl Read, realm: &Realm) -> Result<Vec<Key>> {
     let mut found = Vec::new();
+    for prefix in [keys::audit_entries(realm), keys::audit_head(realm), keys::audit_salt(realm)] {
+        found.extend(read.scan_keys(&prefix).take(REMOVED_AT_ONCE).collect::<Result<Vec<_>>>()?);
+    }
     for entry in read.scan_bytes(&keys::key_places(realm), None).take(REMOVED_AT_ONCE) {
         let (place, bytes) = entry?;
         let KeyPlace { hash } = codec::decode(&bytes)?;

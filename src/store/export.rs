@@ -2,10 +2,10 @@
 
 use super::{
     PersonRecord, SessionRecord, Store, attendance, db::Read, keys, negatives, people::with_belongings,
-    person_not_found,
+    person_not_found, photos, pseudonyms::find,
 };
 use crate::{
-    domain::{FaceSample, Negative, PersonId, TenantScope},
+    domain::{FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -16,6 +16,8 @@ pub struct PersonFile {
     pub record: PersonRecord,
     /// Their samples with the vectors, oldest first.
     pub samples: Vec<FaceSample>,
+    /// Photos behind the samples, by them.
+    pub photos: Vec<KeptPhoto>,
     /// Faces that are not theirs.
     pub negatives: Vec<Negative>,
     /// Their attendance.
@@ -27,12 +29,13 @@ impl Store {
     pub async fn person_file(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonFile> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            let known = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
+            let (who, known) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
             Ok(PersonFile {
-                record: with_belongings(view, &tenant, known)?,
-                samples: view.scan(&keys::faces_of(&tenant, &person), None).collect::<Result<_>>()?,
-                negatives: negatives::of_person(view, &tenant, &person)?,
-                attendance: attendance::of_person(view, &tenant, &person)?,
+                record: with_belongings(view, &tenant, who, known)?,
+                samples: view.scan(&keys::faces_of(&tenant, who), None).collect::<Result<_>>()?,
+                photos: photos::of_person(view, &tenant, who)?,
+                negatives: negatives::of_person(view, &tenant, who)?,
+                attendance: attendance::of_person(view, &tenant, who)?,
             })
         })
         .await

@@ -2,18 +2,23 @@
 
 use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 
+use serde_json::json;
+
 use super::{
-    Store, blocking,
+    Store, audit, blocking,
     codec::{self, FaceSampleRef, Record},
     db::Read,
-    groups::require_person,
     keys,
+    photos::{self, NewFaces},
+    pseudonyms::require_person,
     sweep::{Visitor, sweep},
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceId, FaceSample, ModelId, PersonId, Quality, TenantId, TenantScope, person::MAX_FACES_A_PERSON},
+    domain::{
+        FaceId, FaceSample, ModelId, PersonId, Pseudonym, Quality, TenantId, TenantScope, person::MAX_FACES_A_PERSON,
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -62,8 +67,8 @@ impl Store {
     pub async fn faces(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<FaceSample>> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            view.scan(&keys::faces_of(&tenant, &person), None).collect()
+            let who = require_person(view, &tenant, &person)?;
+            view.scan(&keys::faces_of(&tenant, who), None).collect()
         })
         .await
     }
@@ -76,17 +81,22 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            let mut all = infos(transaction, &tenant, &person)?;
+            let who = require_person(transaction, &tenant, &person)?;
+            let mut all = infos(transaction, &tenant, who)?;
             let before = all.len();
             all.retain(|old| faces.iter().all(|new| new.id != old.id));
-            all.extend(put_all(transaction, &tenant, &person, &faces, all.len())?);
+            all.extend(put_all(transaction, &tenant, who, &person, &faces, all.len())?);
             all.sort_by_key(|face| face.id);
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
+            let added = audit::faces(faces.iter().map(|face| face.id));
+            audit::note(transaction, &author, "face.add", |it| it.person(&person).after(&added))?;
             Ok(all)
         })
         .await
@@ -98,29 +108,37 @@ impl Store {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<Vec<FaceInfo>> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
+        let NewFaces { samples: faces, photos } = faces.into();
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            let before = remove_all(transaction, &tenant, &person)?;
-            let all = put_all(transaction, &tenant, &person, &faces, 0)?;
+            let who = require_person(transaction, &tenant, &person)?;
+            let before = remove_all(transaction, &tenant, who)?;
+            let all = put_all(transaction, &tenant, who, &person, &faces, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
+            let (was, is) = (json!({ "faces": before }), audit::faces(all.iter().map(|face| face.id)));
+            audit::note(transaction, &author, "face.replace", |it| it.person(&person).before(&was).after(&is))?;
             Ok(all)
         })
         .await
     }
 
-    /// Removes one sample. Errors: `NotFound` `person_not_found` or `face_not_found`.
+    /// Removes one sample and its photo. Errors: `NotFound` `person_not_found` or `face_not_found`.
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            let key = keys::face(&tenant, &person, face);
+            let who = require_person(transaction, &tenant, &person)?;
+            let key = keys::face(&tenant, who, face);
             if !transaction.has(&key)? {
                 return Err(face_not_found());
             }
             transaction.remove(key);
+            photos::remove(transaction, &tenant, who, face);
+            audit::note(transaction, &author, "face.delete", |it| it.person(&person).face(face))?;
             grow(transaction, &tenant, limits, of_samples(1, 0))
         })
         .await
@@ -146,7 +164,7 @@ impl Store {
 }
 
 impl Store {
-    /// Up to `limit` of the tenant's samples, those that are `chosen`, in the order of their people's ids; from the
+    /// Up to `limit` of the tenant's samples, those that are `chosen`, in the order of their people's enrolment; from the
     /// beginning, or on from `next` of the page before.
     pub async fn chosen_faces(
         &self,
@@ -239,14 +257,15 @@ fn is_model(model: &ModelId, stored: &FaceSampleRef<'_>) -> bool {
     same && model.postprocessing == stored.model_postprocessing
 }
 
-pub(super) fn infos(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<FaceInfo>> {
-    read.scan::<FaceSample>(&keys::faces_of(tenant, person), None).map(|sample| Ok(FaceInfo::from(&sample?))).collect()
+pub(super) fn infos(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<FaceInfo>> {
+    read.scan::<FaceSample>(&keys::faces_of(tenant, who), None).map(|sample| Ok(FaceInfo::from(&sample?))).collect()
 }
 
 /// Writes samples of a person who keeps `kept` others.
 pub(super) fn put_all(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
+    who: Pseudonym,
     person: &PersonId,
     faces: &[FaceSample],
     kept: usize,
@@ -263,18 +282,19 @@ pub(super) fn put_all(
         if &face.person != person {
             return Err(Error::internal("a face sample names another person than the one it is stored for"));
         }
-        transaction.put(keys::face(tenant, person, face.id), *face)?;
+        transaction.put(keys::face(tenant, who, face.id), *face)?;
     }
     Ok(by_id.into_values().map(FaceInfo::from).collect())
 }
 
-/// Removes all samples of a person; how many there were.
-pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<usize> {
-    let keys = transaction.scan_keys(&keys::faces_of(tenant, person)).collect::<Result<Vec<_>>>()?;
+/// Removes all samples of a person, with their photos; how many there were.
+pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
+    let keys = transaction.scan_keys(&keys::faces_of(tenant, who)).collect::<Result<Vec<_>>>()?;
     let count = keys.len();
     for key in keys {
         transaction.remove(key);
     }
+    photos::remove_all(transaction, tenant, who)?;
     Ok(count)
 }
 

@@ -1,18 +1,22 @@
 //! Groups and their rosters. A roster entry is stored both ways round, by group and by person.
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
-    Store, api_keys, attendance,
-    codec::Record,
+    Store, api_keys, attendance, audit,
+    codec::{self, Record},
     db::Read,
-    group_not_found, keys, person_not_found, timetables,
+    group_not_found,
+    keys::{self, Kind, Parsed},
+    pseudonyms::{pseudonym, require_person},
+    timetables,
     transaction::Transaction,
     usage::{Growth, grow},
     users,
 };
 use crate::{
-    domain::{Group, GroupId, PersonId, Rules, TenantId, TenantScope, group::Member},
+    domain::{Group, GroupId, PersonId, Pseudonym, Rules, TenantId, TenantScope, group::Member},
     error::{Error, ErrorKind, Result},
 };
 
@@ -25,7 +29,7 @@ impl Record for Member {
     const KIND: u8 = 80;
 }
 
-/// The value of indices by person.
+/// A value of indices by person.
 impl Record for PersonId {
     const KIND: u8 = 4;
 }
@@ -49,7 +53,7 @@ pub struct GroupChange {
 impl Store {
     /// Makes a group. Errors: `Conflict` `group_exists` or `limit_reached`, `NotFound` `tenant_not_found`.
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
             let key = keys::group(&tenant, &group.id);
             if transaction.has(&key)? {
@@ -58,7 +62,8 @@ impl Store {
                 );
             }
             grow(transaction, &tenant, limits, Growth { groups: 1, ..Growth::default() })?;
-            transaction.put(key, &group)
+            transaction.put(key, &group)?;
+            audit::note(transaction, &author, "group.create", |it| it.group(&group.id).after(&group))
         })
         .await
     }
@@ -78,13 +83,15 @@ impl Store {
 
     /// Changes a group and returns it as it is then. Errors: `NotFound` `group_not_found`.
     pub async fn update_group(&self, scope: &TenantScope, group: &GroupId, change: GroupChange) -> Result<Group> {
-        let key = keys::group(scope.tenant(), group);
+        let (author, key) = (scope.author(), keys::group(scope.tenant(), group));
         self.write(move |transaction| {
-            let mut group: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
+            let old: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
+            let mut group = old.clone();
             group.name = change.name.unwrap_or(group.name);
             group.time_zone = change.time_zone.unwrap_or(group.time_zone);
             group.rules = change.rules.unwrap_or(group.rules);
             transaction.put(key, &group)?;
+            audit::note(transaction, &author, "group.update", |it| it.group(&group.id).changed(&old, &group))?;
             Ok(group)
         })
         .await
@@ -93,17 +100,23 @@ impl Store {
     /// Removes a group with its roster, its sessions and their records; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
-        let (tenant, group, limits) = (scope.tenant().clone(), group.clone(), self.inner.default_limits);
+        let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            for person in roster(transaction, &tenant, &group)? {
-                leave(transaction, &tenant, &group, &person);
+            let roster = members(transaction, &tenant, &group)?;
+            for (who, _) in &roster {
+                leave(transaction, &tenant, &group, *who);
             }
-            attendance::remove_of_group(transaction, &tenant, &group)?;
+            let records = attendance::remove_of_group(transaction, &tenant, &group)?;
             timetables::remove_of_group(transaction, &tenant, &group)?;
-            api_keys::forget_group(transaction, &tenant, &group)?;
-            users::forget_group(transaction, &tenant, &group)?;
+            api_keys::forget_group(transaction, &author, &group)?;
+            users::forget_group(transaction, &author, &group)?;
+            // One that cannot be read can still be removed.
+            let old: Option<Group> = transaction.get(&keys::group(&tenant, &group)).ok().flatten();
             transaction.remove(keys::group(&tenant, &group));
+            let was = json!({ "group": old, "people": roster.len(), "attendance": records });
+            audit::note(transaction, &author, "group.delete", |it| it.group(&group).before(&was))?;
             grow(transaction, &tenant, limits, Growth { groups: -1, ..Growth::default() })
         })
         .await
@@ -118,11 +131,15 @@ impl Store {
         person: &PersonId,
         now: Timestamp,
     ) -> Result<()> {
-        let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
+        let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            join(transaction, &tenant, &group, &person, now)
+            let who = require_person(transaction, &tenant, &person)?;
+            if transaction.has(&keys::member(&tenant, &group, who))? {
+                return Ok(());
+            }
+            join(transaction, &tenant, &group, (who, &person), now)?;
+            audit::note(transaction, &author, "member.add", |it| it.group(&group).person(&person))
         })
         .await
     }
@@ -130,12 +147,15 @@ impl Store {
     /// Takes a person off a group's roster; nothing changes where they are not on it. Their attendance stays.
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
     pub async fn remove_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        let (tenant, group, person) = (scope.tenant().clone(), group.clone(), person.clone());
+        let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
-            require_person(transaction, &tenant, &person)?;
-            leave(transaction, &tenant, &group, &person);
-            Ok(())
+            let who = require_person(transaction, &tenant, &person)?;
+            if !transaction.has(&keys::member(&tenant, &group, who))? {
+                return Ok(());
+            }
+            leave(transaction, &tenant, &group, who);
+            audit::note(transaction, &author, "member.remove", |it| it.group(&group).person(&person))
         })
         .await
     }
@@ -154,8 +174,8 @@ impl Store {
     pub async fn groups_of(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<GroupId>> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            groups_of(view, &tenant, &person)
+            let who = require_person(view, &tenant, &person)?;
+            groups_of(view, &tenant, who)
         })
         .await
     }
@@ -165,8 +185,15 @@ pub(super) fn require_group(read: &impl Read, tenant: &TenantId, group: &GroupId
     if read.has(&keys::group(tenant, group))? { Ok(()) } else { Err(group_not_found()) }
 }
 
-pub(super) fn require_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    if read.has(&keys::person(tenant, person))? { Ok(()) } else { Err(person_not_found()) }
+/// The pseudonym of a person who is on a group's roster, and since when they are.
+pub(super) fn on_roster(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    person: &PersonId,
+) -> Result<Option<(Pseudonym, Timestamp)>> {
+    let Some(who) = pseudonym(read, tenant, person)? else { return Ok(None) };
+    Ok(joined_at(read, tenant, group, who)?.map(|since| (who, since)))
 }
 
 /// Since when a person is on a roster; `None` if they are not on it.
@@ -174,17 +201,13 @@ pub(super) fn joined_at(
     read: &impl Read,
     tenant: &TenantId,
     group: &GroupId,
-    person: &PersonId,
+    who: Pseudonym,
 ) -> Result<Option<Timestamp>> {
-    Ok(read.get::<Member>(&keys::member(tenant, group, person))?.map(|member| member.joined_at))
+    Ok(read.get::<Member>(&keys::member(tenant, group, who))?.map(|member| member.joined_at))
 }
 
-pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Member>> {
-    read.scan(&keys::members(tenant, group), None).collect()
-}
-
-pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<GroupId>> {
-    read.scan(&keys::memberships(tenant, person), None).collect()
+pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<GroupId>> {
+    read.scan(&keys::memberships(tenant, who), None).collect()
 }
 
 /// Puts a person on a roster at `now`, unless they have been on it for longer.
@@ -192,20 +215,36 @@ pub(super) fn join(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
-    person: &PersonId,
+    (who, person): (Pseudonym, &PersonId),
     now: Timestamp,
 ) -> Result<()> {
-    let since = joined_at(transaction, tenant, group, person)?;
+    let since = joined_at(transaction, tenant, group, who)?;
     let member = Member { person: person.clone(), joined_at: since.map_or(now, |since| since.min(now)) };
-    transaction.put(keys::member(tenant, group, person), &member)?;
-    transaction.put(keys::membership(tenant, person, group), group)
+    transaction.put(keys::member(tenant, group, who), &member)?;
+    transaction.put(keys::membership(tenant, who, group), group)
 }
 
-pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, person: &PersonId) {
-    transaction.remove(keys::member(tenant, group, person));
-    transaction.remove(keys::membership(tenant, person, group));
+pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, who: Pseudonym) {
+    transaction.remove(keys::member(tenant, group, who));
+    transaction.remove(keys::membership(tenant, who, group));
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    Ok(members(read, tenant, group)?.into_iter().map(|member| member.person).collect())
+    let mut people: Vec<PersonId> =
+        members(read, tenant, group)?.into_iter().map(|(_, member)| member.person).collect();
+    people.sort_unstable();
+    Ok(people)
+}
+
+/// The people of a roster, by pseudonym.
+pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<(Pseudonym, Member)>> {
+    let prefix = keys::members(tenant, group);
+    let members = read.scan_bytes(&prefix, None).map(|entry| {
+        let (key, bytes) = entry?;
+        match keys::parse(&key) {
+            Some(Parsed::Data(_, Kind::Member(_, who))) => Ok((who, codec::decode(&bytes)?)),
+            _ => Err(codec::damaged()),
+        }
+    });
+    members.collect()
 }

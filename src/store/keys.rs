@@ -4,12 +4,17 @@
 //! is a prefix of another's, and keys sort as the identifiers' bytes do, which is the order of cursors. A tenant's
 //! records all lie under the tenant's own prefix, so one tenant's ids cannot reach another's records.
 //!
+//! Keys say nothing of people: `person` and `other` are pseudonyms, and what finds a pseudonym are salted digests.
+//!
 //! | key | value |
 //! |---|---|
 //! | `format` | version of the store |
 //! | `key` hash | API key |
 //! | `access` realm `key` id | the hash under which the API key is; a realm is a tenant, or empty: the server |
 //! | `access` realm `user` user | user |
+//! | `access` realm `entry` number | entry of the audit log |
+//! | `access` realm `head` | where the audit log ends |
+//! | `access` realm `salt` | what is digested for the audit log |
 //! | `session` id | somebody's login |
 //! | `answer` id | what a request of the operator was answered |
 //! | `tenant` tenant | tenant |
@@ -17,12 +22,16 @@
 //! | `data` tenant `usage` | how much the tenant has |
 //! | `data` tenant `photos` | how many photos it has sent on its last day |
 //! | `data` tenant `group` group | group |
+//! | `data` tenant `salt` | what makes the digests of this tenant differ from another's |
+//! | `data` tenant `place` digest | the pseudonym of the person of this id |
 //! | `data` tenant `person` person | person |
-//! | `data` tenant `word` word person | the person's id: a word of their name or id, folded and cut |
+//! | `data` tenant `word` digest person | the same person: a word of their name or id begins so |
 //! | `data` tenant `face` person face | face sample |
+//! | `data` tenant `kept_photo` person face | where the photo behind the sample lies |
+//! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
 //! | `data` tenant `negative` person face | a face that is not the person's |
-//! | `data` tenant `disowned` other person face | the person's id: their negative was made of the other's sample |
-//! | `data` tenant `member` group person | the person's id: the roster |
+//! | `data` tenant `disowned` other person face | the person: their negative was made of the other's sample |
+//! | `data` tenant `member` group person | place on the roster |
 //! | `data` tenant `membership` person group | the group's id: the same, the other way round |
 //! | `data` tenant `group_session` session | session of a group |
 //! | `data` tenant `agenda` group date session | the session's id, by its local date |
@@ -41,11 +50,15 @@ use std::{fmt, str::FromStr};
 use jiff::civil::Date;
 
 use crate::domain::{
-    FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, SessionId, TenantId, UserId, ids::TimetableTag,
+    FaceId, GroupId, GroupSessionId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId, ids::TimetableTag,
 };
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
+/// Stands for a person's id, see [`pseudonyms`](super::pseudonyms).
+pub(super) type PersonDigest = [u8; 32];
+/// Stands for the beginning of a word of a person, likewise.
+pub(super) type WordDigest = [u8; 8];
 
 const FORMAT: u8 = b'!';
 const OPERATOR_ANSWER: u8 = b'i';
@@ -55,6 +68,9 @@ const SESSION: u8 = b's';
 const TENANT: u8 = b't';
 const DATA: u8 = b'd';
 
+const AUDIT_ENTRY: u8 = b'e';
+const AUDIT_HEAD: u8 = b'h';
+const AUDIT_SALT: u8 = b's';
 const KEY_PLACE: u8 = b'k';
 const USER: u8 = b'u';
 
@@ -67,12 +83,16 @@ const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
 const GROUP_SESSION: u8 = b'S';
 const HOLIDAYS: u8 = b'H';
+const KEPT_PHOTO: u8 = b'b';
 const MARK: u8 = b'i';
 const MEMBER: u8 = b'm';
 const MEMBERSHIP: u8 = b'n';
 const NEGATIVE: u8 = b'z';
 const PERSON: u8 = b'p';
+const PHOTO_KEY: u8 = b'h';
 const PHOTOS: u8 = b'q';
+const PLACE: u8 = b'l';
+const SALT: u8 = b'e';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
@@ -149,6 +169,23 @@ pub(super) fn users(realm: &Realm) -> Key {
     access(realm, USER)
 }
 
+/// Numbers sort as their bytes do.
+pub(super) fn audit_entry(realm: &Realm, number: u64) -> Key {
+    audit_entries(realm).fixed(&number.to_be_bytes())
+}
+
+pub(super) fn audit_entries(realm: &Realm) -> Key {
+    access(realm, AUDIT_ENTRY)
+}
+
+pub(super) fn audit_head(realm: &Realm) -> Key {
+    access(realm, AUDIT_HEAD)
+}
+
+pub(super) fn audit_salt(realm: &Realm) -> Key {
+    access(realm, AUDIT_SALT)
+}
+
 pub(super) fn session(session: SessionId) -> Key {
     vec![SESSION].fixed(session.as_bytes())
 }
@@ -166,11 +203,17 @@ pub(super) fn data_of(tenant: &TenantId) -> Key {
     vec![DATA].text(tenant.as_str())
 }
 
-/// The key of the tenant that a record belongs to; `None` for a record of no tenant.
+/// The key of the tenant that a record belongs to; `None` for a record of no tenant. Of what lies under `access`, the
+/// audit log alone: who adds a user or a key looks for the tenant.
 pub(super) fn owner(key: &[u8]) -> Option<Key> {
-    let (&DATA, rest) = key.split_first()? else { return None };
+    let (&prefix, rest) = key.split_first()?;
     let end = rest.iter().position(|&byte| byte == 0)?;
-    Some(tenants().fixed(&rest[..=end]))
+    let is_owned = match prefix {
+        DATA => true,
+        ACCESS => end > 0 && [AUDIT_ENTRY, AUDIT_HEAD, AUDIT_SALT].contains(rest.get(end + 1)?),
+        _ => false,
+    };
+    is_owned.then(|| tenants().fixed(&rest[..=end]))
 }
 
 pub(super) fn settings(tenant: &TenantId) -> Key {
@@ -193,70 +236,98 @@ pub(super) fn groups(tenant: &TenantId) -> Key {
     data(tenant, GROUP)
 }
 
-pub(super) fn person(tenant: &TenantId, person: &PersonId) -> Key {
-    people(tenant).text(person.as_str())
+pub(super) fn salt(tenant: &TenantId) -> Key {
+    data(tenant, SALT)
+}
+
+pub(super) fn place(tenant: &TenantId, person: &PersonDigest) -> Key {
+    data(tenant, PLACE).fixed(person)
+}
+
+pub(super) fn person(tenant: &TenantId, person: Pseudonym) -> Key {
+    people(tenant).fixed(person.as_bytes())
 }
 
 pub(super) fn people(tenant: &TenantId) -> Key {
     data(tenant, PERSON)
 }
 
-pub(super) fn word(tenant: &TenantId, word: &str, person: &PersonId) -> Key {
-    data(tenant, WORD).text(word).text(person.as_str())
+pub(super) fn word(tenant: &TenantId, word: WordDigest, person: Pseudonym) -> Key {
+    words_like(tenant, word).fixed(person.as_bytes())
 }
 
-/// The words that begin so.
-pub(super) fn words_like(tenant: &TenantId, start: &str) -> Key {
-    data(tenant, WORD).fixed(start.as_bytes())
+/// Everybody who has a word that begins so.
+pub(super) fn words_like(tenant: &TenantId, word: WordDigest) -> Key {
+    words(tenant).fixed(&word)
 }
 
-pub(super) fn face(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
+pub(super) fn words(tenant: &TenantId) -> Key {
+    data(tenant, WORD)
+}
+
+pub(super) fn face(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
     faces_of(tenant, person).fixed(face.as_bytes())
 }
 
-pub(super) fn faces_of(tenant: &TenantId, person: &PersonId) -> Key {
-    faces(tenant).text(person.as_str())
+pub(super) fn faces_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    faces(tenant).fixed(person.as_bytes())
 }
 
 pub(super) fn faces(tenant: &TenantId) -> Key {
     data(tenant, FACE)
 }
 
-pub(super) fn negative(tenant: &TenantId, person: &PersonId, face: FaceId) -> Key {
+pub(super) fn kept_photo(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
+    kept_photos_of(tenant, person).fixed(face.as_bytes())
+}
+
+pub(super) fn kept_photos_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    kept_photos(tenant).fixed(person.as_bytes())
+}
+
+pub(super) fn kept_photos(tenant: &TenantId) -> Key {
+    data(tenant, KEPT_PHOTO)
+}
+
+pub(super) fn photo_key(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, PHOTO_KEY).fixed(person.as_bytes())
+}
+
+pub(super) fn negative(tenant: &TenantId, person: Pseudonym, face: FaceId) -> Key {
     negatives_of(tenant, person).fixed(face.as_bytes())
 }
 
-pub(super) fn negatives_of(tenant: &TenantId, person: &PersonId) -> Key {
-    negatives(tenant).text(person.as_str())
+pub(super) fn negatives_of(tenant: &TenantId, person: Pseudonym) -> Key {
+    negatives(tenant).fixed(person.as_bytes())
 }
 
 pub(super) fn negatives(tenant: &TenantId) -> Key {
     data(tenant, NEGATIVE)
 }
 
-pub(super) fn disowned(tenant: &TenantId, other: &PersonId, person: &PersonId, face: FaceId) -> Key {
-    disowned_of(tenant, other).text(person.as_str()).fixed(face.as_bytes())
+pub(super) fn disowned(tenant: &TenantId, other: Pseudonym, person: Pseudonym, face: FaceId) -> Key {
+    disowned_of(tenant, other).fixed(person.as_bytes()).fixed(face.as_bytes())
 }
 
 /// The negatives that were made of this one's samples.
-pub(super) fn disowned_of(tenant: &TenantId, other: &PersonId) -> Key {
-    data(tenant, DISOWNED).text(other.as_str())
+pub(super) fn disowned_of(tenant: &TenantId, other: Pseudonym) -> Key {
+    data(tenant, DISOWNED).fixed(other.as_bytes())
 }
 
-pub(super) fn member(tenant: &TenantId, group: &GroupId, person: &PersonId) -> Key {
-    members(tenant, group).text(person.as_str())
+pub(super) fn member(tenant: &TenantId, group: &GroupId, person: Pseudonym) -> Key {
+    members(tenant, group).fixed(person.as_bytes())
 }
 
 pub(super) fn members(tenant: &TenantId, group: &GroupId) -> Key {
     data(tenant, MEMBER).text(group.as_str())
 }
 
-pub(super) fn membership(tenant: &TenantId, person: &PersonId, group: &GroupId) -> Key {
+pub(super) fn membership(tenant: &TenantId, person: Pseudonym, group: &GroupId) -> Key {
     memberships(tenant, person).text(group.as_str())
 }
 
-pub(super) fn memberships(tenant: &TenantId, person: &PersonId) -> Key {
-    data(tenant, MEMBERSHIP).text(person.as_str())
+pub(super) fn memberships(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, MEMBERSHIP).fixed(person.as_bytes())
 }
 
 pub(super) fn group_session(tenant: &TenantId, session: GroupSessionId) -> Key {
@@ -287,8 +358,8 @@ pub(super) fn holidays(tenant: &TenantId) -> Key {
     data(tenant, HOLIDAYS)
 }
 
-pub(super) fn attendance(tenant: &TenantId, session: GroupSessionId, person: &PersonId) -> Key {
-    attendance_in(tenant, session).text(person.as_str())
+pub(super) fn attendance(tenant: &TenantId, session: GroupSessionId, person: Pseudonym) -> Key {
+    attendance_in(tenant, session).fixed(person.as_bytes())
 }
 
 pub(super) fn attendance_in(tenant: &TenantId, session: GroupSessionId) -> Key {
@@ -303,7 +374,7 @@ pub(super) fn marks(tenant: &TenantId, group: &GroupId) -> Key {
     data(tenant, MARK).text(group.as_str())
 }
 
-pub(super) fn sighting(tenant: &TenantId, person: &PersonId, session: GroupSessionId) -> Key {
+pub(super) fn sighting(tenant: &TenantId, person: Pseudonym, session: GroupSessionId) -> Key {
     sightings(tenant, person).fixed(session.as_bytes())
 }
 
@@ -312,8 +383,8 @@ pub(super) fn session_of_sighting(key: &[u8]) -> Option<GroupSessionId> {
     key.last_chunk().copied().map(GroupSessionId::from_bytes)
 }
 
-pub(super) fn sightings(tenant: &TenantId, person: &PersonId) -> Key {
-    data(tenant, SIGHTING).text(person.as_str())
+pub(super) fn sightings(tenant: &TenantId, person: Pseudonym) -> Key {
+    data(tenant, SIGHTING).fixed(person.as_bytes())
 }
 
 /// Of a tenant, or of the operator.
@@ -348,6 +419,9 @@ pub(super) enum Parsed {
     ApiKey([u8; 32]),
     KeyPlace(Realm, KeyId),
     User(Realm, UserId),
+    AuditEntry(Realm, u64),
+    AuditHead(Realm),
+    AuditSalt(Realm),
     Session(SessionId),
     OperatorAnswer([u8; 32]),
     Tenant(TenantId),
@@ -362,21 +436,25 @@ pub(super) enum Kind {
     Usage,
     Photos,
     Group(GroupId),
-    Person(PersonId),
-    Word(String, PersonId),
-    Face(PersonId, FaceId),
-    Negative(PersonId, FaceId),
-    Disowned(PersonId, PersonId, FaceId),
-    Member(GroupId, PersonId),
-    Membership(PersonId, GroupId),
+    Salt,
+    Place(PersonDigest),
+    Person(Pseudonym),
+    Word(WordDigest, Pseudonym),
+    Face(Pseudonym, FaceId),
+    KeptPhoto(Pseudonym, FaceId),
+    PhotoKey(Pseudonym),
+    Negative(Pseudonym, FaceId),
+    Disowned(Pseudonym, Pseudonym, FaceId),
+    Member(GroupId, Pseudonym),
+    Membership(Pseudonym, GroupId),
     GroupSession(GroupSessionId),
     Agenda(GroupId, Date, GroupSessionId),
     Timetable(GroupId),
     TimetableTag(TimetableTag),
     Holidays,
-    Attendance(GroupSessionId, PersonId),
+    Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
-    Sighting(PersonId, GroupSessionId),
+    Sighting(Pseudonym, GroupSessionId),
     Answer([u8; 32]),
     Snapshot,
     /// Generation and number.
@@ -391,9 +469,13 @@ impl Kind {
             Self::Usage => "usage",
             Self::Photos => "photos",
             Self::Group(..) => "group",
+            Self::Salt => "salt",
+            Self::Place(..) => "place",
             Self::Person(..) => "person",
             Self::Word(..) => "word",
             Self::Face(..) => "face",
+            Self::KeptPhoto(..) => "kept_photo",
+            Self::PhotoKey(..) => "photo_key",
             Self::Negative(..) => "negative",
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
@@ -421,21 +503,28 @@ impl fmt::Display for Parsed {
             Self::ApiKey(hash) => write!(f, "api_key {}", hex::encode(&hash[..4])),
             Self::KeyPlace(realm, key) => write!(f, "{} api_key {key}", RealmName(realm)),
             Self::User(realm, user) => write!(f, "{} user {user}", RealmName(realm)),
+            Self::AuditEntry(realm, number) => write!(f, "{} audit entry {number}", RealmName(realm)),
+            Self::AuditHead(realm) => write!(f, "{} audit head", RealmName(realm)),
+            Self::AuditSalt(realm) => write!(f, "{} audit salt", RealmName(realm)),
             Self::Session(session) => write!(f, "session {session}"),
             Self::OperatorAnswer(id) => write!(f, "operator answer {}", hex::encode(&id[..4])),
             Self::Tenant(tenant) => write!(f, "tenant {tenant}"),
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Holidays | Kind::Snapshot => Ok(()),
-                    Kind::Group(group) | Kind::Timetable(group) => write!(f, " {group}"),
+                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::Holidays | Kind::Snapshot => {
+                        Ok(())
+                    }
                     Kind::GroupSession(session) => write!(f, " {session}"),
                     Kind::Agenda(group, date, session) => write!(f, " {group} {date} {session}"),
                     Kind::TimetableTag(tag) => write!(f, " {}", hex::encode(tag)),
-                    // A word is a part of a name: it is not shown.
-                    Kind::Person(person) | Kind::Word(_, person) => write!(f, " {person}"),
+                    Kind::Group(group) | Kind::Timetable(group) => write!(f, " {group}"),
+                    Kind::Place(digest) => write!(f, " {}", hex::encode(&digest[..4])),
+                    Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
-                    Kind::Face(person, face) | Kind::Negative(person, face) => write!(f, " {person} {face}"),
+                    Kind::Face(person, face) | Kind::KeptPhoto(person, face) | Kind::Negative(person, face) => {
+                        write!(f, " {person} {face}")
+                    }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
                     Kind::Attendance(session, person) => write!(f, " {session} {person}"),
@@ -471,6 +560,9 @@ pub(super) fn parse(key: &[u8]) -> Option<Parsed> {
             match parts.byte()? {
                 KEY_PLACE => Parsed::KeyPlace(realm, KeyId::from_bytes(parts.fixed()?)),
                 USER => Parsed::User(realm, parts.text()?),
+                AUDIT_ENTRY => Parsed::AuditEntry(realm, u64::from_be_bytes(parts.fixed()?)),
+                AUDIT_HEAD => Parsed::AuditHead(realm),
+                AUDIT_SALT => Parsed::AuditSalt(realm),
                 _ => return None,
             }
         }
@@ -489,21 +581,25 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         USAGE => Kind::Usage,
         PHOTOS => Kind::Photos,
         GROUP => Kind::Group(parts.text()?),
-        PERSON => Kind::Person(parts.text()?),
-        WORD => Kind::Word(parts.text()?, parts.text()?),
-        FACE => Kind::Face(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
-        NEGATIVE => Kind::Negative(parts.text()?, FaceId::from_bytes(parts.fixed()?)),
-        DISOWNED => Kind::Disowned(parts.text()?, parts.text()?, FaceId::from_bytes(parts.fixed()?)),
-        MEMBER => Kind::Member(parts.text()?, parts.text()?),
-        MEMBERSHIP => Kind::Membership(parts.text()?, parts.text()?),
+        SALT => Kind::Salt,
+        PLACE => Kind::Place(parts.fixed()?),
+        PERSON => Kind::Person(parts.person()?),
+        WORD => Kind::Word(parts.fixed()?, parts.person()?),
+        FACE => Kind::Face(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        KEPT_PHOTO => Kind::KeptPhoto(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        PHOTO_KEY => Kind::PhotoKey(parts.person()?),
+        NEGATIVE => Kind::Negative(parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        DISOWNED => Kind::Disowned(parts.person()?, parts.person()?, FaceId::from_bytes(parts.fixed()?)),
+        MEMBER => Kind::Member(parts.text()?, parts.person()?),
+        MEMBERSHIP => Kind::Membership(parts.person()?, parts.text()?),
         GROUP_SESSION => Kind::GroupSession(parts.session()?),
         AGENDA => Kind::Agenda(parts.text()?, parts.date()?, parts.session()?),
         TIMETABLE => Kind::Timetable(parts.text()?),
         TIMETABLE_TAG => Kind::TimetableTag(parts.fixed()?),
         HOLIDAYS => Kind::Holidays,
-        ATTENDANCE => Kind::Attendance(parts.session()?, parts.text()?),
+        ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
-        SIGHTING => Kind::Sighting(parts.text()?, parts.session()?),
+        SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
         ANSWER => Kind::Answer(parts.fixed()?),
         SNAPSHOT => Kind::Snapshot,
         CHUNK => Kind::Chunk(u64::from_be_bytes(parts.fixed()?), u32::from_be_bytes(parts.fixed()?)),
@@ -530,6 +626,10 @@ impl Parts<'_> {
         let (text, rest) = self.0.split_at(end);
         self.0 = &rest[1..];
         std::str::from_utf8(text).ok()?.parse().ok()
+    }
+
+    fn person(&mut self) -> Option<Pseudonym> {
+        self.fixed().map(Pseudonym::from_bytes)
     }
 
     fn realm(&mut self) -> Option<Realm> {
@@ -572,10 +672,8 @@ mod tests {
     #[test]
     fn parts_cannot_run_into_each_other() {
         let tenant = id("t");
-        let one = membership(&tenant, &id("a"), &id("b/c"));
-        let two = membership(&tenant, &id("a/b"), &id("c"));
-        assert_ne!(one, two);
-        assert!(!membership(&tenant, &id("ab"), &id("c")).starts_with(&memberships(&tenant, &id("a"))));
+        let record = RecordId::generate();
+        assert!(!mark(&tenant, &id("ab"), record).starts_with(&marks(&tenant, &id("a"))));
         assert!(!people(&id("ab")).starts_with(&data(&id("a"), PERSON)));
     }
 
@@ -594,7 +692,9 @@ mod tests {
 
     #[test]
     fn every_key_says_what_it_was_made_of() {
-        let (t, p, g) = (&id("t/1"), &id("p 1"), &id("g-1"));
+        let (t, g) = (&id("t/1"), &id("g-1"));
+        // A zero byte in a fixed part ends nothing.
+        let (p, q) = (Pseudonym::from_bytes([0; 16]), Pseudonym::generate());
         let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let day = date(-44, 3, 15);
@@ -605,27 +705,34 @@ mod tests {
             (key_place(&Realm::Server, key), Parsed::KeyPlace(Realm::Server, key)),
             (key_place(r, key), Parsed::KeyPlace(r.clone(), key)),
             (user(r, &id("u@x")), Parsed::User(r.clone(), id("u@x"))),
+            (audit_entry(r, 7), Parsed::AuditEntry(r.clone(), 7)),
+            (audit_head(&Realm::Server), Parsed::AuditHead(Realm::Server)),
+            (audit_salt(r), Parsed::AuditSalt(r.clone())),
             (session(login), Parsed::Session(login)),
             (tenant(t), Parsed::Tenant(id("t/1"))),
             (settings(t), of(Kind::Settings)),
             (usage(t), of(Kind::Usage)),
             (photos(t), of(Kind::Photos)),
             (group(t, g), of(Kind::Group(id("g-1")))),
-            (person(t, p), of(Kind::Person(id("p 1")))),
-            (word(t, "zoe", p), of(Kind::Word("zoe".into(), id("p 1")))),
-            (face(t, p, face_id), of(Kind::Face(id("p 1"), face_id))),
-            (negative(t, p, face_id), of(Kind::Negative(id("p 1"), face_id))),
-            (disowned(t, &id("q"), p, face_id), of(Kind::Disowned(id("q"), id("p 1"), face_id))),
-            (member(t, g, p), of(Kind::Member(id("g-1"), id("p 1")))),
-            (membership(t, p, g), of(Kind::Membership(id("p 1"), id("g-1")))),
+            (salt(t), of(Kind::Salt)),
+            (place(t, &[5; 32]), of(Kind::Place([5; 32]))),
+            (person(t, p), of(Kind::Person(p))),
+            (word(t, [0; 8], p), of(Kind::Word([0; 8], p))),
+            (face(t, p, face_id), of(Kind::Face(p, face_id))),
+            (kept_photo(t, p, face_id), of(Kind::KeptPhoto(p, face_id))),
+            (photo_key(t, p), of(Kind::PhotoKey(p))),
+            (negative(t, p, face_id), of(Kind::Negative(p, face_id))),
+            (disowned(t, q, p, face_id), of(Kind::Disowned(q, p, face_id))),
+            (member(t, g, p), of(Kind::Member(id("g-1"), p))),
+            (membership(t, p, g), of(Kind::Membership(p, id("g-1")))),
             (group_session(t, meeting), of(Kind::GroupSession(meeting))),
             (agenda(t, g, day, meeting), of(Kind::Agenda(id("g-1"), day, meeting))),
             (timetable(t, g), of(Kind::Timetable(id("g-1")))),
             (timetable_tag(t, [3; 6]), of(Kind::TimetableTag([3; 6]))),
             (holidays(t), of(Kind::Holidays)),
-            (attendance(t, meeting, p), of(Kind::Attendance(meeting, id("p 1")))),
+            (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
-            (sighting(t, p, meeting), of(Kind::Sighting(id("p 1"), meeting))),
+            (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
             (answer(Some(t), &[9; 32]), of(Kind::Answer([9; 32]))),
             (answer(None, &[9; 32]), Parsed::OperatorAnswer([9; 32])),
         ];
@@ -643,10 +750,8 @@ mod tests {
         }
 
         #[test]
-        fn keys_are_unique_and_sort_as_ids(a in (id_text(), id_text(), id_text()), b in (id_text(), id_text(), id_text())) {
-            let key = |(tenant, person, group): &(String, String, String)| {
-                membership(&id(tenant), &id(person), &id(group))
-            };
+        fn keys_are_unique_and_sort_as_ids(a in (id_text(), id_text()), b in (id_text(), id_text())) {
+            let key = |(tenant, name): &(String, String)| group(&id(tenant), &id(name));
             prop_assert_eq!(key(&a) == key(&b), a == b);
             prop_assert_eq!(key(&a).cmp(&key(&b)), a.cmp(&b));
         }

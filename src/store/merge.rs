@@ -1,23 +1,28 @@
 //! Two records of one person become one, and samples that went to the wrong person go to the right one.
 
 use super::{
-    PersonRecord, Store, attendance,
+    PersonRecord, Store, attendance, audit,
     db::Read,
     faces,
-    groups::{groups_of, join, joined_at, leave, require_person},
+    groups::{groups_of, join, joined_at, leave},
     keys, negatives,
     people::with_belongings,
-    person_not_found, search,
+    person_not_found,
+    photos::{self, PersonPhotos},
+    pseudonyms::{find, require_person},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{
+        Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata,
+    },
     error::{Error, Result},
 };
 
 impl Store {
-    /// Gives all that belongs to `from` to `person` and removes `from`: samples, places on rosters, attendance, and what
+    /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are of `person`, places on rosters, attendance, and what
     /// `person` lacks of address and metadata. Of two records of one session the better stays; of two consents the one
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
@@ -28,35 +33,43 @@ impl Store {
         scope: &TenantScope,
         person: &PersonId,
         from: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(PersonRecord, Vec<FaceSample>)> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
         self.write(move |transaction| {
             require_two(&target, &from)?;
-            let load = |transaction: &Transaction<'_>, id| -> Result<Person> {
-                transaction.get(&keys::person(&tenant, id))?.ok_or_else(person_not_found)
-            };
-            let (kept, gone) = (load(transaction, &target)?, load(transaction, &from)?);
-            let merged = merged(kept, gone)?;
-            let mut samples = faces_of(transaction, &tenant, &target)?;
-            let moved = renamed(faces_of(transaction, &tenant, &from)?, &target);
-            faces::put_all(transaction, &tenant, &target, &moved, samples.len())?;
-            faces::remove_all(transaction, &tenant, &from)?;
-            let mut groups = groups_of(transaction, &tenant, &target)?;
-            for group in groups_of(transaction, &tenant, &from)? {
-                let since = joined_at(transaction, &tenant, &group, &from)?.unwrap_or(merged.created_at);
-                leave(transaction, &tenant, &group, &from);
-                join(transaction, &tenant, &group, &target, since)?;
+            let load = |transaction: &Transaction<'_>, id| find(transaction, &tenant, id)?.ok_or_else(person_not_found);
+            let ((who, kept), (other, gone)) = (load(transaction, &target)?, load(transaction, &from)?);
+            let merged = merged(kept.clone(), gone)?;
+            let mut samples = faces_of(transaction, &tenant, who)?;
+            let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
+            faces::put_all(transaction, &tenant, who, &target, &moved, samples.len())?;
+            photos::give(transaction, &tenant, other, photos)?;
+            photos::remove_key(transaction, &tenant, other);
+            faces::remove_all(transaction, &tenant, other)?;
+            let old_groups = groups_of(transaction, &tenant, who)?;
+            let mut groups = old_groups.clone();
+            for group in groups_of(transaction, &tenant, other)? {
+                let since = joined_at(transaction, &tenant, &group, other)?.unwrap_or(merged.created_at);
+                leave(transaction, &tenant, &group, other);
+                join(transaction, &tenant, &group, (who, &target), since)?;
                 groups.push(group);
             }
             groups.sort_unstable();
             groups.dedup();
-            attendance::give(transaction, &tenant, &from, &target)?;
-            let wrong = negatives::give(transaction, &tenant, &from, &target)?;
-            search::remove_person(transaction, &tenant, &from)?;
-            search::put_person(transaction, &tenant, &merged)?;
+            attendance::give(transaction, &tenant, other, who, &target)?;
+            let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
+            search::remove_person(transaction, &tenant, other, &from)?;
+            search::put_person(transaction, &tenant, who, &merged)?;
             let growth = Growth { people: -1, samples: -(wrong as i64), ..Growth::default() };
             grow(transaction, &tenant, limits, growth)?;
+            audit::note(transaction, &author, "person.merge", |it| {
+                it.person(&target)
+                    .person(&from)
+                    .changed(&(&kept, &old_groups[..]), &(&merged, &groups[..]))
+                    .after(&audit::faces(moved.iter().map(|sample| sample.id)))
+            })?;
             samples.extend(moved);
             samples.sort_unstable_by_key(|sample| sample.id);
             let faces = samples.iter().map(Into::into).collect();
@@ -65,7 +78,7 @@ impl Store {
         .await
     }
 
-    /// Gives one sample of a person to another; returns it, and the other as they are then.
+    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other as they are then.
     ///
     /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`.
     pub async fn move_face(
@@ -74,25 +87,30 @@ impl Store {
         person: &PersonId,
         face: FaceId,
         to: &PersonId,
+        photos: PersonPhotos,
     ) -> Result<(FaceSample, PersonRecord)> {
-        let (tenant, person, to) = (scope.tenant().clone(), person.clone(), to.clone());
+        let (author, tenant, person, to) = (scope.author(), scope.tenant().clone(), person.clone(), to.clone());
         self.write(move |transaction| {
             require_two(&person, &to)?;
-            require_person(transaction, &tenant, &person)?;
-            let other: Person = transaction.get(&keys::person(&tenant, &to))?.ok_or_else(person_not_found)?;
-            let key = keys::face(&tenant, &person, face);
+            let who = require_person(transaction, &tenant, &person)?;
+            let (target, other) = find(transaction, &tenant, &to)?.ok_or_else(person_not_found)?;
+            let key = keys::face(&tenant, who, face);
             let sample: FaceSample = transaction.get(&key)?.ok_or_else(faces::face_not_found)?;
             let moved = FaceSample { person: to.clone(), ..sample };
-            let mut record = with_belongings(transaction, &tenant, other)?;
+            let mut record = with_belongings(transaction, &tenant, target, other)?;
             record.faces.extend(faces::put_all(
                 transaction,
                 &tenant,
+                target,
                 &to,
                 std::slice::from_ref(&moved),
                 record.faces.len(),
             )?);
             record.faces.sort_unstable_by_key(|face| face.id);
+            photos::give(transaction, &tenant, who, photos)?;
+            photos::remove(transaction, &tenant, who, face);
             transaction.remove(key);
+            audit::note(transaction, &author, "face.move", |it| it.person(&person).face(face).person(&to))?;
             Ok((moved, record))
         })
         .await
@@ -103,8 +121,8 @@ fn require_two(one: &PersonId, other: &PersonId) -> Result<()> {
     if one == other { Err(Error::invalid("this is one and the same person").with_code("same_person")) } else { Ok(()) }
 }
 
-fn faces_of(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<FaceSample>> {
-    read.scan(&keys::faces_of(tenant, person), None).collect()
+fn faces_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<FaceSample>> {
+    read.scan(&keys::faces_of(tenant, who), None).collect()
 }
 
 fn renamed(samples: Vec<FaceSample>, person: &PersonId) -> Vec<FaceSample> {

@@ -8,7 +8,8 @@
 //! tenant's ids are `NotFound`.
 //!
 //! Nothing here runs on the caller's thread: writes go to the [`committer`], reads to tokio's blocking threads,
-//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair.
+//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
+//! of the audit log.
 //!
 //! | module | holds |
 //! |---|---|
@@ -27,8 +28,12 @@
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
 //! | `reports` | what the register says of many people in many sessions |
+//! | `audit` | the log of changes, and that none is made without an entry |
+//! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
 //! | `merge` | two people into one, samples from one to another |
+//! | `pseudonyms` | who is who: keys say nothing of people |
+//! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
 //! | `search` | finding people by words of their names |
@@ -39,6 +44,7 @@ mod answers;
 mod api_keys;
 mod archive;
 mod attendance;
+mod audit;
 mod backup;
 mod check;
 mod closing;
@@ -56,7 +62,10 @@ mod marker;
 mod merge;
 mod negatives;
 mod open;
+mod origin;
 mod people;
+mod photos;
+mod pseudonyms;
 mod register;
 mod reports;
 mod search;
@@ -74,10 +83,18 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::{
+    answers::current_claim,
+    committer::Committer,
+    db::{Db, View},
+    origin::{Origin, current_request},
+    transaction::Transaction,
+};
 pub use self::{
-    answers::{Claim, KeptAnswer, current_claim, under_claim},
+    answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
     attendance::{PhotoMarks, SessionRecord},
+    audit::{AuditPage, AuditQuery},
     backup::{BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     closing::Closing,
@@ -86,21 +103,19 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     groups::GroupChange,
     open::StoreOptions,
+    origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
+    photos::{NewFaces, PersonPhotos},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     timetables::NewEntry,
     usage::Growth,
     users::{Session, User, UserChange},
 };
-use self::{
-    committer::Committer,
-    db::{Db, View},
-    transaction::Transaction,
-};
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::Clock,
 };
 
 /// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
@@ -115,6 +130,7 @@ struct Inner {
     committer: Committer,
     db: Arc<Db>,
     default_limits: Amounts,
+    clock: Arc<dyn Clock>,
 }
 
 impl Store {
@@ -130,17 +146,19 @@ impl Store {
     }
 
     /// Runs `operation` as one durable transaction, in which the request's claim is noted where it has one. Errors: its
-    /// own, or `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
-    /// deleted.
+    /// own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being
+    /// deleted, or `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let claim = current_claim();
+        let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
         let guarded = move |transaction: &mut Transaction<'_>| {
+            transaction.set_origin(Origin { at: clock.now(), request_id });
             let value = operation(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
             tenants::require_owners(transaction)?;
+            audit::require_entries(transaction)?;
             Ok(value)
         };
         self.inner.committer.commit(guarded).await

@@ -4,18 +4,18 @@
 use std::sync::Arc;
 
 use super::{
-    Store, blocking,
-    codec::Record,
+    Store, audit, blocking,
+    codec::{self, Record},
     db::Read,
     faces::face_not_found,
-    groups::require_person,
     keys::{self, Kind, Parsed},
+    pseudonyms::{pseudonym, require_person},
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
     domain::{
-        FaceId, FaceSample, Negative, PersonId, TenantId, TenantScope,
+        FaceId, FaceSample, Negative, PersonId, Pseudonym, TenantId, TenantScope,
         negative::{MAX_NEGATIVES_A_PERSON, merged},
     },
     error::{Error, ErrorKind, Result},
@@ -34,16 +34,19 @@ impl Store {
     /// Errors: `NotFound` `person_not_found`, also for whose sample it was made of; `Conflict` `too_many_negatives` over
     /// [`MAX_NEGATIVES_A_PERSON`], or `limit_reached`.
     pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) -> Result<()> {
-        let (tenant, limits) = (scope.tenant().clone(), self.inner.default_limits);
+        let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &negative.person)?;
+            let who = require_person(transaction, &tenant, &negative.person)?;
             if let Some(other) = &negative.of {
                 require_person(transaction, &tenant, other)?;
             }
-            let is_new = !transaction.has(&keys::negative(&tenant, &negative.person, negative.id))?;
-            let present = of_person(transaction, &tenant, &negative.person)?.len();
+            let is_new = !transaction.has(&keys::negative(&tenant, who, negative.id))?;
+            let present = of_person(transaction, &tenant, who)?.len();
             require_room(present + usize::from(is_new))?;
             put(transaction, &tenant, &negative)?;
+            audit::note(transaction, &author, "negative.add", |it| {
+                it.person(&negative.person).face(negative.id).after(&negative)
+            })?;
             grow(transaction, &tenant, limits, Growth { samples: i64::from(is_new), ..Growth::default() })
         })
         .await
@@ -53,8 +56,8 @@ impl Store {
     pub async fn negatives(&self, scope: &TenantScope, person: &PersonId) -> Result<Vec<Negative>> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            let mut negatives = of_person(view, &tenant, &person)?;
+            let who = require_person(view, &tenant, &person)?;
+            let mut negatives = of_person(view, &tenant, who)?;
             negatives.sort_by_key(|negative| (negative.created_at, negative.id));
             Ok(negatives)
         })
@@ -63,12 +66,15 @@ impl Store {
 
     /// Removes a negative. Errors: `NotFound` `person_not_found` or `negative_not_found`.
     pub async fn delete_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            let negative: Option<Negative> = transaction.get(&keys::negative(&tenant, &person, face))?;
+            let who = require_person(transaction, &tenant, &person)?;
+            let negative: Option<Negative> = transaction.get(&keys::negative(&tenant, who, face))?;
             let missing = || Error::not_found("the person has no such negative").with_code("negative_not_found");
-            remove(transaction, &tenant, &negative.ok_or_else(missing)?);
+            let negative = negative.ok_or_else(missing)?;
+            remove(transaction, &tenant, &negative)?;
+            audit::note(transaction, &author, "negative.delete", |it| it.person(&person).face(face).before(&negative))?;
             grow(transaction, &tenant, limits, Growth { samples: -1, ..Growth::default() })
         })
         .await
@@ -77,16 +83,16 @@ impl Store {
     /// All negatives of the tenant.
     pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<Negative>> {
         let (db, prefix) = (Arc::clone(&self.inner.db), keys::negatives(scope.tenant()));
-        let tenant = scope.tenant().clone();
         blocking(move || {
             let (mut negatives, mut after): (Vec<Negative>, _) = (Vec::new(), None);
             loop {
                 let view = db.view();
-                let page =
-                    view.scan(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<Negative>>>()?;
-                let Some(last) = page.last() else { return Ok(negatives) };
-                after = Some(keys::negative(&tenant, &last.person, last.id));
-                negatives.extend(page);
+                let page = view.scan_bytes(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
+                let Some((last, _)) = page.last() else { return Ok(negatives) };
+                after = Some(last.clone());
+                for (_, bytes) in page {
+                    negatives.push(codec::decode(&bytes)?);
+                }
             }
         })
         .await
@@ -96,24 +102,24 @@ impl Store {
     pub async fn face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<FaceSample> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            require_person(view, &tenant, &person)?;
-            view.get(&keys::face(&tenant, &person, face))?.ok_or_else(face_not_found)
+            let who = require_person(view, &tenant, &person)?;
+            view.get(&keys::face(&tenant, who, face))?.ok_or_else(face_not_found)
         })
         .await
     }
 }
 
 /// A person's negatives.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, person: &PersonId) -> Result<Vec<Negative>> {
-    read.scan(&keys::negatives_of(tenant, person), None).collect()
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<Negative>> {
+    read.scan(&keys::negatives_of(tenant, who), None).collect()
 }
 
 /// Removes a person's negatives and those of others that were made of the person's samples; how many those are.
-pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<usize> {
-    let mut gone = of_person(transaction, tenant, person)?;
-    gone.extend(made_of(transaction, tenant, person)?);
+pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
+    let mut gone = of_person(transaction, tenant, who)?;
+    gone.extend(made_of(transaction, tenant, who)?);
     for negative in &gone {
-        remove(transaction, tenant, negative);
+        remove(transaction, tenant, negative)?;
     }
     Ok(gone.len())
 }
@@ -125,36 +131,36 @@ pub(super) fn remove_all(transaction: &mut Transaction<'_>, tenant: &TenantId, p
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    from: &PersonId,
-    person: &PersonId,
+    from: (Pseudonym, &PersonId),
+    person: (Pseudonym, &PersonId),
 ) -> Result<usize> {
-    let (own, others) = (of_person(transaction, tenant, person)?, of_person(transaction, tenant, from)?);
+    let (own, others) = (of_person(transaction, tenant, person.0)?, of_person(transaction, tenant, from.0)?);
     // Those of the two themselves are not there any more when their places are taken.
-    let of_third: Vec<Negative> = made_of(transaction, tenant, from)?
+    let of_third: Vec<Negative> = made_of(transaction, tenant, from.0)?
         .into_iter()
-        .filter(|negative| negative.person != *person && negative.person != *from)
+        .filter(|negative| negative.person != *person.1 && negative.person != *from.1)
         .collect();
     for negative in own.iter().chain(&others).chain(&of_third) {
-        remove(transaction, tenant, negative);
+        remove(transaction, tenant, negative)?;
     }
     let before = own.len() + others.len();
-    let kept = merged(person, own, from, others);
+    let kept = merged(person.1, own, from.1, others);
     require_room(kept.len())?;
     for negative in &kept {
         put(transaction, tenant, negative)?;
     }
     for negative in of_third {
-        put(transaction, tenant, &Negative { of: Some(person.clone()), ..negative })?;
+        put(transaction, tenant, &Negative { of: Some(person.1.clone()), ..negative })?;
     }
     Ok(before - kept.len())
 }
 
 /// The negatives, of whomever, that were made of a person's samples.
-fn made_of(read: &impl Read, tenant: &TenantId, other: &PersonId) -> Result<Vec<Negative>> {
+fn made_of(read: &impl Read, tenant: &TenantId, other: Pseudonym) -> Result<Vec<Negative>> {
     let prefix = keys::disowned_of(tenant, other);
     let negatives = read.scan_bytes(&prefix, None).filter_map(|entry| {
         let found = entry.and_then(|(key, _)| match keys::parse(&key) {
-            Some(Parsed::Data(_, Kind::Disowned(_, person, face))) => read.get(&keys::negative(tenant, &person, face)),
+            Some(Parsed::Data(_, Kind::Disowned(_, person, face))) => read.get(&keys::negative(tenant, person, face)),
             _ => Ok(None),
         });
         found.transpose()
@@ -172,17 +178,22 @@ fn require_room(negatives: usize) -> Result<()> {
 
 fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, negative: &Negative) -> Result<()> {
     let Negative { id, person, of, .. } = negative;
-    transaction.put(keys::negative(tenant, person, *id), negative)?;
-    match of {
-        Some(other) => transaction.put(keys::disowned(tenant, other, person, *id), person),
-        None => Ok(()),
+    let who = require_person(transaction, tenant, person)?;
+    transaction.put(keys::negative(tenant, who, *id), negative)?;
+    if let Some(other) = of {
+        let other = require_person(transaction, tenant, other)?;
+        transaction.put(keys::disowned(tenant, other, who, *id), &who)?;
     }
+    Ok(())
 }
 
-fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, negative: &Negative) {
+fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, negative: &Negative) -> Result<()> {
     let Negative { id, person, of, .. } = negative;
-    transaction.remove(keys::negative(tenant, person, *id));
-    if let Some(other) = of {
-        transaction.remove(keys::disowned(tenant, other, person, *id));
+    let who = require_person(transaction, tenant, person)?;
+    transaction.remove(keys::negative(tenant, who, *id));
+    let other = of.as_ref().map(|other| pseudonym(transaction, tenant, other)).transpose()?.flatten();
+    if let Some(other) = other {
+        transaction.remove(keys::disowned(tenant, other, who, *id));
     }
+    Ok(())
 }

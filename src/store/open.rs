@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::Amounts,
     error::{Error, Result},
+    runtime::{Clock, SystemClock},
 };
 
 /// The layout of keys and records that this program reads and writes.
@@ -35,6 +36,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The limits of a tenant for which nothing else was set.
     pub default_limits: Amounts,
+    /// Tells the times of the audit log.
+    pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
 }
@@ -42,7 +45,13 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The defaults for the store in the folder `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), cache_bytes: DEFAULT_CACHE_BYTES, default_limits: NO_LIMITS, on_flush: None }
+        Self {
+            path: path.into(),
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            default_limits: NO_LIMITS,
+            clock: Arc::new(SystemClock),
+            on_flush: None,
+        }
     }
 }
 
@@ -68,7 +77,9 @@ impl Store {
         check_format(&db)?;
         let db = Arc::new(db);
         let committer = Committer::start(&db, options.on_flush)?;
-        Ok(Self { inner: Arc::new(Inner { committer, db, default_limits: options.default_limits }) })
+        Ok(Self {
+            inner: Arc::new(Inner { committer, db, default_limits: options.default_limits, clock: options.clock }),
+        })
     }
 }
 

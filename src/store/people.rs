@@ -1,23 +1,30 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
-    FaceInfo, Store, attendance,
+    FaceInfo, Store, attendance, audit, blocking,
     codec::Record,
     db::Read,
     faces,
-    groups::{groups_of, join, leave, require_group, require_person},
-    keys, negatives, person_not_found, search,
+    groups::{groups_of, join, leave, require_group},
+    keys, negatives, person_not_found,
+    photos::{self, NewFaces},
+    pseudonyms::{enter, find, person_entry, pseudonym, require_person},
+    search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{FaceSample, GroupId, MetadataPatch, Person, PersonId, TenantId, TenantScope, metadata},
+    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata},
     error::{Error, ErrorKind, Result},
 };
+
+/// People read under one view: writes wait for no more than this.
+const READ_AT_ONCE: usize = 1024;
 
 impl Record for Person {
     const KIND: u8 = 6;
@@ -50,7 +57,7 @@ pub struct PersonChange {
 }
 
 impl Store {
-    /// Enrols a person: the person, their places on rosters and their samples, or nothing.
+    /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
     /// `Internal` for a sample of another person.
@@ -59,19 +66,28 @@ impl Store {
         scope: &TenantScope,
         person: Person,
         groups: &[GroupId],
-        faces: Vec<FaceSample>,
+        faces: impl Into<NewFaces>,
     ) -> Result<PersonRecord> {
-        let (tenant, groups, limits) = (scope.tenant().clone(), groups.to_vec(), self.inner.default_limits);
+        let NewFaces { samples, photos } = faces.into();
+        let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
-            if transaction.has(&keys::person(&tenant, &person.id))? {
+            if pseudonym(transaction, &tenant, &person.id)?.is_some() {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
-            search::put_person(transaction, &tenant, &person)?;
-            let groups = set_groups(transaction, &tenant, &person.id, &groups, person.created_at)?;
-            let faces = faces::put_all(transaction, &tenant, &person.id, &faces, 0)?;
+            let who = enter(transaction, &tenant, &person.id)?;
+            search::put_person(transaction, &tenant, who, &person)?;
+            let groups = set_groups(transaction, &tenant, (who, &person.id), &groups, person.created_at)?;
+            let faces = faces::put_all(transaction, &tenant, who, &person.id, &samples, 0)?;
+            photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
+            audit::note(transaction, &author, "person.create", |it| {
+                it.person(&person.id)
+                    .after(&(&person, &groups[..]))
+                    .after(&audit::faces(faces.iter().map(|face| face.id)))
+            })?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
@@ -81,25 +97,27 @@ impl Store {
     pub async fn person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonRecord> {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
-            let person = view.get(&keys::person(&tenant, &person))?.ok_or_else(person_not_found)?;
-            with_belongings(view, &tenant, person)
+            let (who, person) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
+            with_belongings(view, &tenant, who, person)
         })
         .await
     }
 
-    /// At most `limit` people whose ids come after `after`, by the bytes of their ids.
-    pub async fn people(
-        &self,
-        scope: &TenantScope,
-        after: Option<&PersonId>,
-        limit: usize,
-    ) -> Result<Vec<PersonRecord>> {
-        let (tenant, after) = (scope.tenant().clone(), after.map(|person| keys::person(scope.tenant(), person)));
-        self.read(move |view| {
-            view.scan(&keys::people(&tenant), after.as_deref())
-                .take(limit)
-                .map(|person| with_belongings(view, &tenant, person?))
-                .collect()
+    /// The ids of all people, in order.
+    pub async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
+        let (db, tenant) = (Arc::clone(&self.inner.db), scope.tenant().clone());
+        blocking(move || {
+            let (people, mut ids, mut after) = (keys::people(&tenant), Vec::new(), None);
+            loop {
+                let view = db.view();
+                let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
+                let page = page.collect::<Result<Vec<_>>>()?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(keys::person(&tenant, *last));
+                ids.extend(page.into_iter().map(|(_, person)| person.id));
+            }
+            ids.sort_unstable();
+            Ok(ids)
         })
         .await
     }
@@ -108,10 +126,7 @@ impl Store {
     pub async fn names(&self, scope: &TenantScope, people: Vec<PersonId>) -> Result<Vec<Option<String>>> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            let name = |id: &PersonId| {
-                let person: Option<Person> = view.get(&keys::person(&tenant, id))?;
-                Ok(person.map(|person| person.name))
-            };
+            let name = |id: &PersonId| Ok(find(view, &tenant, id)?.map(|(_, person)| person.name));
             people.iter().map(name).collect()
         })
         .await
@@ -125,46 +140,66 @@ impl Store {
         person: &PersonId,
         change: PersonChange,
     ) -> Result<PersonRecord> {
-        let (tenant, key) = (scope.tenant().clone(), keys::person(scope.tenant(), person));
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(move |transaction| {
-            let mut person: Person = transaction.get(&key)?.ok_or_else(person_not_found)?;
+            let (who, old) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let old_groups = groups_of(transaction, &tenant, who)?;
+            let mut person = old.clone();
             person.name = change.name.unwrap_or(person.name);
             person.email = change.email.unwrap_or(person.email);
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
-            search::put_person(transaction, &tenant, &person)?;
+            search::put_person(transaction, &tenant, who, &person)?;
             let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, &person.id, &groups, change.at)?,
-                None => groups_of(transaction, &tenant, &person.id)?,
+                Some(groups) => set_groups(transaction, &tenant, (who, &person.id), &groups, change.at)?,
+                None => old_groups.clone(),
             };
-            let faces = faces::infos(transaction, &tenant, &person.id)?;
+            audit::note(transaction, &author, "person.update", |it| {
+                it.person(&person.id).changed(&(&old, &old_groups[..]), &(&person, &groups[..]))
+            })?;
+            let faces = faces::infos(transaction, &tenant, who)?;
             Ok(PersonRecord { person, groups, faces })
         })
         .await
     }
 
-    /// Removes a person and all that is known of them: samples, negatives made of them or of others, places on rosters, and their attendance records in
+    /// Removes a person and all that is known of them: samples, photos, negatives made of them or of others, places on rosters, and their attendance records in
     /// every group. Who asks to be erased expects nothing less; export the attendance first where it must be kept.
     /// Errors: `NotFound` `person_not_found`.
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
-        let (tenant, person, limits) = (scope.tenant().clone(), person.clone(), self.inner.default_limits);
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        let limits = self.inner.default_limits;
         self.write(move |transaction| {
-            require_person(transaction, &tenant, &person)?;
-            for group in groups_of(transaction, &tenant, &person)? {
-                leave(transaction, &tenant, &group, &person);
+            let who = require_person(transaction, &tenant, &person)?;
+            // One that cannot be read can still be removed.
+            let old: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
+            let groups = groups_of(transaction, &tenant, who)?;
+            for group in &groups {
+                leave(transaction, &tenant, group, who);
             }
-            let samples = faces::remove_all(transaction, &tenant, &person)?
-                + negatives::remove_all(transaction, &tenant, &person)?;
-            attendance::remove_of_person(transaction, &tenant, &person)?;
-            search::remove_person(transaction, &tenant, &person)?;
+            let faces = faces::remove_all(transaction, &tenant, who)?;
+            let negatives = negatives::remove_all(transaction, &tenant, who)?;
+            let records = attendance::remove_of_person(transaction, &tenant, who)?;
+            photos::remove_key(transaction, &tenant, who);
+            search::remove_person(transaction, &tenant, who, &person)?;
+            let counts = json!({ "faces": faces, "negatives": negatives, "attendance": records });
+            audit::note(transaction, &author, "person.delete", |it| {
+                it.person(&person).before(&old.as_ref().map(|old| (old, &groups[..]))).before(&counts)
+            })?;
+            let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })
         })
         .await
     }
 }
 
-pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Person) -> Result<PersonRecord> {
-    let groups = groups_of(read, tenant, &person.id)?;
-    let faces = faces::infos(read, tenant, &person.id)?;
+pub(super) fn with_belongings(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: Person,
+) -> Result<PersonRecord> {
+    let groups = groups_of(read, tenant, who)?;
+    let faces = faces::infos(read, tenant, who)?;
     Ok(PersonRecord { person, groups, faces })
 }
 
@@ -172,7 +207,7 @@ pub(super) fn with_belongings(read: &impl Read, tenant: &TenantId, person: Perso
 fn set_groups(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    person: &PersonId,
+    (who, person): (Pseudonym, &PersonId),
     groups: &[GroupId],
     now: Timestamp,
 ) -> Result<Vec<GroupId>> {
@@ -180,11 +215,11 @@ fn set_groups(
     for group in &groups {
         require_group(transaction, tenant, group)?;
     }
-    for group in groups_of(transaction, tenant, person)?.iter().filter(|group| !groups.contains(group)) {
-        leave(transaction, tenant, group, person);
+    for group in groups_of(transaction, tenant, who)?.iter().filter(|group| !groups.contains(group)) {
+        leave(transaction, tenant, group, who);
     }
     for group in &groups {
-        join(transaction, tenant, group, person, now)?;
+        join(transaction, tenant, group, (who, person), now)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

@@ -1,19 +1,23 @@
 //! The register of a session: what an operation needs to judge the session's people and to write their records.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{
     attendance::Place,
+    codec,
     db::Read,
-    group_not_found, keys,
+    group_not_found,
+    keys::{self, Kind, Parsed},
     sessions::stored_between,
     timetables::{holidays, timetable},
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, RecordId, TenantId, attendance::Case,
-        rules::judge::Meeting,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, TenantId,
+        attendance::Case, rules::judge::Meeting,
     },
     error::Result,
 };
@@ -44,24 +48,29 @@ impl Register {
         Ok(Self { tenant: tenant.clone(), group, session: session.id, meeting, others })
     }
 
-    /// Whose.
+    /// Of which tenant.
+    pub(super) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// Of which group.
     pub(super) fn group(&self) -> &GroupId {
         &self.group.id
     }
 
     /// What somebody is judged by, who came onto the roster at `joined_at`.
-    pub(super) fn case(&self, read: &impl Read, person: &PersonId, joined_at: Option<Timestamp>) -> Result<Case<'_>> {
+    pub(super) fn case(&self, read: &impl Read, who: Pseudonym, joined_at: Option<Timestamp>) -> Result<Case<'_>> {
         let mut attended_that_day = 0;
         for &other in &self.others {
-            let record: Option<AttendanceRecord> = read.get(&keys::attendance(&self.tenant, other, person))?;
+            let record: Option<AttendanceRecord> = read.get(&keys::attendance(&self.tenant, other, who))?;
             attended_that_day += usize::from(record.is_some_and(|record| record.verdict.status.is_attended()));
         }
         Ok(Case { rules: &self.group.rules, meeting: self.meeting, joined_at, attended_that_day })
     }
 
     /// What is known of somebody.
-    pub(super) fn record(&self, read: &impl Read, person: &PersonId) -> Result<Option<AttendanceRecord>> {
-        read.get(&keys::attendance(&self.tenant, self.session, person))
+    pub(super) fn record(&self, read: &impl Read, who: Pseudonym) -> Result<Option<AttendanceRecord>> {
+        read.get(&keys::attendance(&self.tenant, self.session, who))
     }
 
     /// The record of somebody of whom nothing is known.
@@ -70,38 +79,64 @@ impl Register {
     }
 
     /// Writes a record in the place of the one that the person had.
-    pub(super) fn put(&self, transaction: &mut Transaction<'_>, record: &AttendanceRecord) -> Result<()> {
-        put(transaction, &self.tenant, &self.group.id, record)
+    pub(super) fn put(
+        &self,
+        transaction: &mut Transaction<'_>,
+        who: Pseudonym,
+        record: &AttendanceRecord,
+    ) -> Result<()> {
+        put(transaction, &self.tenant, &self.group.id, who, record)
     }
 
     /// Removes a record.
-    pub(super) fn remove(&self, transaction: &mut Transaction<'_>, record: &AttendanceRecord) {
-        remove(transaction, &self.tenant, &self.group.id, record);
+    pub(super) fn remove(&self, transaction: &mut Transaction<'_>, who: Pseudonym, record: &AttendanceRecord) {
+        remove(transaction, &self.tenant, &self.group.id, who, record);
     }
+}
+
+/// The records of a session, by pseudonym.
+pub(super) fn records(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: GroupSessionId,
+) -> Result<BTreeMap<Pseudonym, AttendanceRecord>> {
+    let prefix = keys::attendance_in(tenant, session);
+    let records = read.scan_bytes(&prefix, None).map(|entry| {
+        let (key, bytes) = entry?;
+        match keys::parse(&key) {
+            Some(Parsed::Data(_, Kind::Attendance(_, who))) => Ok((who, codec::decode(&bytes)?)),
+            _ => Err(codec::damaged()),
+        }
+    });
+    records.collect()
 }
 
 pub(super) fn put(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
+    who: Pseudonym,
     record: &AttendanceRecord,
 ) -> Result<()> {
-    transaction.put(keys::attendance(tenant, record.session, &record.person), record)?;
-    transaction.put(keys::sighting(tenant, &record.person, record.session), group)?;
+    transaction.put(keys::attendance(tenant, record.session, who), record)?;
+    transaction.put(keys::sighting(tenant, who, record.session), group)?;
     if let Some(id) = record.id {
-        transaction.put(keys::mark(tenant, group, id), &place(record, id))?;
+        let place = Place { session: record.session, person: who, record: id };
+        transaction.put(keys::mark(tenant, group, id), &place)?;
     }
     Ok(())
 }
 
-pub(super) fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, record: &AttendanceRecord) {
-    transaction.remove(keys::attendance(tenant, record.session, &record.person));
-    transaction.remove(keys::sighting(tenant, &record.person, record.session));
+pub(super) fn remove(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    group: &GroupId,
+    who: Pseudonym,
+    record: &AttendanceRecord,
+) {
+    transaction.remove(keys::attendance(tenant, record.session, who));
+    transaction.remove(keys::sighting(tenant, who, record.session));
     if let Some(id) = record.id {
         transaction.remove(keys::mark(tenant, group, id));
     }
-}
-
-fn place(record: &AttendanceRecord, id: RecordId) -> Place {
-    Place { session: record.session, person: record.person.clone(), record: id }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{Store, blocking, db::Read, group_not_found, keys, sessions::stored_between};
+use super::{
+    Store, blocking, codec, db::Read, group_not_found, keys, pseudonyms::person_entry, sessions::stored_between,
+};
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Person, PersonId, SessionState, TenantScope,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Person, Pseudonym, SessionState, TenantScope,
     },
     error::Result,
     reports::{Cell, PersonRow},
@@ -18,10 +20,10 @@ use crate::{
 
 /// A page of people with what the register says of them.
 pub struct RegisterPage {
-    /// Those with a record in one of the sessions, by the bytes of their ids.
+    /// Those with a record in one of the sessions, in the order of their enrolment.
     pub rows: Vec<PersonRow>,
     /// The person to go on after; `None` after the last page.
-    pub next: Option<PersonId>,
+    pub next: Option<Pseudonym>,
 }
 
 impl Store {
@@ -49,39 +51,39 @@ impl Store {
         &self,
         scope: &TenantScope,
         sessions: Arc<[GroupSessionId]>,
-        after: Option<PersonId>,
+        after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<RegisterPage> {
         let (tenant, db) = (scope.tenant().clone(), Arc::clone(&self.inner.db));
         blocking(move || {
-            let start = after.as_ref().map(|person| keys::person(&tenant, person));
-            let people: Vec<Person> =
-                db.view().scan(&keys::people(&tenant), start.as_deref()).take(limit).collect::<Result<_>>()?;
-            let next = people.get(limit - 1).map(|person| person.id.clone());
-            let Some(last) = people.last().map(|person| person.id.clone()) else {
-                return Ok(RegisterPage { rows: Vec::new(), next });
-            };
-            let row =
-                |Person { id, name, .. }| PersonRow { person: id, name: Some(name), cells: vec![None; sessions.len()] };
+            let start = after.map(|person| keys::person(&tenant, person));
+            let page: Vec<(Pseudonym, Person)> = db
+                .view()
+                .scan_bytes(&keys::people(&tenant), start.as_deref())
+                .take(limit)
+                .map(person_entry)
+                .collect::<Result<_>>()?;
+            let (who, people): (Vec<Pseudonym>, Vec<Person>) = page.into_iter().unzip();
+            let cells = vec![None; sessions.len()];
+            let row = |Person { id, name, .. }| PersonRow { person: id, name: Some(name), cells: cells.clone() };
             let mut rows: Vec<PersonRow> = people.into_iter().map(row).collect();
             for (place, &session) in sessions.iter().enumerate() {
-                let start = after.as_ref().map(|person| keys::attendance(&tenant, session, person));
-                let mut people = 0..rows.len();
-                for record in db.view().scan(&keys::attendance_in(&tenant, session), start.as_deref()) {
-                    let AttendanceRecord { person, verdict, .. } = record?;
-                    if person > last {
+                let start = after.map(|person| keys::attendance(&tenant, session, person));
+                // Records go by the pseudonyms, as people do.
+                for entry in db.view().scan_bytes(&keys::attendance_in(&tenant, session), start.as_deref()) {
+                    let (key, record) = entry?;
+                    let person = key.last_chunk().copied().map(Pseudonym::from_bytes);
+                    if person > who.last().copied() {
                         break;
                     }
-                    // Both go by the bytes of the ids; who came between the two looks is on no page.
-                    while people.start < people.end && rows[people.start].person < person {
-                        people.start += 1;
-                    }
-                    if let Some(row) = rows.get_mut(people.start).filter(|row| row.person == person) {
-                        row.cells[place] = Some(Cell { status: verdict.status, late_minutes: verdict.late_minutes });
-                    }
+                    // Who was enrolled between the two looks is on no page.
+                    let Some(row) = person.and_then(|person| who.binary_search(&person).ok()) else { continue };
+                    let AttendanceRecord { verdict, .. } = codec::decode(&record)?;
+                    rows[row].cells[place] = Some(Cell { status: verdict.status, late_minutes: verdict.late_minutes });
                 }
             }
             rows.retain(|row| row.cells.iter().any(Option::is_some));
+            let next = who.last().copied().filter(|_| who.len() == limit);
             Ok(RegisterPage { rows, next })
         })
         .await

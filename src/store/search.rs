@@ -1,7 +1,8 @@
 //! Finding people: by words of their names and ids, by group, by consent.
 //!
-//! Each word of a person is a key of its own, kept by whatever writes the person. A query whose words few people have
-//! is answered from these keys; one that many have finds them soon enough on a walk over all people.
+//! The beginnings of a person's words are keys of their own, as digests, kept by whatever writes the person. A query
+//! whose words few people have begins with these keys; one that many have finds them soon enough on a walk over all
+//! people.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -9,23 +10,24 @@ use jiff::Timestamp;
 
 use super::{
     PersonRecord, Store,
+    codec::damaged,
     db::{Read, View},
     groups::require_group,
-    keys::{self, Kind, Parsed},
+    keys::{self, Key, Kind, Parsed},
     people::with_belongings,
+    pseudonyms::{Salt, forget, person_entry, salt},
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        ConsentState, GroupId, Person, PersonId, TenantId, TenantScope,
-        group::Member,
-        words::{are_found, indexed, words_of},
+        ConsentState, GroupId, Person, PersonId, Pseudonym, TenantId, TenantScope,
+        words::{are_found, beginnings, longest_beginning, words_of},
     },
     error::Result,
 };
 
 /// A word that more people have than this is no help: they are met on a walk over all.
-const MAX_HOLDERS: usize = 1024;
+const MAX_HOLDERS: usize = PASSED_A_PAGE;
 /// Words of a query that are looked up.
 const MAX_LOOKED_UP: usize = 4;
 /// People passed over for one page, so that a page of few who fit ends too: writes wait for no more than this.
@@ -45,10 +47,10 @@ pub struct PeopleQuery {
 /// Some of those who were to be found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PeoplePage {
-    /// By the bytes of their ids. There may be fewer than were asked for, or none, though more follow.
+    /// In the order of their enrolment. There may be fewer than were asked for, or none, though more follow.
     pub people: Vec<PersonRecord>,
     /// After whom to go on; none where this was the last page.
-    pub next: Option<PersonId>,
+    pub next: Option<Pseudonym>,
 }
 
 impl PeopleQuery {
@@ -61,7 +63,7 @@ impl PeopleQuery {
 }
 
 impl Store {
-    /// At most `limit` of the people that `query` wants and whose ids come after `after`. Whoever is there and wanted
+    /// At most `limit` of the people that `query` wants and who come after `after`. Whoever is there and wanted
     /// throughout a walk over the pages is met exactly once, whatever else changes meanwhile.
     ///
     /// Errors: `NotFound` `group_not_found`.
@@ -69,11 +71,11 @@ impl Store {
         &self,
         scope: &TenantScope,
         query: PeopleQuery,
-        after: Option<PersonId>,
+        after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<PeoplePage> {
         let tenant = scope.tenant().clone();
-        self.read(move |view| Walk { view, tenant: &tenant, query: &query, limit }.page(after.as_ref())).await
+        self.read(move |view| Walk { view, tenant: &tenant, query: &query, limit }.page(after)).await
     }
 }
 
@@ -86,34 +88,39 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn page(&self, after: Option<&PersonId>) -> Result<PeoplePage> {
+    fn page(&self, after: Option<Pseudonym>) -> Result<PeoplePage> {
         let Self { view, tenant, query, .. } = *self;
         if let Some(group) = &query.group {
             require_group(view, tenant, group)?;
             let after = after.map(|person| keys::member(tenant, group, person));
             let members = keys::members(tenant, group);
-            return self.collect(
-                view.scan(&members, after.as_deref())
-                    .filter_map(|member: Result<Member>| self.load(member.map(|member| member.person))),
-            );
+            let members = view.scan_bytes(&members, after.as_deref()).filter_map(|entry| match entry {
+                Ok((key, _)) => match keys::parse(&key) {
+                    Some(Parsed::Data(_, Kind::Member(_, who))) => self.load(who),
+                    _ => Some(Err(damaged())),
+                },
+                Err(error) => Some(Err(error)),
+            });
+            return self.collect(members);
         }
         if let Some(holders) = self.holders()? {
-            let rest = holders.into_iter().filter(|id| after.is_none_or(|after| id > after));
-            return self.collect(rest.filter_map(|id| self.load(Ok(id))));
+            let rest = holders.into_iter().filter(|&who| after.is_none_or(|after| who > after));
+            return self.collect(rest.filter_map(|who| self.load(who)));
         }
         let after = after.map(|person| keys::person(tenant, person));
         let people = keys::people(tenant);
-        self.collect(view.scan(&people, after.as_deref()))
+        self.collect(view.scan_bytes(&people, after.as_deref()).map(person_entry))
     }
 
-    /// Everybody who has the first of the query's words that few have.
-    fn holders(&self) -> Result<Option<BTreeSet<PersonId>>> {
+    /// Everybody who has a word that begins as the first of the query's words with which few people's begin.
+    fn holders(&self) -> Result<Option<BTreeSet<Pseudonym>>> {
+        let Some(salt) = Salt::of(self.view, self.tenant)? else { return Ok(None) };
         // Long words are rare; a query of many is not to read the index many times.
         let mut words: Vec<&String> = self.query.words.iter().collect();
         words.sort_by_key(|word| Reverse(word.len()));
-        for word in words.into_iter().take(MAX_LOOKED_UP) {
-            let start = keys::words_like(self.tenant, indexed(word));
-            let some = self.view.scan::<PersonId>(&start, None).take(MAX_HOLDERS + 1).collect::<Result<Vec<_>>>()?;
+        for start in words.into_iter().filter_map(|word| longest_beginning(word)).take(MAX_LOOKED_UP) {
+            let start = keys::words_like(self.tenant, salt.of_word(start));
+            let some = self.view.scan::<Pseudonym>(&start, None).take(MAX_HOLDERS + 1).collect::<Result<Vec<_>>>()?;
             if some.len() <= MAX_HOLDERS {
                 return Ok(Some(some.into_iter().collect()));
             }
@@ -121,21 +128,21 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    fn load(&self, id: Result<PersonId>) -> Option<Result<Person>> {
-        id.and_then(|id| self.view.get(&keys::person(self.tenant, &id))).transpose()
+    fn load(&self, who: Pseudonym) -> Option<Result<(Pseudonym, Person)>> {
+        self.view.get(&keys::person(self.tenant, who)).map(|person| Some((who, person?))).transpose()
     }
 
-    fn collect(&self, people: impl Iterator<Item = Result<Person>>) -> Result<PeoplePage> {
+    fn collect(&self, people: impl Iterator<Item = Result<(Pseudonym, Person)>>) -> Result<PeoplePage> {
         let (mut page, mut last) = (PeoplePage::default(), None);
         for (passed, person) in people.enumerate() {
-            let person = person?;
+            let (who, person) = person?;
             if passed == PASSED_A_PAGE || page.people.len() == self.limit {
                 page.next = last;
                 break;
             }
-            last = Some(person.id.clone());
+            last = Some(who);
             if self.query.wants(&person) {
-                page.people.push(with_belongings(self.view, self.tenant, person)?);
+                page.people.push(with_belongings(self.view, self.tenant, who, person)?);
             }
         }
         Ok(page)
@@ -143,27 +150,38 @@ impl Walk<'_> {
 }
 
 /// Writes a person and the words that they are found by, in the place of what was there.
-pub(super) fn put_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &Person) -> Result<()> {
-    let key = keys::person(tenant, &person.id);
+pub(super) fn put_person(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: &Person,
+) -> Result<()> {
+    let (key, salt) = (keys::person(tenant, who), salt(transaction, tenant)?);
     if let Some(old) = transaction.get::<Person>(&key)? {
-        remove_words(transaction, tenant, &old);
+        remove_words(transaction, tenant, salt, who, &old);
     }
     transaction.put(key, person)?;
-    for word in words_of(person) {
-        transaction.put(keys::word(tenant, indexed(&word), &person.id), &person.id)?;
+    for word in words_keys(tenant, salt, who, person) {
+        transaction.put(word, &who)?;
     }
     Ok(())
 }
 
-/// Removes a person and their words, also where the record is damaged and does not say which those are.
-pub(super) fn remove_person(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &PersonId) -> Result<()> {
-    let key = keys::person(tenant, person);
+/// Removes a person, their words and what leads to them, also where the record is damaged and does not say which
+/// words those are.
+pub(super) fn remove_person(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: &PersonId,
+) -> Result<()> {
+    let (key, salt) = (keys::person(tenant, who), salt(transaction, tenant)?);
     match transaction.get::<Person>(&key) {
-        Ok(Some(named)) => remove_words(transaction, tenant, &named),
+        Ok(Some(named)) => remove_words(transaction, tenant, salt, who, &named),
         Ok(None) => {}
         Err(_) => {
-            for word in transaction.scan_keys(&keys::words_like(tenant, "")).collect::<Result<Vec<_>>>()? {
-                let is_theirs = |parsed| matches!(parsed, Parsed::Data(_, Kind::Word(_, holder)) if holder == *person);
+            for word in transaction.scan_keys(&keys::words(tenant)).collect::<Result<Vec<_>>>()? {
+                let is_theirs = |parsed| matches!(parsed, Parsed::Data(_, Kind::Word(_, holder)) if holder == who);
                 if keys::parse(&word).is_some_and(is_theirs) {
                     transaction.remove(word);
                 }
@@ -171,26 +189,17 @@ pub(super) fn remove_person(transaction: &mut Transaction<'_>, tenant: &TenantId
         }
     }
     transaction.remove(key);
-    Ok(())
+    forget(transaction, tenant, person)
 }
 
-fn remove_words(transaction: &mut Transaction<'_>, tenant: &TenantId, person: &Person) {
-    for word in words_of(person) {
-        transaction.remove(keys::word(tenant, indexed(&word), &person.id));
+fn remove_words(transaction: &mut Transaction<'_>, tenant: &TenantId, salt: Salt, who: Pseudonym, person: &Person) {
+    for word in words_keys(tenant, salt, who, person) {
+        transaction.remove(word);
     }
 }
 
-/// Whether every word of a person has its key.
-pub(super) fn has_all_words(read: &impl Read, tenant: &TenantId, person: &Person) -> Result<bool> {
-    for word in words_of(person) {
-        if !read.has(&keys::word(tenant, indexed(&word), &person.id))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether a person is found by an indexed word.
-pub(super) fn has_word(person: &Person, word: &str) -> bool {
-    words_of(person).iter().any(|own| indexed(own) == word)
+/// The keys of a person's words.
+pub(super) fn words_keys(tenant: &TenantId, salt: Salt, who: Pseudonym, person: &Person) -> BTreeSet<Key> {
+    let words = words_of(person);
+    words.iter().flat_map(|word| beginnings(word)).map(|start| keys::word(tenant, salt.of_word(start), who)).collect()
 }

@@ -4,7 +4,7 @@
 use jiff::{Timestamp, ToSpan, civil::Date};
 
 use super::{
-    Store,
+    Store, audit,
     codec::Record,
     db::Read,
     group_not_found, keys,
@@ -34,9 +34,12 @@ impl Record for GroupSessionId {
 impl Store {
     /// Plans a session. Errors: `NotFound` `group_not_found`, `Conflict` `too_many_sessions`.
     pub async fn create_group_session(&self, scope: &TenantScope, session: GroupSession) -> Result<GroupSession> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             put(transaction, &tenant, None, &session)?;
+            audit::note(transaction, &author, "session.create", |it| {
+                it.group(&session.group).session(session.id).after(&session)
+            })?;
             Ok(session)
         })
         .await
@@ -102,11 +105,14 @@ impl Store {
         session: GroupSessionId,
         change: impl FnOnce(GroupSession) -> Result<GroupSession> + Send + 'static,
     ) -> Result<GroupSession> {
-        let tenant = scope.tenant().clone();
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             let before = require(transaction, &tenant, session)?;
             let after = change(before.clone())?;
             put(transaction, &tenant, Some(&before), &after)?;
+            audit::note(transaction, &author, "session.update", |it| {
+                it.group(&after.group).session(session).changed(&before, &after)
+            })?;
             Ok(after)
         })
         .await

@@ -173,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreOptions::new(folder.path())).unwrap();
         for (n, name) in ["t", "t2"].into_iter().enumerate() {
-            store.create_tenant(tenant(name), tenant_key(name, n as u8)).await.unwrap();
+            store.create_tenant(&crate::domain::Actor::Machine, tenant(name), tenant_key(name, n as u8)).await.unwrap();
         }
         (folder, store)
     }

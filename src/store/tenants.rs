@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     Store,
     api_keys::{self, ApiKey},
+    audit,
     codec::{OlderBody, Record},
     db::Read,
     keys::{self, Key},
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Amounts, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Standing, Tenant, TenantId, TenantScope, TenantSettings,
+        Actor, Amounts, Author, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Standing, Tenant, TenantId, TenantScope,
+        TenantSettings,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -79,13 +81,17 @@ impl Store {
     /// Makes a tenant together with its first key, so that no tenant is ever out of reach.
     ///
     /// Errors: `Conflict` `tenant_exists`, or `tenant_deleting` while an earlier one of this id is still being removed.
-    pub async fn create_tenant(&self, tenant: Tenant, key: ApiKey) -> Result<()> {
+    pub async fn create_tenant(&self, actor: &Actor, tenant: Tenant, key: ApiKey) -> Result<()> {
+        let actor = actor.clone();
         self.write(move |transaction| {
             let at = keys::tenant(&tenant.id);
             let (message, code) = match standing(transaction, &at)? {
                 None => {
                     transaction.put(at, &tenant)?;
-                    return api_keys::put(transaction, &key);
+                    audit::note(transaction, &Author::on_server(&actor), "tenant.create", |it| {
+                        it.tenant(&tenant.id).after(&(&tenant, &TenantSettings::default()))
+                    })?;
+                    return api_keys::put(transaction, &actor, &key);
                 }
                 Some(Standing::Deleting) => ("the tenant of this id is still being deleted", "tenant_deleting"),
                 Some(_) => ("there is a tenant of this id already", "tenant_exists"),
@@ -148,12 +154,16 @@ impl Store {
         scope: &TenantScope,
         change: impl FnOnce(&mut Tenant, &mut TenantSettings) + Send + 'static,
     ) -> Result<TenantRecord> {
-        let id = scope.tenant().clone();
+        let (author, id) = (Author::on_server(scope.actor()), scope.tenant().clone());
         self.write(move |transaction| {
-            let (mut tenant, mut settings) = (tenant(transaction, &id)?, settings(transaction, &id)?);
+            let (old, old_settings) = (tenant(transaction, &id)?, settings(transaction, &id)?);
+            let (mut tenant, mut settings) = (old.clone(), old_settings.clone());
             change(&mut tenant, &mut settings);
             transaction.put(keys::tenant(&id), &tenant)?;
             transaction.put(keys::settings(&id), &settings)?;
+            audit::note(transaction, &author, "tenant.update", |it| {
+                it.tenant(&id).changed(&(&old, &old_settings), &(&tenant, &settings))
+            })?;
             with_belongings(transaction, tenant)
         })
         .await
@@ -192,7 +202,8 @@ pub(super) fn require_owners(transaction: &Transaction<'_>) -> Result<()> {
     Ok(())
 }
 
-fn tenant(read: &impl Read, id: &TenantId) -> Result<Tenant> {
+/// The tenant, if it is there and is not being deleted. Errors: `NotFound` `tenant_not_found`.
+pub(super) fn tenant(read: &impl Read, id: &TenantId) -> Result<Tenant> {
     let tenant: Option<Tenant> = read.get(&keys::tenant(id))?;
     tenant.filter(|tenant| tenant.standing != Standing::Deleting).ok_or_else(tenant_not_found)
 }

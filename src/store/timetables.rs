@@ -1,8 +1,9 @@
 //! Timetables of groups, and the holidays of a tenant.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Store, codec::Record, db::Read, groups::require_group, keys, transaction::Transaction};
+use super::{Store, audit, codec::Record, db::Read, groups::require_group, keys, transaction::Transaction};
 use crate::{
     domain::{
         GroupId, TenantId, TenantScope, Timetable,
@@ -57,23 +58,20 @@ impl Store {
         entries: Vec<NewEntry>,
         holidays: Vec<Holiday>,
     ) -> Result<Timetable> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let old = timetable(transaction, &tenant, &group)?;
             if old.is_none() && transaction.has(&keys::timetable_tag(&tenant, fresh))? {
                 return Err(Error::internal("two timetables were given one tag: try again"));
             }
-            let old = old.unwrap_or(Timetable {
-                group: group.clone(),
-                tag: fresh,
-                entries: Vec::new(),
-                next: 1,
-                holidays: Vec::new(),
-            });
-            let new = replaced(old, entries, holidays)?.checked()?;
+            let none =
+                Timetable { group: group.clone(), tag: fresh, entries: Vec::new(), next: 1, holidays: Vec::new() };
+            let old = old.unwrap_or(none);
+            let new = replaced(old.clone(), entries, holidays)?.checked()?;
             transaction.put(keys::timetable_tag(&tenant, new.tag), &group)?;
             transaction.put(keys::timetable(&tenant, &group), &new)?;
+            audit::note(transaction, &author, "timetable.replace", |it| it.group(&group).changed(&old, &new))?;
             Ok(new)
         })
         .await
@@ -87,8 +85,14 @@ impl Store {
 
     /// Puts [checked](crate::domain::timetable::checked_holidays) holidays in the place of those that the tenant had.
     pub async fn put_holidays(&self, scope: &TenantScope, holidays: Vec<Holiday>) -> Result<()> {
-        let key = keys::holidays(scope.tenant());
-        self.write(move |transaction| transaction.put(key, &Holidays(holidays))).await
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
+        self.write(move |transaction| {
+            let old = json!({ "holidays": self::holidays(transaction, &tenant)? });
+            let new = json!({ "holidays": &holidays });
+            transaction.put(keys::holidays(&tenant), &Holidays(holidays))?;
+            audit::note(transaction, &author, "holidays.replace", |it| it.changed(&old, &new))
+        })
+        .await
     }
 }
 

@@ -9,8 +9,9 @@ use super::{
     codec::{self, Record},
     db::{Db, Read},
     keys::Key,
+    origin::Origin,
 };
-use crate::error::Result;
+use crate::{domain::Realm, error::Result};
 
 /// What is to be written: by key, the new bytes or nothing.
 #[derive(Default)]
@@ -57,7 +58,13 @@ impl<'a> Group<'a> {
 
     /// Runs an operation; says whether it wrote. One that fails writes nothing.
     pub(super) fn run<T>(&mut self, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
-        let mut transaction = Transaction { db: self.db, earlier: &self.writes, own: Writes::default() };
+        let mut transaction = Transaction {
+            db: self.db,
+            earlier: &self.writes,
+            own: Writes::default(),
+            origin: Origin::default(),
+            noted: Vec::new(),
+        };
         let value = operation(&mut transaction)?;
         let own = transaction.own;
         let wrote = !own.0.is_empty();
@@ -78,6 +85,9 @@ pub(super) struct Transaction<'a> {
     /// Of the group's operations before this one.
     earlier: &'a Writes,
     own: Writes,
+    origin: Origin,
+    /// The realms whose audit log has been told of all that is changed in them.
+    noted: Vec<Realm>,
 }
 
 impl Transaction<'_> {
@@ -98,9 +108,42 @@ impl Transaction<'_> {
         self.own.0.insert(key, None);
     }
 
+    /// Says where what follows comes from.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
+    /// Where it comes from.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Whether anything is to be applied.
     pub(super) fn has_written(&self) -> bool {
         !self.own.0.is_empty()
+    }
+
+    /// What is to be set, and what is to be removed.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&Key, Option<&[u8]>)> {
+        self.own.0.iter().map(|(key, value)| (key, value.as_deref()))
+    }
+
+    /// Says that the audit log of `realm` has been told of what is changed in it.
+    pub(super) fn set_noted(&mut self, realm: &Realm) {
+        self.noted.push(realm.clone());
+    }
+
+    /// Whether it has been.
+    pub(super) fn is_noted(&self, realm: &Realm) -> bool {
+        self.noted.contains(realm)
+    }
+
+    /// The bytes under `key` as they were before this operation.
+    pub(super) fn bytes_before(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.earlier.0.get(key) {
+            Some(written) => Ok(written.clone()),
+            None => self.db.bytes(key),
+        }
     }
 
     /// The keys under which something is to be set.
@@ -111,9 +154,9 @@ impl Transaction<'_> {
 
 impl Read for Transaction<'_> {
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.own.0.get(key).or_else(|| self.earlier.0.get(key)) {
+        match self.own.0.get(key) {
             Some(written) => Ok(written.clone()),
-            None => self.db.bytes(key),
+            None => self.bytes_before(key),
         }
     }
 

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, api_keys::require_reach, codec::Record, db::Read, keys, transaction::Transaction};
+use super::{Store, api_keys::require_reach, audit, codec::Record, db::Read, keys, transaction::Transaction};
 use crate::{
-    domain::{Grant, GroupId, Realm, SessionId, TenantId, UserId},
+    domain::{Actor, Author, Grant, GroupId, Realm, SessionId, UserId},
     error::{Error, ErrorKind, Result},
 };
 
@@ -64,9 +64,10 @@ pub struct UserChange {
 }
 
 impl Store {
-    /// Makes a user. Errors: `Conflict` `user_exists` or `limit_reached`, `NotFound` `tenant_not_found` or
+    /// Makes a user of the grant's realm. Errors: `Conflict` `user_exists` or `limit_reached`, `NotFound` `tenant_not_found` or
     /// `group_not_found`.
-    pub async fn create_user(&self, user: User) -> Result<()> {
+    pub async fn create_user(&self, actor: &Actor, user: User) -> Result<()> {
+        let author = Author { realm: user.grant.realm.clone(), actor: actor.clone() };
         self.write(move |transaction| {
             require_reach(transaction, &user.grant)?;
             let key = keys::user(&user.grant.realm, &user.id);
@@ -76,7 +77,8 @@ impl Store {
             if transaction.scan_keys(&keys::users(&user.grant.realm)).take(MAX_USERS).count() == MAX_USERS {
                 return Err(conflict("there are too many users already", "limit_reached"));
             }
-            transaction.put(key, &user)
+            transaction.put(key, &user)?;
+            audit::note(transaction, &author, "user.create", |it| it.user(&user.id).after(&user))
         })
         .await
     }
@@ -95,10 +97,11 @@ impl Store {
 
     /// Changes a user, as the next request of theirs will find them. Errors: `NotFound` `user_not_found` or
     /// `group_not_found`.
-    pub async fn update_user(&self, realm: &Realm, user: &UserId, change: UserChange) -> Result<User> {
-        let key = keys::user(realm, user);
+    pub async fn update_user(&self, author: &Author, user: &UserId, change: UserChange) -> Result<User> {
+        let (author, key) = (author.clone(), keys::user(&author.realm, user));
         self.write(move |transaction| {
-            let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
+            let old: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
+            let mut user = old.clone();
             if let Some(grant) = change.grant {
                 require_reach(transaction, &grant)?;
                 user.grant = grant;
@@ -108,19 +111,20 @@ impl Store {
                 end_sessions(transaction, &mut user, |session| Some(session) != change.keep);
             }
             transaction.put(key, &user)?;
+            audit::note(transaction, &author, "user.update", |it| it.user(&user.id).changed(&old, &user))?;
             Ok(user)
         })
         .await
     }
 
     /// Removes a user and ends their logins. Errors: `NotFound` `user_not_found`.
-    pub async fn delete_user(&self, realm: &Realm, user: &UserId) -> Result<()> {
-        let key = keys::user(realm, user);
+    pub async fn delete_user(&self, author: &Author, user: &UserId) -> Result<()> {
+        let (author, key) = (author.clone(), keys::user(&author.realm, user));
         self.write(move |transaction| {
             let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
             end_sessions(transaction, &mut user, |_| true);
             transaction.remove(key);
-            Ok(())
+            audit::note(transaction, &author, "user.delete", |it| it.user(&user.id).before(&user))
         })
         .await
     }
@@ -211,13 +215,15 @@ fn end_sessions(transaction: &mut Transaction<'_>, user: &mut User, ends: impl F
 }
 
 /// Takes a group that goes away from the users whom it was given to: a later group of the same id is another.
-pub(super) fn forget_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<()> {
-    let realm = Realm::Tenant(tenant.clone());
+pub(super) fn forget_group(transaction: &mut Transaction<'_>, author: &Author, group: &GroupId) -> Result<()> {
+    let realm = &author.realm;
     let given = |user: &Result<User>| user.as_ref().map_or(true, |user| user.grant.groups.contains(group));
-    let users: Vec<User> = transaction.scan(&keys::users(&realm), None).filter(given).collect::<Result<_>>()?;
-    for mut user in users {
+    let users: Vec<User> = transaction.scan(&keys::users(realm), None).filter(given).collect::<Result<_>>()?;
+    for old in users {
+        let mut user = old.clone();
         user.grant.groups.retain(|of| of != group);
-        transaction.put(keys::user(&realm, &user.id), &user)?;
+        transaction.put(keys::user(realm, &user.id), &user)?;
+        audit::note(transaction, author, "user.update", |it| it.user(&user.id).changed(&old, &user))?;
     }
     Ok(())
 }

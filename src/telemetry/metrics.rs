@@ -53,6 +53,8 @@ pub struct Metrics {
     pub search_recall: GaugeVec,
     /// Requests refused by a quota, by its name.
     pub quota_refused: IntCounterVec,
+    /// Kept photos that were removed by themselves: `over`, or `unnamed` after a crash.
+    pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
 }
@@ -109,6 +111,11 @@ impl Metrics {
                 "quota_refused_total",
                 "Requests that a tenant's quota refused: requests_per_second or photos_per_day",
                 &["quota"],
+            )?,
+            kept_photos_removed: declare.counters(
+                "kept_photos_removed_total",
+                "Kept photos that were removed: their time was over, or no record named them after a crash",
+                &["reason"],
             )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
             registry: declare.0,

@@ -1,9 +1,8 @@
 //! A copy of the photo with boxes and names drawn into it.
 
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
-use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
-use super::photo::Photo;
+use super::{jpeg, photo::Photo};
 use crate::{
     domain::FaceBox,
     error::{Error, Result},
@@ -11,7 +10,6 @@ use crate::{
 
 /// `DejaVu` Sans without hinting and symbols; see `font/README.md`.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
-const JPEG_QUALITY: u8 = 85;
 /// Letters lower than this cannot be read.
 const MIN_TEXT_PX: f32 = 12.0;
 
@@ -68,11 +66,7 @@ pub fn annotate(photo: &Photo, annotations: &[Annotation]) -> Result<Vec<u8>> {
         let text_px = (annotation.bbox.width() * 0.3).clamp(MIN_TEXT_PX, largest_text);
         canvas.label(&Line::set(&font, &annotation.label, text_px), annotation, stroke);
     }
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY)
-        .encode(&canvas.pixels, canvas.width, canvas.height, ExtendedColorType::Rgb8)
-        .map_err(|cause| Error::internal("cannot encode the annotated photo").with_source(cause))?;
-    Ok(jpeg)
+    jpeg::encode(&canvas.pixels, canvas.width, canvas.height)
 }
 
 /// A line of text, laid out.

@@ -82,7 +82,7 @@ fn widened(photo: &Photo, face: &FaceBox) -> Region {
 
 /// The pixels from `from` (truncated) up to `to` (outside), clipped, and at least one pixel even for a box that lies
 /// beside the photo.
-fn region(photo: &Photo, from: [f32; 2], to: [u32; 2]) -> Region {
+pub(super) fn region(photo: &Photo, from: [f32; 2], to: [u32; 2]) -> Region {
     let left = (from[0] as u32).min(photo.width() - 1);
     let top = (from[1] as u32).min(photo.height() - 1);
     let width = to[0].min(photo.width()).saturating_sub(left).max(1);

@@ -1,15 +1,17 @@
-//! Pixels: from bytes to upright photos, from photos to the networks' inputs, and back to annotated pictures.
+//! Pixels: from bytes to upright photos, from photos to the networks' inputs, and back to pictures.
 //!
 //! Pure functions on the calling thread: no network, no actor, no file. Every step that feeds a network is held to
 //! `OpenCV`'s result by golden tests, because the networks were measured behind `OpenCV`.
 
 pub mod align;
 pub mod annotate;
+pub mod copy;
 pub mod crops;
 pub mod decode;
 pub mod detector_input;
 #[cfg(test)]
 mod golden;
+mod jpeg;
 mod lanes;
 pub mod nms;
 pub mod orientation;

@@ -41,8 +41,10 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/people/{person}/negatives") => Body::Photos(&[], &["hopper"]),
         ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
         ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
-        ("put", "/groups/{group}/timetable") => Body::Json(json!({ "entries": [] })),
-        ("put", "/holidays") => Body::Json(json!({ "holidays": [] })),
+        ("put", "/groups/{group}/timetable") => {
+            Body::Json(json!({ "entries": [{ "weekday": "monday", "start": "08:00", "end": "09:00" }] }))
+        }
+        ("put", "/holidays") => Body::Json(json!({ "holidays": [{ "from": "2026-12-25", "name": "x" }] })),
         ("post", "/groups/{group}/sessions") => {
             Body::Json(json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00" }))
         }
@@ -57,7 +59,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
         ("post", "/gallery/check") => Body::Json(json!({})),
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/holidays") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/holidays" | "/audit") => Body::Nothing,
         ("get", path) if path.starts_with("/reports/") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),

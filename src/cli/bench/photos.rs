@@ -95,6 +95,7 @@ fn wanted(liveness: bool) -> Result<Wanted> {
         search: None,
         mark: None,
         annotate: false,
+        copy: None,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::{
     runtime::Faults,
     service::{
         Service,
+        calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
@@ -84,6 +85,10 @@ impl Local {
 
     pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
         self.service().check_gallery(&self.scope, params.clone()).await
+    }
+
+    pub(super) async fn calibrate(&self, params: &CalibrationParams) -> Result<CalibrationReport> {
+        self.service().calibration(&self.scope, *params).await
     }
 
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {

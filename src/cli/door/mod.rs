@@ -1,5 +1,6 @@
 //! How commands reach the data: through the running server if one answers, else by opening the store themselves.
 
+mod audit;
 mod local;
 mod operator;
 mod pinned;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use self::local::Local;
 pub(super) use self::{
+    audit::AuditDoor,
     operator::OperatorDoor,
     server::{KeyFile, Server},
     users::UserDoor,
@@ -24,6 +26,7 @@ use crate::{
     domain::{GroupId, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     service::{
+        calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
@@ -137,6 +140,14 @@ impl Door {
         match self {
             Self::Server(server) => server.check_gallery(params).await,
             Self::Local(local) => local.check_gallery(params).await,
+        }
+    }
+
+    /// The report on the tenant's thresholds.
+    pub(super) async fn calibrate(&self, params: &CalibrationParams) -> Result<CalibrationReport> {
+        match self {
+            Self::Server(server) => server.calibrate(params).await,
+            Self::Local(local) => local.calibrate(params).await,
         }
     }
 

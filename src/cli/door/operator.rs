@@ -10,7 +10,23 @@ use crate::{
     pipeline::NetworkSlot,
     service::{backup::store_path, check::check},
     store::{BackupStream, CheckReport, Store, StoreOptions},
+    vault::Vault,
 };
+
+/// Opens the store of a data folder without a server.
+///
+/// # Errors
+/// `store_locked` if another process has it, `NotFound` `no_store` where there is none.
+pub(super) fn open_store(settings: &Settings) -> Result<Store> {
+    let data = &settings.server.data;
+    let path = store_path(data);
+    if !path.exists() {
+        let message = format!("there is no store in the data folder {}", data.display());
+        return Err(Error::not_found(message).with_code("no_store"));
+    }
+    let options = StoreOptions { cache_bytes: settings.store.cache_bytes, ..StoreOptions::new(path) };
+    Store::open(options).map_err(|error| in_use(data, error))
+}
 
 /// Either way to the whole server.
 pub(in crate::cli) enum OperatorDoor {
@@ -30,13 +46,7 @@ impl OperatorDoor {
         if let Some(server) = Server::find(data, &operator.key_file(data)).await? {
             return Ok(Self::Server(server));
         }
-        let path = store_path(data);
-        if !path.exists() {
-            let message = format!("there is no store in the data folder {}", data.display());
-            return Err(Error::not_found(message).with_code("no_store"));
-        }
-        let options = StoreOptions { cache_bytes: settings.store.cache_bytes, ..StoreOptions::new(path) };
-        Store::open(options).map(Self::Local).map_err(|error| in_use(data, error))
+        open_store(settings).map(Self::Local)
     }
 
     /// The pieces of a backup.
@@ -53,7 +63,8 @@ impl OperatorDoor {
             Self::Server(server) => server.get(&["check"]).await,
             Self::Local(store) => {
                 let networks = NetworkSlot::load(settings.models.folder(), settings.nn.precision)?;
-                check(store, networks.get().embedder.model_id().clone()).await
+                let vault = Vault::of(&settings.server.data);
+                check(store, networks.get().embedder.model_id().clone(), &vault).await
             }
         }
     }

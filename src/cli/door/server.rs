@@ -27,6 +27,7 @@ use crate::{
     domain::{GroupId, PersonId},
     error::{Error, ErrorKind, Result},
     service::{
+        calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
@@ -167,6 +168,10 @@ impl Server {
 
     pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
         answer(self.request(Method::POST, &["gallery", "check"])?.json(params)).await
+    }
+
+    pub(super) async fn calibrate(&self, params: &CalibrationParams) -> Result<CalibrationReport> {
+        answer(self.request(Method::GET, &["reports", "calibration"])?.query(params)).await
     }
 
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {

@@ -28,9 +28,9 @@ use self::digest::BodyDigest;
 pub use self::register::Register;
 use super::{ApiState, auth, error::ApiError};
 use crate::{
-    domain::{Actor, Realm, TenantId},
+    domain::{Realm, TenantId},
     error::{Error as CrateError, ErrorKind, Result},
-    store::{Claim, KeptAnswer, under_claim},
+    store::{Claim, KeptAnswer, carried, under_claim},
 };
 
 /// Under which a client sends its key.
@@ -82,7 +82,7 @@ async fn once(
         Ok(_) => {
             request.set_payload(attempt.digested(payload));
             // A client that hangs up drops this future, and will ask for the answer.
-            let run = actix_web::rt::spawn(attempt.run(request, next));
+            let run = actix_web::rt::spawn(carried(attempt.run(request, next)));
             run.await.map_err(|lost| ApiError(CrateError::internal("a request was cut short").with_source(lost)))?
         }
         Err(error) => Ok(request.error_response(ApiError(error))),
@@ -108,11 +108,7 @@ impl Attempt {
             Realm::Tenant(tenant) => Some(tenant.clone()),
             Realm::Server => None,
         };
-        let actor = match access.actor() {
-            Actor::Key(key) => format!("key {key}"),
-            Actor::User(user) => format!("user {user}"),
-            Actor::Machine => "machine".to_owned(),
-        };
+        let actor = access.actor().to_string();
         let mut id = Sha256::new();
         for part in [&actor, request.method().as_str(), &request.uri().to_string(), key] {
             id.update(Sha256::digest(part));

@@ -100,7 +100,8 @@ fn derived(path: &str, operation: &Map<String, Value>) -> Vec<(u16, String)> {
             all.push((400, "invalid_query".to_owned()));
             match parameter["name"].as_str() {
                 Some("limit") => all.push((400, "invalid_limit".to_owned())),
-                Some("after") => all.push((400, "invalid_id".to_owned())),
+                Some("after") => all.push((400, "invalid_cursor".to_owned())),
+                Some("group") => all.push((400, "invalid_id".to_owned())),
                 _ => {}
             }
         }

@@ -18,7 +18,7 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, attendance_reports, consent, gallery, groups, keys, maintenance, negatives, people,
+    account, attendance, attendance_reports, audit, consent, gallery, groups, keys, maintenance, negatives, people,
     recognition, register, reports, sessions, tenants, timetables, users,
 };
 use crate::service::{
@@ -36,6 +36,7 @@ use crate::service::{
         account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
         users::create, users::list, users::show, users::update, users::delete,
         keys::create, keys::list, keys::revoke,
+        audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
@@ -48,12 +49,12 @@ use crate::service::{
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
         consent::show, consent::give, consent::withdraw,
-        people::move_face, people::merge, people::export, people::verify,
+        people::move_face, people::merge, people::photo, people::export, people::verify,
         recognition::recognize, recognition::identify, recognition::compare, recognition::detect,
         recognition::embeddings,
         attendance::list, attendance::undo,
         gallery::check,
-        reports::duplicates,
+        reports::duplicates, reports::calibration,
         attendance_reports::attendance, attendance_reports::at_risk, attendance_reports::heat_map,
     ),
     components(schemas(super::error::ErrorBody)),
@@ -62,6 +63,7 @@ use crate::service::{
         (name = "maintenance", description = "The operator's: backup and check."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
+        (name = "audit", description = "What was changed, and by whom."),
         (name = "auth", description = "The caller's own login."),
         (name = "consent", description = "On what ground a person's data is kept."),
         (name = "keys", description = "API keys of programs."),
@@ -72,7 +74,7 @@ use crate::service::{
         (name = "attendance", description = "Who was there."),
         (name = "sessions", description = "When groups meet."),
         (name = "gallery", description = "Whether enrolled samples are found."),
-        (name = "reports", description = "How groups attend, and what is odd about the people enrolled."),
+        (name = "reports", description = "How groups attend, what is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))

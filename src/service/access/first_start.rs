@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::keys::SecretKey;
 use crate::{
-    domain::{Grant, Standing, Tenant, TenantId, TenantScope},
+    domain::{Actor, Grant, Standing, Tenant, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
     store::Store,
 };
@@ -49,14 +49,15 @@ pub async fn first_start(store: &Store, data: &Path, now: Timestamp) -> Result<(
         write_secret(&path, key.reveal())?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.clone()), now);
         let standing = Standing::Active;
-        store.create_tenant(Tenant { id: tenant, name: "Default".into(), created_at: now, standing }, stored).await?;
+        let tenant = Tenant { id: tenant, name: "Default".into(), created_at: now, standing };
+        store.create_tenant(&Actor::Machine, tenant, stored).await?;
         tracing::info!(path = %path.display(), "made the tenant default; its key is in this file");
     }
     if !has_operator {
         let path = operator_key_path(data);
         let key = SecretKey::generate()?;
         write_secret(&path, key.reveal())?;
-        store.put_api_key(key.hashed(FIRST_KEY.into(), Grant::operator(), now)).await?;
+        store.put_api_key(&Actor::Machine, key.hashed(FIRST_KEY.into(), Grant::operator(), now)).await?;
         tracing::info!(path = %path.display(), "made the operator's key; it is in this file");
     }
     Ok(())
@@ -77,7 +78,7 @@ pub async fn complete_key_files(store: &Store, data: &Path, now: Timestamp) -> R
         if !path.exists() {
             let key = SecretKey::generate()?;
             write_secret(&path, key.reveal())?;
-            store.put_api_key(key.hashed(FIRST_KEY.into(), grant, now)).await?;
+            store.put_api_key(&Actor::Machine, key.hashed(FIRST_KEY.into(), grant, now)).await?;
         }
     }
     Ok(())

@@ -131,7 +131,7 @@ impl Service {
         let grant = Grant::new(scope.realm().clone(), new.role, new.groups)?;
         let secret = SecretKey::generate()?;
         let key = ApiKey { expires_at: new.expires_at, ..secret.hashed(checked_name(&new.name)?, grant, now) };
-        self.store.put_api_key(key.clone()).await?;
+        self.store.put_api_key(&scope.author().actor, key.clone()).await?;
         Ok(KeyWithSecret { view: key.into(), key: secret.reveal().to_owned() })
     }
 
@@ -149,6 +149,6 @@ impl Service {
     /// # Errors
     /// `NotFound` `key_not_found`.
     pub async fn revoke_key(&self, scope: &RealmScope, key: KeyId) -> Result<()> {
-        self.store.delete_api_key(scope.realm(), key).await
+        self.store.delete_api_key(&scope.author(), key).await
     }
 }

@@ -22,7 +22,7 @@ pub use self::{
 };
 use super::Service;
 use crate::{
-    domain::{Access, Actor, Permission, Realm, TenantId, TenantScope},
+    domain::{Access, Actor, Author, Permission, Realm, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
@@ -106,9 +106,9 @@ impl RealmScope {
         &self.realm
     }
 
-    /// Whose act it is.
-    pub fn actor(&self) -> &Actor {
-        &self.actor
+    /// Whose changes are made with it.
+    pub fn author(&self) -> Author {
+        Author { realm: self.realm.clone(), actor: self.actor.clone() }
     }
 }
 

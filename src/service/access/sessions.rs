@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{OperatorScope, Password, keys::sha256, random, tokens::Claims};
 use crate::{
-    domain::{Access, Actor, GroupId, KeyId, Realm, Role, SessionId, TenantId, UserId},
+    domain::{Access, Actor, Author, GroupId, KeyId, Realm, Role, SessionId, TenantId, UserId},
     error::{Error, ErrorKind, Result},
     service::Service,
     store::{Session, User, UserChange},
@@ -154,14 +154,16 @@ impl Service {
         attempt.succeeded();
         let password = Some(self.gate.passwords.hash(change.new).await?);
         let change = UserChange { grant: None, password, keep: Some(session) };
-        self.store.update_user(realm, user, change).await.map(drop)
+        self.store.update_user(&access.author(), user, change).await.map(drop)
     }
 
     /// Makes a new key that signs access tokens; those signed before are good until they are over.
     ///
     /// # Errors
     /// `Storage` if it cannot be written.
-    pub async fn rotate_token_key(&self, _operator: &OperatorScope) -> Result<()> {
+    pub async fn rotate_token_key(&self, operator: &OperatorScope) -> Result<()> {
+        // First: there is no change without an entry, though one that failed may have one.
+        self.store.note_act(&Author::on_server(operator.actor()), "token.rotate").await?;
         let (gate, now) = (self.gate.clone(), self.clock.now());
         tokio::task::spawn_blocking(move || gate.tokens.rotate(now))
             .await

@@ -80,7 +80,7 @@ impl Service {
         let grant = Grant::new(scope.realm().clone(), new.role, new.groups)?;
         let password = self.gate.passwords.hash(new.password).await?;
         let user = User { id: new.id, grant, password, created_at: self.clock.now(), sessions: Vec::new() };
-        self.store.create_user(user.clone()).await?;
+        self.store.create_user(&scope.author().actor, user.clone()).await?;
         Ok(user.into())
     }
 
@@ -118,7 +118,7 @@ impl Service {
             None => None,
         };
         let change = UserChange { grant, password, keep: None };
-        Ok(self.store.update_user(scope.realm(), id, change).await?.into())
+        Ok(self.store.update_user(&scope.author(), id, change).await?.into())
     }
 
     /// Removes a user and ends their logins.
@@ -126,6 +126,6 @@ impl Service {
     /// # Errors
     /// `NotFound` `user_not_found`.
     pub async fn delete_user(&self, scope: &RealmScope, id: &UserId) -> Result<()> {
-        self.store.delete_user(scope.realm(), id).await
+        self.store.delete_user(&scope.author(), id).await
     }
 }

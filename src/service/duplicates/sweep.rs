@@ -27,8 +27,6 @@ const BLOCK_PEOPLE: usize = 1000;
 const FEW: usize = 4;
 /// After so many comparisons a page ends: about a minute's work on one thread.
 const PAGE_COMPARISONS: usize = 2_000_000_000;
-/// People read from the store at a time.
-const IDS_AT_ONCE: usize = 1000;
 
 /// Two people who look the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -102,7 +100,7 @@ impl Service {
         if !(-1.0..=1.0).contains(&threshold) {
             return Err(Error::invalid("threshold is a cosine between -1 and 1").with_code("invalid_threshold"));
         }
-        let everybody = self.everybody(scope).await?;
+        let everybody = self.store.everybody(scope).await?;
         let blocks: Arc<[Arc<[PersonId]>]> = everybody.chunks(BLOCK_PEOPLE).map(Arc::from).collect();
         let start = after.map_or(0, |after| everybody.partition_point(|id| id.as_str() <= after.as_str()));
         let mut rest = &everybody[start..];
@@ -123,19 +121,6 @@ impl Service {
             }
         }
         Ok(page)
-    }
-
-    /// The ids of all people, in order.
-    async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
-        let mut ids: Vec<PersonId> = Vec::new();
-        loop {
-            let page = self.store.people(scope, ids.last(), IDS_AT_ONCE).await?;
-            let is_last = page.len() < IDS_AT_ONCE;
-            ids.extend(page.into_iter().map(|record| record.person.id));
-            if is_last {
-                return Ok(ids);
-            }
-        }
     }
 
     /// The samples of the first of `people`, and how many people that is. Those who have gone have none.

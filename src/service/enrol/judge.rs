@@ -3,7 +3,7 @@
 use super::views::{AcceptedImage, Measured, RejectedImage};
 use crate::{
     domain::{
-        EnrolmentPolicy, FaceId, FaceSample, PersonId, Quality, QualityGate, TenantScope,
+        EnrolmentPolicy, FaceId, FaceSample, PersonId, PhotoForm, Quality, QualityGate, TenantScope,
         attendance::liveness_allows,
         enrolment::{Flaw, agreeing},
     },
@@ -13,7 +13,7 @@ use crate::{
         messages::{EncodedImage, OutcomeFace, PhotoOutcome},
         request::{FaceChoice, Wanted},
     },
-    service::{Service, is_the_images_fault, view::ProblemView, wanted},
+    service::{Service, is_the_images_fault, photos::NewPhoto, view::ProblemView, wanted},
 };
 
 /// Whose images come in, and by which rules.
@@ -25,6 +25,8 @@ pub(super) struct Entrance<'a> {
     /// The stricter of the tenant's gate and the request's.
     pub(super) gate: QualityGate,
     pub(super) policy: EnrolmentPolicy,
+    /// What is kept of each photo.
+    pub(super) keeps: Option<PhotoForm>,
     /// How similar the images of one person are, raw cosine.
     pub(super) threshold: f32,
     /// The person's samples that stay.
@@ -36,12 +38,16 @@ struct Taken {
     image: usize,
     sample: FaceSample,
     measured: Measured,
+    /// The photo that is to be kept.
+    copy: Option<Vec<u8>>,
 }
 
 /// What became of a request's images.
 pub(super) struct Judged {
     /// In the order of the images; never empty.
     pub(super) samples: Vec<FaceSample>,
+    /// Those of the photos behind `samples` that are to be kept.
+    pub(super) photos: Vec<NewPhoto>,
     /// The images behind `samples`.
     pub(super) accepted: Vec<AcceptedImage>,
     /// The others, in order.
@@ -55,8 +61,14 @@ impl Service {
     /// `Unprocessable` `no_usable_image`, with every reason in the details, if none does.
     pub(super) async fn judge(&self, entrance: Entrance<'_>, images: Vec<EncodedImage>) -> Result<Judged> {
         let EnrolmentPolicy { liveness, .. } = entrance.policy;
-        let wanted =
-            Wanted { embed: true, measure: true, pose: true, liveness, ..wanted(entrance.scope, entrance.faces) };
+        let wanted = Wanted {
+            embed: true,
+            measure: true,
+            pose: true,
+            liveness,
+            copy: entrance.keeps,
+            ..wanted(entrance.scope, entrance.faces)
+        };
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
             match reply {
@@ -83,9 +95,14 @@ impl Service {
                 .with_code("no_usable_image")
                 .with_details(serde_json::json!({ "rejected": rejected })));
         }
-        let accept = |Taken { image, sample, measured }| (AcceptedImage { image, face: sample.id, measured }, sample);
-        let (accepted, samples) = taken.into_iter().map(accept).unzip();
-        Ok(Judged { samples, accepted, rejected })
+        let mut judged = Judged { samples: Vec::new(), photos: Vec::new(), accepted: Vec::new(), rejected };
+        for Taken { image, sample, measured, copy } in taken {
+            let kept = copy.zip(entrance.keeps);
+            judged.photos.extend(kept.map(|(jpeg, form)| NewPhoto { face: sample.id, form, jpeg }));
+            judged.accepted.push(AcceptedImage { image, face: sample.id, measured });
+            judged.samples.push(sample);
+        }
+        Ok(judged)
     }
 
     fn take(&self, person: &PersonId, image: usize, outcome: PhotoOutcome) -> Result<Taken> {
@@ -100,7 +117,8 @@ impl Service {
         let score = assessed.face.detection.score;
         let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into) };
         let (id, person, vector) = (FaceId::generate(), person.clone(), appearance.embedding.vector);
-        Ok(Taken { image, sample: FaceSample { id, person, model, vector, score, quality }, measured })
+        let sample = FaceSample { id, person, model, vector, score, quality };
+        Ok(Taken { image, sample, measured, copy: outcome.copy })
     }
 }
 

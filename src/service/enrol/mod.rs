@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
-    store::Growth,
+    store::{Growth, NewFaces},
 };
 
 impl Service {
@@ -39,10 +39,12 @@ impl Service {
         let judged = self.judge(entrance, images).await?;
         let (service, scope) = (self.clone(), scope.clone());
         to_completion(async move {
-            let Judged { samples, accepted, rejected } = judged;
+            let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person.id, policy).await;
             let duplicates = service.twins(&scope, &person.id, &samples, &accepted, policy).await?;
-            let record = service.store.create_person(&scope, person, &groups, samples.clone()).await?;
+            let photos = service.write_photos(&scope, &person.id, None, photos).await?;
+            let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
+            let record = photos.settled(service.store.create_person(&scope, person, &groups, faces).await)?;
             service.galleries.set_consent(&scope, &record.person.id, record.person.consent.as_ref()).await;
             service.galleries.insert(&scope, &samples).await?;
             Ok(Enrolled { person: record.into(), accepted, rejected, duplicates })
@@ -64,11 +66,15 @@ impl Service {
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
-            let Judged { samples, accepted, rejected } = judged;
+            let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
             let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
-            service.store.replace_faces(&scope, &person, samples.clone()).await?;
+            let old = service.store.photos(&scope, &person).await?;
+            let photos = service.write_photos(&scope, &person, old.key, photos).await?;
+            let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
+            photos.settled(service.store.replace_faces(&scope, &person, faces).await)?;
             service.galleries.replace(&scope, &person, &samples).await?;
+            service.remove_files(&scope, old.photos).await;
             let person = service.store.person(&scope, &person).await?.into();
             Ok(Enrolled { person, accepted, rejected, duplicates })
         })
@@ -95,10 +101,13 @@ impl Service {
         let judged = self.judge(entrance, images).await?;
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
-            let Judged { samples, accepted, rejected } = judged;
+            let Judged { samples, photos, accepted, rejected } = judged;
             let _turns = service.turns(&scope, &person, policy).await;
             let duplicates = service.twins(&scope, &person, &samples, &accepted, policy).await?;
-            let all = service.store.add_faces(&scope, &person, samples.clone()).await?;
+            let key = service.store.photos(&scope, &person).await?.key;
+            let photos = service.write_photos(&scope, &person, key, photos).await?;
+            let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
+            let all = photos.settled(service.store.add_faces(&scope, &person, faces).await)?;
             service.galleries.insert(&scope, &samples).await?;
             let new = all.into_iter().filter(|face| samples.iter().any(|sample| sample.id == face.id));
             Ok(FacesAdded { faces: new.map(Into::into).collect(), accepted, rejected, duplicates })
@@ -122,7 +131,8 @@ impl Service {
         let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
         self.require_consent(policy.consent, person.consent.as_ref())?;
-        Ok(Entrance { scope, person: &person.id, faces, gate, policy, threshold, stored })
+        let keeps = own.photos.policy.form();
+        Ok(Entrance { scope, person: &person.id, faces, gate, policy, keeps, threshold, stored })
     }
 
     /// Refuses what the store would refuse anyway before photos are worked on.

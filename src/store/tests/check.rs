@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    domain::{Negative, Realm, Role, SessionId, UserId},
-    store::{CheckReport, Session, User, keys, transaction::Transaction},
+    domain::{Negative, Realm, Role, SessionId, UserId, audit::Entry},
+    store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
 /// With two people in `t`, one of whom is marked in `a`.
@@ -12,8 +12,9 @@ async fn filled() -> Fixture {
     for name in ["p", "q"] {
         fixture.enrol(name, &["a"], vec![sample(name, 0.1), sample(name, 0.2)]).await.unwrap();
     }
+    let first = NewEntry { number: None, entry: super::sessions::mondays() };
+    fixture.put_timetable(&scope("t"), &gid(), [1; 6], vec![first], Vec::new()).await.unwrap();
     fixture.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap();
-    fixture.put_timetable(&scope("t"), &gid(), [1; 6], Vec::new(), Vec::new()).await.unwrap();
     let twin = sample("q", 0.3);
     let negative = Negative {
         id: twin.id,
@@ -24,6 +25,8 @@ async fn filled() -> Fixture {
         created_at: now(),
     };
     fixture.add_negative(&scope("t"), negative).await.unwrap();
+    let pictured = sample("q", 0.4);
+    fixture.add_faces(&scope("t"), &id("q"), photos::with_photo(&pictured, 1)).await.unwrap();
     fixture
 }
 
@@ -42,9 +45,13 @@ async fn a_sound_store_is_counted_by_kind() {
         "api_key",
         "usage",
         "group",
+        "salt",
+        "place",
         "person",
         "word",
         "face",
+        "kept_photo",
+        "photo_key",
         "negative",
         "disowned",
         "member",
@@ -55,34 +62,58 @@ async fn a_sound_store_is_counted_by_kind() {
         "agenda",
         "timetable",
         "timetable_tag",
+        "audit_entry",
+        "audit_head",
+        "audit_salt",
     ];
-    assert_eq!(kinds.map(of), [1, 1, 1, 2, 2, 4, 4, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1]);
+    assert_eq!(kinds.map(of), [1, 1, 1, 2, 1, 2, 2, 6, 5, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 9, 2, 2]);
     assert_eq!(report.records.values().sum::<u64>(), content(&fixture).len() as u64);
 }
 
 /// Every kind of damage, and what it is called.
+#[expect(clippy::too_many_lines, reason = "a line or two each")]
 #[tokio::test]
 async fn each_kind_of_damage_has_its_name() {
     type Damage = fn(&mut Transaction<'_>);
     let cases: &[(&str, Damage)] = &[
-        ("damaged_record", |it| it.put_bytes(keys::person(tenant_id(), &id("p")), b"\x01\x06rubbish".to_vec())),
+        ("damaged_record", |it| {
+            it.put_bytes(keys::person(tenant_id(), pseudonym(it, "p")), b"\x01\x06rubbish".to_vec());
+        }),
         ("unknown_key", |it| it.put_bytes(b"~what".to_vec(), vec![1])),
-        ("no_person", |it| it.remove(keys::person(tenant_id(), &id("q")))),
-        ("no_word", |it| it.remove(keys::word(tenant_id(), "person", &id("q")))),
-        ("misplaced", |it| it.put(keys::word(tenant_id(), "stale", &id("q")), &id("q")).unwrap()),
+        ("no_person", |it| it.remove(keys::person(tenant_id(), pseudonym(it, "q")))),
+        ("no_word", |it| {
+            let word = it.scan_keys(&keys::words(tenant_id())).next().unwrap().unwrap();
+            it.remove(word);
+        }),
+        ("misplaced", |it| {
+            let who = pseudonym(it, "q");
+            it.put(keys::word(tenant_id(), [7; 8], who), &who).unwrap();
+        }),
+        ("no_place", |it| it.remove(keys::place(tenant_id(), &salt(it).of_person(&id("q"))))),
+        ("misplaced", |it| it.put(keys::place(tenant_id(), &[7; 32]), &pseudonym(it, "q")).unwrap()),
+        ("no_salt", |it| it.remove(keys::salt(tenant_id()))),
         ("no_negative", |it| {
-            let key = it.scan_keys(&keys::negatives_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::negatives_of(tenant_id(), pseudonym(it, "p"))).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("no_negative_index", |it| {
-            let key = it.scan_keys(&keys::disowned_of(tenant_id(), &id("q"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::disowned_of(tenant_id(), pseudonym(it, "q"))).next().unwrap().unwrap();
             it.remove(key);
         }),
+        ("no_photo_key", |it| it.remove(keys::photo_key(tenant_id(), pseudonym(it, "q")))),
+        ("no_face", |it| {
+            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            it.remove(keys::face(tenant_id(), pseudonym(it, "q"), photo.face));
+        }),
+        ("misplaced", |it| {
+            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            it.put(keys::kept_photo(tenant_id(), pseudonym(it, "q"), FaceId::generate()), &photo).unwrap();
+        }),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),
-        ("no_membership", |it| it.remove(keys::membership(tenant_id(), &id("p"), &gid()))),
-        ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), &id("p")))),
-        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), session_id(), &id("p")))),
-        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), &id("p"), session_id()))),
+        ("no_membership", |it| it.remove(keys::membership(tenant_id(), pseudonym(it, "p"), &gid()))),
+        ("no_member", |it| it.remove(keys::member(tenant_id(), &gid(), pseudonym(it, "p")))),
+        ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), session_id(), pseudonym(it, "p")))),
+        ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), session_id()))),
         ("no_attendance_index", |it| {
             let key = it.scan_keys(&keys::marks(tenant_id(), &gid())).next().unwrap().unwrap();
             it.remove(key);
@@ -92,6 +123,21 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_timetable", |it| it.remove(keys::timetable(tenant_id(), &gid()))),
         ("no_timetable_index", |it| it.remove(keys::timetable_tag(tenant_id(), [1; 6]))),
         ("no_tenant", |it| it.remove(keys::tenant(tenant_id()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 2))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&realm(), 6))),
+        ("audit_broken", |it| it.remove(keys::audit_head(&realm()))),
+        ("audit_broken", |it| it.remove(keys::audit_entry(&Realm::Server, 1))),
+        ("misplaced", |it| {
+            let second: Entry = it.get(&keys::audit_entry(&realm(), 2)).unwrap().unwrap();
+            it.put(keys::audit_entry(&realm(), 3), &second).unwrap();
+        }),
+        ("no_audit_salt", |it| it.remove(keys::audit_salt(&realm()))),
+        ("no_audit_log", |it| {
+            for key in it.scan_keys(&keys::audit_entries(&realm())).collect::<Result<Vec<_>>>().unwrap() {
+                it.remove(key);
+            }
+            it.remove(keys::audit_head(&realm()));
+        }),
         ("no_api_key", |it| it.remove(keys::api_key(&[1; 32]))),
         ("no_api_key_index", |it| {
             let key = it.scan_keys(&keys::key_places(&realm())).next().unwrap().unwrap();
@@ -106,21 +152,21 @@ async fn each_kind_of_damage_has_its_name() {
             let session = session("nobody");
             it.put(keys::session(session.id), &session).unwrap();
         }),
-        ("misplaced", |it| it.put(keys::person(tenant_id(), &id("p")), &person("q")).unwrap()),
+        ("misplaced", |it| it.put(keys::person(tenant_id(), pseudonym(it, "p")), &person("q")).unwrap()),
         ("records_missing", |it| {
-            let key = it.scan_keys(&keys::faces_of(tenant_id(), &id("p"))).next().unwrap().unwrap();
+            let key = it.scan_keys(&keys::faces_of(tenant_id(), pseudonym(it, "p"))).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("other_model", |it| {
             let mut old = sample("p", 0.3);
             old.model.name = "older".into();
-            it.put(keys::face(tenant_id(), &id("p"), old.id), &old).unwrap();
+            it.put(keys::face(tenant_id(), pseudonym(it, "p"), old.id), &old).unwrap();
         }),
     ];
     for &(code, damage) in cases {
         let fixture = filled().await;
         fixture
-            .write(move |transaction| {
+            .tamper(move |transaction| {
                 damage(transaction);
                 Ok(())
             })
@@ -185,4 +231,8 @@ async fn a_check_among_writes_finds_nothing_wrong() {
     }
     writer.await.unwrap();
     assert!(checked(&fixture).await.counts_compared);
+}
+
+fn salt(read: &impl Read) -> Salt {
+    Salt::of(read, tenant_id()).unwrap().unwrap()
 }

@@ -6,7 +6,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::*;
+use super::{audit::followed, *};
+use crate::store::keys::{self, Parsed};
 
 /// Tells the child, which is this very test binary, where to write.
 const CHILD_FOLDER: &str = "ROLLCALL_TEST_KILL_FOLDER";
@@ -19,7 +20,7 @@ fn child_writes_until_it_is_killed() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
-        let round = store.people(&scope("t"), None, usize::MAX).await.unwrap().len();
+        let round = everybody(&store, "t").await.unwrap().len();
         let writers = (0..WRITERS).map(|writer| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -75,7 +76,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let child = "child_writes_until_it_is_killed";
         acknowledged.extend(acknowledged_before_kill(child, fixture.folder.path(), count));
         fixture.reopen();
-        let people = fixture.people(&scope("t"), None, usize::MAX).await.unwrap();
+        let people = everybody(&fixture, "t").await.unwrap();
         let ids: std::collections::HashSet<_> = people.iter().map(|record| record.person.id.as_str()).collect();
         // The last line may have been cut by the kill, and then names nobody or somebody else.
         let lost: Vec<_> = acknowledged.iter().filter(|name| !ids.contains(name.as_str())).collect();
@@ -86,6 +87,8 @@ async fn what_was_acknowledged_survives_kill_9() {
         );
         assert_eq!(fixture.roster(&scope("t"), &"a".parse().unwrap()).await.unwrap().len(), people.len());
         assert_eq!(fixture.usage(&scope("t")).await.unwrap().samples, 2 * people.len() as u64);
+        // Key and groups of the fixture, and everybody.
+        assert_eq!(followed(&fixture, &scope("t")).await.unwrap().number, 3 + people.len() as u64);
     }
 }
 
@@ -121,5 +124,7 @@ async fn a_deletion_cut_short_by_kill_9_goes_on() {
         assert!(fixture.check(|_| None).await.unwrap().is_sound());
     }
     fixture.finish_deletion(&scope("t")).await.unwrap();
-    assert_eq!(content(&fixture).len(), 1, "the store's version alone");
+    let left: Vec<_> = content(&fixture).into_keys().filter_map(|key| keys::parse(&key)).collect();
+    let (log, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(super::deletion::is_of_servers_log);
+    assert_eq!((log.len(), rest), (4, vec![Parsed::Format]), "the store's version, and that the tenant was there");
 }

@@ -1,11 +1,13 @@
 //! The store as its callers see it, in a folder of its own for each test.
 
+mod audit;
 mod backup;
 mod check;
 mod damage;
 mod deletion;
 mod kill;
 mod operations;
+mod photos;
 mod search;
 mod sessions;
 
@@ -19,11 +21,11 @@ use std::{
 use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
-use super::{ApiKey, PhotoMarks, Store, StoreOptions, db::Read};
+use super::{ApiKey, PhotoMarks, Store, StoreOptions, db::Read, transaction::Transaction};
 use crate::{
     domain::{
-        AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId, Quality, Rules,
-        Sighting, Standing, Tenant, TenantScope, timetable::day_session,
+        Actor, AttendanceRecord, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId, Pseudonym,
+        Quality, Rules, Sighting, Standing, Tenant, TenantScope, timetable::day_session,
     },
     error::Result,
 };
@@ -108,7 +110,7 @@ impl Fixture {
     }
 
     async fn create_tenant_with_groups(&self, id: &str, key: u8) {
-        self.create_tenant(tenant(id), tenant_key(id, key)).await.unwrap();
+        self.create_tenant(&Actor::Machine, tenant(id), tenant_key(id, key)).await.unwrap();
         for name in ["a", "b"] {
             self.create_group(&scope(id), group(name)).await.unwrap();
         }
@@ -139,6 +141,22 @@ impl std::ops::Deref for Fixture {
     }
 }
 
+/// Everybody of the tenant, in the order of their enrolment.
+async fn everybody(store: &Store, tenant: &str) -> Result<Vec<super::PersonRecord>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.find_people(&scope(tenant), super::PeopleQuery::default(), after, usize::MAX).await?;
+        all.extend(page.people);
+        let Some(next) = page.next else { return Ok(all) };
+        after = Some(next);
+    }
+}
+
+/// Of a person of the tenant `t`.
+fn pseudonym(read: &impl Read, person: &str) -> Pseudonym {
+    super::pseudonyms::require_person(read, scope("t").tenant(), &id(person)).unwrap()
+}
+
 fn ids(people: &[super::PersonRecord]) -> Vec<&str> {
     people.iter().map(|record| record.person.id.as_str()).collect()
 }
@@ -154,6 +172,16 @@ pub(super) fn reopened(folder: &Path) -> Store {
             Err(error) if error.code() == "store_locked" => std::thread::sleep(Duration::from_millis(5)),
             opened => return opened.unwrap(),
         }
+    }
+}
+
+impl Store {
+    /// Writes what no operation would write, past all that guards operations.
+    pub(super) async fn tamper(
+        &self,
+        with: impl FnOnce(&mut Transaction<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.inner.committer.commit(with).await
     }
 }
 

@@ -1,0 +1,142 @@
+//! Looking through all photos: for those whose time is over, files that no record names, and records without files.
+
+use std::time::Duration;
+
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    domain::{KeptPhoto, PhotoRules, TenantId, TenantScope},
+    error::{Error, Result},
+    service::Service,
+    store::{Store, TenantRecord},
+    vault::Vault,
+};
+
+/// How often photos are looked through: the longest that one stays beyond its time.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// Tenants read at once.
+const TENANTS_AT_ONCE: usize = 100;
+
+impl Service {
+    /// Removes what is to go at once, every hour, and when a tenant's rules change, for ever.
+    pub async fn keep_photos(self) {
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.photo_rules_changed.notified() => {}
+            }
+            if let Err(error) = self.tidy_photos().await {
+                tracing::error!(%error, "photos cannot be looked through: this is tried again every hour");
+            }
+        }
+    }
+
+    async fn tidy_photos(&self) -> Result<()> {
+        for record in tenants(&self.store).await? {
+            let scope = TenantScope::granted(record.tenant.id);
+            if let Err(error) = self.tidy_photos_of(&scope, record.settings.photos).await {
+                tracing::error!(%error, "a tenant's photos cannot be looked through: this is tried again every hour");
+            }
+        }
+        Ok(())
+    }
+
+    async fn tidy_photos_of(&self, scope: &TenantScope, rules: PhotoRules) -> Result<()> {
+        let tenant = scope.tenant().clone();
+        let mut unnamed = self.in_vault(move |vault| vault.settled_files(&tenant)).await?;
+        let now = self.clock.now();
+        each_page(&self.store, scope, async |page| {
+            for photo in &page {
+                unnamed.remove(&photo.file);
+            }
+            let over: Vec<KeptPhoto> = page.into_iter().filter(|photo| rules.is_over(photo, now)).collect();
+            if !over.is_empty() {
+                self.store.forget_photos(scope, over.clone()).await?;
+                self.count_removed("over", over.len());
+                self.remove_files(scope, over).await;
+            }
+            Ok(())
+        })
+        .await?;
+        // A store that has failed may show less than is on the disk.
+        if unnamed.is_empty() || !self.store.is_healthy() {
+            return Ok(());
+        }
+        self.count_removed("unnamed", unnamed.len());
+        let tenant = scope.tenant().clone();
+        self.in_vault(move |vault| vault.remove(&tenant, unnamed)).await
+    }
+
+    fn count_removed(&self, reason: &str, photos: usize) {
+        self.pipeline.tools().metrics.kept_photos_removed.with_label_values(&[reason]).inc_by(photos as u64);
+    }
+}
+
+/// Shows `tell` every photo whose file is not there.
+///
+/// # Errors
+/// `Storage` if a record cannot be read.
+pub(in crate::service) async fn missing_files(
+    store: &Store,
+    vault: &Vault,
+    mut tell: impl FnMut(&TenantId, &KeptPhoto),
+) -> Result<()> {
+    for record in tenants(store).await? {
+        let scope = TenantScope::granted(record.tenant.id);
+        each_page(store, &scope, async |page| {
+            for photo in files_gone(vault, &scope, page).await? {
+                // One that was removed meanwhile is not missed.
+                let known = store.photos(&scope, &photo.person).await.is_ok_and(|known| known.photos.contains(&photo));
+                if known {
+                    tell(scope.tenant(), &photo);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn files_gone(vault: &Vault, scope: &TenantScope, mut photos: Vec<KeptPhoto>) -> Result<Vec<KeptPhoto>> {
+    let (vault, tenant) = (vault.clone(), scope.tenant().clone());
+    let look = move || {
+        photos.retain(|photo| !vault.has(&tenant, photo.file));
+        photos
+    };
+    spawn_blocking(look).await.map_err(|lost| Error::internal("photos were not looked for").with_source(lost))
+}
+
+/// All tenants; only the operator makes them.
+async fn tenants(store: &Store) -> Result<Vec<TenantRecord>> {
+    let mut all: Vec<TenantRecord> = Vec::new();
+    loop {
+        let page = store.tenants(all.last().map(|record| &record.tenant.id), TENANTS_AT_ONCE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Shows `step` a tenant's photos, some at once.
+async fn each_page(
+    store: &Store,
+    scope: &TenantScope,
+    mut step: impl AsyncFnMut(Vec<KeptPhoto>) -> Result<()>,
+) -> Result<()> {
+    let mut after = None;
+    loop {
+        let (page, next) = store.some_photos(scope, after).await?;
+        if next.is_none() {
+            return Ok(());
+        }
+        after = next;
+        step(page).await?;
+    }
+}
