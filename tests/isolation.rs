@@ -89,8 +89,8 @@ pub(crate) async fn routes(server: &TestServer) -> Vec<(String, String)> {
     let last = |method: &str, path: &str| match (method, path) {
         // One step of a session after another.
         ("put", "/sessions/{session}/records/{person}/appeal") | ("post", "/sessions/{session}/confirm") => -7,
-        ("patch", "/sessions/{session}/records/{person}/appeal") => -6,
-        ("post", "/sessions/{session}/records/{person}/undo") => -6,
+        ("patch", "/sessions/{session}/records/{person}/appeal")
+        | ("post", "/sessions/{session}/records/{person}/undo") => -6,
         ("delete", "/sessions/{session}") => -5,
         ("post", "/sessions/{session}/restore") => -4,
         ("post", "/sessions/{session}/open") => -3,

@@ -18,7 +18,7 @@ use crate::{
 /// One weekly meeting.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EntryView {
+pub struct TimetableEntry {
     /// Tells the entries apart. Give it to keep an entry and its sessions; a new entry has none.
     #[schema(minimum = 1)]
     pub number: Option<u16>,
@@ -48,7 +48,7 @@ pub struct EntryView {
 #[serde(deny_unknown_fields)]
 pub struct TimetableView {
     /// When it meets, at most 200 entries.
-    pub entries: Vec<EntryView>,
+    pub entries: Vec<TimetableEntry>,
     /// Days on which it does not, besides the tenant's, at most 400.
     #[serde(default)]
     pub holidays: Vec<Holiday>,
@@ -66,15 +66,15 @@ impl From<Timetable> for TimetableView {
     fn from(timetable: Timetable) -> Self {
         let view = |entry: Entry| {
             let Entry { number, title, weekday, start, end, from, until, expected } = entry;
-            EntryView { number: Some(number), title, weekday, start, end, from, until, expected }
+            TimetableEntry { number: Some(number), title, weekday, start, end, from, until, expected }
         };
         Self { entries: timetable.entries.into_iter().map(view).collect(), holidays: timetable.holidays }
     }
 }
 
-impl From<EntryView> for NewEntry {
-    fn from(view: EntryView) -> Self {
-        let EntryView { number, title, weekday, start, end, from, until, expected } = view;
+impl From<TimetableEntry> for NewEntry {
+    fn from(view: TimetableEntry) -> Self {
+        let TimetableEntry { number, title, weekday, start, end, from, until, expected } = view;
         Self { number, entry: Entry { number: 0, title, weekday, start, end, from, until, expected } }
     }
 }
