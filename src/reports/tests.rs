@@ -61,7 +61,6 @@ fn report(wanted: Wanted, rows: &[PersonRow]) -> Vec<u8> {
     match writer.finish().unwrap() {
         Rest::Bytes(bytes) => out.extend(bytes),
         Rest::File(mut file) => {
-            std::io::Seek::rewind(&mut file).unwrap();
             file.read_to_end(&mut out).unwrap();
         }
     }

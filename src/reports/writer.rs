@@ -56,7 +56,7 @@ enum Output {
 pub enum Rest {
     /// What follows the bytes that were handed out.
     Bytes(Vec<u8>),
-    /// The whole.
+    /// The whole, from its start.
     File(File),
 }
 

@@ -1,6 +1,6 @@
 //! Tables as workbooks, with real dates and numbers. Rows go to a temporary file as they come.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io::Seek, path::Path};
 
 use jiff::civil::DateTime;
 use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
@@ -77,15 +77,16 @@ impl Sheet {
         Ok(())
     }
 
-    /// The whole workbook, as a file in `folder` that has no name there.
+    /// The whole workbook, as a file in `folder` that has no name there, from its start.
     ///
     /// # Errors
     /// `Internal` if the disk is full.
     pub fn finish(mut self, folder: &Path) -> Result<File> {
         legend(self.workbook.add_worksheet()).map_err(unwritten)?;
-        let file = tempfile::tempfile_in(folder)
-            .map_err(|error| Error::internal("the report could not be written").with_source(error))?;
+        let failed = |error| Error::internal("the workbook could not be written").with_source(error);
+        let mut file = tempfile::tempfile_in(folder).map_err(failed)?;
         self.workbook.save_to_writer(&file).map_err(unwritten)?;
+        file.rewind().map_err(failed)?;
         Ok(file)
     }
 }

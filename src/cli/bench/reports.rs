@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Seek, Write},
+    io::{self, Write},
     ops::Range,
     path::PathBuf,
     sync::Arc,
@@ -124,10 +124,7 @@ fn write(args: &ReportsArgs, by: By, format: Format, sessions: &Arc<[ReportSessi
             out.write_all(&bytes).map_err(unwritable)?;
             Ok(length + bytes.len() as u64)
         }
-        Rest::File(mut file) => {
-            file.rewind().map_err(unwritable)?;
-            io::copy(&mut file, &mut out).map_err(unwritable)
-        }
+        Rest::File(mut file) => io::copy(&mut file, &mut out).map_err(unwritable),
     }
 }
 
