@@ -28,6 +28,7 @@ mod people;
 mod photos;
 mod quotas;
 mod recognition;
+mod reports;
 mod roles;
 mod sessions;
 mod shutdown;

@@ -63,6 +63,8 @@ pub enum Permission {
     CorrectAttendance,
     /// Naming or measuring faces without regard to groups.
     Identify,
+    /// Reports on the attendance of groups.
+    ReportAttendance,
     /// Reports on all people.
     ReadReports,
     /// Looking after the gallery.
@@ -76,7 +78,7 @@ pub enum Permission {
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents | Self::ReportAttendance)
     }
 }
 
@@ -97,6 +99,7 @@ impl Role {
                     | P::SeeJobs
                     | P::ReadAttendance
                     | P::CorrectAttendance
+                    | P::ReportAttendance
                     | P::ReadEvents
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
@@ -107,6 +110,7 @@ impl Role {
                     | P::ListGroups
                     | P::ReadGroup
                     | P::ReadAttendance
+                    | P::ReportAttendance
                     | P::ReadReports
                     | P::ReadEvents
             ),

@@ -59,6 +59,7 @@ permits! {
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,
+    ReportAttendance => Access,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
     ReadEvents => Access,

@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod attendance;
+mod attendance_reports;
 mod audit;
 mod auth;
 mod consent;
@@ -119,6 +120,7 @@ fn api(config: &mut ServiceConfig) {
     reports::routes(config);
     events::routes(config);
     webhooks::routes(config);
+    attendance_reports::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

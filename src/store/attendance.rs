@@ -174,7 +174,7 @@ impl Store {
                     person: undone.person.clone(),
                     record: undone.id,
                     date: session.date,
-                    before: Some(undone.verdict.status.name().to_owned()),
+                    before: Some(undone.verdict.status.code().to_owned()),
                     after: None,
                 },
             );

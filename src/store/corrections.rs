@@ -157,8 +157,8 @@ fn changed(
                 person: person.clone(),
                 record: record.id,
                 date: register.date(),
-                before: Some(was.name().to_owned()),
-                after: Some(is.name().to_owned()),
+                before: Some(was.code().to_owned()),
+                after: Some(is.code().to_owned()),
             },
         );
     }

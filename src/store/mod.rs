@@ -30,6 +30,7 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
+//! | `reports` | what the register says of many people in many sessions |
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
@@ -79,6 +80,7 @@ mod people;
 mod photos;
 mod pseudonyms;
 mod register;
+mod reports;
 mod rewrite;
 mod search;
 mod sessions;

@@ -52,8 +52,21 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it is written.
-    pub const fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Undecided,
+        Self::Present,
+        Self::Late,
+        Self::LeftEarly,
+        Self::Absent,
+        Self::Excused,
+        Self::Holiday,
+        Self::NotOnRoster,
+        Self::Covered,
+    ];
+
+    /// The status as it stands in answers.
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Undecided => "undecided",
             Self::Present => "present",

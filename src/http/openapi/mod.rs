@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, audit, consent, erasures, events, gallery, groups, jobs, keys, maintenance, negatives, people,
-    recognition, register, reports, sessions, tenants, timetables, users, webhooks,
+    account, attendance, attendance_reports, audit, consent, erasures, events, gallery, groups, jobs, keys,
+    maintenance, negatives, people, recognition, register, reports, sessions, tenants, timetables, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -61,6 +61,7 @@ use crate::service::{
         events::list, events::open, events::ticket,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         webhooks::dead, webhooks::replay,
+        attendance_reports::attendance, attendance_reports::at_risk, attendance_reports::heat_map,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -83,7 +84,7 @@ use crate::service::{
         (name = "gallery", description = "Whether enrolled samples are found."),
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Where events are sent."),
-        (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
+        (name = "reports", description = "How groups attend, what is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))
