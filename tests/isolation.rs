@@ -47,9 +47,10 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
     let session_path = format!("/api/v1/sessions/{}", session["id"].as_str().unwrap());
     let said = json!({ "confirm": [person] });
     api.post(&format!("{session_path}/confirm"), &said).await.expect(200);
-    api.send(Method::PUT, &format!("{session_path}/records/{person}/appeal"), &json!({ "note": "x" }))
-        .await
-        .expect(200);
+    let appeal = format!("{session_path}/records/{person}/appeal");
+    api.send(Method::PUT, &appeal, &json!({ "note": "x" })).await.expect(200);
+    // One that was answered makes place for the next.
+    api.send(Method::PATCH, &appeal, &json!({ "state": "refused" })).await.expect(200);
     let job = api.import(b"id,name\nr,R\n", None, &[]).await.expect(202);
     api.job_over(job["id"].as_str().unwrap()).await;
     let id = |value: &Value| value.as_str().unwrap().to_owned();

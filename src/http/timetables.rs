@@ -15,14 +15,14 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/groups/{group}/timetable").route(get_or_head().to(show)).route(web::put().to(replace)))
+        .service(resource("/groups/{group}/timetable").route(get_or_head().to(timetable)).route(web::put().to(replace)))
         .service(resource("/holidays").route(get_or_head().to(holidays)).route(web::put().to(replace_holidays)));
 }
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}/timetable", tag = "sessions", params(("group" = GroupId, Path)),
     responses((status = 200, body = TimetableView)))]
 /// Shows when a group meets.
-pub(super) async fn show(
+pub(super) async fn timetable(
     state: Data<ApiState>,
     caller: Granted<ReadGroup>,
     group: Path<String>,

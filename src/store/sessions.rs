@@ -207,6 +207,8 @@ pub(super) fn put(
     if before.map(|before| before.state) != Some(session.state) {
         let (group, id, date) = (session.group.clone(), session.id.to_string(), session.date);
         match session.state {
+            // Nobody opened it: the first mark of the day did, which is told.
+            SessionState::Open if session.origin == SessionOrigin::Day => {}
             SessionState::Open => transaction.tell(tenant, Occurrence::SessionOpened { group, session: id, date }),
             SessionState::Closed => transaction.tell(tenant, Occurrence::SessionClosed { group, session: id, date }),
             SessionState::Planned | SessionState::Cancelled => {}

@@ -42,7 +42,7 @@ use crate::service::{
         maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
-        timetables::show, timetables::replace, timetables::holidays, timetables::replace_holidays,
+        timetables::timetable, timetables::replace, timetables::holidays, timetables::replace_holidays,
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
         register::review, register::records, register::confirm, register::undo, register::appeal, register::settle,
