@@ -115,7 +115,7 @@ pub(super) async fn attendance(
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let ReportQuery { group, from, until, by, format } = query.into_inner();
-    let params = params(group, from, until)?;
+    let params = params(group.as_deref(), from, until)?;
     report(&state, &caller.0, params, (by.unwrap_or(By::Person), "attendance"), format.unwrap_or_default(), None).await
 }
 
@@ -130,7 +130,7 @@ pub(super) async fn at_risk(
     query: Query<AtRiskQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let AtRiskQuery { group, from, until, threshold, format } = query.into_inner();
-    let (params, below) = (params(group, from, until)?, threshold.unwrap_or(AT_RISK));
+    let (params, below) = (params(group.as_deref(), from, until)?, threshold.unwrap_or(AT_RISK));
     report(&state, &caller.0, params, (By::Person, "at-risk"), format.unwrap_or_default(), Some(below)).await
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn heat_map(
     query: Query<HeatMapQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let HeatMapQuery { group, from, until, format } = query.into_inner();
-    let cells = state.service.attendance_heatmap(&caller.0, params(group, from, until)?).await?;
+    let cells = state.service.attendance_heatmap(&caller.0, params(group.as_deref(), from, until)?).await?;
     Ok(match format {
         None | Some(HeatMapFormat::Json) => HttpResponse::Ok().json(HeatMapView { cells }),
         Some(HeatMapFormat::Svg) => {
@@ -153,8 +153,8 @@ pub(super) async fn heat_map(
     })
 }
 
-fn params(group: Option<String>, from: Option<Date>, until: Option<Date>) -> Result<ReportParams> {
-    let group: Option<GroupId> = group.as_deref().map(str::parse).transpose()?;
+fn params(group: Option<&str>, from: Option<Date>, until: Option<Date>) -> Result<ReportParams> {
+    let group: Option<GroupId> = group.map(str::parse).transpose()?;
     Ok(ReportParams { group, from, until })
 }
 

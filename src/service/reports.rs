@@ -215,7 +215,6 @@ impl Pages {
 }
 
 /// The next part of a report, never an empty one, and what comes after it.
-#[expect(clippy::type_complexity, reason = "the state of the stream that calls it, and nothing else")]
 async fn text_part(
     mut writer: Writer,
     mut pages: Pages,
