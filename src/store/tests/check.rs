@@ -139,7 +139,7 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_timetable", |it| it.remove(keys::timetable(tenant_id(), &gid()))),
         ("no_timetable_index", |it| it.remove(keys::timetable_tag(tenant_id(), [1; 6]))),
         ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
-        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), pseudonym(it, "p"), 1))),
+        ("no_event_index", |it| it.remove(keys::person_event(tenant_id(), pseudonym(it, "p"), 2))),
         ("no_event_index", |it| it.remove(keys::group_event(tenant_id(), &gid(), 1))),
         ("no_event_log", |it| it.remove(keys::event_log(tenant_id()))),
         ("no_webhook", |it| it.remove(keys::webhook(tenant_id(), WebhookId::from_bytes(HOOK)))),
