@@ -54,7 +54,7 @@ impl Store {
         after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<RegisterPage> {
-        let (tenant, db) = (scope.tenant().clone(), Arc::clone(&self.inner.db));
+        let (tenant, db) = (scope.tenant().clone(), self.db());
         blocking(move || {
             let start = after.map(|person| keys::person(&tenant, person));
             let page: Vec<(Pseudonym, Person)> = db
