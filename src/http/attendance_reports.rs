@@ -106,7 +106,7 @@ pub(super) struct HeatMapView {
 #[utoipa::path(get, path = "/api/v1/reports/attendance", tag = "reports", params(ReportQuery),
     responses((status = 200, content((ReportView = "application/json"), (String = "text/csv"),
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "image/svg+xml"))),
-        (status = 400, description = "invalid_range"), (status = 422, description = "report_too_large")))]
+        (status = 400, description = "invalid_range"), (status = 404, description = "group_not_found"), (status = 422, description = "report_too_large")))]
 /// Counts the attendance of closed sessions. A rate is of what was attended and missed: what is excused, undecided, a
 /// holiday or before somebody came onto the roster is left out.
 pub(super) async fn attendance(
@@ -122,7 +122,7 @@ pub(super) async fn attendance(
 #[utoipa::path(get, path = "/api/v1/reports/at-risk", tag = "reports", params(AtRiskQuery),
     responses((status = 200, content((ReportView = "application/json"), (String = "text/csv"),
             (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (String = "image/svg+xml"))),
-        (status = 400, description = "invalid_range, invalid_threshold"), (status = 422, description = "report_too_large")))]
+        (status = 400, description = "invalid_range, invalid_threshold"), (status = 404, description = "group_not_found"), (status = 422, description = "report_too_large")))]
 /// Lists the people who attended less than a share of what counts for them.
 pub(super) async fn at_risk(
     state: Data<ApiState>,
@@ -136,7 +136,7 @@ pub(super) async fn at_risk(
 
 #[utoipa::path(get, path = "/api/v1/reports/heatmap", tag = "reports", params(HeatMapQuery),
     responses((status = 200, content((HeatMapView = "application/json"), (String = "image/svg+xml"))),
-        (status = 400, description = "invalid_range"), (status = 422, description = "report_too_large")))]
+        (status = 400, description = "invalid_range"), (status = 404, description = "group_not_found"), (status = 422, description = "report_too_large")))]
 /// Counts the attendance of closed sessions by weekday and hour, on the clocks of their groups.
 pub(super) async fn heat_map(
     state: Data<ApiState>,
