@@ -37,8 +37,8 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("delete", "/keys/{key}") => &["key.delete"],
         ("post", "/groups") => &["group.create"],
         ("patch", "/groups/{group}") => &["group.update"],
-        // The kiosk of POST /keys loses its group.
-        ("delete", "/groups/{group}") => &["key.update", "group.delete"],
+        // The webhook and the kiosk of POST /keys lose their group.
+        ("delete", "/groups/{group}") => &["webhook.update", "key.update", "group.delete"],
         ("put", "/groups/{group}/people/{person}") => &["member.add"],
         ("delete", "/groups/{group}/people/{person}") => &["member.remove"],
         ("post", "/people") => &["person.create"],

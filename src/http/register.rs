@@ -23,7 +23,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/sessions/{session}/review").route(get_or_head().to(review)))
         .service(resource("/sessions/{session}/confirm").route(web::post().to(confirm)))
         .service(resource("/sessions/{session}/records").route(get_or_head().to(records)))
-        .service(resource("/sessions/{session}/records/{person}/undo").route(web::post().to(undo)))
+        .service(resource("/sessions/{session}/records/{person}/undo").route(web::post().to(undo_correction)))
         .service(
             resource("/sessions/{session}/records/{person}/appeal")
                 .route(web::put().to(appeal))
@@ -77,7 +77,7 @@ pub(super) async fn confirm(
     params(("session" = GroupSessionId, Path), ("person" = PersonId, Path)),
     responses((status = 200, body = RecordView), (status = 409, description = "nothing_to_undo, session_cancelled")))]
 /// Takes the last word on a person back.
-pub(super) async fn undo(
+pub(super) async fn undo_correction(
     state: Data<ApiState>,
     caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,

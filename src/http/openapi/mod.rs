@@ -45,7 +45,7 @@ use crate::service::{
         timetables::timetable, timetables::replace, timetables::holidays, timetables::replace_holidays,
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
-        register::review, register::records, register::confirm, register::undo, register::appeal, register::settle,
+        register::review, register::records, register::confirm, register::undo_correction, register::appeal, register::settle,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
