@@ -7,7 +7,7 @@
 //! Reading order: [`pipeline`] is that flow, on the actors of [`runtime`]; [`service`] holds the use cases that feed
 //! it; [`http`] and [`cli`] are their doors. [`vision`] and [`nn`] turn pixels into vectors, [`gallery`] finds them,
 //! [`store`] keeps everything, with the photos in the [`vault`], [`events`] carries news of it out, [`domain`] holds the
-//! plain types and rules. [`app`] puts it together.
+//! plain types and rules, [`reports`] counts what came of them. [`app`] puts it together.
 
 pub mod app;
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod http;
 pub mod jobs;
 pub mod nn;
 pub mod pipeline;
+pub mod reports;
 pub mod runtime;
 pub mod service;
 pub mod store;

@@ -42,6 +42,15 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
     let webhook = json!({ "url": "https://example.com/in", "active": false });
     let webhook = api.post("/api/v1/webhooks", &webhook).await.expect(201);
     let key = api.post("/api/v1/keys", &json!({ "name": "k", "role": "viewer" })).await.expect(201);
+    let new = json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00" });
+    let session = api.post(&format!("/api/v1/groups/{group}/sessions"), &new).await.expect(201);
+    let session_path = format!("/api/v1/sessions/{}", session["id"].as_str().unwrap());
+    let said = json!({ "confirm": [person] });
+    api.post(&format!("{session_path}/confirm"), &said).await.expect(200);
+    let appeal = format!("{session_path}/records/{person}/appeal");
+    api.send(Method::PUT, &appeal, &json!({ "note": "x" })).await.expect(200);
+    // One that was answered makes place for the next.
+    api.send(Method::PATCH, &appeal, &json!({ "state": "refused" })).await.expect(200);
     let job = api.import(b"id,name\nr,R\n", None, &[]).await.expect(202);
     api.job_over(job["id"].as_str().unwrap()).await;
     let id = |value: &Value| value.as_str().unwrap().to_owned();
@@ -55,15 +64,26 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
         ("{job}", id(&job["id"])),
         ("{face}", id(&enrolled["faces"][0]["id"])),
         ("{record}", id(&api.records(group, "").await[0]["id"])),
+        ("{session}", id(&session["id"])),
     ])
 }
 
 /// All that a tenant can read of its own.
 async fn all_of(api: &Api) -> Vec<Value> {
     let mut all = Vec::new();
-    for path in
-        ["/groups", "/people", "/users", "/groups/g", "/groups/g/attendance", "/people/p", "/users/u", "/webhooks"]
-    {
+    for path in [
+        "/groups",
+        "/people",
+        "/users",
+        "/groups/g",
+        "/groups/g/attendance",
+        "/groups/g/sessions?from=2026-03-01",
+        "/groups/g/timetable",
+        "/holidays",
+        "/people/p",
+        "/users/u",
+        "/webhooks",
+    ] {
         all.push(api.get(&format!("/api/v1{path}")).await.expect(200));
     }
     let keys = api.get("/api/v1/keys").await.expect(200);
@@ -80,6 +100,15 @@ pub(crate) async fn routes(server: &TestServer) -> Vec<(String, String)> {
     routes.retain(|(_, path)| path != "/events/ws");
     // A put replaces the faces that others name.
     let last = |method: &str, path: &str| match (method, path) {
+        // One step of a session after another.
+        ("put", "/sessions/{session}/records/{person}/appeal") | ("post", "/sessions/{session}/confirm") => -7,
+        ("patch", "/sessions/{session}/records/{person}/appeal")
+        | ("post", "/sessions/{session}/records/{person}/undo") => -6,
+        ("delete", "/sessions/{session}") => -5,
+        ("post", "/sessions/{session}/restore") => -4,
+        ("post", "/sessions/{session}/open") => -3,
+        ("post", "/sessions/{session}/close") => -2,
+        ("post", "/sessions/{session}/reopen") => -1,
         ("put", "/people/{person}/faces") => 2,
         ("delete", "/groups/{group}/people/{person}") => 3,
         ("delete", "/groups/{group}" | "/people/{person}") => 4,
@@ -132,8 +161,9 @@ async fn what_is_another_tenants_is_404_on_every_route_and_stays_as_it_is() {
             continue;
         }
         let answer = send(&twin, method, &ids.fill(path), &body(method, path)).await;
-        let made_by_server =
-            ["{key}", "{face}", "{negative}", "{record}", "{job}", "{webhook}"].iter().any(|part| path.contains(part));
+        let made_by_server = ["{key}", "{face}", "{negative}", "{record}", "{session}", "{job}", "{webhook}"]
+            .iter()
+            .any(|part| path.contains(part));
         assert_eq!(answer.status == 404, made_by_server, "{method} {path}: {} {}", answer.status, answer.text());
         // Deleted by the twin just now, which is to be found by the routes that follow.
         if method == "delete" && path == "/groups/{group}" {

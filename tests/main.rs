@@ -28,7 +28,9 @@ mod people;
 mod photos;
 mod quotas;
 mod recognition;
+mod reports;
 mod roles;
+mod sessions;
 mod shutdown;
 #[cfg(feature = "failpoints")]
 mod supervision;

@@ -146,10 +146,12 @@ async fn every_operation_shows_what_goes_in_and_out_by_valid_examples() {
     }
 }
 
-/// Binary answers and pictures have none; what is sent as a form has the same shape as in JSON.
+/// Files and pictures have none; what is sent as a form has the same shape as in JSON.
 fn assert_has_valid_examples(what: &str, kind: &str, content: &Value, description: &Value) {
     let Some(example) = content.get("example") else {
-        let shown = ["application/octet-stream", "image/svg+xml", "image/jpeg", "text/csv", "text/event-stream"];
+        let workbook = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+        let shown =
+            ["application/octet-stream", "image/svg+xml", "image/jpeg", "text/csv", "text/event-stream", workbook];
         assert!(shown.contains(&kind), "{what} has no example of {kind}");
         return;
     };

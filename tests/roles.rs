@@ -89,7 +89,30 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/embeddings", ADMIN),
     ("get", "/groups/{group}/attendance", GROUP_READERS),
     ("delete", "/groups/{group}/attendance/{record}", TEACHERS),
+    ("get", "/groups/{group}/timetable", GROUP_READERS),
+    ("put", "/groups/{group}/timetable", ADMIN),
+    ("get", "/holidays", GROUP_READERS),
+    ("put", "/holidays", ADMIN),
+    ("post", "/groups/{group}/sessions", TEACHERS),
+    ("get", "/groups/{group}/sessions", GROUP_READERS),
+    ("get", "/groups/{group}/sessions/current", GROUP_READERS),
+    ("get", "/sessions/{session}", GROUP_READERS),
+    ("patch", "/sessions/{session}", TEACHERS),
+    ("delete", "/sessions/{session}", TEACHERS),
+    ("post", "/sessions/{session}/restore", TEACHERS),
+    ("post", "/sessions/{session}/open", TEACHERS),
+    ("post", "/sessions/{session}/close", TEACHERS),
+    ("post", "/sessions/{session}/reopen", TEACHERS),
+    ("get", "/sessions/{session}/review", GROUP_READERS),
+    ("get", "/sessions/{session}/records", GROUP_READERS),
+    ("post", "/sessions/{session}/confirm", TEACHERS),
+    ("post", "/sessions/{session}/records/{person}/undo", TEACHERS),
+    ("put", "/sessions/{session}/records/{person}/appeal", TEACHERS),
+    ("patch", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("post", "/gallery/check", ADMIN),
+    ("get", "/reports/attendance", GROUP_READERS),
+    ("get", "/reports/at-risk", GROUP_READERS),
+    ("get", "/reports/heatmap", GROUP_READERS),
     ("get", "/reports/duplicates", READERS),
     ("get", "/reports/calibration", READERS),
     ("get", "/events", GROUP_READERS),
@@ -108,9 +131,21 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
 fn concrete(path: &str, group: &str) -> String {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     let path = path.replace("{group}", group);
-    ["{user}", "{key}", "{tenant}", "{person}", "{face}", "{negative}", "{record}", "{backup}", "{job}", "{webhook}"]
-        .iter()
-        .fold(path, |path, part| path.replace(part, id))
+    [
+        "{user}",
+        "{key}",
+        "{tenant}",
+        "{person}",
+        "{face}",
+        "{negative}",
+        "{record}",
+        "{backup}",
+        "{job}",
+        "{webhook}",
+        "{session}",
+    ]
+    .iter()
+    .fold(path, |path, part| path.replace(part, id))
 }
 
 #[tokio::test]

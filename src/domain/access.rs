@@ -63,6 +63,8 @@ pub enum Permission {
     CorrectAttendance,
     /// Naming or measuring faces without regard to groups.
     Identify,
+    /// Reports on the attendance of groups.
+    ReportAttendance,
     /// Reports on all people.
     ReadReports,
     /// Looking after the gallery.
@@ -76,7 +78,7 @@ pub enum Permission {
 impl Permission {
     /// Whether its routes, which name no group, show a caller of few groups no more than those.
     const fn minds_groups(self) -> bool {
-        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents)
+        matches!(self, Self::ListGroups | Self::OwnAccount | Self::SeeJobs | Self::ReadEvents | Self::ReportAttendance)
     }
 }
 
@@ -97,6 +99,7 @@ impl Role {
                     | P::SeeJobs
                     | P::ReadAttendance
                     | P::CorrectAttendance
+                    | P::ReportAttendance
                     | P::ReadEvents
             ),
             Self::Kiosk => matches!(permission, P::OwnAccount | P::Recognise),
@@ -107,6 +110,7 @@ impl Role {
                     | P::ListGroups
                     | P::ReadGroup
                     | P::ReadAttendance
+                    | P::ReportAttendance
                     | P::ReadReports
                     | P::ReadEvents
             ),
@@ -237,19 +241,23 @@ impl Access {
     /// Errors unless it permits `permission` on `group`, the one that the request names, if it names one: `Forbidden`,
     /// whether there is such a group or not.
     pub fn require(&self, permission: Permission, group: Option<&GroupId>) -> Result<()> {
-        let forbidden = |message: &'static str| Err(Error::new(ErrorKind::Forbidden, message));
-        if !self.grant.role.permits(permission) {
-            return match (permission, self.grant.role) {
-                (Permission::Operate, _) => forbidden("this takes the operator's key"),
-                (_, Role::Operator) => forbidden("the operator's key makes tenants; use a tenant's key here"),
-                _ => forbidden("this role may not do that"),
-            };
-        }
+        self.require_role(permission)?;
         match (self.groups(), group) {
             (None, _) => Ok(()),
             (Some(own), Some(group)) if own.contains(group) => Ok(()),
             (Some(_), None) if permission.minds_groups() => Ok(()),
-            (Some(_), _) => forbidden("this group was not given to you"),
+            (Some(_), _) => Err(forbidden("this group was not given to you")),
+        }
+    }
+
+    /// Errors unless its role permits `permission` on some group: `Forbidden`. Where the group is known,
+    /// [`Self::require`] has the last word.
+    pub fn require_role(&self, permission: Permission) -> Result<()> {
+        match (permission, self.grant.role) {
+            (permission, role) if role.permits(permission) => Ok(()),
+            (Permission::Operate, _) => Err(forbidden("this takes the operator's key")),
+            (_, Role::Operator) => Err(forbidden("the operator's key makes tenants; use a tenant's key here")),
+            _ => Err(forbidden("this role may not do that")),
         }
     }
 
@@ -260,6 +268,10 @@ impl Access {
             Realm::Server => Err(Error::new(ErrorKind::Forbidden, "the operator's key opens no tenant")),
         }
     }
+}
+
+fn forbidden(message: &'static str) -> Error {
+    Error::new(ErrorKind::Forbidden, message)
 }
 
 #[cfg(test)]

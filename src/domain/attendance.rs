@@ -1,37 +1,193 @@
-//! Attendance records and the rule that decides whether a recognised face is marked.
+//! Attendance records: evidence, what the rules make of it, and what somebody said.
 
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    face::{LivenessVerdict, ModelId},
-    ids::{GroupId, PersonId, RecordId},
+    face::LivenessVerdict,
+    ids::{GroupSessionId, PersonId, RecordId},
+    rules::{
+        Rules,
+        judge::{Attendee, ByHand, Meeting, RecordState, Status, Verdict, judge},
+        sighting::{Sighting, Weight, keep},
+    },
+    session::MAX_NOTE_CHARS,
 };
+use crate::error::{Error, ErrorKind, Result};
 
-/// One person marked present in one session, with the sighting that did it.
+/// The most corrections that a record keeps; those before them cannot be undone any more.
+const MAX_CORRECTIONS: usize = 20;
+
+/// One person in one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttendanceRecord {
-    /// Its identity.
-    pub id: RecordId,
-    /// Where.
-    pub group: GroupId,
+    /// By which it can be taken back; none for who was never seen nor corrected, but declared absent.
+    pub id: Option<RecordId>,
+    /// In which session.
+    pub session: GroupSessionId,
     /// Who.
     pub person: PersonId,
-    /// The session's local date.
-    pub date: Date,
-    /// When the photo was taken, or when it arrived.
+    /// What counts, by the rules when it was last judged.
+    pub verdict: Verdict,
+    /// The evidence, in the order of its times.
+    pub sightings: Vec<Sighting>,
+    /// What somebody said, oldest first; the last one holds.
+    pub corrections: Vec<Correction>,
+    /// What the person has to say to it.
+    pub appeal: Option<Appeal>,
+}
+
+/// What somebody said of a person in a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// What.
+    pub said: Said,
+    /// Why, 1–500 characters.
+    pub reason: Option<String>,
+    /// When.
     pub at: Timestamp,
-    /// Raw cosine of the face to the person's best sample.
-    pub similarity: f32,
-    /// How far the person was ahead of the next free one; `None` when there was no other.
-    pub margin: Option<f32>,
-    /// Width of the face in pixels.
-    pub width_px: f32,
-    /// What the liveness check said, where it was asked.
-    pub liveness: Option<LivenessVerdict>,
-    /// Which network recognised the face.
-    pub model: ModelId,
+}
+
+/// What can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// It is them.
+    Confirmed,
+    /// The faces until then are not theirs.
+    Rejected,
+    /// This counts.
+    Set(Status),
+}
+
+/// A person's objection to what counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Appeal {
+    /// What they say, 1–500 characters.
+    pub note: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What became of it.
+    pub state: AppealState,
+}
+
+/// What became of an appeal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppealState {
+    /// Nobody has answered.
+    Open,
+    /// They are right; the correction is a step of its own.
+    Accepted,
+    /// It stays as it is.
+    Refused,
+}
+
+/// Checks a reason or a note. Errors: `Invalid` `invalid_reason`.
+pub fn checked_note(text: &str) -> Result<String> {
+    let note = text.trim();
+    if note.is_empty() || note.chars().count() > MAX_NOTE_CHARS {
+        return Err(Error::invalid("a reason is 1 to 500 characters").with_code("invalid_reason"));
+    }
+    Ok(note.to_owned())
+}
+
+/// What a record is judged by, besides what it holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The group's rules.
+    pub rules: &'a Rules,
+    /// The session.
+    pub meeting: Meeting,
+    /// When the person came onto the roster; none for who has left it.
+    pub joined_at: Option<Timestamp>,
+    /// How many other sessions of the group they have attended on the local day.
+    pub attended_that_day: usize,
+}
+
+impl AttendanceRecord {
+    /// Of somebody of whom nothing is known yet.
+    pub fn new(session: GroupSessionId, person: PersonId, case: &Case<'_>) -> Self {
+        let verdict = case.verdict(None, &[]);
+        Self { id: None, session, person, verdict, sightings: Vec::new(), corrections: Vec::new(), appeal: None }
+    }
+
+    /// Judges it anew.
+    pub fn judge(&mut self, case: &Case<'_>) {
+        let by_hand = self.corrections.last().and_then(|correction| match correction.said {
+            Said::Confirmed => Some(ByHand::Confirmed),
+            Said::Set(status) => Some(ByHand::Set(status)),
+            Said::Rejected => None,
+        });
+        self.verdict = case.verdict(by_hand, &self.sightings);
+    }
+
+    /// Takes a sighting as evidence. What is worth nothing is not kept.
+    pub fn add(&mut self, sighting: Sighting, case: &Case<'_>) -> Mark {
+        if matches!(case.rules.weigh(&case.rules.window(&case.meeting), &sighting), Weight::Nothing(_)) {
+            return Mark::NotMarked;
+        }
+        let was = self.verdict.status.is_attended();
+        keep(&mut self.sightings, sighting);
+        self.id.get_or_insert_with(RecordId::generate);
+        self.judge(case);
+        match (self.verdict.status.is_attended(), self.verdict.state) {
+            (true, _) if was => Mark::AlreadyMarked,
+            (true, _) => Mark::Marked,
+            (false, RecordState::ToConfirm) => Mark::ToConfirm,
+            (false, _) => Mark::NotMarked,
+        }
+    }
+
+    /// Takes somebody's word.
+    pub fn correct(&mut self, correction: Correction, case: &Case<'_>) {
+        if correction.said == Said::Rejected {
+            self.sightings.iter_mut().for_each(|sighting| sighting.refuted = true);
+        }
+        self.corrections.push(correction);
+        let surplus = self.corrections.len().saturating_sub(MAX_CORRECTIONS);
+        self.corrections.drain(..surplus);
+        self.id.get_or_insert_with(RecordId::generate);
+        self.judge(case);
+    }
+
+    /// Takes the last word back. Errors: `Conflict` `nothing_to_undo`.
+    pub fn undo_correction(&mut self, case: &Case<'_>) -> Result<()> {
+        let undone = self.corrections.pop().ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, "nobody has corrected this record").with_code("nothing_to_undo")
+        })?;
+        let is_rejected = self.corrections.iter().any(|earlier| earlier.said == Said::Rejected);
+        if undone.said == Said::Rejected && !is_rejected {
+            self.sightings.iter_mut().for_each(|sighting| sighting.refuted = false);
+        }
+        self.judge(case);
+        Ok(())
+    }
+
+    /// Whether anything but the lack of sightings is known.
+    pub fn says_something(&self) -> bool {
+        !(self.sightings.is_empty() && self.corrections.is_empty() && self.appeal.is_none())
+    }
+
+    /// The sighting that speaks most for it.
+    pub fn best_sighting(&self) -> Option<&Sighting> {
+        // Of equals the first.
+        self.sightings.iter().rev().max_by(|a, b| a.similarity.total_cmp(&b.similarity))
+    }
+}
+
+impl Case<'_> {
+    fn verdict(&self, by_hand: Option<ByHand>, sightings: &[Sighting]) -> Verdict {
+        let attendee = Attendee {
+            joined_at: self.joined_at,
+            is_excused: false,
+            attended_that_day: self.attended_that_day,
+            by_hand,
+        };
+        judge(self.rules, &self.meeting, &attendee, sightings)
+    }
 }
 
 /// How strictly the liveness verdict decides over a mark; the later, the stricter.
@@ -51,11 +207,13 @@ pub enum LivenessPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
-    /// No record: nobody was named, marking was not asked for, or the liveness policy forbids it.
+    /// Nothing: nobody was named, marking was not asked for, or the liveness policy forbids it.
     NotMarked,
-    /// The session had one already.
+    /// It is kept as evidence, and too little yet to make them present.
+    ToConfirm,
+    /// They were present already.
     AlreadyMarked,
-    /// A new record.
+    /// They are present by it.
     Marked,
 }
 
@@ -91,5 +249,58 @@ mod tests {
         for (policy, verdict, expected) in table {
             assert_eq!(liveness_allows(policy, verdict), expected, "{policy:?} {verdict:?}");
         }
+    }
+
+    fn sighting(second: i64, similarity: f32) -> Sighting {
+        Sighting {
+            photo: crate::domain::PhotoId::generate(),
+            face: 0,
+            at: Timestamp::from_second(second).unwrap(),
+            similarity,
+            margin: None,
+            width_px: 60.0,
+            liveness: None,
+            model: crate::domain::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
+            refuted: false,
+        }
+    }
+
+    #[test]
+    fn a_record_goes_from_evidence_to_word_and_back() {
+        use Status::{Absent, Present, Undecided};
+        let rules = Rules { confirm_sightings: 2, ..Rules::default() };
+        let meeting = Meeting {
+            start: Timestamp::from_second(1000).unwrap(),
+            end: Timestamp::from_second(4000).unwrap(),
+            is_planned: true,
+            last_photo: None,
+            is_holiday: false,
+            declares_absence: false,
+        };
+        let case = Case { rules: &rules, meeting, joined_at: None, attended_that_day: 0 };
+        let mut record = AttendanceRecord::new(GroupSessionId::generate(), "p".parse().unwrap(), &case);
+        assert_eq!((record.id, record.verdict.status, record.says_something()), (None, Undecided, false));
+        assert_eq!(record.add(sighting(9000, 0.9), &case), Mark::NotMarked, "much later");
+        assert_eq!(record.add(sighting(1000, 0.6), &case), Mark::ToConfirm);
+        assert_eq!(record.add(sighting(1001, 0.6), &case), Mark::Marked);
+        assert_eq!(record.add(sighting(1002, 0.5), &case), Mark::AlreadyMarked);
+        assert_eq!(record.best_sighting().unwrap().at.as_second(), 1000, "of equals the first");
+        let seen = record.clone();
+        let say = |said| Correction { said, reason: None, at: Timestamp::UNIX_EPOCH };
+        record.correct(say(Said::Rejected), &case);
+        assert_eq!((record.verdict.state, record.verdict.status), (RecordState::NotSeen, Undecided));
+        record.correct(say(Said::Set(Absent)), &case);
+        assert_eq!((record.verdict.state, record.verdict.status), (RecordState::ByHand, Absent));
+        assert_eq!(record.add(sighting(1003, 0.6), &case), Mark::NotMarked, "the hand comes first");
+        record.undo_correction(&case).unwrap();
+        assert_eq!(record.verdict.state, RecordState::ToConfirm, "of the face after the rejection");
+        record.undo_correction(&case).unwrap();
+        assert_eq!((record.verdict.status, record.sightings.len()), (Present, 4));
+        assert_eq!(record.sightings[..3], seen.sightings);
+        assert_eq!(record.undo_correction(&case).unwrap_err().code(), "nothing_to_undo");
+        for _ in 0..30 {
+            record.correct(say(Said::Confirmed), &case);
+        }
+        assert_eq!(record.corrections.len(), MAX_CORRECTIONS);
     }
 }

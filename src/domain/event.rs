@@ -42,8 +42,8 @@ pub enum Occurrence {
         group: GroupId,
         /// Whose.
         person: PersonId,
-        /// The attendance record.
-        record: RecordId,
+        /// The attendance record, where a photo marked it.
+        record: Option<RecordId>,
         /// The session's local date.
         date: Date,
         /// What it said, e.g. `present`; `None` where there was none.

@@ -1,13 +1,29 @@
-//! A class or an event, and the local day that its implicit session covers.
+//! A class or an event, and its local days.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Serialize};
 
-use super::ids::GroupId;
+use super::{
+    Rules,
+    ids::{GroupId, PersonId},
+};
 use crate::error::{Error, Result};
 
-/// A group of a tenant. Its roster is kept beside it, one entry a person.
+/// A place on a group's roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Whose.
+    pub person: PersonId,
+    /// Since when; not absent before.
+    pub joined_at: Timestamp,
+}
+
+/// A group of a tenant. Its roster is kept beside it, one entry a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Unique in the tenant.
     pub id: GroupId,
@@ -17,6 +33,8 @@ pub struct Group {
     pub time_zone: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What counts as attendance.
+    pub rules: Rules,
 }
 
 /// Checks an IANA time zone name against the compiled-in database; returns its canonical spelling.
@@ -26,13 +44,22 @@ pub fn checked_time_zone(name: &str) -> Result<String> {
     })
 }
 
+/// The zone of a name that was checked once.
+pub(super) fn zone(name: &str) -> Result<TimeZone> {
+    TimeZone::get(name).map_err(|error| {
+        Error::internal("the group's time zone is no longer in the time zone database").with_source(error)
+    })
+}
+
 impl Group {
-    /// The local date of `at` where the group is: the date of its implicit session.
+    /// The local date of `at` where the group is.
     pub fn local_date(&self, at: Timestamp) -> Result<Date> {
-        let zone = TimeZone::get(&self.time_zone).map_err(|error| {
-            Error::internal("the group's time zone is no longer in the time zone database").with_source(error)
-        })?;
-        Ok(at.to_zoned(zone).date())
+        Ok(at.to_zoned(zone(&self.time_zone)?).date())
+    }
+
+    /// The local time of `at` where the group is.
+    pub fn local_time(&self, at: Timestamp) -> Result<Time> {
+        Ok(at.to_zoned(zone(&self.time_zone)?).time())
     }
 }
 
@@ -46,6 +73,7 @@ mod tests {
             name: "g".into(),
             time_zone: checked_time_zone(time_zone).unwrap(),
             created_at: Timestamp::UNIX_EPOCH,
+            rules: Rules::default(),
         }
     }
 

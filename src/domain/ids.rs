@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -159,12 +160,20 @@ uuid_id!(
     RecordId
 );
 uuid_id!(
+    /// One photo that was sent for recognition; the photo itself need not be kept.
+    PhotoId
+);
+uuid_id!(
     /// One API key; says nothing of its secret.
     KeyId
 );
 uuid_id!(
     /// One login.
     SessionId
+);
+uuid_id!(
+    /// One session of a group.
+    GroupSessionId
 );
 uuid_id!(
     /// One webhook.
@@ -182,6 +191,47 @@ uuid_id!(
     /// One job.
     JobId
 );
+
+/// What the id of a session that a timetable plans is made of, so that it can be named before it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlannedId {
+    /// The timetable's tag.
+    pub tag: TimetableTag,
+    /// The number of the timetable's entry; 0 for a whole local day.
+    pub entry: u16,
+    /// The local date for which it was planned.
+    pub date: Date,
+}
+
+/// Tells the timetables of a tenant apart.
+pub type TimetableTag = [u8; 6];
+
+/// A tag by chance.
+pub fn fresh_tag() -> TimetableTag {
+    let [.., a, b, c, d, e, f] = Uuid::now_v7().into_bytes();
+    [a, b, c, d, e, f]
+}
+
+impl PlannedId {
+    /// The id: a UUID of version 8, tag, entry and date from the left.
+    pub fn id(self) -> GroupSessionId {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&self.tag);
+        bytes[9..11].copy_from_slice(&self.entry.to_be_bytes());
+        bytes[11..13].copy_from_slice(&self.date.year().to_be_bytes());
+        bytes[13..15].copy_from_slice(&[self.date.month() as u8, self.date.day() as u8]);
+        GroupSessionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// The parts of `id`, if it was made so.
+    pub fn of(id: GroupSessionId) -> Option<Self> {
+        let bytes = id.as_bytes();
+        let (tag, _) = bytes.split_first_chunk()?;
+        let date = Date::new(i16::from_be_bytes([bytes[11], bytes[12]]), bytes[13] as i8, bytes[14] as i8).ok()?;
+        let parts = Self { tag: *tag, entry: u16::from_be_bytes([bytes[9], bytes[10]]), date };
+        (parts.id() == id).then_some(parts)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -209,5 +259,15 @@ mod tests {
     #[test]
     fn generated_ids_grow_with_time() {
         assert!(FaceId::generate() < FaceId::generate());
+    }
+
+    #[test]
+    fn a_planned_id_says_what_it_was_made_of() {
+        for date in [jiff::civil::date(2026, 3, 29), jiff::civil::date(-44, 3, 15)] {
+            let planned = PlannedId { tag: [1, 2, 255, 4, 0, 6], entry: 700, date };
+            assert_eq!(PlannedId::of(planned.id()), Some(planned));
+            assert_eq!(planned.id().to_string().parse::<GroupSessionId>().unwrap(), planned.id());
+        }
+        assert_eq!(PlannedId::of(GroupSessionId::generate()), None);
     }
 }

@@ -17,7 +17,10 @@ pub mod matching;
 pub mod metadata;
 pub mod negative;
 pub mod person;
+pub mod rules;
+pub mod session;
 pub mod tenant;
+pub mod timetable;
 pub mod webhook;
 pub mod words;
 
@@ -31,8 +34,8 @@ pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerd
 pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
-    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, PersonId, Pseudonym, RecordId, SessionId, TenantId, UserId,
-    WebhookId,
+    BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, PersonId, PhotoId, Pseudonym, RecordId,
+    SessionId, TenantId, UserId, WebhookId,
 };
 pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
@@ -42,5 +45,12 @@ pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
+pub use rules::{
+    Rules,
+    judge::{RecordState, Status},
+    sighting::Sighting,
+};
+pub use session::{GroupSession, SessionOrigin, SessionState};
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
+pub use timetable::Timetable;
 pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

@@ -1,6 +1,6 @@
 //! An institution or an account, and the proof that a caller may act inside one.
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +13,7 @@ use super::{
     ids::TenantId,
     kept_photo::PhotoRules,
 };
+use crate::error::{Error, Result};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +127,14 @@ impl TenantSettings {
     /// The name of the zone that its days are in.
     pub fn time_zone(&self) -> &str {
         self.time_zone.as_deref().unwrap_or("UTC")
+    }
+
+    /// The time of `at` in that zone.
+    pub fn local_time(&self, at: Timestamp) -> Result<Zoned> {
+        let zone = TimeZone::get(self.time_zone()).map_err(|error| {
+            Error::internal("the tenant's time zone is no longer in the time zone database").with_source(error)
+        })?;
+        Ok(at.to_zoned(zone))
     }
 }
 

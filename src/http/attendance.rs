@@ -38,7 +38,7 @@ pub(super) struct Day {
 #[utoipa::path(get, path = "/api/v1/groups/{group}/attendance", tag = "attendance",
     params(("group" = GroupId, Path), Day),
     responses((status = 200, body = AttendanceView)))]
-/// Lists who was marked present on a day.
+/// Lists the records of a day's sessions: who was marked, and once a session is closed, everybody.
 pub(super) async fn list(
     state: Data<ApiState>,
     caller: Granted<ReadAttendance>,
@@ -50,8 +50,8 @@ pub(super) async fn list(
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/attendance/{record}", tag = "attendance",
     params(("group" = GroupId, Path), ("record" = RecordId, Path)),
-    responses((status = 204)))]
-/// Undoes a mark; the person can be marked again.
+    responses((status = 204), (status = 409, description = "session_closed")))]
+/// Takes a mark back with its evidence; the person can be marked again. Not in a closed session.
 pub(super) async fn undo(
     state: Data<ApiState>,
     caller: Granted<CorrectAttendance>,

@@ -59,6 +59,7 @@ permits! {
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
     Identify => TenantScope,
+    ReportAttendance => Access,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
     ReadEvents => Access,
@@ -78,10 +79,11 @@ impl<P: Permit> FromRequest for Granted<P> {
     }
 }
 
-/// The group that a path names, if it names one.
+/// The group that a path names, by itself or by one of its sessions.
 #[derive(Deserialize)]
 struct GroupInPath {
     group: Option<String>,
+    session: Option<String>,
 }
 
 /// The caller's access, if it permits `P` on the group of the path.
@@ -89,7 +91,13 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access
     let access = authenticated(request).await?;
     let path = Path::<GroupInPath>::extract(request).await;
     let path = path.map_err(|_| Error::invalid("the path cannot be read").with_code("invalid_id"))?;
-    let group: Option<GroupId> = path.into_inner().group.as_deref().map(str::parse).transpose()?;
+    let GroupInPath { group, session } = path.into_inner();
+    let mut group: Option<GroupId> = group.as_deref().map(str::parse).transpose()?;
+    if let Some(session) = session {
+        access.require_role(P::PERMISSION)?;
+        let state = state(request)?;
+        group = Some(state.service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
+    }
     access.require(P::PERMISSION, group.as_ref())?;
     Ok(access)
 }

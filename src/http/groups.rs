@@ -74,7 +74,7 @@ pub(super) fn foreign_cursor() -> Error {
 }
 
 #[utoipa::path(post, path = "/api/v1/groups", tag = "groups", request_body = NewGroup,
-    responses((status = 201, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone"),
+    responses((status = 201, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone, invalid_rules"),
         (status = 409, description = "group_exists, limit_reached")))]
 /// Makes a group.
 pub(super) async fn create(
@@ -109,8 +109,8 @@ pub(super) async fn show(
 }
 
 #[utoipa::path(patch, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
-    request_body = GroupPatch, responses((status = 200, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone")))]
-/// Changes a group's name or time zone.
+    request_body = GroupPatch, responses((status = 200, body = GroupView), (status = 400, description = "invalid_name, invalid_time_zone, invalid_rules")))]
+/// Changes a group's name, time zone or rules.
 pub(super) async fn update(
     state: Data<ApiState>,
     caller: Granted<ManageGroups>,

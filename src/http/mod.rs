@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod attendance;
+mod attendance_reports;
 mod audit;
 mod auth;
 mod consent;
@@ -23,8 +24,11 @@ mod ops;
 mod patience;
 mod people;
 mod recognition;
+mod register;
 mod reports;
+mod sessions;
 mod tenants;
+mod timetables;
 mod tls;
 mod upload;
 mod users;
@@ -101,6 +105,9 @@ fn api(config: &mut ServiceConfig) {
     tenants::routes(config);
     maintenance::routes(config);
     groups::routes(config);
+    timetables::routes(config);
+    sessions::routes(config);
+    register::routes(config);
     // Before people, of whom one may be called import.
     jobs::routes(config);
     people::routes(config);
@@ -113,6 +120,7 @@ fn api(config: &mut ServiceConfig) {
     reports::routes(config);
     events::routes(config);
     webhooks::routes(config);
+    attendance_reports::routes(config);
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

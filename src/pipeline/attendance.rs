@@ -1,6 +1,8 @@
-//! attendance: writes the records of named faces durably, and only then answers.
+//! attendance: writes the sightings of named faces durably, and only then answers.
 
 use std::{sync::Arc, time::Instant};
+
+use jiff::Timestamp;
 
 use super::{
     messages::{Frame, Matched, MatchedFace, OutcomeFace, PhotoOutcome},
@@ -10,13 +12,13 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, Mark, ModelId, RecordId,
+        Mark, ModelId, PersonId, PhotoId, SessionOrigin, Sighting,
         attendance::{LivenessPolicy, liveness_allows},
     },
     error::Result,
     gallery::Effort,
     runtime::{Stage, StageContext},
-    store::MarkOutcome,
+    store::PhotoMarks,
 };
 
 const HERE: Station = Station::Attendance;
@@ -82,25 +84,22 @@ impl Attendance {
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
     async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<OutcomeFace>) -> Result<Vec<OutcomeFace>> {
-        let (model, marking) = (self.tools.networks.get().embedder.model_id().clone(), marking.clone());
+        let (model, at) = (self.tools.networks.get().embedder.model_id().clone(), marking.at);
         let prepare = move || {
-            let records = records(&faces, &marking, &model);
-            Ok((faces, records))
+            let seen = seen(&faces, at, &model);
+            Ok((faces, seen))
         };
-        let (mut outcomes, records) = self.tools.work(ticket, HERE, prepare).await?;
-        if records.is_empty() {
+        let (mut outcomes, seen) = self.tools.work(ticket, HERE, prepare).await?;
+        let Marking { session, at, source } = marking.clone();
+        if seen.is_empty() && session.origin == SessionOrigin::Day {
             return Ok(outcomes);
         }
         let started = Instant::now();
-        let (indices, records): (Vec<usize>, Vec<AttendanceRecord>) = records.into_iter().unzip();
-        for (index, marked) in
-            indices.into_iter().zip(self.tools.store.mark_many(&ticket.wanted().scope, records).await?)
+        let (indices, seen): (Vec<usize>, Vec<(PersonId, Sighting)>) = seen.into_iter().unzip();
+        let marks = PhotoMarks { session, at, source, seen };
+        for (index, mark) in indices.into_iter().zip(self.tools.store.mark_photo(&ticket.wanted().scope, marks).await?)
         {
-            outcomes[index].mark = match marked {
-                MarkOutcome::Marked(_) => Mark::Marked,
-                MarkOutcome::Already(_) => Mark::AlreadyMarked,
-                MarkOutcome::Gone => Mark::NotMarked,
-            };
+            outcomes[index].mark = mark;
         }
         ticket.note_time(HERE.name(), started.elapsed());
         Ok(outcomes)
@@ -122,26 +121,26 @@ fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
     OutcomeFace { refused_as_not_live: is_named && !liveness_allows(policy, verdict), face, mark: Mark::NotMarked }
 }
 
-/// The record that each named face shall have unless it was refused as not live, by the face's place.
-fn records(faces: &[OutcomeFace], marking: &Marking, model: &ModelId) -> Vec<(usize, AttendanceRecord)> {
-    let mut records = Vec::new();
+/// The sighting that each named face is unless it was refused as not live, by the face's place.
+fn seen(faces: &[OutcomeFace], at: Timestamp, model: &ModelId) -> Vec<(usize, (PersonId, Sighting))> {
+    let photo = PhotoId::generate();
+    let mut seen = Vec::new();
     for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
         let assessed = &outcome.face.face;
         let Some(decision) = &outcome.face.decision else { continue };
         let (Ok(person), Some(similarity)) = (&decision.verdict, decision.similarity) else { continue };
-        let record = AttendanceRecord {
-            id: RecordId::generate(),
-            group: marking.group.clone(),
-            person: person.clone(),
-            date: marking.date,
-            at: marking.at,
+        let sighting = Sighting {
+            photo,
+            face: index as u32,
+            at,
             similarity,
             margin: decision.margin,
             width_px: assessed.face.detection.bbox.width(),
             liveness: assessed.liveness.map(|(verdict, _)| verdict),
             model: model.clone(),
+            refuted: false,
         };
-        records.push((index, record));
+        seen.push((index, (person.clone(), sighting)));
     }
-    records
+    seen
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, civil::Date};
+use jiff::Timestamp;
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,
@@ -14,7 +14,7 @@ use tokio::{
 use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
-    domain::{GroupId, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
+    domain::{GroupSession, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
@@ -60,12 +60,12 @@ pub struct Search {
 /// Where to mark the people that are found.
 #[derive(Debug, Clone)]
 pub struct Marking {
-    /// The group whose implicit session it is.
-    pub group: GroupId,
-    /// The session's local date.
-    pub date: Date,
+    /// The session.
+    pub session: GroupSession,
     /// When they were seen.
     pub at: Timestamp,
+    /// What took the photo.
+    pub source: Option<String>,
 }
 
 /// What the photos of one request share.

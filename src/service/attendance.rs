@@ -1,4 +1,4 @@
-//! The attendance of a group, and undoing a mark.
+//! The attendance of a group on a day, and taking a mark back.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -6,32 +6,53 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
-    domain::{AttendanceRecord, GroupId, LivenessVerdict, PersonId, RecordId, TenantScope},
+    domain::{
+        GroupId, GroupSessionId, LivenessVerdict, PersonId, RecordId, RecordState, Status, TenantScope,
+        attendance::Appeal, rules::judge::Verdict,
+    },
     error::Result,
+    store::SessionRecord,
 };
 
-/// One person marked present, with the sighting that did it.
+/// One person in one session.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecordView {
-    /// The record; DELETE it to undo the mark.
-    pub id: RecordId,
+    /// The record; DELETE it to take a mark back. Null for who is absent and was never seen nor corrected.
+    pub id: Option<RecordId>,
+    /// In which session.
+    pub session: GroupSessionId,
     /// Who.
     pub person: PersonId,
     /// Their name.
     pub name: Option<String>,
-    /// When they were seen.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// Raw cosine of the face to the person's best sample.
-    pub similarity: f32,
-    /// Lead over the next person; null when there was none.
+    /// What counts.
+    pub status: Status,
+    /// How it is known.
+    pub state: RecordState,
+    /// When they were first seen; null for who was not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// When they were last seen.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_seen: Option<Timestamp>,
+    /// Minutes after the start, for who is late.
+    pub late_minutes: u32,
+    /// Minutes before the end, for who left early.
+    pub early_minutes: u32,
+    /// Raw cosine of their best face to their best sample.
+    pub similarity: Option<f32>,
+    /// Its lead over the next person; null when there was none.
     pub margin: Option<f32>,
-    /// Width of the face in pixels.
-    pub width_px: f32,
-    /// The liveness verdict, where it was asked.
+    /// Its width in pixels.
+    pub width_px: Option<f32>,
+    /// Its liveness verdict, where it was asked.
     pub liveness: Option<LivenessVerdict>,
-    /// The network that recognised the face.
-    pub model: String,
+    /// The network that recognised it.
+    pub model: Option<String>,
+    /// Why it was set by hand.
+    pub reason: Option<String>,
+    /// What the person has to say to it.
+    pub appeal: Option<Appeal>,
 }
 
 /// The attendance of a group on one local day.
@@ -42,7 +63,7 @@ pub struct AttendanceView {
     /// The local date.
     #[schema(value_type = String, format = Date)]
     pub date: Date,
-    /// In the order of their times.
+    /// By start of the session, then by time.
     pub records: Vec<RecordView>,
 }
 
@@ -55,31 +76,41 @@ impl Service {
             None => found.local_date(self.clock.now())?,
         };
         let records = self.store.attendance(scope, group, date).await?;
-        let people = records.iter().map(|record| record.person.clone()).collect();
-        let names = self.store.names(scope, people).await?;
-        let records = records.into_iter().zip(names).map(|(record, name)| view(record, name)).collect();
+        let records = self.record_views(scope, records).await?;
         Ok(AttendanceView { group: group.clone(), date, records })
     }
 
-    /// Undoes a mark; the person can be marked again.
+    /// Takes a mark back with its evidence; the person can be marked again.
     ///
     /// # Errors
-    /// `NotFound` if the group has no such record.
+    /// `NotFound` if the group has no such record, `Conflict` `session_closed`.
     pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<()> {
         self.store.undo_mark(scope, group, record).await.map(drop)
     }
 }
 
-pub(super) fn view(record: AttendanceRecord, name: Option<String>) -> RecordView {
+/// What every door shows of a record.
+pub(super) fn view(record: &SessionRecord, name: Option<String>) -> RecordView {
+    let record = &record.record;
+    let best = record.best_sighting();
+    let Verdict { state, status, first_seen, last_seen, late_minutes, early_minutes } = record.verdict;
     RecordView {
         id: record.id,
-        person: record.person,
+        session: record.session,
+        person: record.person.clone(),
         name,
-        at: record.at,
-        similarity: record.similarity,
-        margin: record.margin,
-        width_px: record.width_px,
-        liveness: record.liveness,
-        model: record.model.name.to_string(),
+        status,
+        state,
+        at: first_seen,
+        last_seen,
+        late_minutes,
+        early_minutes,
+        similarity: best.map(|best| best.similarity),
+        margin: best.and_then(|best| best.margin),
+        width_px: best.map(|best| best.width_px),
+        liveness: best.and_then(|best| best.liveness),
+        model: best.map(|best| best.model.name.to_string()),
+        reason: record.corrections.last().and_then(|correction| correction.reason.clone()),
+        appeal: record.appeal.clone(),
     }
 }

@@ -13,9 +13,9 @@ use super::{
     photos::PhotoView,
 };
 use crate::{
-    domain::{AttendanceRecord, FaceSample, GroupId, PersonId, TenantScope},
+    domain::{FaceSample, GroupId, PersonId, TenantScope},
     error::Result,
-    store::PersonFile,
+    store::{PersonFile, SessionRecord},
 };
 
 /// A sample with its vector.
@@ -57,7 +57,7 @@ pub struct PersonExport {
     pub photos: Vec<PhotoView>,
     /// Faces that they are not taken for. Their vectors stay here: they are other people's.
     pub negatives: Vec<NegativeView>,
-    /// Their attendance, by group and date.
+    /// Their attendance.
     pub attendance: Vec<ExportedRecord>,
     /// The events about them that are kept.
     pub events: Vec<EventView>,
@@ -80,10 +80,10 @@ impl Service {
         let PersonFile { record, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
         let name = record.person.name.clone();
-        let exported = |record: AttendanceRecord| ExportedRecord {
-            group: record.group.clone(),
-            date: record.date,
-            record: view(record, Some(name.clone())),
+        let exported = |record: SessionRecord| ExportedRecord {
+            group: record.session.group.clone(),
+            date: record.session.date,
+            record: view(&record, Some(name.clone())),
         };
         Ok(PersonExport {
             exported_at,

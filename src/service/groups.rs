@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
-    domain::{Access, Group, GroupId, PersonId, TenantScope, group::checked_time_zone, ids::checked_name},
+    domain::{Access, Group, GroupId, PersonId, Rules, TenantScope, group::checked_time_zone, ids::checked_name},
     error::{ErrorKind, Result},
     store::GroupChange,
 };
@@ -21,6 +21,8 @@ pub struct NewGroup {
     pub name: String,
     /// IANA name; the tenant's if missing.
     pub time_zone: Option<String>,
+    /// What counts as attendance; what is missing is the default.
+    pub rules: Option<Rules>,
 }
 
 /// What can be changed of a group; what is missing stays.
@@ -31,6 +33,8 @@ pub struct GroupPatch {
     pub name: Option<String>,
     /// IANA name.
     pub time_zone: Option<String>,
+    /// What counts as attendance; all of it, what is missing is the default.
+    pub rules: Option<Rules>,
 }
 
 /// A group.
@@ -40,8 +44,10 @@ pub struct GroupView {
     pub id: GroupId,
     /// 1–200 characters.
     pub name: String,
-    /// IANA name; its local day is the group's session.
+    /// IANA name: where its local days are.
     pub time_zone: String,
+    /// What counts as attendance.
+    pub rules: Rules,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -68,7 +74,8 @@ pub struct GroupPage {
 
 impl From<Group> for GroupView {
     fn from(group: Group) -> Self {
-        Self { id: group.id, name: group.name, time_zone: group.time_zone, created_at: group.created_at }
+        let Group { id, name, time_zone, created_at, rules } = group;
+        Self { id, name, time_zone, rules, created_at }
     }
 }
 
@@ -76,7 +83,7 @@ impl Service {
     /// Makes a group.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken, `Invalid` for a bad name or time zone.
+    /// `Conflict` if the id is taken, `Invalid` for a bad name, time zone or rules.
     pub async fn create_group(&self, scope: &TenantScope, new: NewGroup) -> Result<GroupView> {
         let time_zone = match new.time_zone {
             Some(time_zone) => checked_time_zone(&time_zone)?,
@@ -87,6 +94,7 @@ impl Service {
             name: checked_name(&new.name)?,
             time_zone,
             created_at: self.clock.now(),
+            rules: new.rules.unwrap_or_default().checked()?,
         };
         self.store.create_group(scope, group.clone()).await?;
         Ok(group.into())
@@ -128,11 +136,12 @@ impl Service {
         Ok(GroupWithRoster { group, people: self.store.roster(scope, id).await? })
     }
 
-    /// Changes a group. Marks keep the local date that they were given.
+    /// Changes a group. Sessions that are stored keep their times, and marks keep the local date that they were given.
     pub async fn update_group(&self, scope: &TenantScope, id: &GroupId, patch: GroupPatch) -> Result<GroupView> {
         let change = GroupChange {
             name: patch.name.as_deref().map(checked_name).transpose()?,
             time_zone: patch.time_zone.as_deref().map(checked_time_zone).transpose()?,
+            rules: patch.rules.map(Rules::checked).transpose()?,
         };
         Ok(self.store.update_group(scope, id, change).await?.into())
     }
@@ -144,7 +153,7 @@ impl Service {
 
     /// Puts a person on the roster; doing it twice is no error.
     pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        self.store.add_member(scope, group, person).await
+        self.store.add_member(scope, group, person, self.clock.now()).await
     }
 
     /// Takes a person off the roster.

@@ -26,7 +26,11 @@ pub mod people;
 pub mod photos;
 mod quotas;
 pub mod recognise;
+pub mod register;
+pub mod reports;
+pub mod sessions;
 pub mod tenants;
+pub mod timetables;
 pub mod view;
 pub mod webhooks;
 
@@ -36,7 +40,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use self::{
     access::{Gate, Lifetimes},
@@ -77,6 +81,8 @@ pub struct Service {
     couriers: Couriers,
     event_settings: config::Events,
     desk: JobDesk,
+    /// Turns for making workbooks.
+    workbooks: Arc<Semaphore>,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
     vault: Vault,
@@ -176,6 +182,7 @@ impl Service {
         let desk = JobDesk::new(Spool::of(&data), jobs);
         let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
+        let workbooks = Arc::new(Semaphore::new(reports::WORKBOOKS_AT_ONCE));
         Ok(Self {
             store,
             galleries,
@@ -190,6 +197,7 @@ impl Service {
             couriers,
             event_settings: events,
             desk,
+            workbooks,
             data,
             vault,
             photo_rules_changed,

@@ -150,7 +150,8 @@ impl Service {
     pub async fn update_person(&self, scope: &TenantScope, id: &PersonId, patch: PersonPatch) -> Result<PersonView> {
         let name = patch.name.as_deref().map(checked_name).transpose()?;
         let email = patch.email.map(|email| email.as_deref().map(checked_email).transpose()).transpose()?;
-        let change = PersonChange { name, email, metadata: patch.metadata, groups: patch.groups };
+        let at = self.clock.now();
+        let change = PersonChange { name, email, metadata: patch.metadata, groups: patch.groups, at };
         Ok(self.store.update_person(scope, id, change).await?.into())
     }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{Zoned, tz::TimeZone};
+use jiff::Zoned;
 use prometheus::IntCounterVec;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -63,7 +63,7 @@ impl QuotaKeeper {
 
     /// Counts `photos`, all or none. Errors: `Overloaded` `daily_quota`, with the time until the tenant's next day.
     pub(super) async fn count_photos(&self, scope: &TenantScope, settings: &TenantSettings, photos: u64) -> Result<()> {
-        let now = self.local_time(settings)?;
+        let now = settings.local_time(self.clock.now())?;
         let max = NonZeroU64::new(self.of(settings).photos_per_day);
         let counted = self.days.count(scope, now.date(), photos, max.map_or(u64::MAX, NonZeroU64::get)).await?;
         let (Err(used), Some(max)) = (counted, max) else { return Ok(()) };
@@ -81,7 +81,7 @@ impl QuotaKeeper {
 
     /// How many photos the tenant has sent on its present day.
     pub(super) fn photos_today(&self, record: &TenantRecord) -> Result<u64> {
-        let today = self.local_time(&record.settings)?.date();
+        let today = record.settings.local_time(self.clock.now())?.date();
         let last = self.days.last(&record.tenant.id).or(record.photos);
         Ok(last.filter(|last| last.date >= today).map_or(0, |last| last.photos))
     }
@@ -106,13 +106,6 @@ impl QuotaKeeper {
             self.buckets().retain(|_, bucket| !bucket.is_full(now));
             self.write().await;
         }
-    }
-
-    fn local_time(&self, settings: &TenantSettings) -> Result<Zoned> {
-        let zone = TimeZone::get(settings.time_zone()).map_err(|error| {
-            Error::internal("the tenant's time zone is no longer in the time zone database").with_source(error)
-        })?;
-        Ok(self.clock.now().to_zoned(zone))
     }
 
     fn buckets(&self) -> MutexGuard<'_, HashMap<TenantId, Bucket>> {

@@ -15,7 +15,10 @@ use super::{
     wanted,
 };
 use crate::{
-    domain::{Access, GroupId, HeadPose, Mark, PersonId, Role, TenantScope, UnknownReason, attendance::LivenessPolicy},
+    domain::{
+        Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, Role, TenantScope,
+        UnknownReason, attendance::LivenessPolicy, session::Step,
+    },
     error::{Error, ErrorKind, Result},
     gallery::Effort,
     pipeline::{
@@ -52,6 +55,10 @@ pub struct RecognizeParams {
     pub explain: Option<bool>,
     /// How urgent it is; interactive if missing.
     pub class: Option<RequestClass>,
+    /// The session that is marked; the one at that time if missing.
+    pub session: Option<GroupSessionId>,
+    /// What took the photos: a session may wait for it.
+    pub source: Option<String>,
 }
 
 impl RecognizeParams {
@@ -59,7 +66,7 @@ impl RecognizeParams {
     fn require_plain(&self) -> Result<()> {
         let shows = [self.annotate, self.explain, self.pose].contains(&Some(true));
         if self.mark == Some(false) || self.threshold.is_some() || self.margin.is_some() || shows {
-            let message = "a kiosk may set at, liveness and class alone";
+            let message = "a kiosk may set at, session, source, liveness and class alone";
             return Err(Error::new(ErrorKind::Forbidden, message));
         }
         Ok(())
@@ -235,7 +242,9 @@ pub struct Recognition {
     pub not_seen: Vec<NotSeen>,
     /// Faces that were not named, over all photos.
     pub unknown_faces: usize,
-    /// The session's local date, where marks were asked.
+    /// The session that was marked, where marks were asked.
+    pub session: Option<GroupSessionId>,
+    /// Its local date.
     #[schema(value_type = Option<String>, format = Date)]
     pub date: Option<Date>,
     /// Where the time went.
@@ -258,8 +267,9 @@ impl Service {
     /// Recognises a group in photos, and marks it present.
     ///
     /// # Errors
-    /// `NotFound` for an unknown group, `Invalid` for settings out of range, `Overloaded` when the door is full. A
-    /// bad photo is an error of that photo only.
+    /// `NotFound` for an unknown group or session, `Invalid` for settings out of range, `Conflict` for a time without
+    /// a session or a session that takes no marks, `Overloaded` when the door is full. A bad photo is an error of that
+    /// photo only.
     pub async fn recognize(
         &self,
         scope: &TenantScope,
@@ -277,12 +287,12 @@ impl Service {
         let own = self.store.tenant_settings(scope).await?;
         let naming = self.naming.with(own.matching);
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
-        let date = found.local_date(at)?;
-        let marking = Marking { group: group.clone(), date, at };
+        let marking =
+            if params.mark.unwrap_or(true) { Some(self.marking(scope, &found, params, at).await?) } else { None };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
             embed: true,
-            liveness: params.liveness.unwrap_or_default().max(own.liveness),
+            liveness: params.liveness.unwrap_or_default().max(own.liveness).max(found.rules.liveness),
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search {
@@ -290,11 +300,38 @@ impl Service {
                 rules,
                 explain: params.explain.unwrap_or(false),
             }),
-            mark: params.mark.unwrap_or(true).then_some(marking),
+            mark: marking.clone(),
             ..wanted(scope, FaceChoice::All)
         };
-        let date = wanted.mark.as_ref().map(|marking| marking.date);
-        self.recognition(scope, images, wanted, &roster, date).await
+        let session = marking.map(|marking| marking.session);
+        self.recognition(scope, images, wanted, &roster, session).await
+    }
+
+    /// Where the people of photos that were taken at `at` are marked.
+    async fn marking(
+        &self,
+        scope: &TenantScope,
+        group: &Group,
+        params: &RecognizeParams,
+        at: Timestamp,
+    ) -> Result<Marking> {
+        let session = match params.session {
+            Some(session) => {
+                let session = self.store.group_session(scope, session).await?;
+                if session.group != group.id {
+                    return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
+                }
+                session
+            }
+            None => self.store.session_at(scope, &group.id, at).await?,
+        };
+        if !group.rules.window(&session.meeting(false)).holds(at) {
+            let message = "the session does not take photos of that time: say in at when they were taken";
+            return Err(Error::invalid(message).with_code("outside_session"));
+        }
+        // Says at once what the mark would say.
+        session.clone().after(Step::Open, at)?;
+        Ok(Marking { session, at, source: params.source.clone() })
     }
 
     /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked.
@@ -343,7 +380,7 @@ impl Service {
         images: Vec<EncodedImage>,
         wanted: Wanted,
         roster: &[PersonId],
-        date: Option<Date>,
+        session: Option<GroupSession>,
     ) -> Result<Recognition> {
         let replies = usable(self.run(images, wanted).await?)?;
         let names = self.names(scope, &replies, roster).await?;
@@ -366,7 +403,8 @@ impl Service {
             .map(|person| NotSeen { person: person.clone(), name: names.get(person).cloned() })
             .collect();
         let unknown_faces = photos.iter().flat_map(|photo| &photo.faces).filter(|face| face.person.is_none()).count();
-        Ok(Recognition { photos, present, not_seen, unknown_faces, date, timings_ms })
+        let (session, date) = session.map(|session| (session.id, session.date)).unzip();
+        Ok(Recognition { photos, present, not_seen, unknown_faces, session, date, timings_ms })
     }
 
     /// The names of everybody in the answer.

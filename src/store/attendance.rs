@@ -1,19 +1,27 @@
-//! Attendance records. A group has one implicit session a local day, so group, date and person are the key that
-//! makes a mark unique. Two small index records find it by its id and by its person.
+//! Attendance records. Session and person are the key that makes a mark unique. Small index records find it by its id
+//! and by its person.
 
-use jiff::civil::Date;
+use std::{cmp::Reverse, collections::BTreeSet};
+
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Store, audit,
     codec::Record,
     db::Read,
-    groups::{on_roster, require_group},
+    groups::{members, on_roster, require_group},
     keys,
+    pseudonyms::require_person,
+    register::{Register, put, records, remove},
+    sessions,
     transaction::Transaction,
 };
 use crate::{
-    domain::{AttendanceRecord, GroupId, Occurrence, PersonId, Pseudonym, RecordId, TenantId, TenantScope},
+    domain::{
+        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym, RecordId,
+        SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+    },
     error::{Error, Result},
 };
 
@@ -21,11 +29,10 @@ impl Record for AttendanceRecord {
     const KIND: u8 = 8;
 }
 
-/// The index records' value: the parts of the attendance record's key, and its id.
+/// Where a record is, by its id.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Place {
-    pub(super) group: GroupId,
-    pub(super) date: Date,
+    pub(super) session: GroupSessionId,
     pub(super) person: Pseudonym,
     pub(super) record: RecordId,
 }
@@ -34,113 +41,186 @@ impl Record for Place {
     const KIND: u8 = 9;
 }
 
-/// What became of a mark.
+/// Who was seen in one photo.
 #[derive(Debug, Clone, PartialEq)]
-pub enum MarkOutcome {
-    /// It is a new record.
-    Marked(AttendanceRecord),
-    /// The person had this record in the session already; nothing was written.
-    Already(AttendanceRecord),
-    /// The person was deleted, or taken off the group's roster, since they were recognised; nothing was written.
-    Gone,
+pub struct PhotoMarks {
+    /// The session, as it was found; it is stored and open from now on.
+    pub session: GroupSession,
+    /// When the photo was taken.
+    pub at: Timestamp,
+    /// What took it.
+    pub source: Option<String>,
+    /// People and their faces.
+    pub seen: Vec<(PersonId, Sighting)>,
+}
+
+/// A record, and the session that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionRecord {
+    /// The session.
+    pub session: GroupSession,
+    /// The record.
+    pub record: AttendanceRecord,
 }
 
 impl Store {
-    /// Marks a person present unless the session has them already: however many calls run at once, one writes.
-    /// Errors: `NotFound` `group_not_found`.
-    pub async fn mark_once(&self, scope: &TenantScope, record: AttendanceRecord) -> Result<MarkOutcome> {
+    /// Takes a photo's people as evidence, in one transaction, with what became of each in the order of `seen`. However
+    /// many calls run at once, one of them marks a person. Who was deleted or taken off the roster since they were
+    /// recognised is not marked, and keeps nobody else from being marked.
+    ///
+    /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
+    pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| mark(transaction, &tenant, record)).await
-    }
-
-    /// [`Self::mark_once`] for all of a photo's people in one transaction, with outcomes in the order of `records`:
-    /// somebody who has gone keeps nobody else from being marked. An error means that none was marked.
-    pub async fn mark_many(&self, scope: &TenantScope, records: Vec<AttendanceRecord>) -> Result<Vec<MarkOutcome>> {
-        let tenant = scope.tenant().clone();
-        self.write(move |transaction| records.into_iter().map(|record| mark(transaction, &tenant, record)).collect())
-            .await
-    }
-
-    /// The records of a group's session on a local date, by time. Errors: `NotFound` `group_not_found`.
-    pub async fn attendance(&self, scope: &TenantScope, group: &GroupId, date: Date) -> Result<Vec<AttendanceRecord>> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
-        self.read(move |view| {
-            require_group(view, &tenant, &group)?;
-            let mut records: Vec<AttendanceRecord> =
-                view.scan(&keys::attendance_on(&tenant, &group, date), None).collect::<Result<_>>()?;
-            records.sort_by_key(|record| (record.at, record.id));
-            Ok(records)
+        self.write(move |transaction| {
+            let PhotoMarks { session: found, at, source, seen } = photo;
+            let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
+            let mut session = stored.clone().unwrap_or(found).after(Step::Open, at)?;
+            session.note_photo(at, source.as_deref());
+            if stored.as_ref() != Some(&session) {
+                sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
+            }
+            let register = Register::of(transaction, &tenant, &session)?;
+            seen.into_iter().map(|(person, sighting)| mark(transaction, &register, person, sighting)).collect()
         })
         .await
     }
 
-    /// Takes a mark back and returns it. Errors: `NotFound` `group_not_found` or `record_not_found`.
+    /// The records of a group's sessions on a local date: by start of the session, then by first sighting. Errors:
+    /// `NotFound` `group_not_found`.
+    pub async fn attendance(&self, scope: &TenantScope, group: &GroupId, date: Date) -> Result<Vec<SessionRecord>> {
+        let (tenant, group) = (scope.tenant().clone(), group.clone());
+        self.read(move |view| {
+            require_group(view, &tenant, &group)?;
+            let mut sessions = sessions::stored_between(view, &tenant, &group, date, date)?;
+            sessions.sort_by_key(|session| (session.starts_at, session.id));
+            let mut all = Vec::new();
+            for session in sessions {
+                let mut records: Vec<AttendanceRecord> =
+                    view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
+                records
+                    .sort_by_key(|record| (record.verdict.first_seen.is_none(), record.verdict.first_seen, record.id));
+                all.extend(records.into_iter().map(|record| SessionRecord { session: session.clone(), record }));
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// At most `limit` records of a session that come after that of the person `after`, in an order of their own.
+    /// Errors: `NotFound` `session_not_found`, and `person_not_found` for `after`.
+    pub async fn records(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        after: Option<&PersonId>,
+        limit: usize,
+    ) -> Result<Vec<AttendanceRecord>> {
+        let (tenant, after) = (scope.tenant().clone(), after.cloned());
+        self.read(move |view| {
+            sessions::require(view, &tenant, session)?;
+            let after = match after {
+                Some(after) => Some(keys::attendance(&tenant, session, require_person(view, &tenant, &after)?)),
+                None => None,
+            };
+            view.scan(&keys::attendance_in(&tenant, session), after.as_deref()).take(limit).collect()
+        })
+        .await
+    }
+
+    /// A session with its records, and the people of the roster who have none, all by their ids. Errors: `NotFound`
+    /// `session_not_found`.
+    pub async fn register(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+    ) -> Result<(GroupSession, Vec<AttendanceRecord>, Vec<PersonId>)> {
+        let tenant = scope.tenant().clone();
+        self.read(move |view| {
+            let session = sessions::require(view, &tenant, session)?;
+            let mut records: Vec<AttendanceRecord> =
+                view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
+            records.sort_by(|one, other| one.person.cmp(&other.person));
+            let recorded: BTreeSet<&PersonId> = records.iter().map(|record| &record.person).collect();
+            let roster = members(view, &tenant, &session.group)?.into_iter().map(|(_, member)| member.person);
+            let mut others: Vec<PersonId> = roster.filter(|person| !recorded.contains(person)).collect();
+            others.sort_unstable();
+            Ok((session, records, others))
+        })
+        .await
+    }
+
+    /// Takes a mark back, with its evidence, and returns it. Errors: `NotFound` `group_not_found` or `record_not_found`,
+    /// `Conflict` `session_closed`.
     pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<AttendanceRecord> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
             let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
-            let key = keys::attendance(&tenant, &place.group, place.date, place.person);
-            let undone: AttendanceRecord = transaction.get(&key)?.ok_or_else(missing)?;
-            remove(transaction, &tenant, &place);
+            let session = sessions::require(transaction, &tenant, place.session)?;
+            if session.state == SessionState::Closed {
+                return Err(crate::domain::session::is_closed());
+            }
+            let undone: AttendanceRecord =
+                transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;
+            remove(transaction, &tenant, &group, place.person, &undone);
             audit::note(transaction, &author, "mark.undo", |it| {
-                it.group(&group).person(&undone.person).record(undone.id).before(&undone)
+                it.group(&group).person(&undone.person).record(record).before(&undone)
             })?;
-            transaction.tell(&tenant, taken_back(&undone));
+            transaction.tell(
+                &tenant,
+                Occurrence::Corrected {
+                    group: group.clone(),
+                    person: undone.person.clone(),
+                    record: undone.id,
+                    date: session.date,
+                    before: Some(undone.verdict.status.code().to_owned()),
+                    after: None,
+                },
+            );
             Ok(undone)
         })
         .await
     }
 }
 
-fn mark(transaction: &mut Transaction<'_>, tenant: &TenantId, record: AttendanceRecord) -> Result<MarkOutcome> {
-    require_group(transaction, tenant, &record.group)?;
+fn mark(transaction: &mut Transaction<'_>, register: &Register, person: PersonId, sighting: Sighting) -> Result<Mark> {
+    let tenant = register.tenant();
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
-    let Some(who) = on_roster(transaction, tenant, &record.group, &record.person)? else {
-        return Ok(MarkOutcome::Gone);
+    let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
+        return Ok(Mark::NotMarked);
     };
-    let key = keys::attendance(tenant, &record.group, record.date, who);
-    if let Some(existing) = transaction.get(&key)? {
-        return Ok(MarkOutcome::Already(existing));
+    let case = register.case(transaction, who, Some(since))?;
+    let before = register.record(transaction, who)?;
+    let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
+    let (at, similarity) = (sighting.at, sighting.similarity);
+    let mark = record.add(sighting, &case);
+    if record.says_something() && before.as_ref() != Some(&record) {
+        register.put(transaction, who, &record)?;
     }
-    put(transaction, tenant, who, &record)?;
-    transaction.tell(tenant, marked(&record));
-    Ok(MarkOutcome::Marked(record))
+    if let (Mark::Marked, Some(id)) = (mark, record.id) {
+        let (group, date) = (register.group().clone(), register.date());
+        transaction.tell(tenant, Occurrence::Marked { group, person: record.person, record: id, date, at, similarity });
+    }
+    Ok(mark)
 }
 
-fn marked(record: &AttendanceRecord) -> Occurrence {
-    let AttendanceRecord { id, group, person, date, at, similarity, .. } = record.clone();
-    Occurrence::Marked { group, person, record: id, date, at, similarity }
+/// All records of a person, by session.
+pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<SessionRecord>> {
+    let mut records = Vec::new();
+    for key in read.scan_keys(&keys::sightings(tenant, who)) {
+        let session = keys::session_of_sighting(&key?).ok_or_else(super::codec::damaged)?;
+        let record = read.get(&keys::attendance(tenant, session, who))?;
+        let session = read.get(&keys::group_session(tenant, session))?;
+        if let (Some(record), Some(session)) = (record, session) {
+            records.push(SessionRecord { session, record });
+        }
+    }
+    Ok(records)
 }
 
-fn taken_back(record: &AttendanceRecord) -> Occurrence {
-    let AttendanceRecord { id, group, person, date, .. } = record.clone();
-    Occurrence::Corrected { group, person, record: id, date, before: Some("present".into()), after: None }
-}
-
-fn put(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym, record: &AttendanceRecord) -> Result<()> {
-    let place = place_of(who, record);
-    transaction.put(keys::attendance(tenant, &record.group, record.date, who), record)?;
-    transaction.put(keys::mark(tenant, &record.group, record.id), &place)?;
-    transaction.put(keys::sighting(tenant, who, &record.group, record.date), &place)
-}
-
-fn place_of(who: Pseudonym, record: &AttendanceRecord) -> Place {
-    Place { group: record.group.clone(), date: record.date, person: who, record: record.id }
-}
-
-/// All records of a person, by group and date.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<AttendanceRecord>> {
-    let prefix = keys::sightings(tenant, who);
-    let records = read.scan(&prefix, None).filter_map(|place: Result<Place>| {
-        place.and_then(|place| read.get(&keys::attendance(tenant, &place.group, place.date, place.person))).transpose()
-    });
-    records.collect()
-}
-
-/// Gives the records of `from` to `person`. Of two in one session the earlier stays, and of two at one time the one
-/// that was theirs.
+/// Gives the records of `from` to `person`. Of two in one session the one stays that counts as attended, then the one that
+/// was seen, and seen first; of equals the one that was theirs.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -148,41 +228,41 @@ pub(super) fn give(
     who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
-    for record in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &place_of(from, &record));
-        let key = keys::attendance(tenant, &record.group, record.date, who);
-        let own: Option<AttendanceRecord> = transaction.get(&key)?;
-        if own.as_ref().is_none_or(|own| record.at < own.at) {
+    let weight = |record: &AttendanceRecord| {
+        let Verdict { status, first_seen, .. } = record.verdict;
+        (status.is_attended(), record.says_something(), first_seen.map(Reverse))
+    };
+    for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
+        remove(transaction, tenant, &session.group, from, &record);
+        let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
+        if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
             if let Some(own) = own {
-                remove(transaction, tenant, &place_of(who, &own));
+                remove(transaction, tenant, &session.group, who, &own);
             }
-            put(transaction, tenant, who, &AttendanceRecord { person: person.clone(), ..record })?;
+            put(transaction, tenant, &session.group, who, &AttendanceRecord { person: person.clone(), ..record })?;
         }
     }
     Ok(())
 }
 
-/// Removes all records of a group; how many there were.
+/// Removes a group's sessions with their records; how many records there were.
 pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<usize> {
-    let places: Vec<Place> = transaction.scan(&keys::marks(tenant, group), None).collect::<Result<_>>()?;
-    let count = places.len();
-    for place in places {
-        remove(transaction, tenant, &place);
+    let mut count = 0;
+    for session in sessions::all_of(transaction, tenant, group)? {
+        for (who, record) in records(transaction, tenant, session.id)? {
+            remove(transaction, tenant, group, who, &record);
+            count += 1;
+        }
+        sessions::remove(transaction, tenant, &session);
     }
     Ok(count)
 }
 
 /// Removes all records of a person; how many there were.
 pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
-    let places: Vec<Place> = transaction.scan(&keys::sightings(tenant, who), None).collect::<Result<_>>()?;
-    for place in &places {
-        remove(transaction, tenant, place);
+    let records = of_person(transaction, tenant, who)?;
+    for SessionRecord { session, record } in &records {
+        remove(transaction, tenant, &session.group, who, record);
     }
-    Ok(places.len())
-}
-
-fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, place: &Place) {
-    transaction.remove(keys::attendance(tenant, &place.group, place.date, place.person));
-    transaction.remove(keys::mark(tenant, &place.group, place.record));
-    transaction.remove(keys::sighting(tenant, place.person, &place.group, place.date));
+    Ok(records.len())
 }

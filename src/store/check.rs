@@ -24,14 +24,16 @@ use super::{
     open::Format,
     pseudonyms::{Salt, pseudonym},
     search, snapshots, tenants,
+    timetables::Holidays,
     users::{Session, User},
 };
 use crate::{
     domain::{
-        Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, ItemReport, Job,
-        KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Standing, Tenant, TenantId,
-        TenantSettings, Webhook,
+        Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, GroupSession,
+        GroupSessionId, ItemReport, Job, KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym,
+        Realm, Standing, Tenant, TenantId, TenantSettings, Timetable, Webhook,
         audit::{self, Entry, Head},
+        group::Member,
     },
     error::Result,
 };
@@ -232,7 +234,6 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "an arm for each kind of record")]
     fn data(
         &mut self,
         view: &View<'_>,
@@ -313,8 +314,8 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Member(group, person) => {
                 let mirrored = view.has(&keys::membership(tenant, *person, group))?;
                 let resolved = both(has_group(group)?, has_person(*person)?);
-                self.read(bytes, name, |member: &PersonId| {
-                    let wrong = resolved.is_none() && !is_of(*person, member)?;
+                self.read(bytes, name, |member: &Member| {
+                    let wrong = resolved.is_none() && !is_of(*person, &member.person)?;
                     Ok(misplaced(wrong).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
                 })
             }
@@ -325,26 +326,77 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                     Ok(misplaced(of != group).or(resolved).or_else(|| missing(!mirrored, "no_member")))
                 })
             }
-            Kind::Attendance(group, date, person) => {
-                let resolved = both(has_group(group)?, has_person(*person)?);
-                let seen = view.has(&keys::sighting(tenant, *person, group, *date))?;
-                self.read(bytes, name, |record: &AttendanceRecord| {
-                    let elsewhere = (&record.group, record.date) != (group, *date);
-                    let wrong = elsewhere || (resolved.is_none() && !is_of(*person, &record.person)?);
-                    let marked = view.has(&keys::mark(tenant, group, record.id))?;
-                    Ok(misplaced(wrong).or(resolved).or_else(|| missing(!seen || !marked, "no_attendance_index")))
-                })
-            }
+            Kind::GroupSession(_)
+            | Kind::Agenda(..)
+            | Kind::Timetable(_)
+            | Kind::TimetableTag(_)
+            | Kind::Holidays
+            | Kind::Attendance(..)
+            | Kind::Mark(..)
+            | Kind::Sighting(..) => self.attendance(view, tenant, kind, bytes),
+        }
+    }
+
+    /// Sessions, their records, and what leads to them.
+    fn attendance(
+        &mut self,
+        view: &View<'_>,
+        tenant: &TenantId,
+        kind: &Kind,
+        bytes: &[u8],
+    ) -> Result<Option<&'static str>> {
+        let name = kind.name();
+        let has_group = |group: &GroupId| view.has(&keys::group(tenant, group));
+        // One that cannot be read is noted where it is.
+        let session_of = |id| view.get::<GroupSession>(&keys::group_session(tenant, id)).unwrap_or(None);
+        match kind {
+            Kind::GroupSession(id) => self.read(bytes, name, |session: &GroupSession| {
+                let listed = view.has(&keys::agenda(tenant, &session.group, session.date, *id))?;
+                let known = has_group(&session.group)?;
+                Ok(misplaced(session.id != *id)
+                    .or_else(|| missing(!known, "no_group"))
+                    .or_else(|| missing(!listed, "no_session_index")))
+            }),
+            Kind::Agenda(group, date, id) => self.read(bytes, name, |of: &GroupSessionId| {
+                let known = session_of(*id).is_some_and(|session| (&session.group, session.date) == (group, *date));
+                Ok(misplaced(of != id).or_else(|| missing(!known, "no_group_session")))
+            }),
+            Kind::Timetable(group) => self.read(bytes, name, |timetable: &Timetable| {
+                let (known, tagged) = (has_group(group)?, view.has(&keys::timetable_tag(tenant, timetable.tag))?);
+                Ok(misplaced(timetable.group != *group)
+                    .or_else(|| missing(!known, "no_group"))
+                    .or_else(|| missing(!tagged, "no_timetable_index")))
+            }),
+            Kind::TimetableTag(tag) => self.read(bytes, name, |group: &GroupId| {
+                let timetable: Option<Timetable> = view.get(&keys::timetable(tenant, group)).unwrap_or(None);
+                Ok(missing(timetable.is_none_or(|timetable| timetable.tag != *tag), "no_timetable"))
+            }),
+            Kind::Attendance(session, who) => self.read(bytes, name, |record: &AttendanceRecord| {
+                let (of, known) = (session_of(*session), view.has(&keys::person(tenant, *who))?);
+                let seen = view.has(&keys::sighting(tenant, *who, *session))?;
+                let marked = match (record.id, &of) {
+                    (Some(id), Some(of)) => view.has(&keys::mark(tenant, &of.group, id))?,
+                    _ => true,
+                };
+                let wrong = known && pseudonym(view, tenant, &record.person)? != Some(*who);
+                Ok(misplaced(wrong || record.session != *session)
+                    .or_else(|| missing(!known, "no_person"))
+                    .or_else(|| missing(of.is_none(), "no_group_session"))
+                    .or_else(|| missing(!seen || !marked, "no_attendance_index")))
+            }),
             Kind::Mark(group, id) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, &place.group, place.date, place.person))?;
-                let wrong = (&place.group, place.record) != (group, *id);
+                let known = view.has(&keys::attendance(tenant, place.session, place.person))?;
+                let of_group = has_group(group)?;
+                Ok(misplaced(place.record != *id)
+                    .or_else(|| missing(!of_group, "no_group"))
+                    .or_else(|| missing(!known, "no_attendance")))
+            }),
+            Kind::Sighting(who, session) => self.read(bytes, name, |group: &GroupId| {
+                let known = view.has(&keys::attendance(tenant, *session, *who))?;
+                let wrong = session_of(*session).is_some_and(|of| of.group != *group);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
             }),
-            Kind::Sighting(person, group, date) => self.read(bytes, name, |place: &Place| {
-                let known = view.has(&keys::attendance(tenant, group, *date, *person))?;
-                let wrong = (place.person, &place.group, place.date) != (*person, group, *date);
-                Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
-            }),
+            _ => self.read(bytes, name, |_: &Holidays| Ok(None)),
         }
     }
 
@@ -520,6 +572,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         }
     }
 
+    /// Counts a record and finds what is wrong with it.
     fn read<R: Record>(
         &mut self,
         bytes: &[u8],

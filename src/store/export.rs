@@ -1,11 +1,11 @@
 //! Everything that is stored of one person.
 
 use super::{
-    PersonRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings, person_not_found,
-    photos, pseudonyms::find,
+    PersonRecord, SessionRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings,
+    person_not_found, photos, pseudonyms::find,
 };
 use crate::{
-    domain::{AttendanceRecord, Event, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
+    domain::{Event, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
     error::Result,
 };
 
@@ -20,8 +20,8 @@ pub struct PersonFile {
     pub photos: Vec<KeptPhoto>,
     /// Faces that are not theirs.
     pub negatives: Vec<Negative>,
-    /// Their attendance, by group and date.
-    pub attendance: Vec<AttendanceRecord>,
+    /// Their attendance.
+    pub attendance: Vec<SessionRecord>,
     /// The events about them that are kept.
     pub events: Vec<Event>,
 }

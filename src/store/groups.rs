@@ -1,5 +1,6 @@
 //! Groups and their rosters. A roster entry is stored both ways round, by group and by person.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -9,12 +10,13 @@ use super::{
     events, group_not_found,
     keys::{self, Kind, Parsed},
     pseudonyms::{pseudonym, require_person},
+    timetables,
     transaction::Transaction,
     usage::{Growth, grow},
     users, webhooks,
 };
 use crate::{
-    domain::{Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope},
+    domain::{Group, GroupId, PersonId, Pseudonym, Rules, TenantId, TenantScope, group::Member},
     error::{Error, ErrorKind, Result},
 };
 
@@ -22,7 +24,12 @@ impl Record for Group {
     const KIND: u8 = 3;
 }
 
-/// The roster's value: the member.
+/// The roster's value.
+impl Record for Member {
+    const KIND: u8 = 80;
+}
+
+/// A value of indices by person.
 impl Record for PersonId {
     const KIND: u8 = 4;
 }
@@ -33,12 +40,14 @@ impl Record for GroupId {
 }
 
 /// What to change of a group; what is `None` stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct GroupChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
     /// A new time zone, checked by [`checked_time_zone`](crate::domain::group::checked_time_zone).
     pub time_zone: Option<String>,
+    /// New rules, [checked](Rules::checked). Sessions are judged by the rules of the moment; closed ones stay as they are.
+    pub rules: Option<Rules>,
 }
 
 impl Store {
@@ -80,6 +89,7 @@ impl Store {
             let mut group = old.clone();
             group.name = change.name.unwrap_or(group.name);
             group.time_zone = change.time_zone.unwrap_or(group.time_zone);
+            group.rules = change.rules.unwrap_or(group.rules);
             transaction.put(key, &group)?;
             audit::note(transaction, &author, "group.update", |it| it.group(&group.id).changed(&old, &group))?;
             Ok(group)
@@ -87,7 +97,7 @@ impl Store {
         .await
     }
 
-    /// Removes a group with its roster, its attendance records and the events about it; its people stay.
+    /// Removes a group with its roster, its sessions and their records, and the events about it; its people stay.
     /// Errors: `NotFound` `group_not_found`.
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
@@ -95,10 +105,11 @@ impl Store {
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let roster = members(transaction, &tenant, &group)?;
-            for who in &roster {
+            for (who, _) in &roster {
                 leave(transaction, &tenant, &group, *who);
             }
             let records = attendance::remove_of_group(transaction, &tenant, &group)?;
+            timetables::remove_of_group(transaction, &tenant, &group)?;
             events::remove_of_group(transaction, &tenant, &group)?;
             webhooks::forget_group(transaction, &author, &group)?;
             api_keys::forget_group(transaction, &author, &group)?;
@@ -113,9 +124,15 @@ impl Store {
         .await
     }
 
-    /// Puts a person on a group's roster; nothing changes where they are on it.
+    /// Puts a person on a group's roster from `now` on; nothing changes where they are on it.
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
-    pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
+    pub async fn add_member(
+        &self,
+        scope: &TenantScope,
+        group: &GroupId,
+        person: &PersonId,
+        now: Timestamp,
+    ) -> Result<()> {
         let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
         self.write(move |transaction| {
             require_group(transaction, &tenant, &group)?;
@@ -123,7 +140,7 @@ impl Store {
             if transaction.has(&keys::member(&tenant, &group, who))? {
                 return Ok(());
             }
-            join(transaction, &tenant, &group, who, &person)?;
+            join(transaction, &tenant, &group, (who, &person), now)?;
             audit::note(transaction, &author, "member.add", |it| it.group(&group).person(&person))
         })
         .await
@@ -170,29 +187,42 @@ pub(super) fn require_group(read: &impl Read, tenant: &TenantId, group: &GroupId
     if read.has(&keys::group(tenant, group))? { Ok(()) } else { Err(group_not_found()) }
 }
 
-/// The pseudonym of a person who is on a group's roster.
+/// The pseudonym of a person who is on a group's roster, and since when they are.
 pub(super) fn on_roster(
     read: &impl Read,
     tenant: &TenantId,
     group: &GroupId,
     person: &PersonId,
-) -> Result<Option<Pseudonym>> {
+) -> Result<Option<(Pseudonym, Timestamp)>> {
     let Some(who) = pseudonym(read, tenant, person)? else { return Ok(None) };
-    Ok(read.has(&keys::member(tenant, group, who))?.then_some(who))
+    Ok(joined_at(read, tenant, group, who)?.map(|since| (who, since)))
+}
+
+/// Since when a person is on a roster; `None` if they are not on it.
+pub(super) fn joined_at(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    who: Pseudonym,
+) -> Result<Option<Timestamp>> {
+    Ok(read.get::<Member>(&keys::member(tenant, group, who))?.map(|member| member.joined_at))
 }
 
 pub(super) fn groups_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<GroupId>> {
     read.scan(&keys::memberships(tenant, who), None).collect()
 }
 
+/// Puts a person on a roster at `now`, unless they have been on it for longer.
 pub(super) fn join(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     group: &GroupId,
-    who: Pseudonym,
-    person: &PersonId,
+    (who, person): (Pseudonym, &PersonId),
+    now: Timestamp,
 ) -> Result<()> {
-    transaction.put(keys::member(tenant, group, who), person)?;
+    let since = joined_at(transaction, tenant, group, who)?;
+    let member = Member { person: person.clone(), joined_at: since.map_or(now, |since| since.min(now)) };
+    transaction.put(keys::member(tenant, group, who), &member)?;
     transaction.put(keys::membership(tenant, who, group), group)
 }
 
@@ -202,16 +232,21 @@ pub(super) fn leave(transaction: &mut Transaction<'_>, tenant: &TenantId, group:
 }
 
 fn roster(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<PersonId>> {
-    let mut people: Vec<PersonId> = read.scan(&keys::members(tenant, group), None).collect::<Result<_>>()?;
+    let mut people: Vec<PersonId> =
+        members(read, tenant, group)?.into_iter().map(|(_, member)| member.person).collect();
     people.sort_unstable();
     Ok(people)
 }
 
-fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<Pseudonym>> {
+/// The people of a roster, by pseudonym.
+pub(super) fn members(read: &impl Read, tenant: &TenantId, group: &GroupId) -> Result<Vec<(Pseudonym, Member)>> {
     let prefix = keys::members(tenant, group);
-    let members = read.scan_keys(&prefix).map(|key| match keys::parse(&key?) {
-        Some(Parsed::Data(_, Kind::Member(_, who))) => Ok(who),
-        _ => Err(codec::damaged()),
+    let members = read.scan_bytes(&prefix, None).map(|entry| {
+        let (key, bytes) = entry?;
+        match keys::parse(&key) {
+            Some(Parsed::Data(_, Kind::Member(_, who))) => Ok((who, codec::decode(&bytes)?)),
+            _ => Err(codec::damaged()),
+        }
     });
     members.collect()
 }

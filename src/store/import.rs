@@ -78,7 +78,7 @@ impl Store {
             let plan = plan(transaction, &tenant, limits, &import)?;
             report.outcome = plan.outcome;
             report.person = Some(import.person);
-            carry_out(transaction, &tenant, limits, &plan, &import.samples.added)?;
+            carry_out(transaction, &tenant, limits, &plan, &import.samples.added, import.at)?;
             tell(transaction, &author, &plan, &import.samples.added)?;
             if let Some(place) = place {
                 jobs::note(transaction, &tenant, place, ItemReport::Row(report.clone()))?;
@@ -153,6 +153,7 @@ fn carry_out(
     limits: Amounts,
     plan: &Plan,
     added: &NewFaces,
+    now: Timestamp,
 ) -> Result<()> {
     let Plan { known, person, joined, removed, growth, .. } = plan;
     let who = match known {
@@ -163,7 +164,7 @@ fn carry_out(
         search::put_person(transaction, tenant, who, person)?;
     }
     for group in joined {
-        join(transaction, tenant, group, who, &person.id)?;
+        join(transaction, tenant, group, (who, &person.id), now)?;
     }
     for &face in removed {
         transaction.remove(keys::face(tenant, who, face));

@@ -24,11 +24,11 @@ use crate::{
 };
 
 impl Record for Job {
-    const KIND: u8 = 70;
+    const KIND: u8 = 76;
 }
 
 impl Record for ItemReport {
-    const KIND: u8 = 71;
+    const KIND: u8 = 77;
 }
 
 /// Reports removed in one transaction: others' writes wait for no more than this.

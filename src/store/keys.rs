@@ -34,11 +34,16 @@
 //! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
 //! | `data` tenant `negative` person face | a face that is not the person's |
 //! | `data` tenant `disowned` other person face | the person: their negative was made of the other's sample |
-//! | `data` tenant `member` group person | the person's id: the roster |
+//! | `data` tenant `member` group person | place on the roster |
 //! | `data` tenant `membership` person group | the group's id: the same, the other way round |
-//! | `data` tenant `attendance` group date person | attendance record; the key is what makes a mark unique |
+//! | `data` tenant `group_session` session | session of a group |
+//! | `data` tenant `agenda` group date session | the session's id, by its local date |
+//! | `data` tenant `timetable` group | timetable |
+//! | `data` tenant `timetable_tag` tag | the group's id: whose timetable has the tag |
+//! | `data` tenant `holidays` | days on which nobody meets |
+//! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
-//! | `data` tenant `sighting` person group date | where the attendance record is, by person |
+//! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
 //! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `log` | where the tenant's event log begins and ends |
@@ -59,8 +64,8 @@ use std::{fmt, str::FromStr};
 use jiff::civil::Date;
 
 use crate::domain::{
-    BackupId, ErasureId, FaceId, GroupId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, TenantId, UserId,
-    WebhookId,
+    BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId,
+    TenantId, UserId, WebhookId, ids::TimetableTag,
 };
 
 /// A key, or the prefix of several.
@@ -87,6 +92,7 @@ const AUDIT_SALT: u8 = b's';
 const KEY_PLACE: u8 = b'k';
 const USER: u8 = b'u';
 
+const AGENDA: u8 = b'A';
 const ANSWER: u8 = b'r';
 const ATTENDANCE: u8 = b'a';
 const CHUNK: u8 = b'c';
@@ -98,6 +104,8 @@ const EVENT: u8 = b'E';
 const EVENT_LOG: u8 = b'L';
 const FACE: u8 = b'f';
 const GROUP: u8 = b'g';
+const GROUP_SESSION: u8 = b'S';
+const HOLIDAYS: u8 = b'H';
 const GROUP_EVENT: u8 = b'G';
 const ITEM: u8 = b'I';
 const JOB: u8 = b'J';
@@ -116,6 +124,8 @@ const SALT: u8 = b'e';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
+const TIMETABLE: u8 = b'T';
+const TIMETABLE_TAG: u8 = b'N';
 const USAGE: u8 = b'u';
 const WEBHOOK: u8 = b'W';
 const WORD: u8 = b'w';
@@ -384,16 +394,40 @@ pub(super) fn memberships(tenant: &TenantId, person: Pseudonym) -> Key {
     data(tenant, MEMBERSHIP).fixed(person.as_bytes())
 }
 
-pub(super) fn attendance(tenant: &TenantId, group: &GroupId, date: Date, person: Pseudonym) -> Key {
-    attendance_on(tenant, group, date).fixed(person.as_bytes())
+pub(super) fn group_session(tenant: &TenantId, session: GroupSessionId) -> Key {
+    data(tenant, GROUP_SESSION).fixed(session.as_bytes())
 }
 
-pub(super) fn attendance_on(tenant: &TenantId, group: &GroupId, date: Date) -> Key {
-    attendance_of(tenant, group).fixed(&date_bytes(date))
+pub(super) fn agenda(tenant: &TenantId, group: &GroupId, date: Date, session: GroupSessionId) -> Key {
+    agenda_on(tenant, group, date).fixed(session.as_bytes())
 }
 
-pub(super) fn attendance_of(tenant: &TenantId, group: &GroupId) -> Key {
-    data(tenant, ATTENDANCE).text(group.as_str())
+pub(super) fn agenda_on(tenant: &TenantId, group: &GroupId, date: Date) -> Key {
+    agenda_of(tenant, group).fixed(&date_bytes(date))
+}
+
+pub(super) fn agenda_of(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, AGENDA).text(group.as_str())
+}
+
+pub(super) fn timetable(tenant: &TenantId, group: &GroupId) -> Key {
+    data(tenant, TIMETABLE).text(group.as_str())
+}
+
+pub(super) fn timetable_tag(tenant: &TenantId, tag: TimetableTag) -> Key {
+    data(tenant, TIMETABLE_TAG).fixed(&tag)
+}
+
+pub(super) fn holidays(tenant: &TenantId) -> Key {
+    data(tenant, HOLIDAYS)
+}
+
+pub(super) fn attendance(tenant: &TenantId, session: GroupSessionId, person: Pseudonym) -> Key {
+    attendance_in(tenant, session).fixed(person.as_bytes())
+}
+
+pub(super) fn attendance_in(tenant: &TenantId, session: GroupSessionId) -> Key {
+    data(tenant, ATTENDANCE).fixed(session.as_bytes())
 }
 
 pub(super) fn mark(tenant: &TenantId, group: &GroupId, record: RecordId) -> Key {
@@ -404,8 +438,13 @@ pub(super) fn marks(tenant: &TenantId, group: &GroupId) -> Key {
     data(tenant, MARK).text(group.as_str())
 }
 
-pub(super) fn sighting(tenant: &TenantId, person: Pseudonym, group: &GroupId, date: Date) -> Key {
-    sightings(tenant, person).text(group.as_str()).fixed(&date_bytes(date))
+pub(super) fn sighting(tenant: &TenantId, person: Pseudonym, session: GroupSessionId) -> Key {
+    sightings(tenant, person).fixed(session.as_bytes())
+}
+
+/// The session of a key that [`sighting`] made.
+pub(super) fn session_of_sighting(key: &[u8]) -> Option<GroupSessionId> {
+    key.last_chunk().copied().map(GroupSessionId::from_bytes)
 }
 
 pub(super) fn sightings(tenant: &TenantId, person: Pseudonym) -> Key {
@@ -555,9 +594,14 @@ pub(super) enum Kind {
     Disowned(Pseudonym, Pseudonym, FaceId),
     Member(GroupId, Pseudonym),
     Membership(Pseudonym, GroupId),
-    Attendance(GroupId, Date, Pseudonym),
+    GroupSession(GroupSessionId),
+    Agenda(GroupId, Date, GroupSessionId),
+    Timetable(GroupId),
+    TimetableTag(TimetableTag),
+    Holidays,
+    Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
-    Sighting(Pseudonym, GroupId, Date),
+    Sighting(Pseudonym, GroupSessionId),
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
@@ -596,6 +640,11 @@ impl Kind {
             Self::Disowned(..) => "disowned",
             Self::Member(..) => "member",
             Self::Membership(..) => "membership",
+            Self::GroupSession(..) => "group_session",
+            Self::Agenda(..) => "agenda",
+            Self::Timetable(..) => "timetable",
+            Self::TimetableTag(..) => "timetable_tag",
+            Self::Holidays => "holidays",
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
@@ -637,10 +686,17 @@ impl fmt::Display for Parsed {
             Self::Data(tenant, kind) => {
                 write!(f, "tenant {tenant} {}", kind.name())?;
                 match kind {
-                    Kind::Settings | Kind::Usage | Kind::Photos | Kind::Salt | Kind::EventLog | Kind::Snapshot => {
-                        Ok(())
-                    }
-                    Kind::Group(group) => write!(f, " {group}"),
+                    Kind::Settings
+                    | Kind::Usage
+                    | Kind::Photos
+                    | Kind::Salt
+                    | Kind::Holidays
+                    | Kind::EventLog
+                    | Kind::Snapshot => Ok(()),
+                    Kind::GroupSession(session) => write!(f, " {session}"),
+                    Kind::Agenda(group, date, session) => write!(f, " {group} {date} {session}"),
+                    Kind::TimetableTag(tag) => write!(f, " {}", hex::encode(tag)),
+                    Kind::Group(group) | Kind::Timetable(group) => write!(f, " {group}"),
                     Kind::Place(digest) => write!(f, " {}", hex::encode(&digest[..4])),
                     Kind::Person(person) | Kind::PhotoKey(person) | Kind::Word(_, person) => write!(f, " {person}"),
                     Kind::Disowned(other, person, face) => write!(f, " {other} {person} {face}"),
@@ -649,9 +705,9 @@ impl fmt::Display for Parsed {
                     }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
-                    Kind::Attendance(group, date, person) => write!(f, " {group} {date} {person}"),
+                    Kind::Attendance(session, person) => write!(f, " {session} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
-                    Kind::Sighting(person, group, date) => write!(f, " {person} {group} {date}"),
+                    Kind::Sighting(person, session) => write!(f, " {person} {session}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Event(number) => write!(f, " {number}"),
@@ -726,9 +782,14 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         DISOWNED => Kind::Disowned(parts.person()?, parts.person()?, FaceId::from_bytes(parts.fixed()?)),
         MEMBER => Kind::Member(parts.text()?, parts.person()?),
         MEMBERSHIP => Kind::Membership(parts.person()?, parts.text()?),
-        ATTENDANCE => Kind::Attendance(parts.text()?, parts.date()?, parts.person()?),
+        GROUP_SESSION => Kind::GroupSession(parts.session()?),
+        AGENDA => Kind::Agenda(parts.text()?, parts.date()?, parts.session()?),
+        TIMETABLE => Kind::Timetable(parts.text()?),
+        TIMETABLE_TAG => Kind::TimetableTag(parts.fixed()?),
+        HOLIDAYS => Kind::Holidays,
+        ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
-        SIGHTING => Kind::Sighting(parts.person()?, parts.text()?, parts.date()?),
+        SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
         ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
         EVENT_LOG => Kind::EventLog,
@@ -790,6 +851,10 @@ impl Parts<'_> {
         }
     }
 
+    fn session(&mut self) -> Option<GroupSessionId> {
+        self.fixed().map(GroupSessionId::from_bytes)
+    }
+
     fn date(&mut self) -> Option<Date> {
         let [y0, y1, month, day] = self.fixed()?;
         Date::new((u16::from_be_bytes([y0, y1]) ^ 0x8000) as i16, month as i8, day as i8).ok()
@@ -840,7 +905,7 @@ mod tests {
         // A zero byte in a fixed part ends nothing.
         let (p, q) = (Pseudonym::from_bytes([0; 16]), Pseudonym::generate());
         let work = JobId::generate();
-        let (face_id, record) = (FaceId::generate(), RecordId::generate());
+        let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let (copy, erased) = (BackupId::generate(), ErasureId::generate());
         let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
@@ -876,9 +941,14 @@ mod tests {
             (disowned(t, q, p, face_id), of(Kind::Disowned(q, p, face_id))),
             (member(t, g, p), of(Kind::Member(id("g-1"), p))),
             (membership(t, p, g), of(Kind::Membership(p, id("g-1")))),
-            (attendance(t, g, day, p), of(Kind::Attendance(id("g-1"), day, p))),
+            (group_session(t, meeting), of(Kind::GroupSession(meeting))),
+            (agenda(t, g, day, meeting), of(Kind::Agenda(id("g-1"), day, meeting))),
+            (timetable(t, g), of(Kind::Timetable(id("g-1")))),
+            (timetable_tag(t, [3; 6]), of(Kind::TimetableTag([3; 6]))),
+            (holidays(t), of(Kind::Holidays)),
+            (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
-            (sighting(t, p, g, day), of(Kind::Sighting(p, id("g-1"), day))),
+            (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
             (event_log(t), of(Kind::EventLog)),
             (event(t, 300), of(Kind::Event(300))),
             (person_event(t, p, 300), of(Kind::PersonEvent(p, 300))),

@@ -4,7 +4,7 @@ use super::{
     PersonRecord, Store, attendance, audit,
     db::Read,
     events, faces,
-    groups::{groups_of, join, leave},
+    groups::{groups_of, join, joined_at, leave},
     jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
@@ -23,7 +23,7 @@ use crate::{
 
 impl Store {
     /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are of `person`, places on rosters, attendance, and what
-    /// `person` lacks of address and metadata. Of two marks of one session the earlier stays; of two consents the one
+    /// `person` lacks of address and metadata. Of two records of one session the better stays; of two consents the one
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
     /// Errors: `NotFound` `person_not_found`; `Invalid` `same_person`, or `invalid_metadata` where both together are too
@@ -51,8 +51,9 @@ impl Store {
             let old_groups = groups_of(transaction, &tenant, who)?;
             let mut groups = old_groups.clone();
             for group in groups_of(transaction, &tenant, other)? {
+                let since = joined_at(transaction, &tenant, &group, other)?.unwrap_or(merged.created_at);
                 leave(transaction, &tenant, &group, other);
-                join(transaction, &tenant, &group, who, &target)?;
+                join(transaction, &tenant, &group, (who, &target), since)?;
                 groups.push(group);
             }
             groups.sort_unstable();

@@ -28,6 +28,9 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `sessions`, `timetables` | when groups meet |
+//! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
+//! | `reports` | what the register says of many people in many sessions |
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
 //! | `answers` | what requests that must not be done twice were answered |
@@ -51,10 +54,12 @@ mod attendance;
 mod audit;
 mod backup;
 mod check;
+mod closing;
 mod codec;
 mod committer;
 mod consent;
 mod copy;
+mod corrections;
 mod db;
 mod deletion;
 mod erasures;
@@ -74,11 +79,15 @@ mod origin;
 mod people;
 mod photos;
 mod pseudonyms;
+mod register;
+mod reports;
 mod rewrite;
 mod search;
+mod sessions;
 mod snapshots;
 mod sweep;
 mod tenants;
+mod timetables;
 mod transaction;
 mod usage;
 mod users;
@@ -103,10 +112,11 @@ use self::{
 pub use self::{
     answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
-    attendance::MarkOutcome,
+    attendance::{PhotoMarks, SessionRecord},
     audit::{AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
+    closing::Closing,
     committer::FlushObserver,
     erasures::Erasure,
     events::{EventObserver, EventPage},
@@ -122,6 +132,7 @@ pub use self::{
     rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
+    timetables::NewEntry,
     usage::Growth,
     users::{Session, User, UserChange},
     webhooks::{Errand, WebhookRecord},

@@ -54,6 +54,8 @@ pub struct PersonChange {
     pub metadata: MetadataPatch,
     /// The groups that they belong to from now on, in place of all that they belonged to.
     pub groups: Option<Vec<GroupId>>,
+    /// When; since then they are on the rosters that are new to them.
+    pub at: Timestamp,
 }
 
 impl Store {
@@ -79,7 +81,7 @@ impl Store {
             }
             let who = enter(transaction, &tenant, &person.id)?;
             search::put_person(transaction, &tenant, who, &person)?;
-            let groups = set_groups(transaction, &tenant, who, &person.id, &groups)?;
+            let groups = set_groups(transaction, &tenant, (who, &person.id), &groups, person.created_at)?;
             let faces = faces::put_all(transaction, &tenant, who, &person.id, &samples, 0)?;
             photos::put(transaction, &tenant, &photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
@@ -150,7 +152,7 @@ impl Store {
             person.metadata = metadata::changed(person.metadata, change.metadata)?;
             search::put_person(transaction, &tenant, who, &person)?;
             let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, who, &person.id, &groups)?,
+                Some(groups) => set_groups(transaction, &tenant, (who, &person.id), &groups, change.at)?,
                 None => old_groups.clone(),
             };
             audit::note(transaction, &author, "person.update", |it| {
@@ -236,23 +238,23 @@ pub(super) fn with_belongings(
     Ok(PersonRecord { person, groups, faces })
 }
 
-/// Makes `groups` the person's groups, all of which must exist; returns them in order and each once.
+/// Makes `groups` the person's groups from `now` on, all of which must exist; returns them in order and each once.
 fn set_groups(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    who: Pseudonym,
-    person: &PersonId,
+    (who, person): (Pseudonym, &PersonId),
     groups: &[GroupId],
+    now: Timestamp,
 ) -> Result<Vec<GroupId>> {
     let groups: BTreeSet<&GroupId> = groups.iter().collect();
     for group in &groups {
         require_group(transaction, tenant, group)?;
     }
-    for group in groups_of(transaction, tenant, who)? {
-        leave(transaction, tenant, &group, who);
+    for group in groups_of(transaction, tenant, who)?.iter().filter(|group| !groups.contains(group)) {
+        leave(transaction, tenant, group, who);
     }
     for group in &groups {
-        join(transaction, tenant, group, who, person)?;
+        join(transaction, tenant, group, (who, person), now)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

@@ -44,6 +44,21 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/people/{person}/negatives") => Body::Photos(&[], &["hopper"]),
         ("post", "/people/{person}/verify") => Body::Photos(&[], &["obama2"]),
         ("post", "/groups/{group}/recognize") => Body::Photos(&[], &["obama2"]),
+        ("put", "/groups/{group}/timetable") => {
+            Body::Json(json!({ "entries": [{ "weekday": "monday", "start": "08:00", "end": "09:00" }] }))
+        }
+        ("put", "/holidays") => Body::Json(json!({ "holidays": [{ "from": "2026-12-25", "name": "x" }] })),
+        ("post", "/groups/{group}/sessions") => {
+            Body::Json(json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00" }))
+        }
+        ("patch", "/sessions/{session}") => Body::Json(json!({ "title": "stolen" })),
+        ("post", "/sessions/{session}/open" | "/sessions/{session}/restore") => Body::Nothing,
+        ("post", "/sessions/{session}/close") => Body::Json(json!({})),
+        ("post", "/sessions/{session}/reopen") => Body::Json(json!({ "reason": "x" })),
+        ("post", "/sessions/{session}/confirm") => Body::Json(json!({ "confirm": ["p"] })),
+        ("post", "/sessions/{session}/records/{person}/undo") => Body::Nothing,
+        ("put", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "note": "x" })),
+        ("patch", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "state": "refused" })),
         ("post", "/groups/{group}/jobs/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),
@@ -55,8 +70,10 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("patch", "/webhooks/{webhook}") => Body::Json(json!({ "url": "https://example.com/stolen" })),
         ("post", "/webhooks/{webhook}/replay") => Body::Json(json!({})),
         ("get", "/events" | "/events/ws" | "/webhooks") => Body::Nothing,
-        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit" | "/erasures") => Body::Nothing,
-        ("get", "/reports/duplicates" | "/reports/calibration") => Body::Nothing,
+        ("get", "/groups" | "/people" | "/users" | "/keys" | "/jobs" | "/audit" | "/erasures" | "/holidays") => {
+            Body::Nothing
+        }
+        ("get", path) if path.starts_with("/reports/") => Body::Nothing,
         ("get" | "delete", path) if path.contains('{') => Body::Nothing,
         _ => panic!("no case for {method} {path}: add one to tests/support/routes.rs"),
     }

@@ -158,14 +158,18 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Record:
-    id: str
+    id: str | None
+    session: str
     person: str
     name: str | None
-    at: datetime
-    similarity: float
+    status: str
+    state: str
+    at: datetime | None
+    similarity: float | None
     margin: float | None
-    width_px: float
-    model: str
+    width_px: float | None
+    model: str | None
+    reason: str | None
 
 
 @dataclass(frozen=True)

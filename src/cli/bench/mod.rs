@@ -6,6 +6,7 @@ mod http;
 mod nets;
 mod pairs;
 mod photos;
+mod reports;
 mod strangers;
 
 use std::{
@@ -49,6 +50,8 @@ enum Bench {
     Nets(nets::NetsArgs),
     /// Requests a second of a running server, and how long each took.
     Http(http::HttpArgs),
+    /// Reports of a made-up term: seconds, bytes and memory of each kind.
+    Reports(reports::ReportsArgs),
 }
 
 /// What every bench on photos takes.
@@ -67,6 +70,7 @@ pub(super) fn run(common: &Common, args: &BenchArgs) -> Result<()> {
         Bench::Nets(args) => nets::run(common, args),
         Bench::Gallery(args) => gallery::run(common, args),
         Bench::Http(args) => http::run(common, args),
+        Bench::Reports(args) => reports::run(args),
     }
 }
 

@@ -77,7 +77,7 @@ impl Door {
 
     /// Makes a group whose name is its id, unless it exists. Returns whether it was made.
     pub(super) async fn ensure_group(&self, group: &GroupId) -> Result<bool> {
-        let new = NewGroup { id: Some(group.clone()), name: group.to_string(), time_zone: None };
+        let new = NewGroup { id: Some(group.clone()), name: group.to_string(), time_zone: None, rules: None };
         let made = match self {
             Self::Server(server) => server.create_group(&new).await,
             Self::Local(local) => local.create_group(new).await,

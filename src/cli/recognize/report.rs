@@ -184,7 +184,7 @@ fn faces_table(faces: &[RecognizedFace]) -> comfy_table::Table {
 
 fn show_summary(summary: &SummaryLine<'_>) -> Result<()> {
     let SummaryLine { photos, failed, faces, present, not_seen, unknown_faces, date, .. } = summary;
-    let marked = present.iter().filter(|present| present.attendance != Mark::NotMarked).count();
+    let marked = present.iter().filter(|present| present.attendance > Mark::ToConfirm).count();
     let session = date.map(|date| format!(" ({marked} marked for {date})")).unwrap_or_default();
     say(format_args!("photos: {photos}, of which {failed} could not be used; faces: {faces}"))?;
     let who = |person: &PersonId, name: &Option<String>| match name {
@@ -233,6 +233,7 @@ mod tests {
             present: present.collect(),
             not_seen: not_seen.iter().map(|person| NotSeen { person: id(person), name: None }).collect(),
             unknown_faces: 1,
+            session: None,
             date: None,
             timings_ms: TimingsView::default(),
         }

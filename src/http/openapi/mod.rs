@@ -18,8 +18,8 @@ use utoipa::{
 
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
-    account, attendance, audit, consent, erasures, events, gallery, groups, jobs, keys, maintenance, negatives, people,
-    recognition, reports, tenants, users, webhooks,
+    account, attendance, attendance_reports, audit, consent, erasures, events, gallery, groups, jobs, keys,
+    maintenance, negatives, people, recognition, register, reports, sessions, tenants, timetables, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -42,6 +42,10 @@ use crate::service::{
         maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
         groups::add_member, groups::remove_member,
+        timetables::timetable, timetables::replace, timetables::holidays, timetables::replace_holidays,
+        sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
+        sessions::restore, sessions::open, sessions::close, sessions::reopen,
+        register::review, register::records, register::confirm, register::undo_correction, register::appeal, register::settle,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
@@ -57,6 +61,7 @@ use crate::service::{
         events::list, events::open, events::ticket,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         webhooks::dead, webhooks::replay,
+        attendance_reports::attendance, attendance_reports::at_risk, attendance_reports::heat_map,
     ),
     components(schemas(super::error::ErrorBody)),
     tags(
@@ -75,10 +80,11 @@ use crate::service::{
         (name = "recognition", description = "Who is in a photo."),
         (name = "faces", description = "Faces without names."),
         (name = "attendance", description = "Who was there."),
+        (name = "sessions", description = "When groups meet."),
         (name = "gallery", description = "Whether enrolled samples are found."),
         (name = "events", description = "What happens, as it happens."),
         (name = "webhooks", description = "Where events are sent."),
-        (name = "reports", description = "What is odd about the people enrolled, and what their samples say about thresholds."),
+        (name = "reports", description = "How groups attend, what is odd about the people enrolled, and what their samples say about thresholds."),
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []))

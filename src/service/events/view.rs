@@ -59,8 +59,8 @@ pub enum What {
         group: GroupId,
         /// Whose.
         person: PersonId,
-        /// The attendance record.
-        record: RecordId,
+        /// The attendance record; null where it has no id, as no photo marked it.
+        record: Option<RecordId>,
         /// The session's local date.
         #[schema(value_type = String, format = Date)]
         date: Date,

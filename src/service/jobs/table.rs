@@ -72,6 +72,7 @@ fn face_lines(photo: RecognisedPhotoView) -> Vec<[String; 8]> {
     let face_line = |face: super::SeenFaceView| {
         let attendance = match face.attendance {
             Mark::NotMarked => "not_marked",
+            Mark::ToConfirm => "to_confirm",
             Mark::AlreadyMarked => "already_marked",
             Mark::Marked => "marked",
         };

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
-        AttendanceRecord, Consent, FaceId, Group, GroupId, Negative, Person, Tenant, TenantSettings, Webhook,
-        audit::Salt,
+        AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings,
+        Timetable, Webhook, audit::Salt,
     },
     store::{ApiKey, User},
 };
@@ -75,24 +75,52 @@ impl Describe for Negative {
 }
 
 impl Describe for AttendanceRecord {
-    fn describe(&self, _: &Salt) -> Value {
-        let Self { id: _, group: _, person: _, date, at, similarity, margin, width_px, liveness, model } = self;
+    fn describe(&self, salt: &Salt) -> Value {
+        let Self { id, session: _, person: _, verdict, sightings, corrections, appeal } = self;
+        let reason = |reason: &Option<String>| reason.as_ref().map(|reason| salt.digest("reason", reason));
         json!({
-            "date": date,
-            "at": at,
-            "similarity": similarity,
-            "margin": margin,
-            "width_px": width_px,
-            "liveness": liveness,
-            "model": model.name,
+            "id": id,
+            "state": verdict.state,
+            "status": verdict.status,
+            "first_seen": verdict.first_seen,
+            "sightings": sightings.iter().map(|seen| json!({ "at": seen.at, "refuted": seen.refuted })).collect::<Value>(),
+            "said": corrections.last().map(|last| json!({ "what": last.said, "reason": reason(&last.reason), "at": last.at })),
+            "appeal": appeal.as_ref().map(|appeal| {
+                json!({ "note": salt.digest("note", &appeal.note), "at": appeal.at, "state": appeal.state })
+            }),
         })
     }
 }
 
 impl Describe for Group {
     fn describe(&self, _: &Salt) -> Value {
-        let Self { id: _, name, time_zone, created_at } = self;
-        json!({ "name": name, "time_zone": time_zone, "created_at": created_at })
+        let Self { id: _, name, time_zone, created_at, rules } = self;
+        json!({ "name": name, "time_zone": time_zone, "created_at": created_at, "rules": rules })
+    }
+}
+
+impl Describe for GroupSession {
+    fn describe(&self, salt: &Salt) -> Value {
+        let Self { id: _, group: _, title, date, starts_at, ends_at, origin, state, expected, .. } = self;
+        let reopened = self.reopenings.last().map(|last| salt.digest("reason", &last.reason));
+        json!({
+            "title": title,
+            "date": date,
+            "starts_at": starts_at,
+            "ends_at": ends_at,
+            "origin": origin,
+            "state": state,
+            "expected": expected,
+            "reopened": reopened,
+        })
+    }
+}
+
+/// In what a group meets, nothing is personal.
+impl Describe for Timetable {
+    fn describe(&self, _: &Salt) -> Value {
+        let Self { group: _, tag: _, entries, next: _, holidays } = self;
+        json!({ "entries": entries, "holidays": holidays })
     }
 }
 

@@ -1,7 +1,7 @@
 //! No change without an entry: an operation that changes what is audited and notes nothing fails.
 
 use crate::{
-    domain::{Realm, Standing, Tenant, TenantId},
+    domain::{AttendanceRecord, GroupSession, Realm, SessionOrigin, SessionState, Standing, Tenant, TenantId},
     error::{Error, Result},
     store::{
         ApiKey, User,
@@ -67,8 +67,13 @@ impl Change<'_> {
             Kind::Settings => return Ok(Some(Realm::Server)),
             Kind::Group(_) | Kind::Person(_) | Kind::Face(..) | Kind::Negative(..) | Kind::Member(..) => true,
             Kind::Webhook(_) => true,
-            // A mark is evidence of what was seen; what is done to one afterwards is an override.
-            Kind::Attendance(..) => self.transaction.bytes_before(self.key)?.is_some(),
+            // A sighting is evidence of what was seen; what is said of a record, or that it goes, is an override.
+            Kind::Attendance(..) => {
+                !self.transaction.is_noted(&Realm::Tenant(tenant.clone())) && self.is_beyond_sightings()?
+            }
+            // That photos of it came, which open it, is evidence as well.
+            Kind::GroupSession(_) => self.is_beyond_photos()?,
+            Kind::Timetable(_) | Kind::Holidays => true,
             // Counted along with what they count.
             Kind::Usage | Kind::Photos => false,
             // Made with the first person, and with each.
@@ -76,6 +81,7 @@ impl Change<'_> {
             // Comes with a deletion, which is told.
             Kind::Erasure(_) => false,
             // Found again from the records that they are made of.
+            Kind::Agenda(..) | Kind::TimetableTag(_) => false,
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
             // They come with samples, and go with them or after their time.
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
@@ -105,6 +111,31 @@ impl Change<'_> {
     fn is_beyond_logins(&self) -> Result<bool> {
         let (mut before, mut after) = self.records::<User>()?;
         before.iter_mut().chain(&mut after).for_each(|user| user.sessions.clear());
+        Ok(before != after)
+    }
+
+    /// That somebody was seen is no change of a record.
+    fn is_beyond_sightings(&self) -> Result<bool> {
+        let (before, after) = self.records::<AttendanceRecord>()?;
+        let Some(after) = after else { return Ok(true) };
+        let (corrections, appeal) = before.map(|before| (before.corrections, before.appeal)).unwrap_or_default();
+        Ok((corrections, appeal) != (after.corrections, after.appeal))
+    }
+
+    /// That a photo was taken opens a session, also one that nobody planned by hand.
+    fn is_beyond_photos(&self) -> Result<bool> {
+        let (mut before, mut after) = self.records::<GroupSession>()?;
+        let is_planned_by_hand = after.as_ref().is_none_or(|after| after.origin == SessionOrigin::Single);
+        if before.is_none() && !is_planned_by_hand {
+            return Ok(false);
+        }
+        for session in before.iter_mut().chain(&mut after) {
+            session.last_photo = None;
+            session.reported.clear();
+            if session.state == SessionState::Planned {
+                session.state = SessionState::Open;
+            }
+        }
         Ok(before != after)
     }
 

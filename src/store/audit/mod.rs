@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Author, FaceId, GroupId, KeyId, PersonId, Realm, RecordId, TenantId, UserId, WebhookId,
+        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, TenantId, UserId, WebhookId,
         audit::{Act, Entry, Head, Salt},
     },
     error::{Error, Result},
@@ -125,6 +125,11 @@ impl Note {
     /// It was done to a sample or a negative.
     pub(super) fn face(self, id: FaceId) -> Self {
         self.subject(format!("face:{id}"))
+    }
+
+    /// It was done to a session of a group, or within it.
+    pub(super) fn session(self, id: GroupSessionId) -> Self {
+        self.subject(format!("session:{id}"))
     }
 
     /// It was done to an attendance record.

@@ -71,13 +71,13 @@ async fn what_changes_nothing_is_not_in_it() {
     let t = scope("t");
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
     let before = followed(&fixture, &t).await.unwrap();
-    fixture.add_member(&t, &"a".parse().unwrap(), &id("p")).await.unwrap();
+    fixture.add_member(&t, &"a".parse().unwrap(), &id("p"), now()).await.unwrap();
     fixture.remove_member(&t, &"b".parse().unwrap(), &id("p")).await.unwrap();
     fixture.set_consent(&t, &id("p"), None).await.unwrap();
     fixture.update_person(&t, &id("p"), PersonChange::default()).await.unwrap();
     let failed = fixture.create_group(&t, group("a")).await;
     assert_eq!(failed.unwrap_err().code(), "group_exists");
-    fixture.mark_once(&t, record("a", "p", 29)).await.unwrap();
+    fixture.mark_photo(&t, photo("a", 29, &["p"])).await.unwrap();
     assert_eq!(followed(&fixture, &t).await.unwrap(), before);
 }
 
@@ -169,7 +169,7 @@ type Forgetful = fn(&mut Transaction<'_>) -> Result<()>;
 async fn a_change_without_an_entry_fails_and_changes_nothing() {
     let fixture = Fixture::new().await;
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
-    fixture.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap();
+    fixture.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap();
     let before = content(&fixture);
     let refused: &[Forgetful] = &[
         |it| it.put(keys::group(scope("t").tenant(), &"c".parse().unwrap()), &group("c")),
@@ -179,7 +179,7 @@ async fn a_change_without_an_entry_fails_and_changes_nothing() {
         },
         |it| remove_first(it, &keys::faces(scope("t").tenant())),
         |it| remove_first(it, &keys::members(scope("t").tenant(), &"a".parse().unwrap())),
-        |it| remove_first(it, &keys::attendance_of(scope("t").tenant(), &"a".parse().unwrap())),
+        |it| remove_first(it, &keys::attendance_in(scope("t").tenant(), photo("a", 29, &[]).session.id)),
         |it| remove_first(it, &keys::api_keys()),
         |it| it.put(keys::settings(scope("t").tenant()), &crate::domain::TenantSettings::default()),
         // In another chain than its own.

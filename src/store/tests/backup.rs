@@ -42,7 +42,7 @@ async fn a_restored_store_is_the_one_that_was_copied() {
         let name = format!("p{n}");
         fixture.enrol(&name, &["a"], vec![sample(&name, 0.1), sample(&name, 0.2)]).await.unwrap();
     }
-    fixture.mark_once(&scope("t"), record("a", "p7", 29)).await.unwrap();
+    fixture.mark_photo(&scope("t"), photo("a", 29, &["p7"])).await.unwrap();
     let backup = bytes_of(fixture.backup(now).await.unwrap()).await;
     let copy = restored(&backup);
     assert_eq!(content(&copy.store), content(&fixture));

@@ -40,7 +40,7 @@ async fn a_tenant_goes_with_all_that_it_has_and_alone() {
     let mut others: BTreeMap<_, _> =
         content(&fixture).into_iter().filter(|(key, _)| !before.contains_key(key)).collect();
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
-    fixture.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap();
+    fixture.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap();
     fixture.update_tenant(&scope("t"), |_, settings| settings.max_people = Some(9000)).await.unwrap();
     fixture.put_api_key(&Actor::Machine, tenant_key("t", 99)).await.unwrap();
     fixture.put_snapshot(&scope("t"), vec![7; 200_000].into()).await.unwrap();
@@ -103,8 +103,8 @@ async fn nothing_is_found_in_or_written_into_a_tenant_that_is_being_deleted() {
     let writes = [
         fixture.add_faces(&t, &id("p"), vec![sample("p", 0.2)]).await.map(drop),
         fixture.delete_person(&t, &id("p"), now()).await.map(drop),
-        fixture.mark_once(&t, record("a", "p", 29)).await.map(drop),
-        fixture.add_member(&t, &"b".parse().unwrap(), &id("p")).await,
+        fixture.mark_photo(&t, photo("a", 29, &["p"])).await.map(drop),
+        fixture.add_member(&t, &"b".parse().unwrap(), &id("p"), now()).await,
     ];
     assert!(writes.iter().all(|write| write.as_ref().is_err_and(|error| error.code() == "tenant_not_found")));
     assert!(matches!(fixture.remove_some_of(&t, now()).await.unwrap(), Removal::Going));

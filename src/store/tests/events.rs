@@ -37,8 +37,9 @@ async fn what_happens_is_told_once_in_the_order_in_which_it_happened() {
         .map(|n| {
             let store = store.clone();
             tokio::spawn(async move {
-                let both = vec![record("a", &format!("p{n}"), 1), record("a", "p0", 1)];
-                store.mark_many(&scope("t"), both).await.unwrap();
+                let name = format!("p{n}");
+                let both: &[&str] = if n == 0 { &["p0"] } else { &[&name, "p0"] };
+                store.mark_photo(&scope("t"), photo("a", 1, both)).await.unwrap();
             })
         })
         .collect();
@@ -52,7 +53,7 @@ async fn what_happens_is_told_once_in_the_order_in_which_it_happened() {
     people.sort_unstable();
     assert_eq!(people, ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"]);
     assert!(told.iter().all(|event| event.time == now()));
-    let gone = store.undo_mark(&scope("t"), &"a".parse().unwrap(), RecordId::generate()).await;
+    let gone = store.undo_mark(&scope("t"), &"a".parse().unwrap(), crate::domain::RecordId::generate()).await;
     assert_eq!(gone.unwrap_err().code(), "record_not_found");
     assert_eq!(log(&store).await, told, "what does not take place is not told");
     let page = store.events(&scope("t"), 3, 5, 1000).await.unwrap();
@@ -66,7 +67,7 @@ async fn a_log_keeps_what_is_young_and_no_more_than_it_may() {
     let clock = ManualClock::at(now());
     let (store, _folder) = class(3, &clock).await;
     let mark = async |person: &str| {
-        store.mark_once(&scope("t"), record("a", person, 1)).await.unwrap();
+        store.mark_photo(&scope("t"), photo("a", 1, &[person])).await.unwrap();
         clock.advance(SignedDuration::from_hours(1));
     };
     for n in 0..5 {

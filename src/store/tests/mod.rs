@@ -11,6 +11,7 @@ mod operations;
 mod photos;
 mod rewrite;
 mod search;
+mod sessions;
 
 use std::{
     collections::BTreeMap,
@@ -23,15 +24,15 @@ use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
 use super::{
-    ApiKey, Store, StoreOptions,
+    ApiKey, PhotoMarks, Store, StoreOptions,
     db::Read,
     keys::{self, Parsed},
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, Pseudonym,
-        Quality, RecordId, Standing, Tenant, TenantScope, Webhook, WebhookId,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId,
+        Pseudonym, Quality, Rules, Sighting, Standing, Tenant, TenantScope, Webhook, WebhookId, timetable::day_session,
     },
     error::Result,
 };
@@ -53,7 +54,13 @@ pub(super) fn tenant_key(id: &str, byte: u8) -> ApiKey {
 }
 
 fn group(id: &str) -> Group {
-    Group { id: id.parse().unwrap(), name: format!("Group {id}"), time_zone: "UTC".into(), created_at: now() }
+    Group {
+        id: id.parse().unwrap(),
+        name: format!("Group {id}"),
+        time_zone: "UTC".into(),
+        created_at: now(),
+        rules: Rules::default(),
+    }
 }
 
 fn person(id: &str) -> Person {
@@ -78,18 +85,27 @@ fn sample(person: &str, first: f32) -> FaceSample {
     }
 }
 
-fn record(group: &str, person: &str, day: i8) -> AttendanceRecord {
-    AttendanceRecord {
-        id: RecordId::generate(),
-        group: group.parse().unwrap(),
-        person: person.parse().unwrap(),
-        date: date(2026, 3, day),
-        at: now(),
+/// A photo of `people`, taken in the morning of a day in March, whose session covers the whole day.
+fn photo(group: &str, day: i8, people: &[&str]) -> PhotoMarks {
+    let day = date(2026, 3, day);
+    let at = day.at(10, 30, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    let session = day_session(&group.parse().unwrap(), "UTC", day).unwrap();
+    let photo = PhotoId::generate();
+    let seen = |(face, person): (usize, &&str)| (id(person), sighting(photo, face as u32, at));
+    PhotoMarks { session, at, source: None, seen: people.iter().enumerate().map(seen).collect() }
+}
+
+fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
+    Sighting {
+        photo,
+        face,
+        at,
         similarity: 0.6,
         margin: Some(0.3),
         width_px: 80.0,
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
+        refuted: false,
     }
 }
 
@@ -130,6 +146,12 @@ impl Fixture {
     async fn enrol(&self, id: &str, groups: &[&str], faces: Vec<FaceSample>) -> Result<super::PersonRecord> {
         let groups: Vec<_> = groups.iter().map(|group| group.parse().unwrap()).collect();
         self.create_person(&scope("t"), person(id), &groups, faces).await
+    }
+
+    /// The records of a group on a day in March.
+    async fn records_on(&self, tenant: &str, group: &str, day: i8) -> Vec<AttendanceRecord> {
+        let records = self.attendance(&scope(tenant), &group.parse().unwrap(), date(2026, 3, day)).await.unwrap();
+        records.into_iter().map(|record| record.record).collect()
     }
 
     fn reopen(&mut self) {

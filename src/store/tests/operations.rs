@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::*;
 use crate::{
     domain::{
-        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Negative, Tenant, TenantId, TenantSettings,
-        person::MAX_FACES_A_PERSON,
+        Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Mark, Negative, Tenant, TenantId,
+        TenantSettings, person::MAX_FACES_A_PERSON,
     },
     error::ErrorKind,
-    store::{GroupChange, MarkOutcome, PersonChange, codec::Record, keys},
+    store::{GroupChange, PersonChange, codec::Record, keys},
 };
 
 fn gid(text: &str) -> GroupId {
@@ -86,16 +86,16 @@ async fn rosters_follow_members_and_survive_reopening() {
     for name in ["p1", "p2", "p/3 x"] {
         fixture.enrol(name, &["a"], vec![]).await.unwrap();
     }
-    fixture.add_member(&t, &gid("b"), &id("p1")).await.unwrap();
-    fixture.add_member(&t, &gid("b"), &id("p1")).await.unwrap();
+    fixture.add_member(&t, &gid("b"), &id("p1"), now()).await.unwrap();
+    fixture.add_member(&t, &gid("b"), &id("p1"), now()).await.unwrap();
     fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
     fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
     fixture.reopen();
     assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p/3 x"), id("p1")]);
     assert_eq!(fixture.roster(&t, &gid("b")).await.unwrap(), [id("p1")]);
     assert_eq!(fixture.groups_of(&t, &id("p1")).await.unwrap(), [gid("a"), gid("b")]);
-    assert_eq!(fixture.add_member(&t, &gid("z"), &id("p1")).await.unwrap_err().code(), "group_not_found");
-    assert_eq!(fixture.add_member(&t, &gid("a"), &id("z")).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.add_member(&t, &gid("z"), &id("p1"), now()).await.unwrap_err().code(), "group_not_found");
+    assert_eq!(fixture.add_member(&t, &gid("a"), &id("z"), now()).await.unwrap_err().code(), "person_not_found");
     assert_eq!(fixture.remove_member(&t, &gid("a"), &id("z")).await.unwrap_err().code(), "person_not_found");
     assert_eq!(fixture.roster(&t, &gid("z")).await.unwrap_err().code(), "group_not_found");
     assert_eq!(fixture.groups_of(&t, &id("z")).await.unwrap_err().code(), "person_not_found");
@@ -150,7 +150,7 @@ async fn no_key_says_anything_of_a_person() {
     let fixture = Fixture::new().await;
     for name in ["Zebulon-4711", "Xerxes-0815"] {
         fixture.enrol(name, &["a"], vec![sample(name, 0.1)]).await.unwrap();
-        fixture.mark_once(&scope("t"), record("a", name, 29)).await.unwrap();
+        fixture.mark_photo(&scope("t"), photo("a", 29, &[name])).await.unwrap();
     }
     let twin = sample("Xerxes-0815", 0.3);
     let negative = Negative {
@@ -246,20 +246,17 @@ async fn a_hundred_marks_at_once_make_one_record() {
     let tasks: Vec<_> = (0..100)
         .map(|_| {
             let store = (*fixture).clone();
-            tokio::spawn(async move { store.mark_once(&scope("t"), record("a", "p", 29)).await.unwrap() })
+            tokio::spawn(async move { store.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap()[0] })
         })
         .collect();
-    let (mut marked, mut already) = (Vec::new(), Vec::new());
+    let mut marks = Vec::new();
     for task in tasks {
-        match task.await.unwrap() {
-            MarkOutcome::Marked(record) => marked.push(record),
-            MarkOutcome::Already(record) => already.push(record),
-            MarkOutcome::Gone => panic!("p is on the roster"),
-        }
+        marks.push(task.await.unwrap());
     }
-    assert_eq!((marked.len(), already.len()), (1, 99));
-    assert!(already.iter().all(|record| record == &marked[0]));
-    assert_eq!(fixture.attendance(&scope("t"), &gid("a"), date(2026, 3, 29)).await.unwrap(), marked);
+    let of = |mark| marks.iter().filter(|&&one| one == mark).count();
+    assert_eq!((of(Mark::Marked), of(Mark::AlreadyMarked)), (1, 99));
+    let records = fixture.records_on("t", "a", 29).await;
+    assert_eq!((records.len(), records[0].sightings.len()), (1, 20));
 }
 
 #[tokio::test]
@@ -269,32 +266,30 @@ async fn attendance_is_listed_by_time_and_can_be_taken_back() {
     for name in ["p1", "p2"] {
         fixture.enrol(name, &["a", "b"], vec![]).await.unwrap();
     }
-    let mut late = record("a", "p1", 29);
+    let mut late = photo("a", 29, &["p1", "p1"]);
     late.at += 5.minutes();
-    let early = record("a", "p2", 29);
-    let tomorrow = record("a", "p1", 30);
-    let elsewhere = record("b", "p1", 29);
-    let repeated = record("a", "p1", 29);
-    let batch = vec![late.clone(), early.clone(), tomorrow.clone(), elsewhere.clone(), repeated];
-    let outcomes = fixture.mark_many(&t, batch).await.unwrap();
-    assert_eq!(outcomes[4], MarkOutcome::Already(late.clone()), "a photo that names a person twice marks once");
-    assert!(outcomes[..4].iter().all(|outcome| matches!(outcome, MarkOutcome::Marked(_))));
+    late.seen.iter_mut().for_each(|(_, sighting)| sighting.at += 5.minutes());
+    let marks = fixture.mark_photo(&t, late).await.unwrap();
+    assert_eq!(marks, [Mark::Marked, Mark::AlreadyMarked], "a photo that names a person twice marks once");
+    for other in [photo("a", 29, &["p2"]), photo("a", 30, &["p1"]), photo("b", 29, &["p1"])] {
+        assert_eq!(fixture.mark_photo(&t, other).await.unwrap(), [Mark::Marked]);
+    }
     fixture.reopen();
-    let day = date(2026, 3, 29);
-    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [early.clone(), late.clone()]);
-    assert_eq!(fixture.undo_mark(&t, &gid("b"), late.id).await.unwrap_err().code(), "record_not_found");
-    assert_eq!(fixture.undo_mark(&t, &gid("a"), late.id).await.unwrap(), late);
-    assert_eq!(fixture.undo_mark(&t, &gid("a"), late.id).await.unwrap_err().code(), "record_not_found");
+    let records = fixture.records_on("t", "a", 29).await;
+    assert_eq!(records.iter().map(|record| record.person.as_str()).collect::<Vec<_>>(), ["p2", "p1"]);
+    let (early, late) = (records[0].clone(), records[1].clone());
+    let undone = late.id.unwrap();
+    assert_eq!(fixture.undo_mark(&t, &gid("b"), undone).await.unwrap_err().code(), "record_not_found");
+    assert_eq!(fixture.undo_mark(&t, &gid("a"), undone).await.unwrap(), late);
+    assert_eq!(fixture.undo_mark(&t, &gid("a"), undone).await.unwrap_err().code(), "record_not_found");
     fixture.reopen();
-    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [early]);
-    assert_eq!(fixture.attendance(&t, &gid("a"), date(2026, 3, 30)).await.unwrap(), [tomorrow]);
-    let again = record("a", "p1", 29);
-    assert_eq!(fixture.mark_once(&t, again.clone()).await.unwrap(), MarkOutcome::Marked(again));
+    assert_eq!(fixture.records_on("t", "a", 29).await, [early]);
+    assert_eq!(fixture.records_on("t", "a", 30).await.len(), 1);
+    assert_eq!(fixture.mark_photo(&t, photo("a", 29, &["p1"])).await.unwrap(), [Mark::Marked]);
 
-    let mixed = vec![record("a", "p2", 31), record("z", "p2", 31)];
-    assert_eq!(fixture.mark_many(&t, mixed).await.unwrap_err().code(), "group_not_found");
-    let none = fixture.attendance(&t, &gid("a"), date(2026, 3, 31)).await.unwrap();
-    assert_eq!(none, [], "none of the batch was marked");
+    let nowhere = fixture.mark_photo(&t, photo("z", 31, &["p2"])).await;
+    assert_eq!(nowhere.unwrap_err().code(), "group_not_found");
+    let day = date(2026, 3, 29);
     assert_eq!(fixture.attendance(&t, &gid("z"), day).await.unwrap_err().code(), "group_not_found");
 }
 
@@ -305,14 +300,13 @@ async fn whoever_went_since_the_photo_is_not_marked_and_keeps_nobody_else_from_i
     for name in ["deleted", "taken_off", "present"] {
         fixture.enrol(name, &["a", "b"], vec![]).await.unwrap();
     }
-    let photo = ["deleted", "taken_off", "present"].map(|name| record("a", name, 29)).to_vec();
+    let taken = photo("a", 29, &["deleted", "taken_off", "present"]);
     fixture.delete_person(&t, &id("deleted"), now()).await.unwrap();
     fixture.remove_member(&t, &gid("a"), &id("taken_off")).await.unwrap();
-    let outcomes = fixture.mark_many(&t, photo.clone()).await.unwrap();
-    assert_eq!(outcomes, [MarkOutcome::Gone, MarkOutcome::Gone, MarkOutcome::Marked(photo[2].clone())]);
-    assert_eq!(fixture.attendance(&t, &gid("a"), date(2026, 3, 29)).await.unwrap(), photo[2..]);
-    let elsewhere = record("b", "taken_off", 29);
-    assert_eq!(fixture.mark_once(&t, elsewhere.clone()).await.unwrap(), MarkOutcome::Marked(elsewhere));
+    let marks = fixture.mark_photo(&t, taken).await.unwrap();
+    assert_eq!(marks, [Mark::NotMarked, Mark::NotMarked, Mark::Marked]);
+    assert_eq!(fixture.records_on("t", "a", 29).await.len(), 1);
+    assert_eq!(fixture.mark_photo(&t, photo("b", 29, &["taken_off"])).await.unwrap(), [Mark::Marked]);
 }
 
 /// How many records there are under the tenant `t`, without those of erasures.
@@ -333,19 +327,24 @@ async fn erasing_a_person_or_a_group_leaves_nothing_of_it() {
     fixture.delete_person(&t, &id("p"), now()).await.unwrap();
     let empty = everything(&fixture);
     fixture.enrol("p", &["a", "b"], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
-    fixture.mark_many(&t, vec![record("a", "p", 28), record("b", "p", 29)]).await.unwrap();
+    for taken in [photo("a", 28, &["p"]), photo("b", 29, &["p"])] {
+        fixture.mark_photo(&t, taken).await.unwrap();
+    }
     fixture.delete_person(&t, &id("p"), now()).await.unwrap();
     fixture.reopen();
-    assert_eq!(everything(&fixture), empty);
+    // Two sessions took place all the same, each in the agenda.
+    assert_eq!(everything(&fixture), empty + 4);
     assert_eq!(fixture.person(&t, &id("p")).await.unwrap_err().code(), "person_not_found");
     assert_eq!(fixture.delete_person(&t, &id("p"), now()).await.unwrap_err().code(), "person_not_found");
-    assert!(fixture.attendance(&t, &gid("a"), date(2026, 3, 28)).await.unwrap().is_empty());
+    assert!(fixture.records_on("t", "a", 28).await.is_empty());
 
     fixture.enrol("q", &["b"], vec![]).await.unwrap();
     let with_q = everything(&fixture);
     fixture.create_group(&t, group("c")).await.unwrap();
-    fixture.add_member(&t, &gid("c"), &id("q")).await.unwrap();
-    fixture.mark_once(&t, record("c", "q", 28)).await.unwrap();
+    fixture.add_member(&t, &gid("c"), &id("q"), now()).await.unwrap();
+    fixture.mark_photo(&t, photo("c", 28, &["q"])).await.unwrap();
+    fixture.close_group_session(&t, photo("c", 28, &[]).session.id, false, now()).await.unwrap();
+    fixture.put_timetable(&t, &gid("c"), [1; 6], Vec::new(), Vec::new()).await.unwrap();
     fixture.delete_group(&t, &gid("c")).await.unwrap();
     fixture.reopen();
     assert_eq!(everything(&fixture), with_q);
@@ -360,10 +359,10 @@ async fn tenants_with_identical_ids_never_meet() {
     let (t, t2) = (scope("t"), scope("t2"));
     let face = sample("p", 0.1);
     fixture.enrol("p", &["a"], vec![face.clone()]).await.unwrap();
-    let marked = record("a", "p", 29);
-    fixture.mark_once(&t, marked.clone()).await.unwrap();
+    fixture.mark_photo(&t, photo("a", 29, &["p"])).await.unwrap();
+    let marked = fixture.records_on("t", "a", 29).await;
+    let session = marked[0].session;
 
-    let day = date(2026, 3, 29);
     let not_found = [
         fixture.person(&t2, &id("p")).await.err(),
         fixture.faces(&t2, &id("p")).await.err(),
@@ -372,27 +371,31 @@ async fn tenants_with_identical_ids_never_meet() {
         fixture.replace_faces(&t2, &id("p"), vec![]).await.err(),
         fixture.update_person(&t2, &id("p"), PersonChange::default()).await.err(),
         fixture.delete_person(&t2, &id("p"), now()).await.err(),
-        fixture.add_member(&t2, &gid("a"), &id("p")).await.err(),
+        fixture.add_member(&t2, &gid("a"), &id("p"), now()).await.err(),
         fixture.remove_member(&t2, &gid("a"), &id("p")).await.err(),
         fixture.groups_of(&t2, &id("p")).await.err(),
-        fixture.undo_mark(&t2, &gid("a"), marked.id).await.err(),
+        fixture.undo_mark(&t2, &gid("a"), marked[0].id.unwrap()).await.err(),
+        fixture.group_session(&t2, session).await.err(),
+        fixture.close_group_session(&t2, session, true, now()).await.err(),
+        fixture.records(&t2, session, None, 9).await.err(),
+        fixture.undo_correction(&t2, session, &id("p")).await.err(),
     ];
     for error in not_found {
         assert_eq!(error.unwrap().kind(), ErrorKind::NotFound);
     }
-    assert_eq!(fixture.mark_once(&t2, record("a", "p", 29)).await.unwrap(), MarkOutcome::Gone);
+    assert_eq!(fixture.mark_photo(&t2, photo("a", 29, &["p"])).await.unwrap(), [Mark::NotMarked]);
     assert!(everybody(&fixture, "t2").await.unwrap().is_empty());
     assert!(fixture.roster(&t2, &gid("a")).await.unwrap().is_empty());
-    assert!(fixture.attendance(&t2, &gid("a"), day).await.unwrap().is_empty());
+    assert!(fixture.records_on("t2", "a", 29).await.is_empty());
     assert_eq!(fixture.usage(&t2).await.unwrap().samples, 0);
 
     fixture.create_person(&t2, person("p"), &[gid("a")], vec![sample("p", 0.9)]).await.unwrap();
-    fixture.mark_once(&t2, record("a", "p", 29)).await.unwrap();
+    fixture.mark_photo(&t2, photo("a", 29, &["p"])).await.unwrap();
     fixture.delete_group(&t2, &gid("a")).await.unwrap();
     fixture.delete_person(&t2, &id("p"), now()).await.unwrap();
     assert_eq!(fixture.faces(&t, &id("p")).await.unwrap(), [face]);
     assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p")]);
-    assert_eq!(fixture.attendance(&t, &gid("a"), day).await.unwrap(), [marked]);
+    assert_eq!(fixture.records_on("t", "a", 29).await, marked);
 }
 
 #[tokio::test(flavor = "multi_thread")]

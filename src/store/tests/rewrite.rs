@@ -70,7 +70,7 @@ async fn what_was_removed_leaves_the_files_and_all_else_stays() {
     let (of_p, of_q) = (sample(p, 0.123_456), sample(q, 0.654_321));
     fixture.enrol(p, &["a"], vec![of_p.clone()]).await.unwrap();
     fixture.enrol(q, &["a"], vec![of_q.clone()]).await.unwrap();
-    fixture.mark_many(&scope("t"), vec![record("a", p, 28), record("a", q, 28)]).await.unwrap();
+    fixture.mark_photo(&scope("t"), photo("a", 28, &[p, q])).await.unwrap();
     keep(&fixture, 1, &format!("{{\"id\":\"{p}\"}}")).await;
     keep(&fixture, 2, &format!("{{\"id\":\"{q}\"}}")).await;
     keep(&fixture, 3, &format!("{{\"faces\":[\"{}\"]}}", of_p.id)).await;

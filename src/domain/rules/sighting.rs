@@ -1,0 +1,186 @@
+//! One face that was named, and what it is worth as evidence.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Rules, Window};
+use crate::domain::{
+    attendance::liveness_allows,
+    face::{LivenessVerdict, ModelId},
+    ids::PhotoId,
+};
+
+/// The most sightings that a record keeps.
+pub const MAX_SIGHTINGS: usize = 20;
+
+/// A person, named in a photo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// In which photo.
+    pub photo: PhotoId,
+    /// Which of its faces, from 0 in the order of the answer.
+    pub face: u32,
+    /// When the photo was taken, or when it arrived.
+    pub at: Timestamp,
+    /// Raw cosine of the face to the person's best sample.
+    pub similarity: f32,
+    /// How far the person was ahead of the next free one; `None` when there was no other.
+    pub margin: Option<f32>,
+    /// Width of the face in pixels.
+    pub width_px: f32,
+    /// What the liveness check said, where it was asked.
+    pub liveness: Option<LivenessVerdict>,
+    /// Which network recognised the face.
+    pub model: ModelId,
+    /// Somebody looked and said that it is not them.
+    pub refuted: bool,
+}
+
+/// What a sighting is worth; the later, the more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Nothing, and why.
+    Nothing(Reason),
+    /// It is to be confirmed, however many there are.
+    Weak,
+    /// One of those that make it sure together.
+    Full,
+    /// It makes it sure alone.
+    Strong,
+}
+
+/// Why a sighting is worth nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Somebody said that it is not them.
+    Refuted,
+    /// It was too early or too late for the session.
+    OutsideWindow,
+    /// The liveness check does not let it pass.
+    NotLive,
+}
+
+impl Rules {
+    /// What a sighting is worth in a session with this window. Similarity and margin are compared unrounded; a margin
+    /// that there is not, for want of another person, is large enough.
+    pub fn weigh(&self, window: &Window, sighting: &Sighting) -> Weight {
+        if sighting.refuted {
+            return Weight::Nothing(Reason::Refuted);
+        }
+        if !window.holds(sighting.at) {
+            return Weight::Nothing(Reason::OutsideWindow);
+        }
+        if !liveness_allows(self.liveness, sighting.liveness) {
+            return Weight::Nothing(Reason::NotLive);
+        }
+        let is_similar = self.min_similarity.is_none_or(|least| sighting.similarity >= least);
+        let is_ahead = self.min_margin.zip(sighting.margin).is_none_or(|(least, margin)| margin >= least);
+        let is_strong = self.sure_similarity.is_some_and(|enough| sighting.similarity >= enough);
+        match (is_similar && is_ahead, is_strong) {
+            (false, _) => Weight::Weak,
+            (true, false) => Weight::Full,
+            (true, true) => Weight::Strong,
+        }
+    }
+}
+
+/// Adds a sighting to those that a record keeps, in the order of their times; one of the same face changes nothing.
+/// Of more than [`MAX_SIGHTINGS`] the least similar goes, but never the first nor the last: they say who was late.
+/// To be called for what is worth something, so that nothing worthless crowds evidence out.
+pub fn keep(kept: &mut Vec<Sighting>, new: Sighting) {
+    if kept.iter().any(|sighting| (sighting.photo, sighting.face) == (new.photo, new.face)) {
+        return;
+    }
+    let place = kept.partition_point(|sighting| sighting.at <= new.at);
+    kept.insert(place, new);
+    if kept.len() > MAX_SIGHTINGS {
+        let inner = 1..kept.len() - 1;
+        let least = inner.min_by(|&a, &b| kept[a].similarity.total_cmp(&kept[b].similarity));
+        kept.remove(least.unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::domain::{attendance::LivenessPolicy, rules::judge::tests::meeting};
+
+    /// A time of day in minutes.
+    pub(crate) fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    /// A sighting in a photo of its own.
+    pub(crate) fn sighting(minute: i64, similarity: f32) -> Sighting {
+        Sighting {
+            photo: PhotoId::generate(),
+            face: 0,
+            at: at(minute),
+            similarity,
+            margin: Some(0.2),
+            width_px: 60.0,
+            liveness: None,
+            model: ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
+            refuted: false,
+        }
+    }
+
+    #[test]
+    fn what_a_sighting_is_worth() {
+        use LivenessPolicy::{Passive, Strict};
+        use LivenessVerdict::{Live, NotAssessable, Spoof};
+        use Reason::{NotLive, OutsideWindow, Refuted};
+        use Weight::{Full, Nothing, Strong, Weak};
+        let rules = Rules::default;
+        let least = Rules { min_similarity: Some(0.5), min_margin: Some(0.1), ..rules() };
+        let strong = Rules { sure_similarity: Some(0.8), ..least.clone() };
+        let passive = Rules { liveness: Passive, ..rules() };
+        let strict = Rules { liveness: Strict, ..rules() };
+        let good = sighting(100, 0.6);
+        let with = |similarity, margin| Sighting { similarity, margin, ..good.clone() };
+        let live = |verdict| Sighting { liveness: verdict, ..good.clone() };
+        let table = [
+            (rules(), good.clone(), Full),
+            (rules(), with(0.1, Some(0.0)), Full),
+            (rules(), Sighting { refuted: true, ..good.clone() }, Nothing(Refuted)),
+            (rules(), sighting(84, 0.6), Nothing(OutsideWindow)),
+            (rules(), sighting(85, 0.6), Full),
+            (rules(), sighting(164, 0.6), Full),
+            (rules(), sighting(165, 0.6), Nothing(OutsideWindow)),
+            (least.clone(), with(0.5, Some(0.1)), Full),
+            (least.clone(), with(0.499_99, Some(0.1)), Weak),
+            (least.clone(), with(0.5, Some(0.099_99)), Weak),
+            (least, with(0.5, None), Full),
+            (strong.clone(), with(0.8, Some(0.1)), Strong),
+            (strong.clone(), with(0.79, Some(0.1)), Full),
+            (strong, with(0.9, Some(0.05)), Weak),
+            (rules(), live(Some(Spoof)), Full),
+            (passive.clone(), live(Some(Spoof)), Nothing(NotLive)),
+            (passive.clone(), live(Some(NotAssessable)), Full),
+            (passive, live(None), Nothing(NotLive)),
+            (strict.clone(), live(Some(NotAssessable)), Nothing(NotLive)),
+            (strict, live(Some(Live)), Full),
+        ];
+        for (rules, sighting, weight) in table {
+            assert_eq!(rules.weigh(&rules.window(&meeting()), &sighting), weight, "{rules:?} {sighting:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_the_first_the_last_and_the_best() {
+        let mut kept = Vec::new();
+        let (first, last) = (sighting(0, 0.1), sighting(99, 0.1));
+        keep(&mut kept, last.clone());
+        for minute in (1..60).rev() {
+            keep(&mut kept, sighting(minute, minute as f32 / 100.0));
+        }
+        keep(&mut kept, first.clone());
+        keep(&mut kept, first.clone());
+        let minutes: Vec<i64> = kept.iter().map(|sighting| sighting.at.as_second() / 60).collect();
+        let expected: Vec<i64> = [0].into_iter().chain(42..60).chain([99]).collect();
+        assert_eq!(minutes, expected);
+        assert_eq!((kept.first(), kept.last()), (Some(&first), Some(&last)));
+    }
+}

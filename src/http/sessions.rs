@@ -1,0 +1,192 @@
+//! `/sessions` and those of a group.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, Query, ServiceConfig},
+};
+use jiff::{Timestamp, civil::Date};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    ApiState,
+    auth::{CorrectAttendance, Granted, ReadAttendance},
+    error::ApiError,
+    get_or_head,
+    idempotency::creating,
+    resource,
+};
+use crate::{
+    domain::{GroupId, GroupSessionId, session::Step},
+    service::sessions::{CloseParams, ClosingView, NewSession, ReopenParams, SessionList, SessionPatch, SessionView},
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            resource("/groups/{group}/sessions").route(creating(web::post().to(create))).route(get_or_head().to(list)),
+        )
+        .service(resource("/groups/{group}/sessions/current").route(get_or_head().to(current)))
+        .service(
+            resource("/sessions/{session}")
+                .route(get_or_head().to(show))
+                .route(web::patch().to(update))
+                .route(web::delete().to(cancel)),
+        )
+        .service(resource("/sessions/{session}/open").route(web::post().to(open)))
+        .service(resource("/sessions/{session}/restore").route(web::post().to(restore)))
+        .service(resource("/sessions/{session}/close").route(web::post().to(close)))
+        .service(resource("/sessions/{session}/reopen").route(web::post().to(reopen)));
+}
+
+/// Which sessions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Dates {
+    /// First local date, YYYY-MM-DD; today if missing.
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<Date>,
+    /// Last local date; six days later if missing, at most 366 days.
+    #[param(value_type = Option<String>, format = Date)]
+    until: Option<Date>,
+}
+
+/// When.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct When {
+    /// The moment; now if missing.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+}
+
+#[utoipa::path(post, path = "/api/v1/groups/{group}/sessions", tag = "sessions", params(("group" = GroupId, Path)),
+    request_body = NewSession, responses((status = 201, body = SessionView),
+        (status = 400, description = "invalid_name, invalid_source, invalid_times"),
+        (status = 409, description = "too_many_sessions")))]
+/// Plans a session beside the timetable.
+pub(super) async fn create(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    group: Path<String>,
+    new: Json<NewSession>,
+) -> Result<HttpResponse, ApiError> {
+    let made = state.service.create_session(&caller.0, &group.parse()?, new.into_inner()).await?;
+    Ok(HttpResponse::Created().json(made))
+}
+
+#[utoipa::path(get, path = "/api/v1/groups/{group}/sessions", tag = "sessions",
+    params(("group" = GroupId, Path), Dates),
+    responses((status = 200, body = SessionList), (status = 400, description = "invalid_range")))]
+/// Lists a group's sessions by start, those of its timetable too.
+pub(super) async fn list(
+    state: Data<ApiState>,
+    caller: Granted<ReadAttendance>,
+    group: Path<String>,
+    dates: Query<Dates>,
+) -> Result<Json<SessionList>, ApiError> {
+    Ok(Json(state.service.sessions(&caller.0, &group.parse()?, dates.from, dates.until).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/groups/{group}/sessions/current", tag = "sessions",
+    params(("group" = GroupId, Path), When),
+    responses((status = 200, body = SessionView), (status = 409, description = "no_session")))]
+/// Shows the session to which a photo of that moment belongs.
+pub(super) async fn current(
+    state: Data<ApiState>,
+    caller: Granted<ReadAttendance>,
+    group: Path<String>,
+    when: Query<When>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.current_session(&caller.0, &group.parse()?, when.at).await?))
+}
+
+#[utoipa::path(get, path = "/api/v1/sessions/{session}", tag = "sessions", params(("session" = GroupSessionId, Path)),
+    responses((status = 200, body = SessionView)))]
+/// Shows a session.
+pub(super) async fn show(
+    state: Data<ApiState>,
+    caller: Granted<ReadAttendance>,
+    session: Path<String>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.session(&caller.0, session.parse()?).await?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/sessions/{session}", tag = "sessions",
+    params(("session" = GroupSessionId, Path)), request_body = SessionPatch,
+    responses((status = 200, body = SessionView), (status = 400, description = "invalid_name, invalid_source, invalid_times"),
+        (status = 409, description = "session_closed, too_many_sessions")))]
+/// Changes or moves a session that is not closed.
+pub(super) async fn update(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+    patch: Json<SessionPatch>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.update_session(&caller.0, session.parse()?, patch.into_inner()).await?))
+}
+
+#[utoipa::path(delete, path = "/api/v1/sessions/{session}", tag = "sessions",
+    params(("session" = GroupSessionId, Path)),
+    responses((status = 200, body = SessionView), (status = 409, description = "session_closed, session_open")))]
+/// Cancels a session that has not begun.
+pub(super) async fn cancel(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Cancel).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/restore", tag = "sessions",
+    params(("session" = GroupSessionId, Path)),
+    responses((status = 200, body = SessionView), (status = 409, description = "session_closed, session_open")))]
+/// Takes the cancelling of a session back.
+pub(super) async fn restore(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Restore).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/open", tag = "sessions",
+    params(("session" = GroupSessionId, Path)),
+    responses((status = 200, body = SessionView), (status = 409, description = "session_closed, session_cancelled")))]
+/// Opens a session; the first mark does it too.
+pub(super) async fn open(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Open).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/close", tag = "sessions",
+    params(("session" = GroupSessionId, Path)), request_body = CloseParams,
+    responses((status = 200, body = ClosingView), (status = 409, description = "session_closed, session_cancelled")))]
+/// Closes a session: who was not seen is absent. While an expected source is missing nothing happens, unless forced.
+pub(super) async fn close(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+    params: Json<CloseParams>,
+) -> Result<Json<ClosingView>, ApiError> {
+    Ok(Json(state.service.close_session(&caller.0, session.parse()?, &params).await?))
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/reopen", tag = "sessions",
+    params(("session" = GroupSessionId, Path)), request_body = ReopenParams,
+    responses((status = 200, body = SessionView), (status = 400, description = "invalid_reason"),
+        (status = 409, description = "session_not_closed, session_cancelled")))]
+/// Opens a closed session again; nobody is absent any more until it is closed.
+pub(super) async fn reopen(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    session: Path<String>,
+    params: Json<ReopenParams>,
+) -> Result<Json<SessionView>, ApiError> {
+    Ok(Json(state.service.reopen_session(&caller.0, session.parse()?, &params).await?))
+}

@@ -1,0 +1,188 @@
+//! Tables as workbooks, with real dates and numbers. Rows go to a temporary file as they come.
+
+use std::{fs::File, io::Seek, path::Path};
+
+use jiff::civil::DateTime;
+use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, XlsxError};
+
+use super::{
+    By, ReportSession,
+    lines::{Line, Value, columns, id_columns, is_formula},
+};
+use crate::{
+    domain::Status,
+    error::{Error, ErrorKind, Result},
+};
+
+/// Excel's own limit.
+const MAX_ROWS: u32 = 1_048_576;
+/// How many rows the names of a matrix take: the starts of the sessions, their groups.
+const MATRIX_HEAD: u32 = 2;
+
+/// A workbook in the making.
+pub struct Sheet {
+    workbook: Workbook,
+    formats: Formats,
+    row: u32,
+}
+
+struct Formats {
+    plain: Format,
+    /// Texts stay texts when somebody edits them.
+    quoted: Format,
+    share: Format,
+    day: Format,
+    moment: Format,
+    status: Format,
+}
+
+impl Sheet {
+    /// An empty table; its temporary file lies in `folder` and has no name there.
+    ///
+    /// # Errors
+    /// `Internal` if the file cannot be made.
+    pub fn create(by: By, sessions: &[ReportSession], folder: &Path) -> Result<Self> {
+        let mut workbook = Workbook::new();
+        workbook.set_tempdir(folder).map_err(unwritten)?;
+        let sessions = if by == By::Matrix { sessions } else { &[] };
+        let row = if by == By::Matrix { MATRIX_HEAD } else { 1 };
+        let sheet = workbook.add_worksheet_with_constant_memory().map_err(unwritten)?;
+        begin(sheet, by, sessions, row).map_err(unwritten)?;
+        let formats = Formats {
+            plain: Format::new(),
+            quoted: Format::new().set_quote_prefix(),
+            share: Format::new().set_num_format("0.0%"),
+            day: Format::new().set_num_format("yyyy-mm-dd"),
+            moment: Format::new().set_num_format("yyyy-mm-dd hh:mm"),
+            status: Format::new().set_align(FormatAlign::Center),
+        };
+        Ok(Self { workbook, formats, row })
+    }
+
+    /// Adds lines.
+    ///
+    /// # Errors
+    /// `Internal` if the disk is full; `Unprocessable` `report_too_large` for more lines than a sheet can have.
+    pub fn add(&mut self, lines: &[Line]) -> Result<()> {
+        if self.row as usize + lines.len() > MAX_ROWS as usize {
+            let message = "a workbook has at most 1048576 rows: ask for CSV";
+            return Err(Error::new(ErrorKind::Unprocessable, message).with_code("report_too_large"));
+        }
+        let Self { workbook, formats, row } = self;
+        let sheet = workbook.worksheet_from_index(0).map_err(unwritten)?;
+        for line in lines {
+            write(sheet, *row, line, formats).map_err(unwritten)?;
+            *row += 1;
+        }
+        Ok(())
+    }
+
+    /// The whole workbook, as a file in `folder` that has no name there, from its start.
+    ///
+    /// # Errors
+    /// `Internal` if the disk is full.
+    pub fn finish(mut self, folder: &Path) -> Result<File> {
+        legend(self.workbook.add_worksheet()).map_err(unwritten)?;
+        let failed = |error| Error::internal("the workbook could not be written").with_source(error);
+        let mut file = tempfile::tempfile_in(folder).map_err(failed)?;
+        self.workbook.save_to_writer(&file).map_err(unwritten)?;
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+}
+
+/// The names, which stay where they are, like the columns that say of what a line is.
+fn begin(sheet: &mut Worksheet, by: By, sessions: &[ReportSession], head_rows: u32) -> Result<(), XlsxError> {
+    let bold = Format::new().set_bold();
+    let start = Format::new().set_bold().set_num_format("yyyy-mm-dd hh:mm").set_rotation(90);
+    let upright = Format::new().set_bold().set_rotation(90);
+    let names = columns(by);
+    sheet.set_name("Attendance")?;
+    sheet.set_freeze_panes(head_rows, id_columns(by) as u16)?;
+    sheet.set_column_range_width(0, id_columns(by) as u16 - 1, 20)?;
+    for (column, name) in names.iter().enumerate() {
+        sheet.write_string_with_format(0, column as u16, *name, &bold)?;
+    }
+    for (place, session) in sessions.iter().enumerate() {
+        let column = (names.len() + place) as u16;
+        sheet.set_column_width(column, 3.5)?;
+        write_moment(sheet, (0, column), session.local_start, &start)?;
+    }
+    for (place, session) in sessions.iter().enumerate() {
+        sheet.write_string_with_format(1, (names.len() + place) as u16, &session.group_name, &upright)?;
+    }
+    Ok(())
+}
+
+fn write(sheet: &mut Worksheet, row: u32, line: &Line, formats: &Formats) -> Result<(), XlsxError> {
+    let mut column = 0;
+    for value in line.cells() {
+        match value {
+            Value::Nothing => {}
+            Value::Text(text) => {
+                let format = if is_formula(&text) { &formats.quoted } else { &formats.plain };
+                sheet.write_string_with_format(row, column, text, format)?;
+            }
+            Value::Count(count) => {
+                sheet.write_number(row, column, count as f64)?;
+            }
+            Value::Share(share) => {
+                sheet.write_number_with_format(row, column, share, &formats.share)?;
+            }
+            Value::Day(date) => write_moment(sheet, (row, column), date.at(0, 0, 0, 0), &formats.day)?,
+            Value::Moment(at) => write_moment(sheet, (row, column), at, &formats.moment)?,
+        }
+        column += 1;
+    }
+    for status in line.statuses() {
+        if let Some(status) = status {
+            sheet.write_string_with_format(row, column, letter(*status), &formats.status)?;
+        }
+        column += 1;
+    }
+    Ok(())
+}
+
+/// What the letters of a matrix mean.
+fn legend(sheet: &mut Worksheet) -> Result<(), XlsxError> {
+    sheet.set_name("Legend")?;
+    for (row, status) in Status::ALL.into_iter().enumerate() {
+        sheet.write_string(row as u32, 0, letter(status))?;
+        sheet.write_string(row as u32, 1, status.code())?;
+    }
+    Ok(())
+}
+
+/// A status in a narrow column.
+const fn letter(status: Status) -> &'static str {
+    match status {
+        Status::Undecided => "?",
+        Status::Present => "P",
+        Status::Late => "L",
+        Status::LeftEarly => "E",
+        Status::Absent => "A",
+        Status::Excused => "X",
+        Status::Holiday => "H",
+        Status::NotOnRoster => "N",
+        Status::Covered => "C",
+    }
+}
+
+/// Writes a date and time; as text before 1900, where the dates of workbooks begin.
+fn write_moment(
+    sheet: &mut Worksheet,
+    (row, column): (u32, u16),
+    at: DateTime,
+    format: &Format,
+) -> Result<(), XlsxError> {
+    let day = ExcelDateTime::from_ymd(at.year() as u16, at.month() as u8, at.day() as u8);
+    match day.and_then(|day| day.and_hms(at.hour() as u16, at.minute() as u8, at.second() as u8)) {
+        Ok(moment) => sheet.write_datetime_with_format(row, column, moment, format)?,
+        Err(_) => sheet.write_string(row, column, at.to_string())?,
+    };
+    Ok(())
+}
+
+fn unwritten(error: XlsxError) -> Error {
+    Error::internal("the workbook could not be written").with_source(error)
+}

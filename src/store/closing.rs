@@ -1,0 +1,119 @@
+//! Closing a session, which declares absences, and opening it again, which takes them back.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{
+    Store, audit,
+    groups::members,
+    register::{Register, records},
+    sessions,
+    transaction::Transaction,
+};
+use crate::{
+    domain::{GroupSession, GroupSessionId, Status, TenantId, TenantScope, group::Member, session::Step},
+    error::Result,
+};
+
+/// What became of an attempt to close a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closing {
+    /// The session: closed, unless something is missing.
+    pub session: GroupSession,
+    /// People on its register, by what counts; empty unless it is closed.
+    pub counts: BTreeMap<Status, u64>,
+}
+
+impl Store {
+    /// Closes a session: everybody on the roster has a record from then on, and who was not seen is absent. While an
+    /// expected source has not reported, nothing happens, unless it is forced.
+    ///
+    /// Errors: `NotFound` `session_not_found`; `Conflict` `session_closed` or `session_cancelled`.
+    pub async fn close_group_session(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        is_forced: bool,
+        now: Timestamp,
+    ) -> Result<Closing> {
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
+        self.write(move |transaction| {
+            let open = sessions::require(transaction, &tenant, session)?;
+            let closed = open.clone().after(Step::Close, now)?;
+            if !is_forced && open.missing_sources().next().is_some() {
+                return Ok(Closing { session: open, counts: BTreeMap::new() });
+            }
+            sessions::put(transaction, &tenant, Some(&open), &closed)?;
+            let counts = judge_all(transaction, &tenant, &closed)?;
+            let told = json!({ "counts": &counts, "is_forced": is_forced });
+            audit::note(transaction, &author, "session.close", |it| {
+                it.group(&closed.group).session(closed.id).after(&told)
+            })?;
+            Ok(Closing { session: closed, counts })
+        })
+        .await
+    }
+
+    /// Opens a closed session again. Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or
+    /// `session_cancelled`.
+    pub async fn reopen_group_session(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<GroupSession> {
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
+        self.write(move |transaction| {
+            let closed = sessions::require(transaction, &tenant, session)?;
+            let open = closed.clone().after(Step::Reopen { reason }, now)?;
+            sessions::put(transaction, &tenant, Some(&closed), &open)?;
+            let register = Register::of(transaction, &tenant, &open)?;
+            for (who, record) in records(transaction, &tenant, session)? {
+                if !record.says_something() {
+                    register.remove(transaction, who, &record);
+                }
+            }
+            audit::note(transaction, &author, "session.reopen", |it| {
+                it.group(&open.group).session(open.id).changed(&closed, &open)
+            })?;
+            Ok(open)
+        })
+        .await
+    }
+}
+
+/// Gives everybody on the roster a record, and judges the records that there are anew: whether somebody left early shows
+/// only in the last photo.
+fn judge_all(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: &GroupSession,
+) -> Result<BTreeMap<Status, u64>> {
+    let register = Register::of(transaction, tenant, session)?;
+    let mut counts = BTreeMap::new();
+    let mut known = records(transaction, tenant, session.id)?;
+    for (who, Member { person, joined_at }) in members(transaction, tenant, &session.group)? {
+        let case = register.case(transaction, who, Some(joined_at))?;
+        let record = if let Some(mut record) = known.remove(&who) {
+            let before = record.verdict;
+            record.judge(&case);
+            if record.verdict != before {
+                register.put(transaction, who, &record)?;
+            }
+            record
+        } else {
+            let record = register.blank(person, &case);
+            register.put(transaction, who, &record)?;
+            record
+        };
+        *counts.entry(record.verdict.status).or_default() += 1;
+    }
+    // Who has left the roster keeps what was known.
+    for record in known.into_values() {
+        *counts.entry(record.verdict.status).or_default() += 1;
+    }
+    Ok(counts)
+}

@@ -1,0 +1,169 @@
+//! What people say of records, and taking it back.
+
+use jiff::Timestamp;
+
+use super::{
+    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, person_not_found,
+    pseudonyms::require_person, register::Register, sessions, transaction::Transaction,
+};
+use crate::{
+    domain::{
+        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, SessionState, TenantId,
+        TenantScope,
+        attendance::{Appeal, AppealState, Case, Correction},
+        session::Step,
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+impl Store {
+    /// Takes somebody's word on people of a session, all or none; returns their records in the order of `said`. Each
+    /// must be on the roster or have a record.
+    ///
+    /// Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict` `session_cancelled`.
+    pub async fn correct(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        said: Vec<(PersonId, Correction)>,
+    ) -> Result<Vec<SessionRecord>> {
+        let (author, tenant) = (scope.author(), scope.tenant().clone());
+        self.write(move |transaction| {
+            let session = kept(transaction, &tenant, session)?;
+            let register = Register::of(transaction, &tenant, &session)?;
+            let mut corrected = Vec::with_capacity(said.len());
+            for (person, correction) in said {
+                let record =
+                    changed(transaction, &author, &register, &person, "attendance.correct", |record, case| {
+                        record.correct(correction, case);
+                        Ok(())
+                    })?;
+                corrected.push(SessionRecord { session: session.clone(), record });
+            }
+            Ok(corrected)
+        })
+        .await
+    }
+
+    /// Takes the last word on somebody back. Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict`
+    /// `nothing_to_undo` or `session_cancelled`.
+    pub async fn undo_correction(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        person: &PersonId,
+    ) -> Result<SessionRecord> {
+        self.change_record(scope, session, person, "attendance.undo", AttendanceRecord::undo_correction).await
+    }
+
+    /// Notes a person's objection, in the place of one that was answered. Errors: `NotFound` `session_not_found` or
+    /// `person_not_found`; `Conflict` `appeal_open`.
+    pub async fn appeal(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        person: &PersonId,
+        note: String,
+        now: Timestamp,
+    ) -> Result<SessionRecord> {
+        self.change_record(scope, session, person, "attendance.appeal", move |record, _| {
+            if record.appeal.as_ref().is_some_and(|appeal| appeal.state == AppealState::Open) {
+                return Err(Error::new(ErrorKind::Conflict, "there is an open appeal").with_code("appeal_open"));
+            }
+            record.appeal = Some(Appeal { note, at: now, state: AppealState::Open });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Answers an objection. Errors: `NotFound` `session_not_found`, `person_not_found` or `appeal_not_found`.
+    pub async fn settle_appeal(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        person: &PersonId,
+        state: AppealState,
+    ) -> Result<SessionRecord> {
+        self.change_record(scope, session, person, "attendance.settle", move |record, _| {
+            let none = || Error::not_found("there is no appeal").with_code("appeal_not_found");
+            record.appeal.as_mut().ok_or_else(none)?.state = state;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_record(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        person: &PersonId,
+        action: &'static str,
+        change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()> + Send + 'static,
+    ) -> Result<SessionRecord> {
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        self.write(move |transaction| {
+            let session = kept(transaction, &tenant, session)?;
+            let register = Register::of(transaction, &tenant, &session)?;
+            let record = changed(transaction, &author, &register, &person, action, change)?;
+            Ok(SessionRecord { session, record })
+        })
+        .await
+    }
+}
+
+/// The session, stored from now on.
+fn kept(transaction: &mut Transaction<'_>, tenant: &TenantId, session: GroupSessionId) -> Result<GroupSession> {
+    let session = sessions::require(transaction, tenant, session)?;
+    if session.state == SessionState::Cancelled {
+        // Says what is wrong.
+        return session.after(Step::Open, Timestamp::UNIX_EPOCH);
+    }
+    if !transaction.has(&keys::group_session(tenant, session.id))? {
+        sessions::put(transaction, tenant, None, &session)?;
+    }
+    Ok(session)
+}
+
+/// The record of somebody, changed and written; removed where nothing is left of it and the session is not closed.
+fn changed(
+    transaction: &mut Transaction<'_>,
+    author: &Author,
+    register: &Register,
+    person: &PersonId,
+    action: &'static str,
+    change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()>,
+) -> Result<AttendanceRecord> {
+    let who = require_person(transaction, register.tenant(), person)?;
+    let since = joined_at(transaction, register.tenant(), register.group(), who)?;
+    let known = register.record(transaction, who)?;
+    if since.is_none() && known.is_none() {
+        return Err(person_not_found());
+    }
+    let case = register.case(transaction, who, since)?;
+    let mut record = known.unwrap_or_else(|| register.blank(person.clone(), &case));
+    let before = record.clone();
+    change(&mut record, &case)?;
+    if record.says_something() || case.meeting.declares_absence {
+        register.put(transaction, who, &record)?;
+    } else {
+        register.remove(transaction, who, &record);
+    }
+    let [was, is] = [&before, &record].map(|record| record.verdict.status);
+    if was != is {
+        transaction.tell(
+            register.tenant(),
+            Occurrence::Corrected {
+                group: register.group().clone(),
+                person: person.clone(),
+                record: record.id,
+                date: register.date(),
+                before: Some(was.code().to_owned()),
+                after: Some(is.code().to_owned()),
+            },
+        );
+    }
+    audit::note(transaction, author, action, |it| {
+        it.group(register.group()).session(record.session).person(person).changed(&before, &record)
+    })?;
+    Ok(record)
+}

@@ -1,0 +1,148 @@
+//! The register of a session: what an operation needs to judge the session's people and to write their records.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+
+use super::{
+    attendance::Place,
+    codec,
+    db::Read,
+    group_not_found,
+    keys::{self, Kind, Parsed},
+    sessions::stored_between,
+    timetables::{holidays, timetable},
+    transaction::Transaction,
+};
+use crate::{
+    domain::{
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, TenantId,
+        attendance::Case, rules::judge::Meeting,
+    },
+    error::Result,
+};
+
+/// A session's register; see the module.
+pub(super) struct Register {
+    tenant: TenantId,
+    group: Group,
+    session: GroupSessionId,
+    date: Date,
+    meeting: Meeting,
+    /// The group's other sessions of that local date, where the rules limit the marks of a day.
+    others: Vec<GroupSessionId>,
+}
+
+impl Register {
+    /// Of a session as it is. Errors: `NotFound` `group_not_found`.
+    pub(super) fn of(read: &impl Read, tenant: &TenantId, session: &GroupSession) -> Result<Self> {
+        let group: Group = read.get(&keys::group(tenant, &session.group))?.ok_or_else(group_not_found)?;
+        let mut free = holidays(read, tenant)?;
+        free.extend(timetable(read, tenant, &group.id)?.into_iter().flat_map(|timetable| timetable.holidays));
+        let is_holiday = free.iter().any(|holiday| holiday.holds(session.date));
+        let mut others = Vec::new();
+        if group.rules.max_marks_a_day.is_some() {
+            let that_day = stored_between(read, tenant, &group.id, session.date, session.date)?;
+            others.extend(that_day.iter().map(|other| other.id).filter(|&other| other != session.id));
+        }
+        let meeting = session.meeting(is_holiday);
+        Ok(Self { tenant: tenant.clone(), group, session: session.id, date: session.date, meeting, others })
+    }
+
+    /// Of which tenant.
+    pub(super) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    /// The session's local date.
+    pub(super) fn date(&self) -> Date {
+        self.date
+    }
+
+    /// Of which group.
+    pub(super) fn group(&self) -> &GroupId {
+        &self.group.id
+    }
+
+    /// What somebody is judged by, who came onto the roster at `joined_at`.
+    pub(super) fn case(&self, read: &impl Read, who: Pseudonym, joined_at: Option<Timestamp>) -> Result<Case<'_>> {
+        let mut attended_that_day = 0;
+        for &other in &self.others {
+            let record: Option<AttendanceRecord> = read.get(&keys::attendance(&self.tenant, other, who))?;
+            attended_that_day += usize::from(record.is_some_and(|record| record.verdict.status.is_attended()));
+        }
+        Ok(Case { rules: &self.group.rules, meeting: self.meeting, joined_at, attended_that_day })
+    }
+
+    /// What is known of somebody.
+    pub(super) fn record(&self, read: &impl Read, who: Pseudonym) -> Result<Option<AttendanceRecord>> {
+        read.get(&keys::attendance(&self.tenant, self.session, who))
+    }
+
+    /// The record of somebody of whom nothing is known.
+    pub(super) fn blank(&self, person: PersonId, case: &Case<'_>) -> AttendanceRecord {
+        AttendanceRecord::new(self.session, person, case)
+    }
+
+    /// Writes a record in the place of the one that the person had.
+    pub(super) fn put(
+        &self,
+        transaction: &mut Transaction<'_>,
+        who: Pseudonym,
+        record: &AttendanceRecord,
+    ) -> Result<()> {
+        put(transaction, &self.tenant, &self.group.id, who, record)
+    }
+
+    /// Removes a record.
+    pub(super) fn remove(&self, transaction: &mut Transaction<'_>, who: Pseudonym, record: &AttendanceRecord) {
+        remove(transaction, &self.tenant, &self.group.id, who, record);
+    }
+}
+
+/// The records of a session, by pseudonym.
+pub(super) fn records(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: GroupSessionId,
+) -> Result<BTreeMap<Pseudonym, AttendanceRecord>> {
+    let prefix = keys::attendance_in(tenant, session);
+    let records = read.scan_bytes(&prefix, None).map(|entry| {
+        let (key, bytes) = entry?;
+        match keys::parse(&key) {
+            Some(Parsed::Data(_, Kind::Attendance(_, who))) => Ok((who, codec::decode(&bytes)?)),
+            _ => Err(codec::damaged()),
+        }
+    });
+    records.collect()
+}
+
+pub(super) fn put(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    group: &GroupId,
+    who: Pseudonym,
+    record: &AttendanceRecord,
+) -> Result<()> {
+    transaction.put(keys::attendance(tenant, record.session, who), record)?;
+    transaction.put(keys::sighting(tenant, who, record.session), group)?;
+    if let Some(id) = record.id {
+        let place = Place { session: record.session, person: who, record: id };
+        transaction.put(keys::mark(tenant, group, id), &place)?;
+    }
+    Ok(())
+}
+
+pub(super) fn remove(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    group: &GroupId,
+    who: Pseudonym,
+    record: &AttendanceRecord,
+) {
+    transaction.remove(keys::attendance(tenant, record.session, who));
+    transaction.remove(keys::sighting(tenant, who, record.session));
+    if let Some(id) = record.id {
+        transaction.remove(keys::mark(tenant, group, id));
+    }
+}

@@ -1,0 +1,323 @@
+//! Sessions and their registers: planned and stored, closed and opened again, corrected and put back.
+
+use std::collections::BTreeMap;
+
+use jiff::{
+    ToSpan,
+    civil::{Date, time},
+};
+
+use super::*;
+use crate::{
+    domain::{
+        GroupId, GroupSession, GroupSessionId, Mark, RecordState, SessionOrigin, SessionState, Status,
+        attendance::{AppealState, Correction, Said},
+        session::Step,
+        timetable::{Entry, Holiday, Weekday, blank, instants},
+    },
+    store::{GroupChange, NewEntry, PersonPhotos},
+};
+
+const DAY: Date = date(2026, 3, 30);
+
+fn gid() -> GroupId {
+    "a".parse().unwrap()
+}
+
+/// Mondays from eight to nine.
+pub(super) fn mondays() -> Entry {
+    Entry {
+        number: 0,
+        title: Some("Maths".into()),
+        weekday: Weekday::Monday,
+        start: time(8, 0, 0, 0),
+        end: time(9, 0, 0, 0),
+        from: None,
+        until: None,
+        expected: Vec::new(),
+    }
+}
+
+/// As a new entry.
+fn new(entry: Entry) -> NewEntry {
+    NewEntry { number: None, entry }
+}
+
+async fn plan(fixture: &Fixture, entries: Vec<NewEntry>) -> Result<crate::domain::Timetable> {
+    fixture.put_timetable(&scope("t"), &gid(), [1; 6], entries, Vec::new()).await
+}
+
+async fn listed(fixture: &Fixture, from: Date, until: Date) -> Vec<GroupSession> {
+    fixture.group_sessions(&scope("t"), &gid(), from, until).await.unwrap()
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Plans a session on [`DAY`], from eight to nine.
+async fn single(fixture: &Fixture, expected: &[&str]) -> GroupSession {
+    let times = instants("UTC", DAY, time(8, 0, 0, 0), time(9, 0, 0, 0)).unwrap();
+    let session = GroupSession {
+        expected: expected.iter().map(|&source| source.to_owned()).collect(),
+        ..blank(gid(), DAY, times, SessionOrigin::Single)
+    };
+    fixture.create_group_session(&scope("t"), session).await.unwrap()
+}
+
+async fn see(fixture: &Fixture, session: &GroupSession, at: Timestamp, people: &[&str]) -> Result<Vec<Mark>> {
+    let photo_id = PhotoId::generate();
+    let seen = people.iter().map(|person| (id(person), sighting(photo_id, 0, at))).collect();
+    fixture.mark_photo(&scope("t"), PhotoMarks { session: session.clone(), at, source: None, seen }).await
+}
+
+/// What counts, by person.
+async fn register(fixture: &Fixture, session: GroupSessionId) -> BTreeMap<String, (RecordState, Status)> {
+    let records = fixture.records(&scope("t"), session, None, 100).await.unwrap();
+    let entry = |record: AttendanceRecord| (record.person.to_string(), (record.verdict.state, record.verdict.status));
+    records.into_iter().map(entry).collect()
+}
+
+fn say(said: Said) -> Correction {
+    Correction { said, reason: Some("because".into()), at: now() }
+}
+
+#[tokio::test]
+async fn a_planned_session_has_its_id_before_it_is_stored_and_keeps_it() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
+    let before = content(&fixture).len();
+    let sessions = listed(&fixture, DAY, date(2026, 4, 6)).await;
+    assert_eq!(sessions.iter().map(|session| session.date).collect::<Vec<_>>(), [DAY, date(2026, 4, 6)]);
+    assert_eq!(content(&fixture).len(), before, "nothing is stored of them");
+    let first = sessions[0].clone();
+    assert_eq!(fixture.group_session(&t, first.id).await.unwrap(), first);
+    fixture.reopen();
+
+    // Moved to Tuesday, it is no longer on Monday, and it goes on being one.
+    let moved = fixture
+        .change_group_session(&t, first.id, |session| {
+            let (starts_at, ends_at) = (session.starts_at + 24.hours(), session.ends_at + 24.hours());
+            Ok(GroupSession { date: DAY.tomorrow().unwrap(), starts_at, ends_at, ..session })
+        })
+        .await
+        .unwrap();
+    assert_eq!(listed(&fixture, DAY, DAY).await, []);
+    assert_eq!(listed(&fixture, DAY.tomorrow().unwrap(), DAY.tomorrow().unwrap()).await, [moved]);
+    let back = fixture.change_group_session(&t, first.id, move |_| Ok(first)).await.unwrap();
+    assert_eq!(listed(&fixture, DAY, date(2026, 4, 5)).await, std::slice::from_ref(&back));
+
+    // What is stored outlives its entry; the rest of the entry's sessions are gone.
+    let kept = NewEntry { number: Some(1), entry: mondays() };
+    assert_eq!(plan(&fixture, vec![kept.clone(), new(mondays())]).await.unwrap().entries[1].number, 2);
+    assert_eq!(listed(&fixture, DAY, DAY).await.len(), 2);
+    assert_eq!(
+        plan(&fixture, vec![NewEntry { number: Some(9), entry: mondays() }]).await.unwrap_err().code(),
+        "invalid_timetable"
+    );
+    plan(&fixture, Vec::new()).await.unwrap();
+    assert_eq!(listed(&fixture, date(2026, 1, 1), date(2026, 12, 31)).await, [back]);
+    assert_eq!(fixture.group_session(&t, sessions[1].id).await.unwrap_err().code(), "session_not_found");
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn the_current_session_is_found_by_time() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    let current = async |text: &str| fixture.session_at(&t, &gid(), at(text)).await;
+    let day = current("2026-03-30T08:30:00Z").await.unwrap();
+    assert_eq!((day.origin, day.date), (SessionOrigin::Day, DAY));
+    let other = current("2026-03-30T23:30:00Z").await.unwrap();
+    assert_eq!(other.id, day.id, "one a day, whoever asks");
+
+    let late = NewEntry { entry: Entry { start: time(8, 50, 0, 0), end: time(1, 0, 0, 0), ..mondays() }, number: None };
+    plan(&fixture, vec![new(mondays()), late]).await.unwrap();
+    let [early, late] = listed(&fixture, DAY, DAY).await.try_into().unwrap();
+    let table = [
+        ("2026-03-30T07:44:59Z", None),
+        ("2026-03-30T07:45:00Z", Some(early.id)),
+        ("2026-03-30T08:34:59Z", Some(early.id)),
+        // Of two that hold it the one that starts last.
+        ("2026-03-30T08:35:00Z", Some(late.id)),
+        ("2026-03-31T01:14:59Z", Some(late.id)),
+        ("2026-03-31T01:15:00Z", None),
+    ];
+    for (moment, expected) in table {
+        let found = current(moment).await;
+        match expected {
+            Some(id) => assert_eq!(found.unwrap().id, id, "{moment}"),
+            None => assert_eq!(found.unwrap_err().code(), "no_session", "{moment}"),
+        }
+    }
+    fixture.change_group_session(&t, late.id, |late| late.after(Step::Cancel, now())).await.unwrap();
+    assert_eq!(current("2026-03-30T08:35:00Z").await.unwrap().id, early.id);
+
+    fixture.put_holidays(&t, vec![Holiday { from: DAY, until: None, name: "Easter".into() }]).await.unwrap();
+    assert_eq!(current("2026-03-30T08:35:00Z").await.unwrap_err().code(), "no_session");
+}
+
+#[tokio::test]
+async fn closing_declares_absences_and_opening_again_takes_them_back() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["absent", "excused", "present", "unsure"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    let rules = Rules { confirm_sightings: 2, late_after_minutes: Some(10), ..Rules::default() };
+    let change = GroupChange { rules: Some(rules), ..GroupChange::default() };
+    fixture.update_group(&t, &gid(), change).await.unwrap();
+    let session = single(&fixture, &[]).await;
+    fixture.create_person(&t, person("joiner"), &[], vec![]).await.unwrap();
+    fixture.add_member(&t, &gid(), &id("joiner"), session.starts_at + 1.minute()).await.unwrap();
+    fixture.correct(&t, session.id, vec![(id("excused"), say(Said::Set(Status::Excused)))]).await.unwrap();
+    let start = session.starts_at;
+    assert_eq!(see(&fixture, &session, start, &["present", "unsure"]).await.unwrap(), [Mark::ToConfirm; 2]);
+    assert_eq!(see(&fixture, &session, start + 1.minute(), &["present"]).await.unwrap(), [Mark::Marked]);
+    let open = register(&fixture, session.id).await;
+    assert_eq!(open.len(), 3, "{open:?}");
+
+    let closing = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert_eq!(closing.session.state, SessionState::Closed);
+    fixture.reopen();
+    let closed = register(&fixture, session.id).await;
+    let expected = [
+        ("absent", (RecordState::NotSeen, Status::Absent)),
+        ("excused", (RecordState::ByHand, Status::Excused)),
+        ("joiner", (RecordState::NotSeen, Status::NotOnRoster)),
+        ("present", (RecordState::Sure, Status::Present)),
+        ("unsure", (RecordState::ToConfirm, Status::Undecided)),
+    ];
+    assert_eq!(closed, expected.into_iter().map(|(name, verdict)| (name.to_owned(), verdict)).collect());
+    let counts: Vec<(Status, u64)> = closing.counts.into_iter().collect();
+    let each = [Status::Undecided, Status::Present, Status::Absent, Status::Excused, Status::NotOnRoster];
+    assert_eq!(counts, each.map(|status| (status, 1)));
+    assert_eq!(see(&fixture, &session, start, &["absent"]).await.unwrap_err().code(), "session_closed");
+    assert_eq!(fixture.close_group_session(&t, session.id, true, now()).await.unwrap_err().code(), "session_closed");
+    let marked = fixture.records_on("t", "a", 30).await.into_iter().find_map(|record| record.id).unwrap();
+    assert_eq!(fixture.undo_mark(&t, &gid(), marked).await.unwrap_err().code(), "session_closed");
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+
+    fixture.reopen_group_session(&t, session.id, "late photos".into(), now()).await.unwrap();
+    assert_eq!(register(&fixture, session.id).await, open);
+    for minute in [11, 12] {
+        see(&fixture, &session, start + minute.minutes(), &["absent"]).await.unwrap();
+    }
+    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert_eq!(register(&fixture, session.id).await["absent"], (RecordState::Sure, Status::Late));
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn absence_waits_for_the_sources_that_a_session_expects() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    fixture.enrol("p", &["a"], vec![]).await.unwrap();
+    let session = single(&fixture, &["camera", "teacher"]).await;
+    let mut photo = PhotoMarks { session: session.clone(), at: session.starts_at, source: None, seen: Vec::new() };
+    for (source, missing) in [(None, 2), (Some("teacher"), 1), (Some("teacher"), 1)] {
+        photo.source = source.map(str::to_owned);
+        fixture.mark_photo(&t, photo.clone()).await.unwrap();
+        let waiting = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+        assert_eq!((waiting.session.state, waiting.counts.len()), (SessionState::Open, 0));
+        assert_eq!(waiting.session.missing_sources().count(), missing);
+        assert!(register(&fixture, session.id).await.is_empty());
+    }
+    let forced = fixture.close_group_session(&t, session.id, true, now()).await.unwrap();
+    assert_eq!(forced.counts[&Status::Absent], 1);
+    fixture.reopen_group_session(&t, session.id, "the camera is back".into(), now()).await.unwrap();
+    photo.source = Some("camera".into());
+    fixture.mark_photo(&t, photo).await.unwrap();
+    let closed = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert_eq!((closed.session.state, closed.counts[&Status::Absent]), (SessionState::Closed, 1));
+}
+
+#[tokio::test]
+async fn what_is_said_counts_until_it_is_taken_back() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["p", "q"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
+    let session = listed(&fixture, DAY, DAY).await.remove(0);
+    let said = |name: &str, said| vec![(id(name), say(said))];
+    fixture.correct(&t, session.id, said("p", Said::Set(Status::Excused))).await.unwrap();
+    assert_eq!(register(&fixture, session.id).await["p"], (RecordState::ByHand, Status::Excused));
+    let undone = fixture.undo_correction(&t, session.id, &id("p")).await.unwrap();
+    assert_eq!(undone.record.verdict.status, Status::Undecided);
+    assert!(register(&fixture, session.id).await.is_empty(), "nothing is left of it");
+
+    see(&fixture, &session, session.starts_at, &["p"]).await.unwrap();
+    fixture.correct(&t, session.id, said("p", Said::Rejected)).await.unwrap();
+    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert_eq!(register(&fixture, session.id).await["p"].1, Status::Absent);
+    let both = [said("p", Said::Confirmed), said("q", Said::Set(Status::LeftEarly))].concat();
+    let corrected = fixture.correct(&t, session.id, both).await.unwrap();
+    assert_eq!(corrected[0].record.verdict.status, Status::Present);
+    assert_eq!(register(&fixture, session.id).await["q"], (RecordState::ByHand, Status::LeftEarly));
+    fixture.undo_correction(&t, session.id, &id("q")).await.unwrap();
+    assert_eq!(register(&fixture, session.id).await["q"], (RecordState::NotSeen, Status::Absent));
+    let nothing = fixture.undo_correction(&t, session.id, &id("q")).await.unwrap_err();
+    assert_eq!(nothing.code(), "nothing_to_undo");
+
+    // All or none.
+    let one_unknown = [said("q", Said::Confirmed), said("nobody", Said::Confirmed)].concat();
+    assert_eq!(fixture.correct(&t, session.id, one_unknown).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(register(&fixture, session.id).await["q"].1, Status::Absent);
+
+    let appeal = fixture.appeal(&t, session.id, &id("q"), "I was there".into(), now()).await.unwrap();
+    assert_eq!(appeal.record.appeal.unwrap().state, AppealState::Open);
+    let again = fixture.appeal(&t, session.id, &id("q"), "I was!".into(), now()).await.unwrap_err();
+    assert_eq!(again.code(), "appeal_open");
+    fixture.settle_appeal(&t, session.id, &id("q"), AppealState::Refused).await.unwrap();
+    let none = fixture.settle_appeal(&t, session.id, &id("p"), AppealState::Refused).await.unwrap_err();
+    assert_eq!(none.code(), "appeal_not_found");
+    fixture.reopen_group_session(&t, session.id, "x".into(), now()).await.unwrap();
+    assert!(register(&fixture, session.id).await.contains_key("q"), "an appeal stays");
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn so_many_marks_a_day_and_no_more_than_so_many_sessions() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    fixture.enrol("p", &["a"], vec![]).await.unwrap();
+    let rules = Rules { max_marks_a_day: Some(2), ..Rules::default() };
+    fixture.update_group(&t, &gid(), GroupChange { rules: Some(rules), ..GroupChange::default() }).await.unwrap();
+    let mut marks = Vec::new();
+    for _ in 0..3 {
+        let session = single(&fixture, &[]).await;
+        marks.extend(see(&fixture, &session, session.starts_at, &["p"]).await.unwrap());
+    }
+    assert_eq!(marks, [Mark::Marked, Mark::Marked, Mark::NotMarked]);
+    for _ in 3..100 {
+        single(&fixture, &[]).await;
+    }
+    let times = instants("UTC", DAY, time(8, 0, 0, 0), time(9, 0, 0, 0)).unwrap();
+    let more = blank(gid(), DAY, times, SessionOrigin::Single);
+    assert_eq!(fixture.create_group_session(&t, more).await.unwrap_err().code(), "too_many_sessions");
+}
+
+#[tokio::test]
+async fn of_two_records_of_one_person_the_better_stays() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["p", "q"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    let [one, two] = [single(&fixture, &[]).await, single(&fixture, &[]).await];
+    see(&fixture, &one, one.starts_at, &["q"]).await.unwrap();
+    see(&fixture, &one, one.starts_at + 1.minute(), &["p"]).await.unwrap();
+    see(&fixture, &two, one.starts_at, &["q"]).await.unwrap();
+    fixture.close_group_session(&t, two.id, false, now()).await.unwrap();
+    fixture.merge_people(&t, &id("p"), &id("q"), PersonPhotos::default()).await.unwrap();
+    for session in [&one, &two] {
+        let records = fixture.records(&t, session.id, None, 9).await.unwrap();
+        let [record] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!((&record.person, record.verdict.status), (&id("p"), Status::Present));
+        assert_eq!(record.verdict.first_seen, Some(one.starts_at), "seen first");
+    }
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}

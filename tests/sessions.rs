@@ -1,0 +1,288 @@
+//! A group's sessions, as a teacher has them: planned, photographed, reviewed, corrected, closed and opened again.
+
+use futures_util::future::join_all;
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Api, TestServer, class_photo, portrait};
+
+async fn put(api: &Api, path: &str, body: &Value) -> Value {
+    api.send(Method::PUT, &format!("/api/v1{path}"), body).await.expect(200)
+}
+
+async fn patch(api: &Api, path: &str, body: &Value) -> Value {
+    api.send(Method::PATCH, &format!("/api/v1{path}"), body).await.expect(200)
+}
+
+async fn post(api: &Api, path: &str, body: &Value) -> Value {
+    api.post(&format!("/api/v1{path}"), body).await.expect(200)
+}
+
+async fn get(api: &Api, path: &str) -> Value {
+    api.get(&format!("/api/v1{path}")).await.expect(200)
+}
+
+fn id(value: &Value) -> &str {
+    value["id"].as_str().unwrap()
+}
+
+/// The people of a list, by id.
+fn people(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|entry| entry["person"].as_str().unwrap()).collect()
+}
+
+/// A session of `g` that starts in an hour, with rules that take photos from now on.
+async fn soon(api: &Api, more: &Value) -> Value {
+    patch(api, "/groups/g", &json!({ "rules": { "before_minutes": 1440 } })).await;
+    let (start, end) = (Timestamp::now() + 60.minutes(), Timestamp::now() + 120.minutes());
+    let local = |at: Timestamp| at.to_zoned(TimeZone::UTC);
+    let time = |at: Timestamp| local(at).strftime("%H:%M").to_string();
+    let mut new = json!({ "date": local(start).date().to_string(), "start": time(start), "end": time(end) });
+    new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    api.post("/api/v1/groups/g/sessions", &new).await.expect(201)
+}
+
+async fn photo(api: &Api, fields: &[(&str, &str)], faces: &[&str]) -> Value {
+    let placed: Vec<(&str, u32)> = faces.iter().map(|face| (*face, 300)).collect();
+    api.recognize("g", fields, &[&class_photo(&placed)]).await.expect(200)
+}
+
+#[tokio::test]
+async fn a_teachers_lesson_from_the_timetable_to_the_register() {
+    let server = TestServer::start().await;
+    let admin = &server.api;
+    admin.group("g").await;
+    for (person, shot) in [("ada", "obama"), ("bob", "biden"), ("eve", "hopper")] {
+        admin.enrol(person, &["g"], shot).await;
+    }
+    let key = json!({ "name": "t", "role": "teacher", "groups": ["g"] });
+    let key = admin.post("/api/v1/keys", &key).await.expect(201);
+    let teacher = server.api.with_key(key["key"].as_str().unwrap());
+    let session = soon(admin, &json!({})).await;
+    let path = format!("/sessions/{}", id(&session));
+
+    // Three photos of one session add up.
+    for (faces, marked) in [(&["obama2"][..], "ada"), (&["obama3"], "ada"), (&["biden"], "bob")] {
+        let seen = photo(&teacher, &[("session", id(&session))], faces).await;
+        assert_eq!((&seen["session"], people(&seen["present"])), (&session["id"], vec![marked]));
+    }
+    let review = get(&teacher, &format!("{path}/review")).await;
+    assert_eq!((people(&review["present"]), people(&review["not_seen"])), (vec!["ada", "bob"], vec!["eve"]));
+    assert_eq!(review["session"]["state"], "open");
+    let page = get(&teacher, &format!("{path}/records?limit=1")).await;
+    let next = page["next"].as_str().unwrap();
+    let rest = get(&teacher, &format!("{path}/records?limit=1&after={next}")).await;
+    assert_eq!((rest["records"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    let ada =
+        [&page, &rest].map(|page| &page["records"][0]).into_iter().find(|record| record["person"] == "ada").unwrap();
+    assert_eq!(ada["sightings"].as_array().unwrap().len(), 2);
+    assert_ne!(ada["sightings"][0]["photo"], ada["sightings"][1]["photo"]);
+    for evidence in ["similarity", "width_px", "model", "at"] {
+        assert!(!ada["sightings"][0][evidence].is_null(), "{evidence}");
+    }
+
+    let said = json!({ "reject": ["bob"], "set": [{ "person": "eve", "status": "excused", "reason": "a note" }] });
+    let settled = post(&teacher, &format!("{path}/confirm"), &said).await;
+    assert_eq!(
+        (&settled["records"][0]["status"], &settled["records"][1]["status"]),
+        (&json!("undecided"), &json!("excused"))
+    );
+    let closing = post(&teacher, &format!("{path}/close"), &json!({})).await;
+    let counts = json!([
+        { "status": "present", "people": 1 }, { "status": "absent", "people": 1 }, { "status": "excused", "people": 1 }
+    ]);
+    assert_eq!((&closing["session"]["state"], &closing["counts"]), (&json!("closed"), &counts));
+    let late = teacher.recognize("g", &[("session", id(&session))], &[&portrait("biden")]).await;
+    assert_eq!(late.problem(), (409, "session_closed".to_owned()));
+
+    // Bob was there after all.
+    let undone = post(&teacher, &format!("{path}/records/bob/undo"), &json!({})).await;
+    assert_eq!((&undone["status"], &undone["state"]), (&json!("present"), &json!("sure")));
+    let set = json!({ "set": [{ "person": "bob", "status": "late", "reason": "overslept" }] });
+    post(&teacher, &format!("{path}/confirm"), &set).await;
+    put(&teacher, &format!("{path}/records/bob/appeal"), &json!({ "note": "the train" })).await;
+    let accepted = patch(&teacher, &format!("{path}/records/bob/appeal"), &json!({ "state": "accepted" })).await;
+    assert_eq!((&accepted["appeal"]["state"], &accepted["reason"]), (&json!("accepted"), &json!("overslept")));
+
+    let day = format!("?date={}", session["date"].as_str().unwrap());
+    let listed = teacher.records("g", &day).await;
+    let of = |person: &str| listed.iter().find(|record| record["person"] == person).unwrap()["status"].clone();
+    assert_eq!([of("ada"), of("bob"), of("eve")], ["present", "late", "excused"]);
+    let reopened = post(&teacher, &format!("{path}/reopen"), &json!({ "reason": "more photos" })).await;
+    assert_eq!((&reopened["state"], &reopened["reopenings"][0]["reason"]), (&json!("open"), &json!("more photos")));
+    let export = admin.get("/api/v1/people/bob/export").await.expect(200);
+    assert_eq!((&export["attendance"][0]["status"], &export["attendance"][0]["group"]), (&json!("late"), &json!("g")));
+}
+
+#[tokio::test]
+async fn marks_land_in_the_session_of_their_time_wherever_the_group_is() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    // Zone, entry of the timetable, when the photo was taken, the session's local date and its start.
+    let table = [
+        // The clocks skip the start, which moves forward.
+        ("Europe/Vienna", "sunday", "02:30", "04:00", "2026-03-29T01:35:00Z", "2026-03-29", "2026-03-29T01:30:00Z"),
+        // They show the start twice: it is the first.
+        ("Europe/Vienna", "sunday", "02:30", "04:00", "2026-10-25T00:30:00Z", "2026-10-25", "2026-10-25T00:30:00Z"),
+        // Overnight: it belongs to the day on which it starts.
+        ("Europe/Vienna", "friday", "22:00", "06:00", "2026-05-02T03:50:00Z", "2026-05-01", "2026-05-01T20:00:00Z"),
+        ("Europe/Vienna", "saturday", "22:00", "06:00", "2026-03-29T03:50:00Z", "2026-03-28", "2026-03-28T21:00:00Z"),
+        (
+            "Pacific/Kiritimati",
+            "friday",
+            "08:00",
+            "09:00",
+            "2026-04-30T18:10:00Z",
+            "2026-05-01",
+            "2026-04-30T18:00:00Z",
+        ),
+        ("Pacific/Pago_Pago", "friday", "23:00", "01:00", "2026-05-02T11:50:00Z", "2026-05-01", "2026-05-02T10:00:00Z"),
+    ];
+    for (zone, weekday, start, end, at, date, starts_at) in table {
+        patch(api, "/groups/g", &json!({ "time_zone": zone })).await;
+        let timetable = json!({ "entries": [{ "weekday": weekday, "start": start, "end": end }] });
+        put(api, "/groups/g/timetable", &timetable).await;
+        let current = get(api, &format!("/groups/g/sessions/current?at={at}")).await;
+        assert_eq!((&current["date"], &current["state"]), (&json!(date), &json!("planned")), "{zone} {at}");
+        assert_eq!(current["starts_at"], starts_at, "{zone} {at}");
+        let seen = photo(api, &[("at", at)], &["obama2"]).await;
+        assert_eq!((&seen["session"], &seen["date"]), (&current["id"], &json!(date)), "{zone} {at}");
+        assert_eq!(seen["present"][0]["attendance"], "marked", "{zone} {at}");
+        let records = api.records("g", &format!("?date={date}")).await;
+        let of_it = records.iter().filter(|record| record["session"] == current["id"]);
+        assert_eq!(of_it.count(), 1, "{zone} {at}");
+    }
+    let nowhere = api.recognize("g", &[("at", "2026-05-06T12:00:00Z")], &[&portrait("obama2")]).await;
+    assert_eq!(nowhere.problem(), (409, "no_session".to_owned()));
+    photo(api, &[("at", "2026-05-06T12:00:00Z"), ("mark", "false")], &["obama2"]).await;
+}
+
+#[tokio::test]
+async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    for group in ["g", "h"] {
+        api.group(group).await;
+    }
+    let week = json!({ "entries": [
+        { "title": "Maths", "weekday": "monday", "start": "08:00", "end": "09:00", "from": "2026-03-02" },
+        { "weekday": "wednesday", "start": "10:00", "end": "11:00", "expected": ["camera"] },
+    ]});
+    let kept = put(api, "/groups/g/timetable", &week).await;
+    assert_eq!((&kept["entries"][0]["number"], &kept["entries"][1]["number"]), (&json!(1), &json!(2)));
+    put(api, "/holidays", &json!({ "holidays": [{ "from": "2026-03-09", "name": "Spring" }] })).await;
+    let list = "/groups/g/sessions?from=2026-03-01&until=2026-03-14";
+    let dates = |listed: &Value| -> Vec<String> {
+        let sessions = listed["sessions"].as_array().unwrap();
+        sessions
+            .iter()
+            .map(|one| format!("{} {}", one["date"].as_str().unwrap(), one["state"].as_str().unwrap()))
+            .collect()
+    };
+    let listed = get(api, list).await;
+    assert_eq!(dates(&listed), ["2026-03-02 planned", "2026-03-04 planned", "2026-03-11 planned"]);
+    assert_eq!(listed["sessions"][1]["missing"], json!(["camera"]));
+    let (first, second) = (format!("/sessions/{}", id(&listed["sessions"][0])), id(&listed["sessions"][1]).to_owned());
+    assert_eq!(get(api, &first).await, listed["sessions"][0]);
+    patch(api, &first, &json!({ "date": "2026-03-03", "start": "14:00", "end": "15:00", "title": "Moved" })).await;
+    api.delete(&format!("/api/v1/sessions/{second}")).await.expect(200);
+    let new = json!({ "date": "2026-03-05", "start": "22:00", "end": "06:00" });
+    let extra = api.post("/api/v1/groups/g/sessions", &new).await.expect(201);
+    assert_eq!(extra["ends_at"], "2026-03-06T06:00:00Z");
+    let expected = ["2026-03-03 planned", "2026-03-04 cancelled", "2026-03-05 planned", "2026-03-11 planned"];
+    assert_eq!(dates(&get(api, list).await), expected);
+    let server = server.restart().await;
+    let api = &server.api;
+    assert_eq!(dates(&get(api, list).await), expected);
+    let open = api.post(&format!("/api/v1/sessions/{second}/open"), &json!({})).await;
+    assert_eq!(open.problem(), (409, "session_cancelled".to_owned()));
+    post(api, &format!("/sessions/{second}/restore"), &json!({})).await;
+    assert_eq!(post(api, &format!("/sessions/{second}/open"), &json!({})).await["state"], "open");
+    let cancel = api.delete(&format!("/api/v1/sessions/{second}")).await;
+    assert_eq!(cancel.problem(), (409, "session_open".to_owned()));
+
+    let key = json!({ "name": "t", "role": "teacher", "groups": ["h"] });
+    let key = api.post("/api/v1/keys", &key).await.expect(201);
+    let other = api.with_key(key["key"].as_str().unwrap());
+    for path in ["", "/review", "/records"] {
+        let refused = other.get(&format!("/api/v1/sessions/{second}{path}")).await;
+        assert_eq!(refused.problem(), (403, "forbidden".to_owned()), "{path}");
+    }
+    let elsewhere = other.recognize("h", &[("session", &second)], &[&portrait("obama2")]).await;
+    assert_eq!(elsewhere.problem(), (404, "session_not_found".to_owned()));
+
+    for (path, body, code) in [
+        (
+            "/groups/g/sessions",
+            json!({ "date": "2026-03-05", "start": "08:00", "end": "09:00", "title": " " }),
+            "invalid_name",
+        ),
+        ("/groups/g/sessions", json!({ "date": "2026-03-05", "start": "8", "end": "09:00" }), "invalid_json"),
+        (&format!("/sessions/{second}/confirm"), json!({}), "too_many_people"),
+        (&format!("/sessions/{second}/confirm"), json!({ "confirm": ["p"], "reject": ["p"] }), "said_twice"),
+        (
+            &format!("/sessions/{second}/confirm"),
+            json!({ "set": [{ "person": "p", "status": "holiday", "reason": "x" }] }),
+            "invalid_status",
+        ),
+        (
+            &format!("/sessions/{second}/confirm"),
+            json!({ "set": [{ "person": "p", "status": "late", "reason": " " }] }),
+            "invalid_reason",
+        ),
+    ] {
+        assert_eq!(api.post(&format!("/api/v1{path}"), &body).await.problem(), (400, code.to_owned()), "{path} {body}");
+    }
+    let range = api.get("/api/v1/groups/g/sessions?from=2026-03-05&until=2026-03-04").await;
+    assert_eq!(range.problem(), (400, "invalid_range".to_owned()));
+    let rules = json!({ "rules": { "confirm_sightings": 0 } });
+    let refused = api.send(Method::PATCH, "/api/v1/groups/g", &rules).await;
+    assert_eq!(refused.problem(), (400, "invalid_rules".to_owned()));
+}
+
+#[tokio::test]
+async fn many_at_once_confirm_and_each_word_counts() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    let session = soon(api, &json!({})).await;
+    let confirm = format!("/sessions/{}/confirm", id(&session));
+    let said = json!({ "confirm": ["ada"] });
+    join_all((0..16).map(|_| post(api, &confirm, &said))).await;
+    let records = get(api, &format!("/sessions/{}/records", id(&session))).await;
+    assert_eq!(records["records"].as_array().unwrap().len(), 1);
+    assert_eq!(records["records"][0]["corrections"].as_array().unwrap().len(), 16);
+    let seen = photo(api, &[("session", id(&session))], &["obama2"]).await;
+    assert_eq!(seen["present"][0]["attendance"], "already_marked");
+}
+
+#[tokio::test]
+async fn too_few_sightings_are_to_be_confirmed() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    let session = soon(api, &json!({ "expected": ["camera"] })).await;
+    patch(
+        api,
+        "/groups/g",
+        &json!({ "rules": { "before_minutes": 1440, "confirm_sightings": 2, "confirm_photos": 2 } }),
+    )
+    .await;
+    let path = format!("/sessions/{}", id(&session));
+    let seen = photo(api, &[("session", id(&session))], &["obama2"]).await;
+    assert_eq!(seen["present"][0]["attendance"], "to_confirm");
+    let review = get(api, &format!("{path}/review")).await;
+    assert_eq!(people(&review["to_confirm"]), ["ada"]);
+    assert_eq!(review["to_confirm"][0]["sightings"].as_array().unwrap().len(), 1);
+    let waiting = post(api, &format!("{path}/close"), &json!({})).await;
+    assert_eq!((&waiting["session"]["state"], &waiting["session"]["missing"]), (&json!("open"), &json!(["camera"])));
+    let seen = photo(api, &[("session", id(&session)), ("source", "camera")], &["obama3"]).await;
+    assert_eq!(seen["present"][0]["attendance"], "marked");
+    let closed = post(api, &format!("{path}/close"), &json!({})).await;
+    assert_eq!(closed["session"]["state"], "closed");
+}
