@@ -96,7 +96,9 @@ pub(super) async fn recognize(
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs/{job}/events", tag = "jobs", params(("job" = JobId, Path)),
-    responses((status = 200, content((JobView = "text/event-stream")))))]
+    responses((status = 200, content(
+        (String = "text/event-stream", example = json!("event: progress\ndata: {\"state\":\"running\",\"done\":7}\n\n")),
+    ))))]
 /// Tells how the job comes on, as server-sent events: `progress` with the job at the beginning and whenever it has come
 /// further, until it is over.
 pub(super) async fn events(
