@@ -296,6 +296,14 @@ mod tests {
             ("Europe/Vienna", date(2026, 3, 28), (22, 0), (6, 0), "03-28T22:00+01:00", "03-29T06:00+02:00"),
             ("Europe/Vienna", date(2026, 5, 1), (22, 0), (6, 0), "05-01T22:00+02:00", "05-02T06:00+02:00"),
             ("Europe/Vienna", date(2026, 5, 1), (0, 0), (0, 0), "05-01T00:00+02:00", "05-02T00:00+02:00"),
+            // Overnight where the clocks skip the hour after midnight, or show the hour before it twice.
+            ("America/Santiago", date(2026, 9, 5), (22, 0), (2, 0), "09-05T22:00-04:00", "09-06T02:00-03:00"),
+            ("America/Santiago", date(2026, 9, 5), (22, 0), (0, 0), "09-05T22:00-04:00", "09-06T01:00-03:00"),
+            ("America/Santiago", date(2026, 9, 6), (0, 30), (2, 0), "09-06T01:30-03:00", "09-06T02:00-03:00"),
+            ("America/Santiago", date(2026, 4, 4), (22, 0), (2, 0), "04-04T22:00-03:00", "04-05T02:00-04:00"),
+            ("America/Santiago", date(2026, 4, 4), (23, 30), (0, 30), "04-04T23:30-03:00", "04-05T00:30-04:00"),
+            ("Asia/Beirut", date(2026, 3, 28), (22, 0), (2, 0), "03-28T22:00+02:00", "03-29T02:00+03:00"),
+            ("Asia/Beirut", date(2026, 10, 24), (22, 0), (0, 0), "10-24T22:00+03:00", "10-25T00:00+02:00"),
             ("Pacific/Kiritimati", date(2026, 5, 1), (8, 0), (9, 0), "05-01T08:00+14:00", "05-01T09:00+14:00"),
             ("Pacific/Pago_Pago", date(2026, 5, 1), (23, 0), (1, 0), "05-01T23:00-11:00", "05-02T01:00-11:00"),
         ];
@@ -356,11 +364,38 @@ mod tests {
         for (zone, day, hours) in [
             ("Europe/Vienna", date(2026, 3, 29), 23),
             ("Europe/Vienna", date(2026, 10, 25), 25),
+            ("America/Santiago", date(2026, 9, 6), 23),
+            ("America/Santiago", date(2026, 4, 4), 25),
             ("Pacific/Kiritimati", date(2026, 10, 25), 24),
         ] {
             let session = day_session(&"g".parse().unwrap(), zone, day).unwrap();
             assert_eq!(session.ends_at.duration_since(session.starts_at).as_hours(), hours, "{zone} {day}");
             assert_eq!(session.id, day_session(&"g".parse().unwrap(), "UTC", day).unwrap().id);
+        }
+    }
+
+    /// Whatever the clocks do, each moment lies in the day of its local date, so no mark falls between two days.
+    #[test]
+    fn days_follow_each_other_without_a_gap() {
+        let zones = [
+            "Europe/Vienna",
+            "America/Santiago",
+            "Asia/Beirut",
+            "Australia/Lord_Howe",
+            "Africa/Casablanca",
+            "Pacific/Kiritimati",
+            "Pacific/Pago_Pago",
+        ];
+        for name in zones {
+            let zone = TimeZone::get(name).unwrap();
+            for date in date(2025, 12, 31).series(1.day()).take(367) {
+                let day = |date| day_session(&"g".parse().unwrap(), name, date).unwrap();
+                let (today, tomorrow) = (day(date), day(date.tomorrow().unwrap()));
+                assert_eq!(today.ends_at, tomorrow.starts_at, "{name} {date}");
+                let local_date = |at: Timestamp| at.to_zoned(zone.clone()).date();
+                let last = today.ends_at - SignedDuration::from_secs(1);
+                assert_eq!([local_date(today.starts_at), local_date(last)], [date; 2], "{name} {date}");
+            }
         }
     }
 }
