@@ -1,18 +1,19 @@
 //! Fills a data folder with a term: people on one roster, and closed sessions in which nine of ten were seen in photos,
 //! with the evidence as photos leave it. For measuring reports over a server of that folder.
 //!
-//! `cargo run --release --example term -- FOLDER [PEOPLE] [SESSIONS]`
+//! `cargo run --release --example term -- DATA [PEOPLE] [SESSIONS]`
 
-use std::{env, error::Error, path::Path, time::Instant};
+use std::{env, error::Error, fs, path::Path, time::Instant};
 
 use futures_util::{TryStreamExt, stream};
 use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
 use rollcall::{
     domain::{
-        Actor, Grant, Group, GroupSession, ModelId, Person, PersonId, PhotoId, Rules, SessionOrigin, Sighting,
-        Standing, Tenant, TenantScope, timetable::blank,
+        Group, GroupSession, ModelId, Person, PersonId, PhotoId, Rules, SessionOrigin, Sighting, TenantScope,
+        timetable::blank,
     },
-    store::{ApiKey, PhotoMarks, Store, StoreOptions},
+    service::access::first_start::first_start,
+    store::{PhotoMarks, Store, StoreOptions},
 };
 
 /// People that one photo shows.
@@ -21,14 +22,17 @@ const A_PHOTO: usize = 500;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let folder = arguments.next().ok_or("give a folder that does not exist")?;
+    let data = arguments.next().ok_or("give a data folder that does not exist")?;
+    let data = Path::new(&data);
     let people: usize = arguments.next().map_or(Ok(50_000), |given| given.parse())?;
     let sessions: i32 = arguments.next().map_or(Ok(200), |given| given.parse())?;
-    if Path::new(&folder).exists() {
+    if data.exists() {
         return Err("the folder is there already".into());
     }
-    let store = Store::open(StoreOptions::new(&folder))?;
-    let scope = TenantScope::granted("term".parse()?);
+    fs::create_dir_all(data)?;
+    let store = Store::open(StoreOptions::new(data.join("store")))?;
+    first_start(&store, data, Timestamp::now()).await?;
+    let scope = TenantScope::granted("default".parse()?);
     let group = roster(&store, &scope, people).await?;
     for day in 0..sessions {
         let begun = Instant::now();
@@ -74,13 +78,9 @@ fn name(number: usize) -> String {
     format!("person-{number:06}")
 }
 
-/// A tenant with one group, with everybody on its roster since the beginning of the term.
+/// A group with everybody on its roster since the beginning of the term.
 async fn roster(store: &Store, scope: &TenantScope, people: usize) -> Result<Group, Box<dyn Error>> {
     let since: Timestamp = "2026-01-01T00:00:00Z".parse()?;
-    let tenant =
-        Tenant { id: scope.tenant().clone(), name: "term".into(), created_at: since, standing: Standing::Active };
-    let key = ApiKey::new([1; 32], Grant::admin(scope.tenant().clone()), since);
-    store.create_tenant(&Actor::Machine, tenant, key).await?;
     let (id, time_zone) = ("term".parse()?, "UTC".into());
     let group = Group { id, name: "A term".into(), time_zone, created_at: since, rules: Rules::default() };
     store.create_group(scope, group.clone()).await?;
