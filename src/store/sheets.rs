@@ -77,7 +77,9 @@ pub(super) fn amend(
 /// Removes the sheet of a session.
 pub(super) fn remove(transaction: &mut Transaction<'_>, tenant: &TenantId, session: GroupSessionId) -> Result<()> {
     let keys: Vec<_> = transaction.scan_keys(&keys::sheet(tenant, session)).collect::<Result<_>>()?;
-    keys.into_iter().for_each(|key| transaction.remove(key));
+    for key in keys {
+        transaction.remove(key);
+    }
     Ok(())
 }
 
@@ -121,7 +123,9 @@ pub(super) fn show(
     let upto = keys::sheet_block(tenant, session, last);
     view.visit((Bound::Included(&from), Bound::Included(&upto)), usize::MAX, |_, bytes| {
         let Block { rows } = codec::decode(bytes)?;
-        rows.into_iter().for_each(|(who, cell)| show(who, cell));
+        for (who, cell) in rows {
+            show(who, cell);
+        }
         Ok(())
     })?;
     Ok(())

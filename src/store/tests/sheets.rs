@@ -114,18 +114,28 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
         (keys::attendance(&"t".parse().unwrap(), one.id, whose), "wrong_sheet"),
         (keys::sheet_block(&"t".parse().unwrap(), one.id, Pseudonym::from_bytes([0; 16])), "no_sheet"),
     ] {
-        let lost = key.clone();
-        fixture.tamper(move |transaction| Ok(transaction.remove(lost))).await.unwrap();
+        tamper(&fixture, &key, None).await;
         let found = fixture.check(|_| None).await.unwrap();
         assert!(found.problems.contains_key(code), "{code}: {found:?}");
-        let bytes = whole[&key].clone();
-        fixture.tamper(move |transaction| Ok(transaction.put_bytes(key, bytes))).await.unwrap();
+        tamper(&fixture, &key, Some(whole[&key].clone())).await;
     }
 
     let content_of_sheets = |fixture: &Fixture| content(fixture).keys().filter(|key| is_sheet(key)).count();
     assert!(content_of_sheets(&fixture) >= 4);
     fixture.delete_group(&t, &"a".parse().unwrap()).await.unwrap();
     assert_eq!(content_of_sheets(&fixture), 0);
+}
+
+async fn tamper(fixture: &Fixture, key: &[u8], bytes: Option<Vec<u8>>) {
+    let key = key.to_vec();
+    let change = move |transaction: &mut Transaction<'_>| {
+        match bytes {
+            Some(bytes) => transaction.put_bytes(key, bytes),
+            None => transaction.remove(key),
+        }
+        Ok(())
+    };
+    fixture.tamper(change).await.unwrap();
 }
 
 fn is_sheet(key: &[u8]) -> bool {
