@@ -202,12 +202,25 @@ async fn each_hears_what_they_may_and_want() {
 async fn a_merge_keeps_the_events_of_both() {
     let server = school(&[]).await;
     let api = &server.api;
+    api.send(Method::PUT, "/api/v1/groups/g/people/biden", &Value::Null).await.expect(204);
+    // Seen first in g, and alone in h.
+    api.marked("g", "biden").await;
+    let earlier = api.records("g", "").await.pop().unwrap();
     api.marked("g", "obama2").await;
-    api.marked("h", "biden").await;
+    let alone = api.marked("h", "biden").await;
     api.post("/api/v1/people/obama/merge", &json!({ "from": "biden" })).await.expect(200);
     let events = api.get(EVENTS).await.expect(200)["events"].clone();
-    let people: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["person"]).collect();
-    assert_eq!(people, ["obama", "obama"]);
+    let events = events.as_array().unwrap();
+    assert!(events.len() == 5 && events.iter().all(|event| event["person"] == "obama"), "{events:?}");
+    for (group, record, before) in [("g", earlier, json!("present")), ("h", alone, Value::Null)] {
+        let given = events.iter().find(|event| event["kind"] == "corrected" && event["group"] == group).unwrap();
+        assert_eq!(
+            (&given["record"], &given["before"], &given["after"]),
+            (&record["id"], &before, &json!("present")),
+            "{group}"
+        );
+        assert_eq!(api.records(group, "").await[0]["id"], record["id"], "{group}");
+    }
     assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
 }
 
