@@ -11,7 +11,7 @@ use super::{
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
     face::FaceBox,
-    ids::{GroupId, JobId, PersonId, PhotoId},
+    ids::{GroupId, GroupSessionId, JobId, PersonId, PhotoId},
 };
 
 /// Where a job stands.
@@ -55,6 +55,8 @@ pub struct RecogniseOptions {
     pub mark: bool,
     /// When all the photos were taken; each says it itself where this is missing.
     pub at: Option<Timestamp>,
+    /// The session that they are all for; where this is missing, each is for the one of its time.
+    pub session: Option<GroupSessionId>,
     /// The least similarity, raw cosine, if that is not the tenant's.
     pub threshold: Option<f32>,
     /// The least lead over the next person, if that is not the tenant's.
@@ -327,6 +329,8 @@ pub enum TimeSource {
     Exif,
     /// The ZIP file: when the file was changed last.
     File,
+    /// The session that the job names: its start is taken.
+    Session,
     /// Nothing: the moment at which the job was handed in is taken.
     Upload,
 }
