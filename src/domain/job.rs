@@ -10,6 +10,7 @@ use super::{
     access::Actor,
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
+    event::JobProgress,
     face::FaceBox,
     ids::{GroupId, GroupSessionId, JobId, PersonId, PhotoId},
 };
@@ -44,6 +45,24 @@ pub enum JobTask {
     Import(ImportOptions),
     /// Recognises a group in photos, an item each.
     Recognise(RecogniseOptions),
+}
+
+impl JobTask {
+    /// The kind in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Import(_) => "import",
+            Self::Recognise(_) => "recognize",
+        }
+    }
+
+    /// The group that it is about; none of a roster.
+    pub const fn group(&self) -> Option<&GroupId> {
+        match self {
+            Self::Import(_) => None,
+            Self::Recognise(options) => Some(&options.group),
+        }
+    }
 }
 
 /// How a group is recognised in many photos.
@@ -129,6 +148,12 @@ impl Job {
         }
     }
 
+    /// How far it has come.
+    pub fn progress(&self) -> JobProgress {
+        let Self { id, state, done, total, .. } = *self;
+        JobProgress { job: id, group: self.task.group().cloned(), state, done, total }
+    }
+
     /// Counts an item that has its report now.
     pub fn note(&mut self, report: &ItemReport) {
         self.done += 1;
@@ -211,7 +236,7 @@ impl ItemReport {
                     photo.faces.iter().filter(|face| is_meant(face)).count() as u64
                 };
                 vec![
-                    (if photo.error.is_some() { "failed" } else { "recognised" }, 1),
+                    (photo.outcome(), 1),
                     ("faces", photo.faces.len() as u64),
                     ("named", number(&|face| face.person.is_some())),
                     ("marked", number(&|face| face.attendance == Mark::Marked)),
@@ -317,6 +342,13 @@ pub struct PhotoReport {
     pub faces: Vec<SeenFace>,
     /// Why it could not be used.
     pub error: Option<Fault>,
+}
+
+impl PhotoReport {
+    /// What became of it, in counts and metrics.
+    pub const fn outcome(&self) -> &'static str {
+        if self.error.is_some() { "failed" } else { "recognised" }
+    }
 }
 
 /// What says when a photo was taken.

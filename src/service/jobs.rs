@@ -363,7 +363,7 @@ impl Service {
             let some = self.store.jobs(&scope, after, limit + 1).await?;
             let Some(last) = some.last() else { break };
             after = Some(last.id);
-            jobs.extend(some.into_iter().filter(|job| may_see(access, job)));
+            jobs.extend(some.into_iter().filter(|job| may_see(access, job.task.group())));
         }
         let more = jobs.len() > limit;
         jobs.truncate(limit);
@@ -379,14 +379,17 @@ impl Service {
     async fn visible_job(&self, access: &Access, job: JobId) -> Result<(TenantScope, Job)> {
         let scope = access.tenant_scope()?;
         let job = self.store.job(&scope, job).await?;
-        if may_see(access, &job) { Ok((scope, job)) } else { Err(job_not_found()) }
+        if may_see(access, job.task.group()) { Ok((scope, job)) } else { Err(job_not_found()) }
     }
 
     /// Calls a job off: nothing more of it is done from here on, and what was done stands. One that is over stays as it
     /// is. Errors as for [`Self::job`].
     pub async fn cancel_job(&self, access: &Access, job: JobId) -> Result<JobView> {
-        let (scope, _) = self.visible_job(access, job).await?;
+        let (scope, before) = self.visible_job(access, job).await?;
         let cancelled = self.store.cancel_job(&scope, job, self.clock.now()).await?;
+        if before.state.is_open() {
+            self.tell_progress(&scope, cancelled.progress());
+        }
         // Whoever works on it removes its files; where nobody does, they go here.
         if cancelled.started_at.is_none() {
             self.desk.spool.remove(job).await?;
@@ -449,13 +452,10 @@ impl Service {
     }
 }
 
-/// Whether a job is one that the caller could have started.
-fn may_see(access: &Access, job: &Job) -> bool {
-    let allowed = match &job.task {
-        JobTask::Import(_) => access.require(Permission::ManagePeople, None),
-        JobTask::Recognise(options) => access.require(Permission::RecogniseMany, Some(&options.group)),
-    };
-    allowed.is_ok()
+/// Whether a job is one that the caller could have started: one of that group, or of a roster where there is none.
+pub(super) fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
+    let permission = if group.is_some() { Permission::RecogniseMany } else { Permission::ManagePeople };
+    access.require(permission, group).is_ok()
 }
 
 /// Those whose names are shown with a report.
