@@ -220,7 +220,7 @@ pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> 
 }
 
 /// Gives the records of `from` to `person`. Of two in one session the one stays that counts as attended, then the one that
-/// was seen, and seen first; of equals the one that was theirs.
+/// was seen, and seen first; of equals the one that was theirs. Each that is given is told as corrected.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -236,10 +236,22 @@ pub(super) fn give(
         remove(transaction, tenant, &session, from, &record)?;
         let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
         if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
-            if let Some(own) = own {
-                remove(transaction, tenant, &session, who, &own)?;
+            if let Some(own) = &own {
+                remove(transaction, tenant, &session, who, own)?;
             }
-            put(transaction, tenant, &session, who, &AttendanceRecord { person: person.clone(), ..record })?;
+            let record = AttendanceRecord { person: person.clone(), ..record };
+            put(transaction, tenant, &session, who, &record)?;
+            transaction.tell(
+                tenant,
+                Occurrence::Corrected {
+                    group: session.group,
+                    person: person.clone(),
+                    record: record.id,
+                    date: session.date,
+                    before: own.map(|own| own.verdict.status.code().to_owned()),
+                    after: Some(record.verdict.status.code().to_owned()),
+                },
+            );
         }
     }
     Ok(())
