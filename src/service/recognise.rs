@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, Role, TenantScope,
+        Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, PhotoId, Role, TenantScope,
         UnknownReason, attendance::LivenessPolicy, session::Step,
     },
     error::{Error, ErrorKind, Result},
@@ -177,6 +177,9 @@ pub struct RecognizedFace {
 pub struct RecognizedPhoto {
     /// Its place in the request, from 0.
     pub image: usize,
+    /// Its id, where marks were asked: the evidence in the session's records names it. The same file has the same one
+    /// in one session, and counts once however often it is sent.
+    pub photo: Option<PhotoId>,
     /// Width of the upright photo in pixels; 0 if it could not be read.
     pub width: u32,
     /// Height of the upright photo in pixels; 0 if it could not be read.
@@ -307,6 +310,20 @@ impl Service {
         self.recognition(scope, images, wanted, &roster, session).await
     }
 
+    /// A session of the group. Errors: `NotFound` `session_not_found`.
+    pub(super) async fn session_of(
+        &self,
+        scope: &TenantScope,
+        group: &GroupId,
+        session: GroupSessionId,
+    ) -> Result<GroupSession> {
+        let session = self.store.group_session(scope, session).await?;
+        if session.group != *group {
+            return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
+        }
+        Ok(session)
+    }
+
     /// Where the people of photos that were taken at `at` are marked.
     async fn marking(
         &self,
@@ -316,19 +333,10 @@ impl Service {
         at: Timestamp,
     ) -> Result<Marking> {
         let session = match params.session {
-            Some(session) => {
-                let session = self.store.group_session(scope, session).await?;
-                if session.group != group.id {
-                    return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
-                }
-                session
-            }
+            Some(session) => self.session_of(scope, &group.id, session).await?,
             None => self.store.session_at(scope, &group.id, at).await?,
         };
-        if !group.rules.window(&session.meeting(false)).holds(at) {
-            let message = "the session does not take photos of that time: say in at when they were taken";
-            return Err(Error::invalid(message).with_code("outside_session"));
-        }
+        require_window(group, &session, at)?;
         // Says at once what the mark would say.
         session.clone().after(Step::Open, at)?;
         Ok(Marking { session, at, source: params.source.clone() })
@@ -426,14 +434,24 @@ impl Service {
     }
 }
 
+/// Errors unless the session takes photos of that time: `Invalid` `outside_session`.
+pub(super) fn require_window(group: &Group, session: &GroupSession, at: Timestamp) -> Result<()> {
+    if group.rules.window(&session.meeting(false)).holds(at) {
+        return Ok(());
+    }
+    let message = "the session does not take photos of that time: say in at when they were taken";
+    Err(Error::invalid(message).with_code("outside_session"))
+}
+
 fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {
-    let PhotoOutcome { width, height, annotated, faces, searched, .. } = outcome;
+    let PhotoOutcome { photo, width, height, annotated, faces, searched, .. } = outcome;
     let faces = faces
         .iter()
         .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
         .collect();
     let annotated = annotated.map(|jpeg| BASE64_STANDARD.encode(jpeg));
-    RecognizedPhoto { image, width, height, faces, annotated, search: searched.map(SearchView::from), error: None }
+    let search = searched.map(SearchView::from);
+    RecognizedPhoto { image, photo, width, height, faces, annotated, search, error: None }
 }
 
 /// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
@@ -456,6 +474,7 @@ pub(super) fn usable(replies: Vec<PhotoReply>) -> Result<Vec<PhotoReply>> {
 fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
     RecognizedPhoto {
         image,
+        photo: None,
         width: 0,
         height: 0,
         faces: Vec::new(),
@@ -543,6 +562,7 @@ mod tests {
     fn a_person_is_present_once_and_a_spoof_is_nobody() {
         let photo = |faces| RecognizedPhoto {
             image: 0,
+            photo: None,
             width: 1,
             height: 1,
             faces,
