@@ -249,7 +249,7 @@ async fn from_the_plan_to_the_report_a_session_keeps_its_local_date() {
             (&made["date"], &made["starts_at"], &made["ends_at"]),
             (&json!(date), &json!(times[0]), &json!(times[1]))
         );
-        for (face, at) in ["obama2", "biden"].into_iter().zip(photos) {
+        for (face, at) in ["obama2", "biden"].into_iter().zip(*photos) {
             let seen = api.recognize(group, &[("at", at)], &[&portrait(face)]).await.expect(200);
             assert_eq!((&seen["session"], &seen["date"]), (&made["id"], &json!(date)), "{zone} {at}");
             assert_eq!(seen["present"][0]["attendance"], "marked", "{zone} {at}");
@@ -263,8 +263,10 @@ async fn from_the_plan_to_the_report_a_session_keeps_its_local_date() {
         );
         post(api, &format!("{path}/close"), &json!({})).await;
 
-        let around: Vec<usize> =
-            join_all(days_around(date).map(async |day| api.records(group, &format!("?date={day}")).await.len())).await;
+        let mut around = Vec::new();
+        for day in days_around(date) {
+            around.push(api.records(group, &format!("?date={day}")).await.len());
+        }
         assert_eq!(around, [0, 2, 0], "{zone}: records of the day before, the day, the day after");
         let report = format!("group={group}&from={date}&until={date}");
         let rows = get(api, &format!("/reports/attendance?by=session&{report}")).await["rows"].clone();
