@@ -1,6 +1,7 @@
 //! Plain types and the attendance rules: no I/O, no clock, no locks.
 
 pub mod access;
+pub mod assignment;
 pub mod attendance;
 pub mod audit;
 pub mod calibration;
@@ -41,7 +42,7 @@ pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
-pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
+pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
