@@ -258,6 +258,7 @@ mod tests {
             at: Timestamp::from_second(second).unwrap(),
             similarity,
             margin: None,
+            runner_up: None,
             width_px: 60.0,
             liveness: None,
             model: crate::domain::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },

@@ -61,6 +61,14 @@ pub enum UnknownReason {
 }
 
 impl UnknownReason {
+    /// Whether the face shows enough to be known again.
+    pub const fn is_of_good_face(self) -> bool {
+        match self {
+            Self::BelowThreshold | Self::BelowMargin | Self::Taken => true,
+            Self::TooSmall | Self::LowScore => false,
+        }
+    }
+
     /// The reason as it stands in answers and metrics.
     pub const fn code(self) -> &'static str {
         match self {
@@ -202,9 +210,7 @@ fn assign_people<'a>(
         .filter(|(face, _)| unfit[*face].is_none())
         .flat_map(|(face, sighting)| sighting.candidates.iter().map(move |candidate| (face, candidate)))
         .filter(|(_, candidate)| candidate.similarity >= threshold)
-        .map(|(face, candidate)| {
-            (candidate, Pair { face, who: &candidate.person, similarity: candidate.similarity })
-        })
+        .map(|(face, candidate)| (candidate, Pair { face, who: &candidate.person, similarity: candidate.similarity }))
         .unzip();
     assign(&pairs).into_iter().map(|place| (pairs[place].face, candidates[place])).collect()
 }

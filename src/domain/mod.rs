@@ -20,6 +20,7 @@ pub mod negative;
 pub mod person;
 pub mod rules;
 pub mod session;
+pub mod stranger;
 pub mod tenant;
 pub mod timetable;
 pub mod webhook;
@@ -36,7 +37,7 @@ pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
     BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, PersonId, PhotoId, Pseudonym, RecordId,
-    SessionId, TenantId, UserId, WebhookId,
+    SessionId, StrangerId, TenantId, UserId, WebhookId,
 };
 pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
@@ -52,6 +53,7 @@ pub use rules::{
     sighting::Sighting,
 };
 pub use session::{GroupSession, SessionOrigin, SessionState};
+pub use stranger::Stranger;
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
 pub use timetable::Timetable;
 pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

@@ -31,7 +31,7 @@ use crate::{
     domain::{
         Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Grant, Group, GroupId, GroupSession,
         GroupSessionId, ItemReport, Job, KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym,
-        Realm, Standing, Tenant, TenantId, TenantSettings, Timetable, Webhook,
+        Realm, Standing, Stranger, Tenant, TenantId, TenantSettings, Timetable, Webhook,
         audit::{self, Entry, Head},
         group::Member,
     },
@@ -333,7 +333,8 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             | Kind::Holidays
             | Kind::Attendance(..)
             | Kind::Mark(..)
-            | Kind::Sighting(..) => self.attendance(view, tenant, kind, bytes),
+            | Kind::Sighting(..)
+            | Kind::Stranger(..) => self.attendance(view, tenant, kind, bytes),
         }
     }
 
@@ -395,6 +396,11 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 let known = view.has(&keys::attendance(tenant, *session, *who))?;
                 let wrong = session_of(*session).is_some_and(|of| of.group != *group);
                 Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
+            }),
+            // Whoever is among its candidates may be gone.
+            Kind::Stranger(session, id) => self.read(bytes, name, |stranger: &Stranger| {
+                let wrong = (stranger.session, stranger.id) != (*session, *id);
+                Ok(misplaced(wrong).or_else(|| missing(session_of(*session).is_none(), "no_group_session")))
             }),
             _ => self.read(bytes, name, |_: &Holidays| Ok(None)),
         }

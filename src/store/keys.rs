@@ -43,6 +43,7 @@
 //! | `data` tenant `holidays` | days on which nobody meets |
 //! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
+//! | `data` tenant `stranger` session stranger | somebody in the session for whom nobody was named |
 //! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
 //! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
@@ -65,7 +66,7 @@ use jiff::civil::Date;
 
 use crate::domain::{
     BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId,
-    TenantId, UserId, WebhookId, ids::TimetableTag,
+    StrangerId, TenantId, UserId, WebhookId, ids::TimetableTag,
 };
 
 /// A key, or the prefix of several.
@@ -124,6 +125,7 @@ const SALT: u8 = b'e';
 const SETTINGS: u8 = b'o';
 const SIGHTING: u8 = b's';
 const SNAPSHOT: u8 = b'x';
+const STRANGER: u8 = b'U';
 const TIMETABLE: u8 = b'T';
 const TIMETABLE_TAG: u8 = b'N';
 const USAGE: u8 = b'u';
@@ -451,6 +453,18 @@ pub(super) fn sightings(tenant: &TenantId, person: Pseudonym) -> Key {
     data(tenant, SIGHTING).fixed(person.as_bytes())
 }
 
+pub(super) fn stranger(tenant: &TenantId, session: GroupSessionId, stranger: StrangerId) -> Key {
+    strangers_in(tenant, session).fixed(stranger.as_bytes())
+}
+
+pub(super) fn strangers_in(tenant: &TenantId, session: GroupSessionId) -> Key {
+    strangers(tenant).fixed(session.as_bytes())
+}
+
+pub(super) fn strangers(tenant: &TenantId) -> Key {
+    data(tenant, STRANGER)
+}
+
 /// Of a tenant, or of the operator.
 pub(super) fn answer(tenant: Option<&TenantId>, id: &[u8; 32]) -> Key {
     answers(tenant).fixed(id)
@@ -602,6 +616,7 @@ pub(super) enum Kind {
     Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupSessionId),
+    Stranger(GroupSessionId, StrangerId),
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
@@ -648,6 +663,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Stranger(..) => "stranger",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
             Self::EventLog => "event_log",
@@ -708,6 +724,7 @@ impl fmt::Display for Parsed {
                     Kind::Attendance(session, person) => write!(f, " {session} {person}"),
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, session) => write!(f, " {person} {session}"),
+                    Kind::Stranger(session, stranger) => write!(f, " {session} {stranger}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Event(number) => write!(f, " {number}"),
@@ -790,6 +807,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
+        STRANGER => Kind::Stranger(parts.session()?, StrangerId::from_bytes(parts.fixed()?)),
         ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         ANSWER => Kind::Answer(parts.fixed()?),
         EVENT_LOG => Kind::EventLog,
@@ -908,7 +926,7 @@ mod tests {
         let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
         let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
         let (copy, erased) = (BackupId::generate(), ErasureId::generate());
-        let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
+        let (day, hook, somebody) = (date(-44, 3, 15), WebhookId::generate(), StrangerId::generate());
         let of = |kind| Parsed::Data(id("t/1"), kind);
         let keys = [
             (format(), Parsed::Format),
@@ -949,6 +967,7 @@ mod tests {
             (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
             (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
             (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
+            (stranger(t, meeting, somebody), of(Kind::Stranger(meeting, somebody))),
             (event_log(t), of(Kind::EventLog)),
             (event(t, 300), of(Kind::Event(300))),
             (person_event(t, p, 300), of(Kind::PersonEvent(p, 300))),
