@@ -17,7 +17,7 @@ use crate::{
         attendance::{LivenessPolicy, liveness_allows},
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
-    error::Result,
+    error::{Error, Result},
     gallery::Effort,
     runtime::{Stage, StageContext},
     store::{PhotoMarks, Seen},
@@ -81,7 +81,7 @@ impl Attendance {
             None => None,
         };
         let timings = std::mem::take(&mut ticket.timings);
-        Ok(PhotoOutcome { width, height, annotated, copy, faces, searched, timings })
+        Ok(PhotoOutcome { photo: ticket.photo, width, height, annotated, copy, faces, searched, timings })
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
@@ -94,7 +94,8 @@ impl Attendance {
     ) -> Result<Vec<OutcomeFace>> {
         let model = self.tools.networks.get().embedder.model_id().clone();
         let Marking { session, at, source, unknown } = marking.clone();
-        let taken = Taken { photo: PhotoId::generate(), at, width: frame.width, height: frame.height, model };
+        let photo = ticket.photo.ok_or_else(|| Error::internal("a photo came to be marked without its id"))?;
+        let taken = Taken { photo, at, width: frame.width, height: frame.height, model };
         let prepare = move || {
             let seen = taken.seen(&faces);
             let unknown = unknown.map(|keeping| taken.unknown(&faces, keeping));
