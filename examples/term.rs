@@ -69,7 +69,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
         refuted: false,
     };
     let seen = numbers
-        .filter(|number| (number * 7 + day * 3) % 10 != 0)
+        .filter(|number| !(number * 7 + day * 3).is_multiple_of(10))
         .map(|number| {
             Ok(Seen { person: name(number).parse::<PersonId>()?, sighting: sighting(number), runner_up: None })
         })

@@ -69,6 +69,7 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("put", "/sessions/{session}/records/{person}/appeal") => &["attendance.appeal"],
         ("patch", "/sessions/{session}/records/{person}/appeal") => &["attendance.settle"],
         ("delete", "/sessions/{session}/strangers/{stranger}") => &["stranger.delete"],
+        ("post", "/sessions/{session}/strangers/{stranger}/name") => &["stranger.name"],
         ("post", "/webhooks") => &["webhook.create"],
         ("patch", "/webhooks/{webhook}") => &["webhook.update"],
         ("delete", "/webhooks/{webhook}") => &["webhook.delete"],

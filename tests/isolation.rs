@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Api, TestServer, form, portrait,
+    Api, TestServer, class_photo, form, portrait,
     routes::{PASSWORD, body, described, send},
 };
 
@@ -33,12 +33,12 @@ pub(crate) async fn keep_strangers(operator: &Api, tenant: &str) {
 }
 
 /// Fills a tenant that keeps unknown faces: a group `group` with a person `person` who is marked, consents and has a negative,
-/// and with a stranger, a person `q`, a user `user` and a key.
+/// and with two strangers, a person `q`, a user `user` and a key.
 pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
     api.group(group).await;
     let enrolled = api.enrol(person, &[group], shot).await;
     api.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
-    let seen = api.recognize(group, &[], &[&portrait("astronaut")]).await.expect(200);
+    let seen = api.recognize(group, &[], &[&class_photo(&[("astronaut", 300), ("hopper", 300)])]).await.expect(200);
     let day = seen["session"].as_str().unwrap().to_owned();
     let review = api.get(&format!("/api/v1/sessions/{day}/review")).await.expect(200);
     api.enrol("q", &[], "hopper").await;
@@ -63,9 +63,11 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
     let job = api.import(b"id,name\nr,R\n", None, &[]).await.expect(202);
     api.job_over(job["id"].as_str().unwrap()).await;
     let id = |value: &Value| value.as_str().unwrap().to_owned();
+    let stranger = |number: usize| format!("{day}/strangers/{}", id(&review["unknown_faces"][number]["id"]));
     Ids(vec![
-        // Of the session that was photographed, which cannot be cancelled any more.
-        ("{session}/strangers/{stranger}", format!("{day}/strangers/{}", id(&review["unknown_faces"][0]["id"]))),
+        // Of the session that was photographed, which cannot be cancelled any more; who is named is no stranger then.
+        ("{session}/strangers/{stranger}/name", format!("{}/name", stranger(0))),
+        ("{session}/strangers/{stranger}", stranger(1)),
         ("{group}", group.into()),
         ("{person}", person.into()),
         ("{user}", user.into()),

@@ -110,6 +110,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("put", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("patch", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("delete", "/sessions/{session}/strangers/{stranger}", TEACHERS),
+    ("post", "/sessions/{session}/strangers/{stranger}/name", TEACHERS),
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/attendance", GROUP_READERS),
     ("get", "/reports/at-risk", GROUP_READERS),

@@ -120,6 +120,29 @@ async fn strangers_are_kept_where_the_tenant_asks_and_each_appears_once() {
     let left = unknown(api, &session).await;
     assert_eq!((left.as_slice(), stored(&server).await), (&seen[..1], 1));
 
+    // It was somebody of theirs: said so, and taken back.
+    api.enrol("zoe", &["g"], "hopper").await;
+    let name = async |person: &str| {
+        let path = format!("/api/v1/sessions/{session}/strangers/{}/name", left[0]["id"].as_str().unwrap());
+        api.post(&path, &json!({ "person": person })).await
+    };
+    assert_eq!(name("nobody").await.problem(), (404, "person_not_found".to_owned()));
+    assert_eq!((unknown(api, &session).await, stored(&server).await), (left.clone(), 1));
+    let named = name("zoe").await.expect(200);
+    assert_eq!((&named["status"], &named["state"]), (&json!("present"), &json!("by_hand")));
+    assert_eq!((&named["at"], &named["last_seen"]), (&left[0]["first_seen"], &left[0]["last_seen"]));
+    assert_eq!(named["similarity"], Value::Null, "nobody compared them");
+    assert_eq!((unknown(api, &session).await, stored(&server).await), (Vec::new(), 0));
+    assert_eq!(name("zoe").await.problem(), (404, "stranger_not_found".to_owned()));
+    let records = api.get(&format!("/api/v1/sessions/{session}/records")).await.expect(200);
+    let mut records = records["records"].as_array().unwrap().iter();
+    let record = records.find(|record| record["person"] == "zoe").unwrap();
+    assert_eq!(record["corrections"][0]["faces"], left[0]["sightings"]);
+    let undone = api.post(&format!("/api/v1/sessions/{session}/records/zoe/undo"), &json!({})).await.expect(200);
+    assert_eq!((&undone["status"], &undone["at"]), (&json!("undecided"), &Value::Null));
+
+    photo(api, "g", &[], &["obama", "astronaut"]).await;
+    assert_eq!(stored(&server).await, 2);
     keep(&server, 0).await;
     assert_eq!(unknown(api, &session).await, Vec::<Value>::new(), "at once");
     eventually("what is no longer wanted is removed", async || stored(&server).await == 0).await;

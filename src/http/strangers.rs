@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpResponse,
-    web::{self, Data, Path, ServiceConfig},
+    web::{self, Data, Json, Path, ServiceConfig},
 };
 
 use super::{
@@ -11,10 +11,15 @@ use super::{
     error::ApiError,
     resource,
 };
-use crate::domain::{GroupSessionId, StrangerId};
+use crate::{
+    domain::{GroupSessionId, StrangerId},
+    service::{attendance::RecordView, strangers::NameParams},
+};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/sessions/{session}/strangers/{stranger}").route(web::delete().to(dismiss)));
+    config
+        .service(resource("/sessions/{session}/strangers/{stranger}").route(web::delete().to(dismiss)))
+        .service(resource("/sessions/{session}/strangers/{stranger}/name").route(web::post().to(name)));
 }
 
 #[utoipa::path(delete, path = "/api/v1/sessions/{session}/strangers/{stranger}", tag = "attendance",
@@ -28,4 +33,18 @@ pub(super) async fn dismiss(
 ) -> Result<HttpResponse, ApiError> {
     state.service.dismiss_stranger(&caller.0, path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/strangers/{stranger}/name", tag = "attendance",
+    params(("session" = GroupSessionId, Path), ("stranger" = StrangerId, Path)), request_body = NameParams,
+    responses((status = 200, body = RecordView), (status = 404, description = "stranger_not_found, person_not_found"),
+        (status = 409, description = "session_cancelled")))]
+/// Says whose an unknown face is: they were there when it was seen. It can be undone as any correction.
+pub(super) async fn name(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    path: Path<(String, String)>,
+    params: Json<NameParams>,
+) -> Result<Json<RecordView>, ApiError> {
+    Ok(Json(state.service.name_stranger(&caller.0, path.0.parse()?, path.1.parse()?, &params).await?))
 }

@@ -10,7 +10,7 @@ use super::{
     Service,
     attendance::{RecordView, view},
     sessions::{SessionView, StatusCount},
-    strangers::{Known, UnknownFaceView},
+    strangers::{GlimpseView, Known, UnknownFaceView},
     view::NamedCandidate,
 };
 use crate::{
@@ -68,6 +68,8 @@ pub struct CorrectionView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+    /// The unknown faces of the session that were said to be theirs.
+    pub faces: Vec<GlimpseView>,
 }
 
 /// A record with its evidence.
@@ -204,14 +206,15 @@ const MAX_SETTLED: usize = 1000;
 impl ConfirmParams {
     /// What is said of whom. Errors: `Invalid` `invalid_status`, `invalid_reason`, `too_many_people` or `said_twice`.
     fn said(self, at: Timestamp) -> Result<Vec<(PersonId, Correction)>> {
-        let plain = |said| move |person: PersonId| Ok((person, Correction { said, reason: None, at }));
+        let plain =
+            |said| move |person: PersonId| Ok((person, Correction { said, reason: None, at, faces: Vec::new() }));
         let set = |set: SetStatus| {
             if !set.status.is_settable() {
                 let message = "a status set by hand is present, late, left_early, absent or excused";
                 return Err(Error::invalid(message).with_code("invalid_status"));
             }
             let reason = Some(checked_note(&set.reason)?);
-            Ok((set.person, Correction { said: Said::Set(set.status), reason, at }))
+            Ok((set.person, Correction { said: Said::Set(set.status), reason, at, faces: Vec::new() }))
         };
         let said: Vec<(PersonId, Correction)> = self
             .confirm
@@ -355,7 +358,7 @@ impl Service {
         self.one_view(scope, self.store.settle_appeal(scope, session, person, patch.state).await?).await
     }
 
-    async fn one_view(&self, scope: &TenantScope, record: SessionRecord) -> Result<RecordView> {
+    pub(super) async fn one_view(&self, scope: &TenantScope, record: SessionRecord) -> Result<RecordView> {
         let name = self.store.names(scope, vec![record.record.person.clone()]).await?.pop().flatten();
         Ok(view(&record, name))
     }
@@ -391,7 +394,12 @@ impl Service {
                 .record
                 .corrections
                 .into_iter()
-                .map(|Correction { said, reason, at }| CorrectionView { said, reason, at })
+                .map(|Correction { said, reason, at, faces }| CorrectionView {
+                    said,
+                    reason,
+                    at,
+                    faces: faces.into_iter().map(Into::into).collect(),
+                })
                 .collect(),
         };
         Ok(records.into_iter().zip(views).map(with_evidence).collect())

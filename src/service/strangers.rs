@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, view::NamedCandidate};
+use super::{Service, attendance::RecordView, view::NamedCandidate};
 use crate::{
     domain::{
         FaceBox, GroupSessionId, Likeness, LivenessVerdict, PersonId, PhotoId, Pseudonym, Stranger, StrangerId,
@@ -61,6 +61,14 @@ impl From<Glimpse> for GlimpseView {
     }
 }
 
+/// Whose an unknown face is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameParams {
+    /// Somebody on the roster, or with a record of the session.
+    pub person: PersonId,
+}
+
 /// Who is behind the pseudonyms of candidates, as far as they are still there.
 pub(super) struct Known(BTreeMap<Pseudonym, (PersonId, String)>);
 
@@ -99,6 +107,22 @@ impl Service {
         strangers.truncate(limit);
         let known = self.known(scope, strangers.iter().flat_map(|stranger| stranger.candidates.clone())).await?;
         Ok((strangers.into_iter().map(|stranger| view(stranger, &known)).collect(), is_cut))
+    }
+
+    /// Says whose an unknown face is: they were there when it was seen, by a correction that confirms it, and the unknown
+    /// face is no more. It does not come back where the correction is undone.
+    ///
+    /// # Errors
+    /// `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict` `session_cancelled`.
+    pub async fn name_stranger(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        stranger: StrangerId,
+        params: &NameParams,
+    ) -> Result<RecordView> {
+        let record = self.store.name_stranger(scope, session, stranger, &params.person, self.clock.now()).await?;
+        self.one_view(scope, record).await
     }
 
     /// Forgets an unknown face: somebody looked, and it is nobody of theirs.

@@ -55,10 +55,7 @@ impl Store {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(move |transaction| {
             let of = sessions::require(transaction, &tenant, session)?;
-            let known = present(transaction, &tenant, session, now)?;
-            if !known.iter().any(|known| known.id == stranger) {
-                return Err(Error::not_found("the session keeps no such unknown face").with_code("stranger_not_found"));
-            }
+            require(transaction, &tenant, session, stranger, now)?;
             transaction.remove(keys::stranger(&tenant, session, stranger));
             audit::note(transaction, &author, "stranger.delete", |it| {
                 it.group(&of.group).session(session).stranger(stranger)
@@ -130,6 +127,20 @@ pub(super) fn keep(
         transaction.tell(tenant, Occurrence::UnknownSeen { group, session, faces: num_new });
     }
     Ok(())
+}
+
+/// A stranger of a session whose days are not over. Errors: `NotFound` `stranger_not_found`.
+pub(super) fn require(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: GroupSessionId,
+    stranger: StrangerId,
+    now: Timestamp,
+) -> Result<Stranger> {
+    let (days, known) = (days(read, tenant)?, read.get::<Stranger>(&keys::stranger(tenant, session, stranger))?);
+    known
+        .filter(|stranger| !stranger.is_over(days, now))
+        .ok_or_else(|| Error::not_found("the session keeps no such unknown face").with_code("stranger_not_found"))
 }
 
 /// A candidate as it is kept; `None` once the person is gone.

@@ -47,7 +47,7 @@ use crate::service::{
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
         register::review, register::records, register::confirm, register::undo_correction, register::appeal, register::settle,
-        strangers::dismiss,
+        strangers::dismiss, strangers::name,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,

@@ -80,7 +80,7 @@ async fn register(fixture: &Fixture, session: GroupSessionId) -> BTreeMap<String
 }
 
 fn say(said: Said) -> Correction {
-    Correction { said, reason: Some("because".into()), at: now() }
+    Correction { said, reason: Some("because".into()), at: now(), faces: Vec::new() }
 }
 
 #[tokio::test]
