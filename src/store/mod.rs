@@ -31,6 +31,7 @@
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
 //! | `strangers` | faces of a session that nobody was named for |
+//! | `sheets` | what the register of a closed session says, in blocks of people |
 //! | `reports` | what the register says of many people in many sessions |
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
@@ -85,6 +86,7 @@ mod reports;
 mod rewrite;
 mod search;
 mod sessions;
+mod sheets;
 mod snapshots;
 mod strangers;
 mod sweep;

@@ -58,6 +58,7 @@ pub(in crate::store) enum Kind {
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupSessionId),
     Stranger(GroupSessionId, StrangerId),
+    SheetBlock(GroupSessionId, Pseudonym),
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
@@ -105,6 +106,7 @@ impl Kind {
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
             Self::Stranger(..) => "stranger",
+            Self::SheetBlock(..) => "sheet_block",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
             Self::EventLog => "event_log",
@@ -162,7 +164,9 @@ impl fmt::Display for Parsed {
                     }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
-                    Kind::Attendance(session, person) => write!(f, " {session} {person}"),
+                    Kind::Attendance(session, person) | Kind::SheetBlock(session, person) => {
+                        write!(f, " {session} {person}")
+                    }
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, session) => write!(f, " {person} {session}"),
                     Kind::Stranger(session, stranger) => write!(f, " {session} {stranger}"),
@@ -249,6 +253,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         letters::MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         letters::SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
         letters::STRANGER => Kind::Stranger(parts.session()?, StrangerId::from_bytes(parts.fixed()?)),
+        letters::SHEET => Kind::SheetBlock(parts.session()?, parts.person()?),
         letters::ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         letters::ANSWER => Kind::Answer(parts.fixed()?),
         letters::EVENT_LOG => Kind::EventLog,
