@@ -13,7 +13,7 @@ use rollcall::{
         timetable::blank,
     },
     service::access::first_start::first_start,
-    store::{PhotoMarks, Store, StoreOptions},
+    store::{PhotoMarks, Seen, Store, StoreOptions},
 };
 
 /// People that one photo shows.
@@ -62,6 +62,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
         at,
         similarity: 0.55 + (number % 31) as f32 / 100.0,
         margin: Some(0.3),
+        runner_up: None,
         width_px: 64.0,
         liveness: None,
         model: ModelId { name: "mobilefacenet".into(), dimension: 512, postprocessing: 1 },
@@ -69,9 +70,11 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
     };
     let seen = numbers
         .filter(|number| !(number * 7 + day * 3).is_multiple_of(10))
-        .map(|number| Ok((name(number).parse::<PersonId>()?, sighting(number))))
+        .map(|number| {
+            Ok(Seen { person: name(number).parse::<PersonId>()?, sighting: sighting(number), runner_up: None })
+        })
         .collect::<Result<_, Box<dyn Error>>>()?;
-    Ok(PhotoMarks { session: session.clone(), at, source: None, seen })
+    Ok(PhotoMarks { session: session.clone(), at, source: None, seen, unknown: None })
 }
 
 fn name(number: usize) -> String {

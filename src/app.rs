@@ -106,7 +106,7 @@ impl App {
             gallery_keeper,
             actix::spawn(service.keep_quotas()),
             actix::spawn(service.clone().finish_deletions()),
-            actix::spawn(service.clone().keep_photos()),
+            actix::spawn(service.clone().keep_to_retention()),
         ];
         Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
     }

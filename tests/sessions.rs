@@ -434,6 +434,7 @@ async fn too_few_sightings_are_to_be_confirmed() {
     let api = &server.api;
     api.group("g").await;
     api.enrol("ada", &["g"], "obama").await;
+    api.enrol("bob", &["g"], "biden").await;
     let session = soon(api, &json!({ "expected": ["camera"] })).await;
     patch(
         api,
@@ -447,6 +448,16 @@ async fn too_few_sightings_are_to_be_confirmed() {
     let review = get(api, &format!("{path}/review")).await;
     assert_eq!(people(&review["to_confirm"]), ["ada"]);
     assert_eq!(review["to_confirm"][0]["sightings"].as_array().unwrap().len(), 1);
+    let (face, whom) = (&review["to_confirm"][0]["sightings"][0], &review["to_confirm"][0]["candidates"]);
+    assert_eq!((people(whom), &whom[0]["similarity"]), (vec!["ada", "bob"], &face["similarity"]));
+    assert_eq!((&whom[1]["name"], &whom[1]), (&json!("bob"), &face["runner_up"]));
+    let number = |value: &Value| value.as_f64().unwrap();
+    let lead = number(&whom[0]["similarity"]) - number(&whom[1]["similarity"]);
+    assert!((lead - number(&face["margin"])).abs() < 1e-5);
+    api.delete("/api/v1/people/bob").await.expect(204);
+    let review = get(api, &format!("{path}/review")).await;
+    assert_eq!(people(&review["to_confirm"][0]["candidates"]), ["ada"]);
+    assert_eq!(review["to_confirm"][0]["sightings"][0]["runner_up"], Value::Null, "nothing leads to who is erased");
     let waiting = post(api, &format!("{path}/close"), &json!({})).await;
     assert_eq!((&waiting["session"]["state"], &waiting["session"]["missing"]), (&json!("open"), &json!(["camera"])));
     let seen = photo(api, &[("session", id(&session)), ("source", "camera")], &["obama3"]).await;

@@ -189,6 +189,10 @@ uuid_id!(
     GroupSessionId
 );
 uuid_id!(
+    /// Somebody in a session for whom nobody was named.
+    StrangerId
+);
+uuid_id!(
     /// One webhook.
     WebhookId
 );

@@ -27,6 +27,7 @@ mod recognition;
 mod register;
 mod reports;
 mod sessions;
+mod strangers;
 mod tenants;
 mod timetables;
 mod tls;
@@ -108,6 +109,7 @@ fn api(config: &mut ServiceConfig) {
     timetables::routes(config);
     sessions::routes(config);
     register::routes(config);
+    strangers::routes(config);
     // Before people, of whom one may be called import.
     jobs::routes(config);
     people::routes(config);

@@ -14,13 +14,14 @@ use super::{
     keys,
     pseudonyms::require_person,
     register::{Register, put, records, remove},
-    sessions, sheets,
+    sessions, sheets, strangers,
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym, RecordId,
-        SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym,
+        RecordId, SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        stranger::UnknownFaces,
     },
     error::{Error, Result},
 };
@@ -50,8 +51,21 @@ pub struct PhotoMarks {
     pub at: Timestamp,
     /// What took it.
     pub source: Option<String>,
-    /// People and their faces.
-    pub seen: Vec<(PersonId, Sighting)>,
+    /// Who was named.
+    pub seen: Vec<Seen>,
+    /// The faces that nobody was named for, where they are to be kept.
+    pub unknown: Option<UnknownFaces<Candidate>>,
+}
+
+/// A person who was named in a photo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Who.
+    pub person: PersonId,
+    /// By which face. Its runner-up is written from `runner_up`.
+    pub sighting: Sighting,
+    /// Whom else the face could show.
+    pub runner_up: Option<Candidate>,
 }
 
 /// A record, and the session that it belongs to.
@@ -66,13 +80,14 @@ pub struct SessionRecord {
 impl Store {
     /// Takes a photo's people as evidence, in one transaction, with what became of each in the order of `seen`. However
     /// many calls run at once, one of them marks a person. Who was deleted or taken off the roster since they were
-    /// recognised is not marked, and keeps nobody else from being marked.
+    /// recognised is not marked, and keeps nobody else from being marked. Faces that nobody was named for are kept in the
+    /// same transaction.
     ///
     /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
         self.write(move |transaction| {
-            let PhotoMarks { session: found, at, source, seen } = photo;
+            let PhotoMarks { session: found, at, source, seen, unknown } = photo;
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
             let mut session = stored.clone().unwrap_or(found).after(Step::Open, at)?;
             session.note_photo(at, source.as_deref());
@@ -80,7 +95,11 @@ impl Store {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
-            seen.into_iter().map(|(person, sighting)| mark(transaction, &register, person, sighting)).collect()
+            let marks = seen.into_iter().map(|seen| mark(transaction, &register, seen)).collect::<Result<_>>()?;
+            if let Some(unknown) = unknown {
+                strangers::keep(transaction, &tenant, &session, unknown)?;
+            }
+            Ok(marks)
         })
         .await
     }
@@ -184,12 +203,15 @@ impl Store {
     }
 }
 
-fn mark(transaction: &mut Transaction<'_>, register: &Register, person: PersonId, sighting: Sighting) -> Result<Mark> {
-    let tenant = register.tenant();
+fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> Result<Mark> {
+    let (tenant, Seen { person, mut sighting, runner_up }) = (register.tenant(), seen);
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
     let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
         return Ok(Mark::NotMarked);
     };
+    if let Some(runner_up) = runner_up {
+        sighting.runner_up = strangers::likeness(transaction, tenant, &runner_up)?;
+    }
     let case = register.case(transaction, who, Some(since))?;
     let before = register.record(transaction, who)?;
     let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
@@ -266,6 +288,7 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
             remove(transaction, tenant, &session, who, &record)?;
             count += 1;
         }
+        strangers::remove_of_session(transaction, tenant, session.id)?;
         sessions::remove(transaction, tenant, &session);
     }
     Ok(count)

@@ -19,7 +19,8 @@ use utoipa::{
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
     account, attendance, attendance_reports, audit, consent, erasures, events, gallery, groups, jobs, keys,
-    maintenance, negatives, people, recognition, register, reports, sessions, tenants, timetables, users, webhooks,
+    maintenance, negatives, people, recognition, register, reports, sessions, strangers, tenants, timetables, users,
+    webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -46,6 +47,7 @@ use crate::service::{
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
         register::review, register::records, register::confirm, register::undo_correction, register::appeal, register::settle,
+        strangers::dismiss, strangers::name,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,

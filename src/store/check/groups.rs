@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, SessionState, Timetable,
-        group::Member, ids::TimetableTag,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, SessionState, Stranger,
+        StrangerId, Timetable, group::Member, ids::TimetableTag,
     },
     error::Result,
 };
@@ -103,6 +103,14 @@ pub(super) fn sighting(of: &Found<'_>, who: Pseudonym, id: GroupSessionId) -> Fi
         let known = of.has(&keys::attendance(of.tenant, id, who))?;
         let wrong = session(of, id).is_some_and(|session| session.group != *group);
         Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
+    })
+}
+
+/// Whoever is among its candidates may be gone.
+pub(super) fn stranger(of: &Found<'_>, id: GroupSessionId, stranger: StrangerId) -> Finding {
+    of.read(|found: &Stranger| {
+        Ok(misplaced((found.session, found.id) != (id, stranger))
+            .or_else(|| missing(session(of, id).is_none(), "no_group_session")))
     })
 }
 

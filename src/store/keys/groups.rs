@@ -5,13 +5,13 @@ use jiff::civil::Date;
 use super::{
     Key,
     letters::{
-        AGENDA, ATTENDANCE, GROUP, GROUP_SESSION, HOLIDAYS, MARK, MEMBER, MEMBERSHIP, SHEET, SIGHTING, TIMETABLE,
-        TIMETABLE_TAG,
+        AGENDA, ATTENDANCE, GROUP, GROUP_SESSION, HOLIDAYS, MARK, MEMBER, MEMBERSHIP, SHEET, SIGHTING, STRANGER,
+        TIMETABLE, TIMETABLE_TAG,
     },
     parts::{Part, date_bytes},
     tenants::data,
 };
-use crate::domain::{GroupId, GroupSessionId, Pseudonym, RecordId, TenantId, ids::TimetableTag};
+use crate::domain::{GroupId, GroupSessionId, Pseudonym, RecordId, StrangerId, TenantId, ids::TimetableTag};
 
 pub(in crate::store) fn group(tenant: &TenantId, group: &GroupId) -> Key {
     groups(tenant).text(group.as_str())
@@ -105,4 +105,16 @@ pub(in crate::store) fn session_of_sighting(key: &[u8]) -> Option<GroupSessionId
 
 pub(in crate::store) fn sightings(tenant: &TenantId, person: Pseudonym) -> Key {
     data(tenant, SIGHTING).fixed(person.as_bytes())
+}
+
+pub(in crate::store) fn stranger(tenant: &TenantId, session: GroupSessionId, stranger: StrangerId) -> Key {
+    strangers_in(tenant, session).fixed(stranger.as_bytes())
+}
+
+pub(in crate::store) fn strangers_in(tenant: &TenantId, session: GroupSessionId) -> Key {
+    strangers(tenant).fixed(session.as_bytes())
+}
+
+pub(in crate::store) fn strangers(tenant: &TenantId) -> Key {
+    data(tenant, STRANGER)
 }

@@ -50,6 +50,7 @@ pub(super) const SETTINGS: u8 = b'o';
 pub(super) const SHEET: u8 = b'R';
 pub(super) const SIGHTING: u8 = b's';
 pub(super) const SNAPSHOT: u8 = b'x';
+pub(super) const STRANGER: u8 = b'U';
 pub(super) const TIMETABLE: u8 = b'T';
 pub(super) const TIMETABLE_TAG: u8 = b'N';
 pub(super) const USAGE: u8 = b'u';

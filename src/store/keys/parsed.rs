@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::{PersonDigest, WordDigest, letters, parts::Parts};
 use crate::domain::{
     BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId,
-    TenantId, UserId, WebhookId, ids::TimetableTag,
+    StrangerId, TenantId, UserId, WebhookId, ids::TimetableTag,
 };
 
 /// What a key says.
@@ -57,6 +57,7 @@ pub(in crate::store) enum Kind {
     Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupSessionId),
+    Stranger(GroupSessionId, StrangerId),
     SheetBlock(GroupSessionId, Pseudonym),
     /// Of a person.
     Erasure(ErasureId),
@@ -104,6 +105,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::Stranger(..) => "stranger",
             Self::SheetBlock(..) => "sheet_block",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
@@ -167,6 +169,7 @@ impl fmt::Display for Parsed {
                     }
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, session) => write!(f, " {person} {session}"),
+                    Kind::Stranger(session, stranger) => write!(f, " {session} {stranger}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
                     Kind::Answer(id) => write!(f, " {}", hex::encode(&id[..4])),
                     Kind::Event(number) => write!(f, " {number}"),
@@ -249,6 +252,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         letters::ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         letters::MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         letters::SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
+        letters::STRANGER => Kind::Stranger(parts.session()?, StrangerId::from_bytes(parts.fixed()?)),
         letters::SHEET => Kind::SheetBlock(parts.session()?, parts.person()?),
         letters::ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         letters::ANSWER => Kind::Answer(parts.fixed()?),

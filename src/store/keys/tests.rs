@@ -3,7 +3,8 @@ use proptest::prelude::*;
 
 use super::{letters::PERSON, parts::date_bytes, tenants::data, *};
 use crate::domain::{
-    BackupId, ErasureId, FaceId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, WebhookId,
+    BackupId, ErasureId, FaceId, GroupSessionId, JobId, KeyId, Pseudonym, Realm, RecordId, SessionId, StrangerId,
+    WebhookId,
 };
 
 const ID: &str = "[A-Za-z0-9._@:/+-]([A-Za-z0-9._@:/+ -]{0,6}[A-Za-z0-9._@:/+-])?";
@@ -40,7 +41,7 @@ fn every_key_says_what_it_was_made_of() {
     let (face_id, record, meeting) = (FaceId::generate(), RecordId::generate(), GroupSessionId::generate());
     let (key, login, r) = (KeyId::generate(), SessionId::generate(), &Realm::Tenant(id("t/1")));
     let (copy, erased) = (BackupId::generate(), ErasureId::generate());
-    let (day, hook) = (date(-44, 3, 15), WebhookId::generate());
+    let (day, hook, somebody) = (date(-44, 3, 15), WebhookId::generate(), StrangerId::generate());
     let of = |kind| Parsed::Data(id("t/1"), kind);
     let keys = [
         (format(), Parsed::Format),
@@ -81,6 +82,7 @@ fn every_key_says_what_it_was_made_of() {
         (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
         (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
         (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
+        (stranger(t, meeting, somebody), of(Kind::Stranger(meeting, somebody))),
         (sheet_block(t, meeting, p), of(Kind::SheetBlock(meeting, p))),
         (event_log(t), of(Kind::EventLog)),
         (event(t, 300), of(Kind::Event(300))),

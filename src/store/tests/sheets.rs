@@ -69,12 +69,12 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
         .await
         .unwrap();
     let (one, other) = (session(&fixture, 8).await, session(&fixture, 10).await);
-    let seen: Vec<(PersonId, Sighting)> = everybody[..400]
+    let seen = everybody[..400]
         .iter()
         .zip(0..)
-        .map(|(name, face)| (id(name), sighting(PhotoId::from_bytes([7; 16]), face, one.starts_at)))
+        .map(|(name, face)| seen(name, sighting(PhotoId::from_bytes([7; 16]), face, one.starts_at)))
         .collect();
-    let photo = PhotoMarks { session: one.clone(), at: one.starts_at, source: None, seen };
+    let photo = PhotoMarks { session: one.clone(), at: one.starts_at, source: None, seen, unknown: None };
     fixture.mark_photo(&t, photo).await.unwrap();
     assert_eq!(reported(&fixture, &one, 512).await, BTreeMap::new(), "not before it is closed");
     close(&fixture, &one).await;
@@ -86,7 +86,8 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
     assert!(absent >= PEOPLE - 400);
 
     // A word on many, also on the last of all, and one word taken back.
-    let excused = || Correction { said: Said::Set(Status::Excused), reason: Some("ill".into()), at: now() };
+    let excused =
+        || Correction { said: Said::Set(Status::Excused), reason: Some("ill".into()), at: now(), faces: Vec::new() };
     let said = [3, 599, 511, 512].map(|number| (id(&name(number)), excused()));
     fixture.correct(&t, one.id, said.into()).await.unwrap();
     fixture.undo_correction(&t, one.id, &id("p003")).await.unwrap();
