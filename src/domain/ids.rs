@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -163,6 +164,18 @@ uuid_id!(
     /// One photo that was sent for recognition; the photo itself need not be kept.
     PhotoId
 );
+
+impl PhotoId {
+    /// The id of a photo in a session: of the same file the same, however often it comes. In another session it is
+    /// another, so it does not say that a photo was sent elsewhere as well. A UUID of version 8 from a SHA-256.
+    pub fn of(session: GroupSessionId, file: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update(session.as_bytes()).chain_update(file).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
 uuid_id!(
     /// One API key; says nothing of its secret.
     KeyId
@@ -259,6 +272,15 @@ mod tests {
     #[test]
     fn generated_ids_grow_with_time() {
         assert!(FaceId::generate() < FaceId::generate());
+    }
+
+    #[test]
+    fn a_photo_is_the_same_one_within_a_session_alone() {
+        let (one, other) = (GroupSessionId::generate(), GroupSessionId::generate());
+        assert_eq!(PhotoId::of(one, b"photo"), PhotoId::of(one, b"photo"));
+        assert_ne!(PhotoId::of(one, b"photo"), PhotoId::of(one, b"photo."));
+        assert_ne!(PhotoId::of(one, b"photo"), PhotoId::of(other, b"photo"));
+        assert_eq!(PhotoId::of(one, b"").0.get_version_num(), 8);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
     face::FaceBox,
-    ids::{GroupId, JobId, PersonId},
+    ids::{GroupId, JobId, PersonId, PhotoId},
 };
 
 /// Where a job stands.
@@ -299,6 +299,8 @@ pub struct DoublePhoto {
 pub struct PhotoReport {
     /// The file's name, without its folders.
     pub photo: String,
+    /// Which photo it is, where marks were asked.
+    pub photo_id: Option<PhotoId>,
     /// When it was taken, as far as that is known.
     pub at: Option<Timestamp>,
     /// What says so.

@@ -15,7 +15,7 @@ use crate::{
         Mark, ModelId, PersonId, PhotoId, SessionOrigin, Sighting,
         attendance::{LivenessPolicy, liveness_allows},
     },
-    error::Result,
+    error::{Error, Result},
     gallery::Effort,
     runtime::{Stage, StageContext},
     store::PhotoMarks,
@@ -79,14 +79,15 @@ impl Attendance {
             None => None,
         };
         let timings = std::mem::take(&mut ticket.timings);
-        Ok(PhotoOutcome { width, height, annotated, copy, faces, searched, timings })
+        Ok(PhotoOutcome { photo: ticket.photo, width, height, annotated, copy, faces, searched, timings })
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
     async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<OutcomeFace>) -> Result<Vec<OutcomeFace>> {
         let (model, at) = (self.tools.networks.get().embedder.model_id().clone(), marking.at);
+        let photo = ticket.photo.ok_or_else(|| Error::internal("a photo came to be marked without its id"))?;
         let prepare = move || {
-            let seen = seen(&faces, at, &model);
+            let seen = seen(&faces, photo, at, &model);
             Ok((faces, seen))
         };
         let (mut outcomes, seen) = self.tools.work(ticket, HERE, prepare).await?;
@@ -122,8 +123,7 @@ fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
 }
 
 /// The sighting that each named face is unless it was refused as not live, by the face's place.
-fn seen(faces: &[OutcomeFace], at: Timestamp, model: &ModelId) -> Vec<(usize, (PersonId, Sighting))> {
-    let photo = PhotoId::generate();
+fn seen(faces: &[OutcomeFace], photo: PhotoId, at: Timestamp, model: &ModelId) -> Vec<(usize, (PersonId, Sighting))> {
     let mut seen = Vec::new();
     for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
         let assessed = &outcome.face.face;

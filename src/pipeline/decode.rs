@@ -6,6 +6,7 @@ use super::{
     tools::Tools,
 };
 use crate::{
+    domain::PhotoId,
     runtime::{Stage, StageContext, StageSender},
     vision::decode::decode,
 };
@@ -33,13 +34,16 @@ impl Decode {
         let Admitted { mut ticket, image, header, pixels_held } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let limits = self.tools.options.decode_limits;
+        let session = ticket.wanted().mark.as_ref().map(|marking| marking.session.id);
         // The encoded bytes, and the memory they hold, go with the task: nobody needs them afterwards.
         let decoded = self.tools.work(&mut ticket, HERE, move || {
             let photo = decode(&image.bytes, &header, &limits)?;
-            Ok(HeldPhoto::new(photo, pixels_held))
+            let id = session.map(|session| PhotoId::of(session, &image.bytes));
+            Ok((HeldPhoto::new(photo, pixels_held), id))
         });
         match decoded.await {
-            Ok(photo) => {
+            Ok((photo, id)) => {
+                ticket.photo = id;
                 self.tools.pass_on(&self.next, Decoded { ticket, photo }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),

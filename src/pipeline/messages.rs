@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::request::{Request, Ticket, Timings};
 use crate::{
-    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark},
+    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark, PhotoId},
     error::Error,
     gallery::Effort,
     nn::Embedding,
@@ -212,6 +212,8 @@ pub struct OutcomeFace {
 /// attendance → the caller: all that is known of a photo.
 #[derive(Debug)]
 pub struct PhotoOutcome {
+    /// Which photo it is, where its people were to be marked.
+    pub photo: Option<PhotoId>,
     /// Width of the upright photo in pixels.
     pub width: u32,
     /// Height of the upright photo in pixels.

@@ -14,7 +14,7 @@ use tokio::{
 use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
-    domain::{GroupSession, NamingRules, PersonId, PhotoForm, TenantScope, attendance::LivenessPolicy},
+    domain::{GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, attendance::LivenessPolicy},
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
@@ -115,6 +115,8 @@ impl Request {
 pub struct Ticket {
     /// Where its time went.
     pub timings: Timings,
+    /// Which photo it is, from decode on, where its people are marked.
+    pub photo: Option<PhotoId>,
     request: Arc<Request>,
     reply: oneshot::Sender<PhotoReply>,
     left_last_stage: Instant,
@@ -124,7 +126,7 @@ impl Ticket {
     /// A ticket and the end at which its answer arrives.
     pub fn new(request: Arc<Request>) -> (Self, oneshot::Receiver<PhotoReply>) {
         let (reply, answer) = oneshot::channel();
-        (Self { timings: Timings::default(), request, reply, left_last_stage: Instant::now() }, answer)
+        (Self { timings: Timings::default(), photo: None, request, reply, left_last_stage: Instant::now() }, answer)
     }
 
     /// What is wanted of the photo.

@@ -61,11 +61,11 @@ impl Service {
         let found = self.recognize(scope, &options.group, vec![image], &params).await?;
         let date = found.date;
         let seen = found.photos.into_iter().next();
-        let RecognizedPhoto { width, height, faces, .. } =
+        let RecognizedPhoto { photo: photo_id, width, height, faces, .. } =
             seen.ok_or_else(|| Error::internal("a photo came back without its answer"))?;
         let faces = faces.into_iter().map(seen_face).collect();
         let (at, time_from) = (Some(at), Some(source));
-        Ok(PhotoReport { at, time_from, date, width, height, faces, ..empty_report(photo) })
+        Ok(PhotoReport { photo_id, at, time_from, date, width, height, faces, ..empty_report(photo) })
     }
 }
 
@@ -77,6 +77,7 @@ pub fn failed_photo(photo: &JobPhoto, error: &Error) -> PhotoReport {
 fn empty_report(photo: &JobPhoto) -> PhotoReport {
     PhotoReport {
         photo: photo.file.name.clone(),
+        photo_id: None,
         at: None,
         time_from: None,
         date: None,

@@ -15,7 +15,7 @@ use super::{RuleChanges, Service, fields::strict_bool};
 use crate::{
     domain::{
         Access, FaceBox, FaceChoice, GroupId, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, Mark,
-        Permission, PersonId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport, TenantScope,
+        Permission, PersonId, PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport, TenantScope,
         attendance::LivenessPolicy,
         job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
     },
@@ -146,6 +146,8 @@ pub struct RecognisedPhotoView {
     pub item: u64,
     /// The file's name in the ZIP, without its folders; else its number in the request.
     pub photo: String,
+    /// The photo's id, where marks were asked: the evidence in the session's records names it.
+    pub photo_id: Option<PhotoId>,
     /// When it was taken.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
@@ -240,7 +242,7 @@ impl RowView {
 
 impl RecognisedPhotoView {
     fn new(item: u64, report: PhotoReport, names: &BTreeMap<PersonId, String>) -> Self {
-        let PhotoReport { photo, at, time_from, date, width, height, faces, error } = report;
+        let PhotoReport { photo, photo_id, at, time_from, date, width, height, faces, error } = report;
         let face = |SeenFace { bbox, score, person, similarity, margin, reason, attendance }| SeenFaceView {
             name: person.as_ref().and_then(|person| names.get(person).cloned()),
             bbox,
@@ -252,7 +254,7 @@ impl RecognisedPhotoView {
             attendance,
         };
         let faces = faces.into_iter().map(face).collect();
-        Self { item, photo, at, time_from, date, width, height, faces, error }
+        Self { item, photo, photo_id, at, time_from, date, width, height, faces, error }
     }
 }
 

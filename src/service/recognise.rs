@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, Role, TenantScope,
+        Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, PhotoId, Role, TenantScope,
         UnknownReason, attendance::LivenessPolicy, session::Step,
     },
     error::{Error, ErrorKind, Result},
@@ -177,6 +177,9 @@ pub struct RecognizedFace {
 pub struct RecognizedPhoto {
     /// Its place in the request, from 0.
     pub image: usize,
+    /// Its id, where marks were asked: the evidence in the session's records names it. The same file has the same one
+    /// in one session, and counts once however often it is sent.
+    pub photo: Option<PhotoId>,
     /// Width of the upright photo in pixels; 0 if it could not be read.
     pub width: u32,
     /// Height of the upright photo in pixels; 0 if it could not be read.
@@ -427,13 +430,14 @@ impl Service {
 }
 
 fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {
-    let PhotoOutcome { width, height, annotated, faces, searched, .. } = outcome;
+    let PhotoOutcome { photo, width, height, annotated, faces, searched, .. } = outcome;
     let faces = faces
         .iter()
         .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
         .collect();
     let annotated = annotated.map(|jpeg| BASE64_STANDARD.encode(jpeg));
-    RecognizedPhoto { image, width, height, faces, annotated, search: searched.map(SearchView::from), error: None }
+    let search = searched.map(SearchView::from);
+    RecognizedPhoto { image, photo, width, height, faces, annotated, search, error: None }
 }
 
 /// The replies, if any photo could be used. If none could, the request fails as its first photo did, with every
@@ -456,6 +460,7 @@ pub(super) fn usable(replies: Vec<PhotoReply>) -> Result<Vec<PhotoReply>> {
 fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
     RecognizedPhoto {
         image,
+        photo: None,
         width: 0,
         height: 0,
         faces: Vec::new(),
@@ -543,6 +548,7 @@ mod tests {
     fn a_person_is_present_once_and_a_spoof_is_nobody() {
         let photo = |faces| RecognizedPhoto {
             image: 0,
+            photo: None,
             width: 1,
             height: 1,
             faces,

@@ -1,0 +1,56 @@
+//! The letter of each kind of key. In one list, because no two of a level may be the same.
+
+pub(super) const FORMAT: u8 = b'!';
+pub(super) const OPERATOR_ANSWER: u8 = b'i';
+pub(super) const API_KEY: u8 = b'k';
+pub(super) const ACCESS: u8 = b'a';
+pub(super) const BACKUP: u8 = b'b';
+pub(super) const PENDING: u8 = b'w';
+pub(super) const SERVER_ERASURE: u8 = b'v';
+pub(super) const SESSION: u8 = b's';
+pub(super) const TENANT: u8 = b't';
+pub(super) const DATA: u8 = b'd';
+
+pub(super) const AUDIT_ENTRY: u8 = b'e';
+pub(super) const AUDIT_HEAD: u8 = b'h';
+pub(super) const AUDIT_SALT: u8 = b's';
+pub(super) const KEY_PLACE: u8 = b'k';
+pub(super) const USER: u8 = b'u';
+
+pub(super) const AGENDA: u8 = b'A';
+pub(super) const ANSWER: u8 = b'r';
+pub(super) const ATTENDANCE: u8 = b'a';
+pub(super) const CHUNK: u8 = b'c';
+pub(super) const DEAD_LETTER: u8 = b'X';
+pub(super) const DELIVERY: u8 = b'V';
+pub(super) const DISOWNED: u8 = b'y';
+pub(super) const ERASURE: u8 = b'v';
+pub(super) const EVENT: u8 = b'E';
+pub(super) const EVENT_LOG: u8 = b'L';
+pub(super) const FACE: u8 = b'f';
+pub(super) const GROUP: u8 = b'g';
+pub(super) const GROUP_SESSION: u8 = b'S';
+pub(super) const HOLIDAYS: u8 = b'H';
+pub(super) const GROUP_EVENT: u8 = b'G';
+pub(super) const ITEM: u8 = b'I';
+pub(super) const JOB: u8 = b'J';
+pub(super) const KEPT_PHOTO: u8 = b'b';
+pub(super) const MARK: u8 = b'i';
+pub(super) const MEMBER: u8 = b'm';
+pub(super) const MEMBERSHIP: u8 = b'n';
+pub(super) const MENTION: u8 = b'M';
+pub(super) const NEGATIVE: u8 = b'z';
+pub(super) const PERSON: u8 = b'p';
+pub(super) const PERSON_EVENT: u8 = b'P';
+pub(super) const PHOTO_KEY: u8 = b'h';
+pub(super) const PHOTOS: u8 = b'q';
+pub(super) const PLACE: u8 = b'l';
+pub(super) const SALT: u8 = b'e';
+pub(super) const SETTINGS: u8 = b'o';
+pub(super) const SIGHTING: u8 = b's';
+pub(super) const SNAPSHOT: u8 = b'x';
+pub(super) const TIMETABLE: u8 = b'T';
+pub(super) const TIMETABLE_TAG: u8 = b'N';
+pub(super) const USAGE: u8 = b'u';
+pub(super) const WEBHOOK: u8 = b'W';
+pub(super) const WORD: u8 = b'w';
