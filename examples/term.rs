@@ -68,7 +68,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
         refuted: false,
     };
     let seen = numbers
-        .filter(|number| (number * 7 + day * 3) % 10 != 0)
+        .filter(|number| !(number * 7 + day * 3).is_multiple_of(10))
         .map(|number| Ok((name(number).parse::<PersonId>()?, sighting(number))))
         .collect::<Result<_, Box<dyn Error>>>()?;
     Ok(PhotoMarks { session: session.clone(), at, source: None, seen })

@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{Error as SocketError, Message, client::IntoClientRequest},
 };
 
-use crate::support::{Api, TestServer, eventually, portrait};
+use crate::support::{Api, TestServer, eventually, form, portrait};
 
 const EVENTS: &str = "/api/v1/events";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ impl Stream {
                 let data: Value = serde_json::from_str(data).unwrap();
                 assert_eq!(field("event: ").unwrap(), data["kind"]);
                 let number = if data["kind"] == "gap" { &data["next"] } else { &data["id"] };
-                assert_eq!(field("id: ").unwrap(), number.to_string());
+                assert_eq!(field("id: ").unwrap_or("null"), number.to_string());
                 return Some(data);
             }
             let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("the server says something");
@@ -202,12 +202,25 @@ async fn each_hears_what_they_may_and_want() {
 async fn a_merge_keeps_the_events_of_both() {
     let server = school(&[]).await;
     let api = &server.api;
+    api.send(Method::PUT, "/api/v1/groups/g/people/biden", &Value::Null).await.expect(204);
+    // Seen first in g, and alone in h.
+    api.marked("g", "biden").await;
+    let earlier = api.records("g", "").await.pop().unwrap();
     api.marked("g", "obama2").await;
-    api.marked("h", "biden").await;
+    let alone = api.marked("h", "biden").await;
     api.post("/api/v1/people/obama/merge", &json!({ "from": "biden" })).await.expect(200);
     let events = api.get(EVENTS).await.expect(200)["events"].clone();
-    let people: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["person"]).collect();
-    assert_eq!(people, ["obama", "obama"]);
+    let events = events.as_array().unwrap();
+    assert!(events.len() == 5 && events.iter().all(|event| event["person"] == "obama"), "{events:?}");
+    for (group, record, before) in [("g", earlier, json!("present")), ("h", alone, Value::Null)] {
+        let given = events.iter().find(|event| event["kind"] == "corrected" && event["group"] == group).unwrap();
+        assert_eq!(
+            (&given["record"], &given["before"], &given["after"]),
+            (&record["id"], &before, &json!("present")),
+            "{group}"
+        );
+        assert_eq!(api.records(group, "").await[0]["id"], record["id"], "{group}");
+    }
     assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
 }
 
@@ -269,4 +282,64 @@ async fn a_reader_is_told_what_it_has_missed() {
     let list = api.get(&format!("{EVENTS}?after=1")).await.expect(200);
     assert_eq!((&list["gap"], &list["events"][0]["id"]), (&json!(true), &json!(4)));
     assert_eq!(api.listed("").await, [4, 5]);
+}
+
+#[tokio::test]
+async fn who_may_see_a_job_hears_how_it_comes_on() {
+    let server = school(&[]).await;
+    let api = &server.api;
+    let ((teacher, _), (viewer, _)) = (api.key_of("teacher", &["h"]).await, api.key_of("viewer", &[]).await);
+    let mut of_admin = Socket::open(api, "?kinds=job_progress").await.unwrap();
+    let mut of_teacher = Stream::open(&teacher, &format!("{EVENTS}?kinds=job_progress"), None).await;
+    let mut of_group = Stream::open(api, &format!("{EVENTS}?kinds=job_progress&group=h"), None).await;
+    let mut of_viewer = Stream::open(&viewer, EVENTS, None).await;
+    let recognize = async |group: &str| {
+        let path = format!("/api/v1/groups/{group}/jobs/recognize");
+        let begun = api.post_form(&path, form(&[("mark", "false")], &[&portrait("biden")])).await.expect(202);
+        begun["id"].clone()
+    };
+    let roster = api.import(b"id,name\nx,X\ny,Y\n", None, &[]).await.expect(202)["id"].clone();
+    let jobs = [(roster, Value::Null, 2), (recognize("g").await, json!("g"), 1), (recognize("h").await, json!("h"), 1)];
+    for (job, group, total) in &jobs {
+        let first = of_admin.next().await.unwrap();
+        let begun = json!({
+            "kind": "job_progress", "job": job, "group": group, "state": "running", "done": 0, "total": total,
+        });
+        assert_eq!(first, begun);
+        let mut last = first;
+        while last["state"] == "running" {
+            last = of_admin.next().await.unwrap();
+            assert_eq!(&last["job"], job, "one after the other");
+        }
+        assert_eq!((&last["state"], &last["done"], &last["total"]), (&json!("done"), &json!(total), &json!(total)));
+    }
+    for stream in [&mut of_teacher, &mut of_group] {
+        let mut last = json!({ "state": "running" });
+        while last["state"] == "running" {
+            last = stream.next().await.unwrap();
+            assert_eq!((&last["job"], &last["group"]), (&jobs[2].0, &json!("h")));
+        }
+    }
+    let metrics = server.metrics().await;
+    let items = |kind: &str, outcome: &str| metrics.count("job_items_total", &[kind, outcome]);
+    assert_eq!(items("kind=\"import\"", "outcome=\"created\""), 2);
+    assert_eq!(items("kind=\"recognize\"", "outcome=\"recognised\""), 2);
+
+    // Whoever sees no jobs hears of none: only what is told after them.
+    let record = api.marked("g", "obama2").await;
+    assert_eq!(of_viewer.next().await.unwrap()["kind"], "marked");
+    api.undone("g", &record).await;
+    assert_eq!(of_viewer.next().await.unwrap()["kind"], "corrected");
+
+    let gate = server.faults.block("job.report");
+    let held = recognize("h").await;
+    eventually("a photo waits", async || server.faults.waiting_at("job.report") == 1).await;
+    assert_eq!(server.metrics().await.count("jobs_running", &["kind=\"recognize\""]), 1);
+    api.post(&format!("/api/v1/jobs/{}/cancel", held.as_str().unwrap()), &json!({})).await.expect(200);
+    for state in ["running", "cancelled"] {
+        let told = of_teacher.next().await.unwrap();
+        assert_eq!((&told["job"], &told["state"], &told["done"]), (&held, &json!(state), &json!(0)));
+    }
+    drop(gate);
+    eventually("nothing is worked on", async || server.metrics().await.count("jobs_running", &[]) == 0).await;
 }

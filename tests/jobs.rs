@@ -1,5 +1,7 @@
 //! Many photos of a group as a job: when they were taken, what is told on the way, who may look, and kill -9.
 
+use std::collections::BTreeSet;
+
 use exif::{In, Tag, Value as ExifValue, experimental::Writer};
 use jiff::civil::date;
 use reqwest::{
@@ -161,34 +163,146 @@ async fn a_teacher_sees_the_jobs_of_their_groups_alone() {
 }
 
 #[tokio::test]
+async fn all_photos_of_a_job_may_be_for_one_session() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    class(api).await;
+    api.group("h").await;
+    let plan = async |group: &str| {
+        let new = json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00" });
+        let made = api.post(&format!("/api/v1/groups/{group}/sessions"), &new).await.expect(201);
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let (session, of_other) = (plan("g").await, plan("h").await);
+    let (ada, bea) = (portrait("obama2"), portrait("biden"));
+    let zip = zipped_at(
+        date(2026, 3, 2).at(8, 10, 0, 0),
+        &[
+            ("file.jpg", &ada),
+            ("camera.jpg", &taken(&ada, "2026:03:02 08:20:00", None)),
+            ("day-before.jpg", &taken(&bea, "2026:03:01 08:20:00", None)),
+        ],
+    );
+    let handed_in = async |fields: &[(&str, &str)], images: &[&[u8]]| {
+        let begun = api.post_form(RECOGNIZE, photos(&zip, images, fields)).await.expect(202);
+        assert_eq!(begun["session"], session);
+        let id = begun["id"].as_str().unwrap().to_owned();
+        (api.job_over(&id).await, api.results(&id).await)
+    };
+    let (job, results) = handed_in(&[("session", &session)], &[&bea]).await;
+    assert_eq!((&job["counts"]["marked"], &job["failed"]), (&json!(2), &json!({ "outside_session": 1 })));
+    for (name, source, at) in [
+        ("file.jpg", "file", "2026-03-01T18:10:00Z"),
+        ("camera.jpg", "exif", "2026-03-01T18:20:00Z"),
+        ("day-before.jpg", "exif", "2026-02-28T18:20:00Z"),
+        ("0", "session", "2026-03-01T18:00:00Z"),
+    ] {
+        let photo = results.iter().find(|photo| photo["photo"] == name).unwrap();
+        assert_eq!((&photo["time_from"], &photo["at"]), (&json!(source), &json!(at)), "{name}");
+        assert_eq!(
+            (photo["photo_id"].is_null(), photo["date"].is_null()),
+            (at.contains("02-28"), at.contains("02-28"))
+        );
+    }
+    let records = api.get(&format!("/api/v1/sessions/{session}/records")).await.expect(200);
+    let evidence = |person: &str| {
+        let record = records["records"].as_array().unwrap().iter().find(|record| record["person"] == person).unwrap();
+        record["sightings"].as_array().unwrap().iter().map(|seen| seen["photo"].clone()).collect::<Vec<_>>()
+    };
+    let id_of = |name: &str| results.iter().find(|photo| photo["photo"] == name).unwrap()["photo_id"].clone();
+    assert_eq!(evidence("ada"), [id_of("file.jpg"), id_of("camera.jpg")]);
+    assert_eq!(evidence("bea"), [id_of("0")]);
+
+    // What the request says of the time goes for all.
+    let (job, _) = handed_in(&[("session", &session), ("at", "2026-03-01T18:30:00Z")], &[]).await;
+    assert_eq!((&job["counts"]["recognised"], &job["failed"]), (&json!(3), &json!({})));
+
+    let refused = async |fields: &[(&str, &str)]| api.post_form(RECOGNIZE, form(fields, &[&ada])).await.problem();
+    let missing = (404, "session_not_found".to_owned());
+    assert_eq!(refused(&[("session", &of_other)]).await, missing);
+    assert_eq!(refused(&[("session", "01234567-89ab-7def-8123-456789abcdef")]).await, missing);
+    let outside = [("session", session.as_str()), ("at", "2026-03-01T08:30:00Z")];
+    assert_eq!(refused(&outside).await, (400, "outside_session".to_owned()));
+    api.post(&format!("/api/v1/sessions/{session}/close"), &json!({})).await.expect(200);
+    assert_eq!(refused(&[("session", &session)]).await, (409, "session_closed".to_owned()));
+}
+
+#[tokio::test]
+async fn a_photo_whose_report_was_lost_is_no_second_piece_of_evidence() {
+    let server = TestServer::start().await;
+    class(&server.api).await;
+    let rules = json!({ "rules": { "confirm_sightings": 2 } });
+    server.api.send(Method::PATCH, "/api/v1/groups/g", &rules).await.expect(200);
+    let gate = server.faults.block("job.report");
+    let body = form(&[("at", "2026-03-02T12:00:00Z")], &[&portrait("obama2")]);
+    let id = server.api.post_form(RECOGNIZE, body).await.expect(202)["id"].as_str().unwrap().to_owned();
+    eventually("a marked photo waits", async || server.faults.waiting_at("job.report") == 1).await;
+    let marked = server.api.records("g", "?date=2026-03-03").await;
+    let server = server.restart().await;
+    drop(gate);
+    let job = server.api.job_over(&id).await;
+    assert_eq!((&job["state"], &job["counts"]["recognised"]), (&json!("done"), &json!(1)));
+    let records = server.api.records("g", "?date=2026-03-03").await;
+    assert_eq!((records.len(), &records[0]["state"]), (1, &json!("to_confirm")));
+    assert_eq!(records, marked);
+}
+
+/// Photos of the job that is killed, and the days over which they are spread.
+const PHOTOS: usize = 300;
+const DAYS: usize = 20;
+
+#[tokio::test]
 async fn photos_of_a_job_killed_twice_are_counted_once() {
     let data = tempfile::tempdir().unwrap();
-    let settings = [("ROLLCALL__PIPELINE__COMPUTE_THREADS", "2"), ("ROLLCALL__DETECT__LONG_SIDE_PX", "640")];
+    let settings = [("ROLLCALL__PIPELINE__COMPUTE_THREADS", "2"), ("ROLLCALL__DETECT__LONG_SIDE_PX", "320")];
     let mut server = ServerProcess::with(data.path(), &settings).await;
     class(&server.api).await;
-    let both = class_photo(&[("obama2", 200), ("biden", 200)]);
-    let names: Vec<String> = (0..60).map(|number| format!("{number}.jpg")).collect();
-    let zip = zipped(&names.iter().map(|name| (name.as_str(), both.as_slice())).collect::<Vec<_>>());
-    let images: Vec<&[u8]> = vec![&both; 40];
-    let body = photos(&zip, &images, &[("at", "2026-03-02T12:00:00Z")]);
-    let id = server.api.post_form(RECOGNIZE, body).await.expect(202)["id"].as_str().unwrap().to_owned();
-    for least in [15, 50] {
+    let both = class_photo(&[("obama2", 160), ("biden", 160)]);
+    let photo = |number: usize| {
+        let (day, minute) = (number % DAYS + 1, number / DAYS);
+        taken(&both, &format!("2026:03:{day:02} 12:{minute:02}:00"), None)
+    };
+    let zip: Vec<(String, Vec<u8>)> = (0..200).map(|number| (format!("{number}.jpg"), photo(number))).collect();
+    let zip = zipped(&zip.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect::<Vec<_>>());
+    let images: Vec<Vec<u8>> = (200..PHOTOS).map(photo).collect();
+    let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    let id = server.api.post_form(RECOGNIZE, photos(&zip, &images, &[])).await.expect(202)["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for least in [80, 180] {
         let mut seen = 0;
         eventually("some photos are done", async || {
             seen = server.api.job(&id).await["done"].as_u64().unwrap();
             seen >= least
         })
         .await;
-        assert!(seen < 100, "killed in the middle");
+        assert!(seen < 300, "killed in the middle");
         server.kill();
         server = ServerProcess::with(data.path(), &settings).await;
     }
     let job = server.api.job_over(&id).await;
-    assert_eq!((&job["state"], &job["done"], &job["failed"]), (&json!("done"), &json!(100), &json!({})));
-    assert_eq!((&job["counts"]["recognised"], &job["counts"]["named"]), (&json!(100), &json!(200)));
+    assert_eq!((&job["state"], &job["done"], &job["failed"]), (&json!("done"), &json!(300), &json!({})));
+    assert_eq!((&job["counts"]["recognised"], &job["counts"]["named"]), (&json!(300), &json!(600)));
     let results = server.api.results(&id).await;
-    assert!(results.len() == 100 && results.iter().zip(0..).all(|(photo, number)| photo["item"] == number));
-    assert_eq!(server.api.records("g", "?date=2026-03-03").await.len(), 2);
+    assert!(results.len() == PHOTOS && results.iter().zip(0..).all(|(photo, number)| photo["item"] == number));
+
+    // Each person has one record a day, of which a photo is evidence once, and was marked by one photo.
+    let days = server.api.get("/api/v1/groups/g/sessions?from=2026-03-01&until=2026-03-31").await.expect(200);
+    let mut records = Vec::new();
+    for session in days["sessions"].as_array().unwrap() {
+        let path = format!("/api/v1/sessions/{}/records", session["id"].as_str().unwrap());
+        records.extend(server.api.get(&path).await.expect(200)["records"].as_array().unwrap().clone());
+    }
+    assert_eq!(records.len(), 2 * DAYS);
+    for record in &records {
+        let sightings = record["sightings"].as_array().unwrap();
+        let photos: BTreeSet<&str> = sightings.iter().map(|seen| seen["photo"].as_str().unwrap()).collect();
+        assert_eq!((sightings.len(), photos.len()), (PHOTOS / DAYS, PHOTOS / DAYS), "{record}");
+    }
+    let marks = server.api.get("/api/v1/events?kinds=marked&limit=1000").await.expect(200);
+    assert_eq!(marks["events"].as_array().unwrap().len(), 2 * DAYS);
+
     let spool = data.path().join("spool");
     eventually("the spool is empty", async || spool.read_dir().unwrap().next().is_none()).await;
     // A stream that still waits keeps no stop waiting.

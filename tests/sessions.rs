@@ -293,3 +293,34 @@ async fn too_few_sightings_are_to_be_confirmed() {
     let closed = post(api, &format!("{path}/close"), &json!({})).await;
     assert_eq!(closed["session"]["state"], "closed");
 }
+
+#[tokio::test]
+async fn a_photo_counts_once_however_often_it_is_sent() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    patch(api, "/groups/g", &json!({ "rules": { "confirm_sightings": 2 } })).await;
+    let day = [("at", "2026-03-02T12:00:00Z")];
+    let seen = async |fields: &[(&str, &str)], shot: &str| {
+        let seen = photo(api, fields, &[shot]).await;
+        (seen["photos"][0]["photo"].clone(), seen["present"][0]["attendance"].clone(), seen["session"].clone())
+    };
+    let (first, mark, session) = seen(&day, "obama2").await;
+    assert_eq!((first.is_string(), &mark), (true, &json!("to_confirm")));
+    for at in ["2026-03-02T12:00:00Z", "2026-03-02T12:01:00Z"] {
+        let again = seen(&[("at", at)], "obama2").await;
+        assert_eq!(again, (first.clone(), json!("to_confirm"), session.clone()), "the same file is no second photo");
+    }
+    let (second, mark, _) = seen(&day, "obama3").await;
+    assert_eq!(mark, "marked", "another photo makes it sure");
+    assert_eq!(seen(&day, "obama2").await.1, "already_marked");
+    let records = get(api, &format!("/sessions/{}/records", session.as_str().unwrap())).await;
+    let sightings = records["records"][0]["sightings"].as_array().unwrap();
+    let evidence: Vec<(&Value, &Value)> = sightings.iter().map(|seen| (&seen["photo"], &seen["face"])).collect();
+    assert_eq!(evidence, [(&first, &json!(0)), (&second, &json!(0))]);
+
+    let (elsewhere, ..) = seen(&[("at", "2026-03-03T12:00:00Z")], "obama2").await;
+    assert!(elsewhere.is_string() && elsewhere != first, "of another session it says nothing");
+    assert_eq!(seen(&[("mark", "false")], "obama2").await.0, Value::Null);
+}

@@ -20,7 +20,7 @@ use super::{
     files::listed,
 };
 use crate::{
-    domain::{GroupId, attendance::LivenessPolicy},
+    domain::{GroupId, GroupSessionId, attendance::LivenessPolicy},
     error::{Error, Result},
 };
 
@@ -46,6 +46,9 @@ pub(super) struct RecognizeArgs {
     /// Mark nobody present.
     #[arg(long)]
     no_mark: bool,
+    /// The session that is marked [default: the one at that time].
+    #[arg(long, value_name = "ID", requires = "group")]
+    session: Option<GroupSessionId>,
     /// Whether faces must be live to be marked.
     #[arg(long, default_value = "off")]
     liveness: Liveness,
@@ -62,7 +65,7 @@ pub(super) struct RecognizeArgs {
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
     /// Send the photos, or one ZIP of them, to the running server as a job, and watch it: it goes on if this command
-    /// ends. Each photo is for the session of its own time. Wants a --group; --json prints the server's objects.
+    /// ends. Each photo is for the session of its own time, or all for --session. Wants a --group; --json prints the server's objects.
     #[arg(long, conflicts_with = "annotate")]
     watch: bool,
     #[command(flatten)]
@@ -102,6 +105,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs) -> Result<()> {
     let wanted = Recognize {
         group: args.group.clone(),
         mark: !args.no_mark,
+        session: args.session,
         threshold: args.threshold,
         margin: args.margin,
         liveness: args.liveness.into(),

@@ -4,7 +4,10 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ids::{GroupId, PersonId, RecordId};
+use super::{
+    ids::{GroupId, JobId, PersonId, RecordId},
+    job::JobState,
+};
 use crate::error::Error;
 
 /// One entry of a tenant's event log.
@@ -82,13 +85,15 @@ pub enum Occurrence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobProgress {
     /// Which job.
-    pub job: String,
-    /// What it does, e.g. `running`.
-    pub state: String,
-    /// Steps done.
+    pub job: JobId,
+    /// The group that it recognises; none of a roster.
+    pub group: Option<GroupId>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Items done.
     pub done: u64,
-    /// Steps in all, where that is known.
-    pub total: Option<u64>,
+    /// Items in all.
+    pub total: u64,
 }
 
 /// The kind of an event, as clients ask for it.

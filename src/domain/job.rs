@@ -10,8 +10,9 @@ use super::{
     access::Actor,
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
+    event::JobProgress,
     face::FaceBox,
-    ids::{GroupId, JobId, PersonId, PhotoId},
+    ids::{GroupId, GroupSessionId, JobId, PersonId, PhotoId},
 };
 
 /// Where a job stands.
@@ -46,6 +47,24 @@ pub enum JobTask {
     Recognise(RecogniseOptions),
 }
 
+impl JobTask {
+    /// The kind in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Import(_) => "import",
+            Self::Recognise(_) => "recognize",
+        }
+    }
+
+    /// The group that it is about; none of a roster.
+    pub const fn group(&self) -> Option<&GroupId> {
+        match self {
+            Self::Import(_) => None,
+            Self::Recognise(options) => Some(&options.group),
+        }
+    }
+}
+
 /// How a group is recognised in many photos.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecogniseOptions {
@@ -55,6 +74,8 @@ pub struct RecogniseOptions {
     pub mark: bool,
     /// When all the photos were taken; each says it itself where this is missing.
     pub at: Option<Timestamp>,
+    /// The session that they are all for; where this is missing, each is for the one of its time.
+    pub session: Option<GroupSessionId>,
     /// The least similarity, raw cosine, if that is not the tenant's.
     pub threshold: Option<f32>,
     /// The least lead over the next person, if that is not the tenant's.
@@ -125,6 +146,12 @@ impl Job {
             started_at: None,
             finished_at: None,
         }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> JobProgress {
+        let Self { id, state, done, total, .. } = *self;
+        JobProgress { job: id, group: self.task.group().cloned(), state, done, total }
     }
 
     /// Counts an item that has its report now.
@@ -209,7 +236,7 @@ impl ItemReport {
                     photo.faces.iter().filter(|face| is_meant(face)).count() as u64
                 };
                 vec![
-                    (if photo.error.is_some() { "failed" } else { "recognised" }, 1),
+                    (photo.outcome(), 1),
                     ("faces", photo.faces.len() as u64),
                     ("named", number(&|face| face.person.is_some())),
                     ("marked", number(&|face| face.attendance == Mark::Marked)),
@@ -317,6 +344,13 @@ pub struct PhotoReport {
     pub error: Option<Fault>,
 }
 
+impl PhotoReport {
+    /// What became of it, in counts and metrics.
+    pub const fn outcome(&self) -> &'static str {
+        if self.error.is_some() { "failed" } else { "recognised" }
+    }
+}
+
 /// What says when a photo was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -327,6 +361,8 @@ pub enum TimeSource {
     Exif,
     /// The ZIP file: when the file was changed last.
     File,
+    /// The session that the job names: its start is taken.
+    Session,
     /// Nothing: the moment at which the job was handed in is taken.
     Upload,
 }

@@ -162,6 +162,7 @@ mod tests {
     use prometheus::Opts;
 
     use super::*;
+    use crate::domain::{JobId, JobState};
 
     #[tokio::test]
     async fn places_are_limited_by_tenant_and_come_back() {
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(open.with_label_values(&["sse"]).get(), 2);
         drop(second);
         drop(hub.enter(&one, Transport::Sse).unwrap());
-        let progress = JobProgress { job: "j".into(), state: "running".into(), done: 1, total: None };
+        let progress = JobProgress { job: JobId::generate(), group: None, state: JobState::Running, done: 1, total: 2 };
         hub.tell_progress(&one, progress.clone());
         assert!(matches!(first.hear().await, Heard::Progress(heard) if heard == progress));
         hub.close();

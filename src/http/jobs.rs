@@ -81,10 +81,11 @@ pub(super) async fn import(
 #[utoipa::path(post, path = "/api/v1/groups/{group}/jobs/recognize", tag = "jobs",
     params(("group" = GroupId, Path)), request_body(content((RecognizeJobForm = "multipart/form-data"))),
     responses((status = 202, body = JobView),
-        (status = 400, description = "invalid_form, incomplete_body, no_images, invalid_zip, invalid_at, invalid_threshold, invalid_margin"),
+        (status = 400, description = "invalid_form, incomplete_body, no_images, invalid_zip, invalid_at, invalid_threshold, invalid_margin, outside_session"),
+        (status = 404, description = "session_not_found"), (status = 409, description = "session_closed, session_cancelled"),
         (status = 413, description = "field_too_large, too_many_entries, zip_bomb"),
         (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed")))]
-/// Recognises a group in many photos, as a job: each is for the session of the time at which it was taken.
+/// Recognises a group in many photos, as a job: each is for the session named, or for that of the time at which it was taken.
 pub(super) async fn recognize(
     state: Data<ApiState>,
     group: Path<String>,

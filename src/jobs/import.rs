@@ -159,14 +159,18 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
         let row = row?;
         let place = ItemPlace { job: work.job, number: row.number };
         let taken = work.patiently(|| row.take(&work.service, &work.scope, rules, Some(place))).await;
-        let report = match taken {
+        let (report, is_noted) = match taken {
             // It was written with the row's effect.
-            Ok(_) if !options.dry_run => return Ok(()),
-            Ok(report) => report,
+            Ok(report) => (report, !options.dry_run),
             Err(error) if work.ends_with(&error) => return Err(error),
-            Err(error) => row.failed(&error),
+            Err(error) => (row.failed(&error), false),
         };
-        work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await
+        let outcome = report.outcome.name();
+        if !is_noted {
+            work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await?;
+        }
+        work.count_item(outcome);
+        Ok(())
     });
     work.drive(items).await
 }

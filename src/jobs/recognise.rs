@@ -17,6 +17,9 @@ use crate::{
     store::ItemPlace,
 };
 
+/// The fail point between a photo's marks and its report.
+const REPORT_FAULT: &str = "job.report";
+
 /// The photos of a job.
 pub struct CheckedPhotos {
     /// How many there are.
@@ -87,6 +90,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
             Err(error) if work.ends_with(&error) => return Err(error),
             Err(error) => failed_photo(&photo, &error),
         };
+        work.service.pipeline().tools().faults.hit_async(REPORT_FAULT).await;
         note(work, number, report).await?;
         if let PhotoPlace::File(path) = &photo.file.place {
             // What cannot be removed now goes with the folder.
@@ -99,5 +103,8 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
 
 async fn note(work: &Work, number: u64, report: PhotoReport) -> Result<()> {
     let place = ItemPlace { job: work.job, number };
-    work.service.store().note_item(&work.scope, place, ItemReport::Photo(report)).await
+    let outcome = report.outcome();
+    work.service.store().note_item(&work.scope, place, ItemReport::Photo(report)).await?;
+    work.count_item(outcome);
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use prometheus::{IntCounterVec, IntGauge};
 use tokio::{
     sync::{Notify, Semaphore},
     task::JoinSet,
@@ -31,6 +32,8 @@ const JOBS_AT_ONCE: usize = 8;
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Between two tries of an item for which there is no room.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// The least time between two reports of how far a job has come.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// However long a quota says to wait, one looks again after so long: the operator may have lifted it.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -180,6 +183,7 @@ async fn work_on_next(
         () = stop.wait() => return Ok(false),
     };
     let _place = place.map_err(|closed| Error::internal("no job is taken up any more").with_source(closed))?;
+    let metrics = &service.pipeline().tools().metrics;
     let Some(Job { id, task, by, request_id, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
         return Ok(false);
     };
@@ -187,10 +191,15 @@ async fn work_on_next(
         service: service.clone(),
         scope: scope.clone().by(by),
         job: id,
+        items_done: metrics.job_items.clone(),
+        kind: task.name(),
         folder: service.desk().spool.folder(id),
         options: Arc::clone(&service.desk().options),
         stop: stop.clone(),
     };
+    let running = metrics.jobs_running.with_label_values(&[task.name()]);
+    running.inc();
+    let _running = Running(running);
     match under_request(request_id.map(Into::into), work.run(task)).await {
         Err(error) if error.code() == "job_over" => {}
         // The stop, or the tenant was suspended or removed: it is called again where it goes on.
@@ -206,6 +215,15 @@ async fn work_on_next(
     Ok(true)
 }
 
+/// A job is worked on, and counted as such, until this is dropped.
+struct Running(IntGauge);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// A job that is worked on.
 pub(super) struct Work {
     pub(super) service: Service,
@@ -213,12 +231,16 @@ pub(super) struct Work {
     pub(super) job: JobId,
     pub(super) folder: PathBuf,
     pub(super) options: Arc<JobOptions>,
+    /// Of which kind it is, in metrics.
+    kind: &'static str,
+    items_done: IntCounterVec,
     stop: ShutdownSignal,
 }
 
 impl Work {
     async fn run(&self, task: JobTask) -> Result<()> {
-        self.service.store().begin_job(&self.scope, self.job, self.service.now()).await?;
+        let begun = self.service.store().begin_job(&self.scope, self.job, self.service.now()).await?;
+        self.service.tell_progress(&self.scope, begun.progress());
         match task {
             JobTask::Import(options) => import::run(self, options).await,
             JobTask::Recognise(options) => recognise::run(self, &options).await,
@@ -231,8 +253,16 @@ impl Work {
         match ended.await {
             // Called off at the last moment.
             Err(error) if error.code() == "job_over" => Ok(()),
-            ended => ended.map(drop),
+            ended => {
+                self.service.tell_progress(&self.scope, ended?.progress());
+                Ok(())
+            }
         }
+    }
+
+    /// Counts an item that has its report.
+    pub(super) fn count_item(&self, outcome: &str) {
+        self.items_done.with_label_values(&[self.kind, outcome]).inc();
     }
 
     /// The numbers of the items that have a report.
@@ -248,6 +278,7 @@ impl Work {
     /// Does items, several at once, until all are done, one fails or the server stops.
     pub(super) async fn drive<F: Future<Output = Result<()>>>(&self, items: impl Iterator<Item = F>) -> Result<()> {
         let mut items = pin!(stream::iter(items).buffer_unordered(self.options.items_at_once));
+        let mut told_at = Instant::now();
         loop {
             self.require_going_on()?;
             let done = tokio::select! {
@@ -257,6 +288,11 @@ impl Work {
             match done {
                 Some(done) => done?,
                 None => return Ok(()),
+            }
+            if told_at.elapsed() >= TELL_EVERY {
+                let job = self.service.store().job(&self.scope, self.job).await?;
+                self.service.tell_progress(&self.scope, job.progress());
+                told_at = Instant::now();
             }
         }
     }

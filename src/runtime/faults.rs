@@ -2,7 +2,8 @@
 //!
 //! A registry belongs to one service, so services in one process do not disturb each other. Points are named
 //! `<stage>.work` (inside the compute task) and `<stage>.actor` (inside the actor's handler, where a panic kills the
-//! actor). Without the feature `failpoints` a registry is empty and hitting a point does nothing.
+//! actor); `job.report` lies between the marks of a job's photo and its report. Without the feature `failpoints` a
+//! registry is empty and hitting a point does nothing.
 
 #[cfg(not(feature = "failpoints"))]
 pub use disabled::Faults;

@@ -3,15 +3,15 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::{
-    Service,
+    Service, is_the_images_fault,
     recognise::{RecognizeParams, RecognizedFace, RecognizedPhoto, RequestClass},
 };
 use crate::{
     domain::{
-        Group, PhotoReport, RecogniseOptions, TenantScope,
+        Group, GroupSession, PhotoReport, RecogniseOptions, TenantScope,
         job::{SeenFace, TimeSource},
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     jobs::{PhotoFile, taken},
 };
 
@@ -28,11 +28,11 @@ pub struct JobPhoto {
 }
 
 impl Service {
-    /// Recognises a group in one photo, and marks the people found in the session of the time at which it was taken.
-    /// Again it marks nobody twice.
+    /// Recognises a group in one photo, and marks the people found in the job's session, or in that of the time at
+    /// which it was taken. Again it marks nobody twice. What is wrong with the photo is in its report.
     ///
     /// # Errors
-    /// What is wrong with the photo, for its report; `Overloaded` and `Unavailable` where it is worth another try.
+    /// `Overloaded` and `Unavailable` where it is worth another try; what keeps all photos of the job from being used.
     pub async fn recognise_photo(
         &self,
         scope: &TenantScope,
@@ -44,10 +44,15 @@ impl Service {
             Ok(bytes) => bytes,
             Err(fault) => return Ok(PhotoReport { error: Some(fault), ..empty_report(photo) }),
         };
+        let session = match options.session {
+            Some(session) => Some(self.session_of(scope, &group.id, session).await?),
+            None => None,
+        };
         let (at, source) = match options.at {
             Some(at) => (at, TimeSource::Given),
-            None => time(&group, photo, &bytes),
+            None => time(&group, session.as_ref(), photo, &bytes),
         };
+        let report = PhotoReport { at: Some(at), time_from: Some(source), ..empty_report(photo) };
         let params = RecognizeParams {
             mark: Some(options.mark),
             at: Some(at),
@@ -55,17 +60,23 @@ impl Service {
             margin: options.margin,
             liveness: options.liveness,
             class: Some(RequestClass::Bulk),
+            session: options.session,
             ..RecognizeParams::default()
         };
         let image = self.hold(scope, bytes).await?;
-        let found = self.recognize(scope, &options.group, vec![image], &params).await?;
+        let found = match self.recognize(scope, &options.group, vec![image], &params).await {
+            Ok(found) => found,
+            Err(error) if is_the_photos_fault(&error) => {
+                return Ok(PhotoReport { error: Some((&error).into()), ..report });
+            }
+            Err(error) => return Err(error),
+        };
         let date = found.date;
         let seen = found.photos.into_iter().next();
         let RecognizedPhoto { photo: photo_id, width, height, faces, .. } =
             seen.ok_or_else(|| Error::internal("a photo came back without its answer"))?;
         let faces = faces.into_iter().map(seen_face).collect();
-        let (at, time_from) = (Some(at), Some(source));
-        Ok(PhotoReport { photo_id, at, time_from, date, width, height, faces, ..empty_report(photo) })
+        Ok(PhotoReport { photo_id, date, width, height, faces, ..report })
     }
 }
 
@@ -88,8 +99,14 @@ fn empty_report(photo: &JobPhoto) -> PhotoReport {
     }
 }
 
-/// When a photo was taken: as the camera says, else its file, else now. Clocks without a zone are the group's.
-fn time(group: &Group, photo: &JobPhoto, bytes: &[u8]) -> (Timestamp, TimeSource) {
+/// Whether another photo, or one of another time, might have been used.
+fn is_the_photos_fault(error: &Error) -> bool {
+    is_the_images_fault(error) || error.kind() == ErrorKind::Conflict
+}
+
+/// When a photo was taken: as the camera says, else its file, else when the job's session began, else now. Clocks
+/// without a zone are the group's.
+fn time(group: &Group, session: Option<&GroupSession>, photo: &JobPhoto, bytes: &[u8]) -> (Timestamp, TimeSource) {
     let zone = TimeZone::get(&group.time_zone).unwrap_or(TimeZone::UTC);
     let local = |time: DateTime| time.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp());
     let camera = taken(bytes).and_then(|(time, offset)| match offset {
@@ -97,10 +114,12 @@ fn time(group: &Group, photo: &JobPhoto, bytes: &[u8]) -> (Timestamp, TimeSource
         None => local(time),
     });
     let file = || photo.modified.and_then(local);
-    match camera.map(|at| (at, TimeSource::Exif)).or_else(|| Some((file()?, TimeSource::File))) {
-        Some(known) => known,
+    let known = camera.map(|at| (at, TimeSource::Exif)).or_else(|| Some((file()?, TimeSource::File)));
+    known.unwrap_or_else(|| match session {
+        // Of one that is about to begin there may be photos already.
+        Some(session) => (session.starts_at.min(photo.handed_in), TimeSource::Session),
         None => (photo.handed_in, TimeSource::Upload),
-    }
+    })
 }
 
 fn seen_face(face: RecognizedFace) -> SeenFace {

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::{RuleChanges, Service, fields::strict_bool};
+use super::{RuleChanges, Service, fields::strict_bool, recognise::require_window};
 use crate::{
     domain::{
-        Access, FaceBox, FaceChoice, GroupId, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, Mark,
-        Permission, PersonId, PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport, TenantScope,
+        Access, FaceBox, FaceChoice, GroupId, GroupSessionId, ImportOptions, ItemReport, Job, JobId, JobState, JobTask,
+        Mark, Permission, PersonId, PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport,
+        TenantScope,
         attendance::LivenessPolicy,
         job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
+        session::Step,
     },
     error::{Error, Result},
     jobs::{Checked, CheckedPhotos, Incoming, JobDesk, ROSTER},
@@ -52,9 +54,12 @@ pub struct RecogniseJobParams {
     #[serde(default, deserialize_with = "strict_bool")]
     pub mark: Option<bool>,
     /// When all the photos were taken. If missing, each says it itself: by its EXIF data, else by the time of its file in
-    /// the ZIP, by the group's clock where they name no zone; else it is now. Not in the future.
+    /// the ZIP, by the group's clock where they name no zone; else it is the start of `session`, else now. Not in the
+    /// future.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
+    /// The session that all the photos are for; if missing, each is for the one of its time.
+    pub session: Option<GroupSessionId>,
     /// The least similarity, raw cosine.
     pub threshold: Option<f32>,
     /// The least lead over the next person.
@@ -84,6 +89,8 @@ pub struct JobView {
     pub dry_run: bool,
     /// The group that is recognised; null for a roster.
     pub group: Option<GroupId>,
+    /// The session that the photos are for, if the job names one.
+    pub session: Option<GroupSessionId>,
     /// Who started it: `user:ID`, `key:ID` or `machine`.
     pub by: String,
     /// Where it stands.
@@ -209,15 +216,18 @@ pub struct JobResults {
 
 impl From<Job> for JobView {
     fn from(job: Job) -> Self {
-        let (kind, dry_run, group) = match job.task {
-            JobTask::Import(ImportOptions { dry_run, .. }) => (JobKind::Import, dry_run, None),
-            JobTask::Recognise(RecogniseOptions { group, .. }) => (JobKind::Recognize, false, Some(group)),
+        let (kind, dry_run, group, session) = match job.task {
+            JobTask::Import(ImportOptions { dry_run, .. }) => (JobKind::Import, dry_run, None, None),
+            JobTask::Recognise(RecogniseOptions { group, session, .. }) => {
+                (JobKind::Recognize, false, Some(group), session)
+            }
         };
         Self {
             id: job.id,
             kind,
             dry_run,
             group,
+            session,
             by: job.by.to_string(),
             state: job.state,
             total: job.total,
@@ -304,7 +314,8 @@ impl Service {
     /// [`image`](crate::jobs::image), or both.
     ///
     /// # Errors
-    /// `NotFound` `group_not_found`; `Invalid` `invalid_at`, `invalid_threshold`, `invalid_margin`; as for
+    /// `NotFound` `group_not_found` or `session_not_found`; `Invalid` `invalid_at`, `outside_session`,
+    /// `invalid_threshold`, `invalid_margin`; `Conflict` for a session that takes no marks; as for
     /// [`CheckedPhotos::new`]; `Overloaded` `too_many_jobs`.
     pub async fn start_recognition(
         &self,
@@ -313,18 +324,25 @@ impl Service {
         files: Incoming,
         params: RecogniseJobParams,
     ) -> Result<JobView> {
-        let RecogniseJobParams { mark, at, threshold, margin, liveness } = params;
-        self.store.group(scope, group).await?;
+        let RecogniseJobParams { mark, at, session, threshold, margin, liveness } = params;
+        let (group, mark) = (self.store.group(scope, group).await?, mark.unwrap_or(true));
         RuleChanges { threshold, margin }.check()?;
         if at.is_some_and(|at| at > self.clock.now()) {
             return Err(Error::invalid("at lies in the future").with_code("invalid_at"));
+        }
+        if let Some(session) = session {
+            let session = self.session_of(scope, &group.id, session).await?;
+            if mark {
+                at.map_or(Ok(()), |at| require_window(&group, &session, at))?;
+                // Says at once what each mark would say.
+                session.after(Step::Open, self.clock.now())?;
+            }
         }
         let (folder, max_entries) = (files.path(""), self.desk.options.max_entries);
         let checked = spawn_blocking(move || CheckedPhotos::new(&folder, max_entries))
             .await
             .map_err(|lost| Error::internal("photos were not looked at").with_source(lost))??;
-        let group = group.clone();
-        let options = RecogniseOptions { group, mark: mark.unwrap_or(true), at, threshold, margin, liveness };
+        let options = RecogniseOptions { group: group.id, mark, at, session, threshold, margin, liveness };
         self.hand_in(scope, files, JobTask::Recognise(options), checked.photos).await
     }
 
@@ -345,7 +363,7 @@ impl Service {
             let some = self.store.jobs(&scope, after, limit + 1).await?;
             let Some(last) = some.last() else { break };
             after = Some(last.id);
-            jobs.extend(some.into_iter().filter(|job| may_see(access, job)));
+            jobs.extend(some.into_iter().filter(|job| may_see(access, job.task.group())));
         }
         let more = jobs.len() > limit;
         jobs.truncate(limit);
@@ -361,14 +379,17 @@ impl Service {
     async fn visible_job(&self, access: &Access, job: JobId) -> Result<(TenantScope, Job)> {
         let scope = access.tenant_scope()?;
         let job = self.store.job(&scope, job).await?;
-        if may_see(access, &job) { Ok((scope, job)) } else { Err(job_not_found()) }
+        if may_see(access, job.task.group()) { Ok((scope, job)) } else { Err(job_not_found()) }
     }
 
     /// Calls a job off: nothing more of it is done from here on, and what was done stands. One that is over stays as it
     /// is. Errors as for [`Self::job`].
     pub async fn cancel_job(&self, access: &Access, job: JobId) -> Result<JobView> {
-        let (scope, _) = self.visible_job(access, job).await?;
+        let (scope, before) = self.visible_job(access, job).await?;
         let cancelled = self.store.cancel_job(&scope, job, self.clock.now()).await?;
+        if before.state.is_open() {
+            self.tell_progress(&scope, cancelled.progress());
+        }
         // Whoever works on it removes its files; where nobody does, they go here.
         if cancelled.started_at.is_none() {
             self.desk.spool.remove(job).await?;
@@ -431,13 +452,10 @@ impl Service {
     }
 }
 
-/// Whether a job is one that the caller could have started.
-fn may_see(access: &Access, job: &Job) -> bool {
-    let allowed = match &job.task {
-        JobTask::Import(_) => access.require(Permission::ManagePeople, None),
-        JobTask::Recognise(options) => access.require(Permission::RecogniseMany, Some(&options.group)),
-    };
-    allowed.is_ok()
+/// Whether a job is one that the caller could have started: one of that group, or of a roster where there is none.
+pub(super) fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
+    let permission = if group.is_some() { Permission::RecogniseMany } else { Permission::ManagePeople };
+    access.require(permission, group).is_ok()
 }
 
 /// Those whose names are shown with a report.

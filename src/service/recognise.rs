@@ -310,6 +310,20 @@ impl Service {
         self.recognition(scope, images, wanted, &roster, session).await
     }
 
+    /// A session of the group. Errors: `NotFound` `session_not_found`.
+    pub(super) async fn session_of(
+        &self,
+        scope: &TenantScope,
+        group: &GroupId,
+        session: GroupSessionId,
+    ) -> Result<GroupSession> {
+        let session = self.store.group_session(scope, session).await?;
+        if session.group != *group {
+            return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
+        }
+        Ok(session)
+    }
+
     /// Where the people of photos that were taken at `at` are marked.
     async fn marking(
         &self,
@@ -319,19 +333,10 @@ impl Service {
         at: Timestamp,
     ) -> Result<Marking> {
         let session = match params.session {
-            Some(session) => {
-                let session = self.store.group_session(scope, session).await?;
-                if session.group != group.id {
-                    return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
-                }
-                session
-            }
+            Some(session) => self.session_of(scope, &group.id, session).await?,
             None => self.store.session_at(scope, &group.id, at).await?,
         };
-        if !group.rules.window(&session.meeting(false)).holds(at) {
-            let message = "the session does not take photos of that time: say in at when they were taken";
-            return Err(Error::invalid(message).with_code("outside_session"));
-        }
+        require_window(group, &session, at)?;
         // Says at once what the mark would say.
         session.clone().after(Step::Open, at)?;
         Ok(Marking { session, at, source: params.source.clone() })
@@ -427,6 +432,15 @@ impl Service {
         let names = self.store.names(scope, people.clone()).await?;
         Ok(people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect())
     }
+}
+
+/// Errors unless the session takes photos of that time: `Invalid` `outside_session`.
+pub(super) fn require_window(group: &Group, session: &GroupSession, at: Timestamp) -> Result<()> {
+    if group.rules.window(&session.meeting(false)).holds(at) {
+        return Ok(());
+    }
+    let message = "the session does not take photos of that time: say in at when they were taken";
+    Err(Error::invalid(message).with_code("outside_session"))
 }
 
 fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {

@@ -14,7 +14,7 @@ use super::{
     keys,
     pseudonyms::require_person,
     register::{Register, put, records, remove},
-    sessions,
+    sessions, sheets,
     transaction::Transaction,
 };
 use crate::{
@@ -163,7 +163,7 @@ impl Store {
             }
             let undone: AttendanceRecord =
                 transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;
-            remove(transaction, &tenant, &group, place.person, &undone);
+            remove(transaction, &tenant, &session, place.person, &undone)?;
             audit::note(transaction, &author, "mark.undo", |it| {
                 it.group(&group).person(&undone.person).record(record).before(&undone)
             })?;
@@ -220,7 +220,7 @@ pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> 
 }
 
 /// Gives the records of `from` to `person`. Of two in one session the one stays that counts as attended, then the one that
-/// was seen, and seen first; of equals the one that was theirs.
+/// was seen, and seen first; of equals the one that was theirs. Each that is given is told as corrected.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -233,13 +233,25 @@ pub(super) fn give(
         (status.is_attended(), record.says_something(), first_seen.map(Reverse))
     };
     for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &session.group, from, &record);
+        remove(transaction, tenant, &session, from, &record)?;
         let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
         if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
-            if let Some(own) = own {
-                remove(transaction, tenant, &session.group, who, &own);
+            if let Some(own) = &own {
+                remove(transaction, tenant, &session, who, own)?;
             }
-            put(transaction, tenant, &session.group, who, &AttendanceRecord { person: person.clone(), ..record })?;
+            let record = AttendanceRecord { person: person.clone(), ..record };
+            put(transaction, tenant, &session, who, &record)?;
+            transaction.tell(
+                tenant,
+                Occurrence::Corrected {
+                    group: session.group,
+                    person: person.clone(),
+                    record: record.id,
+                    date: session.date,
+                    before: own.map(|own| own.verdict.status.code().to_owned()),
+                    after: Some(record.verdict.status.code().to_owned()),
+                },
+            );
         }
     }
     Ok(())
@@ -249,8 +261,9 @@ pub(super) fn give(
 pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<usize> {
     let mut count = 0;
     for session in sessions::all_of(transaction, tenant, group)? {
+        sheets::remove(transaction, tenant, session.id)?;
         for (who, record) in records(transaction, tenant, session.id)? {
-            remove(transaction, tenant, group, who, &record);
+            remove(transaction, tenant, &session, who, &record)?;
             count += 1;
         }
         sessions::remove(transaction, tenant, &session);
@@ -262,7 +275,7 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
 pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
     let records = of_person(transaction, tenant, who)?;
     for SessionRecord { session, record } in &records {
-        remove(transaction, tenant, &session.group, who, record);
+        remove(transaction, tenant, session, who, record)?;
     }
     Ok(records.len())
 }

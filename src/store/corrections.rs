@@ -146,7 +146,7 @@ fn changed(
     if record.says_something() || case.meeting.declares_absence {
         register.put(transaction, who, &record)?;
     } else {
-        register.remove(transaction, who, &record);
+        register.remove(transaction, who, &record)?;
     }
     let [was, is] = [&before, &record].map(|record| record.verdict.status);
     if was != is {

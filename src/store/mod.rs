@@ -30,6 +30,7 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
+//! | `sheets` | what the register of a closed session says, in blocks of people |
 //! | `reports` | what the register says of many people in many sessions |
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
@@ -84,6 +85,7 @@ mod reports;
 mod rewrite;
 mod search;
 mod sessions;
+mod sheets;
 mod snapshots;
 mod sweep;
 mod tenants;

@@ -61,6 +61,10 @@ pub struct Metrics {
     pub webhook_deliveries: IntCounterVec,
     /// Age of the oldest event that a webhook waits to be told of, in seconds.
     pub webhook_behind_seconds: IntGauge,
+    /// Jobs that are worked on now, by kind: `import` or `recognize`.
+    pub jobs_running: IntGaugeVec,
+    /// Items of jobs that got their reports, by kind and by what became of them, as in the job's `counts`.
+    pub job_items: IntCounterVec,
     /// Kept photos that were removed by themselves: `over`, or `unnamed` after a crash.
     pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
@@ -133,6 +137,12 @@ impl Metrics {
             )?,
             webhook_behind_seconds: declare
                 .gauge("webhook_behind_seconds", "Age of the oldest event that a webhook waits to be told of")?,
+            jobs_running: declare.gauges("jobs_running", "Jobs that are worked on", &["kind"])?,
+            job_items: declare.counters(
+                "job_items_total",
+                "Rows and photos of jobs that were done, by outcome",
+                &["kind", "outcome"],
+            )?,
             kept_photos_removed: declare.counters(
                 "kept_photos_removed_total",
                 "Kept photos that were removed: their time was over, or no record named them after a crash",

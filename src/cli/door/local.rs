@@ -158,6 +158,7 @@ impl From<&Recognize> for RecognizeParams {
             liveness: Some(wanted.liveness),
             annotate: Some(wanted.annotate),
             class: Some(RequestClass::Bulk),
+            session: wanted.session,
             ..Self::default()
         }
     }

@@ -24,7 +24,7 @@ use super::TenantArgs;
 use crate::{
     app,
     config::Settings,
-    domain::{GroupId, JobState, PersonId, attendance::LivenessPolicy},
+    domain::{GroupId, GroupSessionId, JobState, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     service::{
         calibration::{CalibrationParams, CalibrationReport},
@@ -57,6 +57,8 @@ pub(super) struct Recognize {
     /// Whom to look for; everybody if `None`, and then nobody is marked.
     pub(super) group: Option<GroupId>,
     pub(super) mark: bool,
+    /// The session that is marked; the one at that time if `None`.
+    pub(super) session: Option<GroupSessionId>,
     pub(super) threshold: Option<f32>,
     pub(super) margin: Option<f32>,
     pub(super) liveness: LivenessPolicy,

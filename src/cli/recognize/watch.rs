@@ -18,6 +18,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
     let params = RecogniseJobParams {
         mark: Some(!args.no_mark),
         at: None,
+        session: args.session,
         threshold: args.threshold,
         margin: args.margin,
         liveness: Some(args.liveness.into()),

@@ -13,7 +13,7 @@ use crate::{
     domain::{Access, EventFilter, EventKind, JobProgress, TenantScope},
     error::Result,
     events::{Heard, Place},
-    service::Service,
+    service::{Service, jobs::may_see},
 };
 
 /// Events read at once.
@@ -167,7 +167,8 @@ impl Feed {
             heard = self.place.hear() => match heard {
                 Heard::Closing => false,
                 Heard::Progress(progress) => {
-                    if self.filter.admits(EventKind::JobProgress, None) {
+                    let group = progress.group.as_ref();
+                    if self.filter.admits(EventKind::JobProgress, group) && may_see(&self.access, group) {
                         self.ready.push_back(Told::Progress { kind: EventKind::JobProgress, progress });
                     }
                     true

@@ -81,7 +81,7 @@ impl Change<'_> {
             // Comes with a deletion, which is told.
             Kind::Erasure(_) => false,
             // Found again from the records that they are made of.
-            Kind::Agenda(..) | Kind::TimetableTag(_) => false,
+            Kind::Agenda(..) | Kind::TimetableTag(_) | Kind::SheetBlock(..) => false,
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
             // They come with samples, and go with them or after their time.
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,

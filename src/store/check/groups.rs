@@ -3,13 +3,17 @@
 use jiff::civil::Date;
 
 use super::{
-    super::{attendance::Place, keys},
+    super::{
+        attendance::Place,
+        keys,
+        sheets::{self, Block},
+    },
     found::{Finding, Found, misplaced, missing},
 };
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, Timetable, group::Member,
-        ids::TimetableTag,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, SessionState, Timetable,
+        group::Member, ids::TimetableTag,
     },
     error::Result,
 };
@@ -37,8 +41,10 @@ pub(super) fn group_session(of: &Found<'_>, id: GroupSessionId) -> Finding {
     of.read(|session: &GroupSession| {
         let listed = of.has(&keys::agenda(of.tenant, &session.group, session.date, id))?;
         let known = of.has_group(&session.group)?;
+        let has_sheet = sheets::is_there(of.view, of.tenant, id)?;
         Ok(misplaced(session.id != id)
             .or_else(|| missing(!known, "no_group"))
+            .or_else(|| missing(session.state == SessionState::Closed && !has_sheet, "no_sheet"))
             .or_else(|| missing(!listed, "no_session_index")))
     })
 }
@@ -97,6 +103,14 @@ pub(super) fn sighting(of: &Found<'_>, who: Pseudonym, id: GroupSessionId) -> Fi
         let known = of.has(&keys::attendance(of.tenant, id, who))?;
         let wrong = session(of, id).is_some_and(|session| session.group != *group);
         Ok(misplaced(wrong).or_else(|| missing(!known, "no_attendance")))
+    })
+}
+
+pub(super) fn sheet_block(of: &Found<'_>, id: GroupSessionId, from: Pseudonym) -> Finding {
+    of.read(|block: &Block| {
+        let closed = session(of, id).is_some_and(|session| session.state == SessionState::Closed);
+        let agrees = sheets::agrees(of.view, of.tenant, (id, from), block)?;
+        Ok(missing(!closed, "no_group_session").or_else(|| missing(!agrees, "wrong_sheet")))
     })
 }
 

@@ -199,6 +199,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
             Kind::Attendance(session, who) => groups::attendance(of, *session, *who),
             Kind::Mark(group, id) => groups::mark(of, group, *id),
             Kind::Sighting(who, session) => groups::sighting(of, *who, *session),
+            Kind::SheetBlock(session, from) => groups::sheet_block(of, *session, *from),
             Kind::Erasure(id) => erasure(of.view, &Realm::Tenant(of.tenant.clone()), *id, of.bytes),
             Kind::Answer(_) => of.readable::<KeptAnswer>(),
             Kind::EventLog => of.readable::<Numbers>(),

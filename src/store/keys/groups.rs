@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{
     Key,
     letters::{
-        AGENDA, ATTENDANCE, GROUP, GROUP_SESSION, HOLIDAYS, MARK, MEMBER, MEMBERSHIP, SIGHTING, TIMETABLE,
+        AGENDA, ATTENDANCE, GROUP, GROUP_SESSION, HOLIDAYS, MARK, MEMBER, MEMBERSHIP, SHEET, SIGHTING, TIMETABLE,
         TIMETABLE_TAG,
     },
     parts::{Part, date_bytes},
@@ -79,6 +79,19 @@ pub(in crate::store) fn mark(tenant: &TenantId, group: &GroupId, record: RecordI
 
 pub(in crate::store) fn marks(tenant: &TenantId, group: &GroupId) -> Key {
     data(tenant, MARK).text(group.as_str())
+}
+
+pub(in crate::store) fn sheet_block(tenant: &TenantId, session: GroupSessionId, from: Pseudonym) -> Key {
+    sheet(tenant, session).fixed(from.as_bytes())
+}
+
+/// The person of a key that [`attendance`] or [`sheet_block`] made.
+pub(in crate::store) fn person_of(key: &[u8]) -> Option<Pseudonym> {
+    key.last_chunk().copied().map(Pseudonym::from_bytes)
+}
+
+pub(in crate::store) fn sheet(tenant: &TenantId, session: GroupSessionId) -> Key {
+    data(tenant, SHEET).fixed(session.as_bytes())
 }
 
 pub(in crate::store) fn sighting(tenant: &TenantId, person: Pseudonym, session: GroupSessionId) -> Key {

@@ -47,6 +47,7 @@ pub(super) const PHOTOS: u8 = b'q';
 pub(super) const PLACE: u8 = b'l';
 pub(super) const SALT: u8 = b'e';
 pub(super) const SETTINGS: u8 = b'o';
+pub(super) const SHEET: u8 = b'R';
 pub(super) const SIGHTING: u8 = b's';
 pub(super) const SNAPSHOT: u8 = b'x';
 pub(super) const TIMETABLE: u8 = b'T';

@@ -44,6 +44,7 @@
 //! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
 //! | `data` tenant `mark` group record | where the attendance record is, by its id |
 //! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
+//! | `data` tenant `sheet` session person | what a closed session's register says of people from this one on |
 //! | `data` tenant `erasure` id | a person who was erased |
 //! | `data` tenant `answer` id | what a request of the tenant was answered |
 //! | `data` tenant `log` | where the tenant's event log begins and ends |

@@ -57,6 +57,7 @@ pub(in crate::store) enum Kind {
     Attendance(GroupSessionId, Pseudonym),
     Mark(GroupId, RecordId),
     Sighting(Pseudonym, GroupSessionId),
+    SheetBlock(GroupSessionId, Pseudonym),
     /// Of a person.
     Erasure(ErasureId),
     Answer([u8; 32]),
@@ -103,6 +104,7 @@ impl Kind {
             Self::Attendance(..) => "attendance",
             Self::Mark(..) => "mark",
             Self::Sighting(..) => "sighting",
+            Self::SheetBlock(..) => "sheet_block",
             Self::Erasure(..) => "erasure",
             Self::Answer(..) => "answer",
             Self::EventLog => "event_log",
@@ -160,7 +162,9 @@ impl fmt::Display for Parsed {
                     }
                     Kind::Member(group, person) => write!(f, " {group} {person}"),
                     Kind::Membership(person, group) => write!(f, " {person} {group}"),
-                    Kind::Attendance(session, person) => write!(f, " {session} {person}"),
+                    Kind::Attendance(session, person) | Kind::SheetBlock(session, person) => {
+                        write!(f, " {session} {person}")
+                    }
                     Kind::Mark(group, record) => write!(f, " {group} {record}"),
                     Kind::Sighting(person, session) => write!(f, " {person} {session}"),
                     Kind::Erasure(erasure) => write!(f, " {erasure}"),
@@ -245,6 +249,7 @@ fn parse_data(parts: &mut Parts<'_>) -> Option<Kind> {
         letters::ATTENDANCE => Kind::Attendance(parts.session()?, parts.person()?),
         letters::MARK => Kind::Mark(parts.text()?, RecordId::from_bytes(parts.fixed()?)),
         letters::SIGHTING => Kind::Sighting(parts.person()?, parts.session()?),
+        letters::SHEET => Kind::SheetBlock(parts.session()?, parts.person()?),
         letters::ERASURE => Kind::Erasure(ErasureId::from_bytes(parts.fixed()?)),
         letters::ANSWER => Kind::Answer(parts.fixed()?),
         letters::EVENT_LOG => Kind::EventLog,

@@ -81,6 +81,7 @@ fn every_key_says_what_it_was_made_of() {
         (attendance(t, meeting, p), of(Kind::Attendance(meeting, p))),
         (mark(t, g, record), of(Kind::Mark(id("g-1"), record))),
         (sighting(t, p, meeting), of(Kind::Sighting(p, meeting))),
+        (sheet_block(t, meeting, p), of(Kind::SheetBlock(meeting, p))),
         (event_log(t), of(Kind::EventLog)),
         (event(t, 300), of(Kind::Event(300))),
         (person_event(t, p, 300), of(Kind::PersonEvent(p, 300))),

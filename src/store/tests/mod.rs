@@ -12,6 +12,7 @@ mod photos;
 mod rewrite;
 mod search;
 mod sessions;
+mod sheets;
 
 use std::{
     collections::BTreeMap,
