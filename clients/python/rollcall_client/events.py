@@ -69,7 +69,10 @@ class UnknownSeen(Event):
 
 @dataclass(frozen=True)
 class JobProgress(Event):
+    """Told to open streams alone; without a group, it is a roster that is imported."""
+
     job: str
+    group: str | None
     state: str
     done: int
     total: int

@@ -21,6 +21,7 @@ class Job:
     id: str
     kind: str
     group: str | None
+    session: str | None
     by: str
     state: str
     dry_run: bool
@@ -82,7 +83,8 @@ class SeenFace:
 
 @dataclass(frozen=True)
 class RecognizedPhoto:
-    """What was seen in a photo of a job. `time_from` says where its time is from: given, exif, file or upload."""
+    """What was seen in a photo of a job. `time_from` says where its time is from: given, exif, file, session or
+    upload."""
 
     item: int
     photo: str
@@ -124,15 +126,17 @@ class Jobs:
         photos: File | None = None,
         mark: bool = True,
         at: datetime | None = None,
+        session: str | None = None,
         threshold: float | None = None,
         margin: float | None = None,
         liveness: str | None = None,
     ) -> Job:
         """Recognises a group in many photos, and those of the ZIP file `photos`.
 
-        Each is for the session of the time at which it was taken, which is `at`, or says its EXIF data or its file.
+        All are for the `session`, or each for that of the time at which it was taken: `at`, or what its EXIF data or
+        its file say.
         """
-        fields = given(mark=mark, at=at, threshold=threshold, margin=margin, liveness=liveness)
+        fields = given(mark=mark, at=at, session=session, threshold=threshold, margin=margin, liveness=liveness)
         files = [("images", image) for image in images] + ([("photos", photos)] if photos is not None else [])
         path = address("groups", group, "jobs", "recognize")
         return read(Job, self._transport.request("POST", path, fields=fields, files=files, once=True))

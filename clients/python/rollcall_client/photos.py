@@ -63,9 +63,10 @@ class Face(FoundFace):
 
 @dataclass(frozen=True)
 class Photo:
-    """`annotated` is a JPEG in base64."""
+    """`photo` names it in the evidence of records, where marks were asked; `annotated` is a JPEG in base64."""
 
     image: int
+    photo: str | None
     width: int
     height: int
     faces: list[Face]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from rollcall_client import Client
@@ -48,6 +48,16 @@ def test_a_group_is_recognised_in_many_photos(client: Client, tmp_path: Path) ->
     assert [face.person for photo in seen for face in photo.faces] == ["obama", "obama"]
     (record,) = client.records.of_day("maths-7b", taken.date()).records
     assert record.person == "obama"
+
+
+def test_many_photos_of_a_session(client: Client) -> None:
+    client.groups.create("Maths 7b", id="maths-7b")
+    client.people.enrol("Barack Obama", [portrait("obama")], id="obama", groups=["maths-7b"])
+    session = client.sessions.create("maths-7b", date(2026, 3, 2), time(8), time(9))
+    job = client.jobs.recognize("maths-7b", [portrait("obama2"), portrait("obama3")], session=session.id)
+    assert job.session == session.id and client.jobs.wait(job.id).failed == {}
+    assert [photo.time_from for photo in client.jobs.recognized(job.id)] == ["session", "session"]
+    assert [one.person for one in client.sessions.review(session.id).present] == ["obama"]
 
 
 def test_what_is_over_is_not_cancelled_and_what_is_not_is(client: Client) -> None:
