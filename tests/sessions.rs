@@ -389,6 +389,7 @@ async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
             "invalid_name",
         ),
         ("/groups/g/sessions", json!({ "date": "2026-03-05", "start": "8", "end": "09:00" }), "invalid_json"),
+        ("/groups/g/sessions", json!({ "date": "-000044-03-15", "start": "10:00", "end": "11:00" }), "invalid_times"),
         (&format!("/sessions/{second}/confirm"), json!({}), "too_many_people"),
         (&format!("/sessions/{second}/confirm"), json!({ "confirm": ["p"], "reject": ["p"] }), "said_twice"),
         (
@@ -406,6 +407,8 @@ async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
     }
     let range = api.get("/api/v1/groups/g/sessions?from=2026-03-05&until=2026-03-04").await;
     assert_eq!(range.problem(), (400, "invalid_range".to_owned()));
+    let ancient = api.get("/api/v1/groups/h/sessions/current?at=1899-12-31T12:00:00Z").await;
+    assert_eq!(ancient.problem(), (400, "invalid_times".to_owned()));
     let rules = json!({ "rules": { "confirm_sightings": 0 } });
     let refused = api.send(Method::PATCH, "/api/v1/groups/g", &rules).await;
     assert_eq!(refused.problem(), (400, "invalid_rules".to_owned()));
@@ -424,6 +427,10 @@ async fn many_at_once_confirm_and_each_word_counts() {
     let records = get(api, &format!("/sessions/{}/records", id(&session))).await;
     assert_eq!(records["records"].as_array().unwrap().len(), 1);
     assert_eq!(records["records"][0]["corrections"].as_array().unwrap().len(), 16);
+    let words = |id: usize| json!({ "person": format!("{id:0128}"), "status": "late", "reason": "ö".repeat(500) });
+    let strangers = json!({ "set": (0..1000).map(words).collect::<Vec<_>>() });
+    let all = api.post(&format!("/api/v1{confirm}"), &strangers).await;
+    assert_eq!(all.problem(), (404, "person_not_found".to_owned()), "a thousand with the longest reasons are read");
     let seen = photo(api, &[("session", id(&session))], &["obama2"]).await;
     assert_eq!(seen["present"][0]["attendance"], "already_marked");
 }
