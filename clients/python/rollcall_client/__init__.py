@@ -42,7 +42,17 @@ from .photos import (
     Present,
     Recognition,
 )
-from .records import Appeal, Attendance, Correction, Record, RecordWithEvidence, SetStatus, Sighting, Status
+from .records import (
+    Appeal,
+    Attendance,
+    Correction,
+    NamedCandidate,
+    Record,
+    RecordWithEvidence,
+    SetStatus,
+    Sighting,
+    Status,
+)
 from .reports import (
     By,
     Calibration,
@@ -64,7 +74,17 @@ from .reports import (
     Table,
     ThresholdRates,
 )
-from .sessions import Closing, Reopening, Review, RosterPerson, Session, StatusCount
+from .sessions import (
+    Closing,
+    Glimpse,
+    Reopening,
+    Review,
+    RosterPerson,
+    Session,
+    StatusCount,
+    ToConfirm,
+    UnknownFace,
+)
 from .timetables import Holiday, Timetable, TimetableEntry
 from .transport import ApiError, Download, File, Image
 from .values import KEEP, Keep, Problem
@@ -103,6 +123,7 @@ __all__ = [
     "File",
     "FoundFace",
     "Gap",
+    "Glimpse",
     "Group",
     "GroupLine",
     "GroupWithRoster",
@@ -117,6 +138,7 @@ __all__ = [
     "Liveness",
     "Marked",
     "Misplaced",
+    "NamedCandidate",
     "Negative",
     "NotSeen",
     "Pair",
@@ -157,7 +179,9 @@ __all__ = [
     "Ticket",
     "Timetable",
     "TimetableEntry",
+    "ToConfirm",
     "Twin",
+    "UnknownFace",
     "UnknownSeen",
     "Verification",
     "Webhook",

@@ -63,7 +63,10 @@ class SessionClosed(Event):
 
 @dataclass(frozen=True)
 class UnknownSeen(Event):
-    group: str | None
+    """So many strangers for the first time, where the tenant keeps unknown faces."""
+
+    group: str
+    session: str
     faces: int
 
 

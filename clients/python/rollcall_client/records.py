@@ -48,14 +48,24 @@ class Record:
 
 
 @dataclass(frozen=True)
+class NamedCandidate:
+    """Somebody whom a face could show."""
+
+    person: str
+    name: str | None
+    similarity: float
+
+
+@dataclass(frozen=True)
 class Sighting:
-    """A face that was taken for the person's, unless it is `refuted`."""
+    """A face that was taken for the person's, unless it is `refuted`. The `runner_up` is the next best person."""
 
     photo: str
     face: int
     at: datetime
     similarity: float
     margin: float | None
+    runner_up: NamedCandidate | None
     width_px: float
     liveness: str | None
     model: str

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date as Date
 from datetime import datetime, time
 
-from .records import Record, RecordWithEvidence
+from .photos import Box
+from .records import NamedCandidate, Record, RecordWithEvidence
 from .transport import Transport, address
 from .values import given, read
 
@@ -58,15 +59,49 @@ class RosterPerson:
 
 
 @dataclass(frozen=True)
+class ToConfirm(RecordWithEvidence):
+    """Whom the faces could show: the person, and the most similar other one."""
+
+    candidates: list[NamedCandidate]
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """A face that nobody was named for; its box in shares of the photo's sides."""
+
+    photo: str
+    face: int
+    at: datetime
+    normalized: Box
+    width_px: float
+    liveness: str | None
+
+
+@dataclass(frozen=True)
+class UnknownFace:
+    """Faces of one stranger, and whom they are most like."""
+
+    id: str
+    sightings: list[Glimpse]
+    candidates: list[NamedCandidate]
+    first_seen: datetime | None
+    last_seen: datetime | None
+
+
+@dataclass(frozen=True)
 class Review:
-    """One screen's worth of a session; where a list `is_cut`, `counts` counts all."""
+    """One screen's worth of a session; where a list `is_cut`, `counts` counts all.
+
+    There are `unknown_faces` where the tenant keeps them.
+    """
 
     session: Session
     counts: list[StatusCount]
     present: list[Record]
-    to_confirm: list[RecordWithEvidence]
+    to_confirm: list[ToConfirm]
     set_by_hand: list[Record]
     not_seen: list[RosterPerson]
+    unknown_faces: list[UnknownFace]
     is_cut: bool
 
 
@@ -142,3 +177,12 @@ class Sessions:
         """Who is present, who is to be confirmed, who was not seen; up to `limit` (100, 1000 at most) of each."""
         path = address("sessions", session, "review")
         return read(Review, self._transport.request("GET", path, params=given(limit=limit)))
+
+    def name_unknown_face(self, session: str, face: str, person: str) -> Record:
+        """Says whose an unknown face is: the person was there when it was seen, and it is unknown no more."""
+        path = address("sessions", session, "strangers", face, "name")
+        return read(Record, self._transport.request("POST", path, json=given(person=person)))
+
+    def forget_unknown_face(self, session: str, face: str) -> None:
+        """Nobody's of the group."""
+        self._transport.request("DELETE", address("sessions", session, "strangers", face))

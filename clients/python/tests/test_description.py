@@ -28,6 +28,7 @@ NAMES = {
     "FoundFace": "FaceView",
     "ImportedRow": "RowView",
     "Misplaced": "MisplacedSample",
+    "Glimpse": "GlimpseView",
     "Negative": "NegativeView",
     "Pair": "DuplicatePair",
     "Photo": "RecognizedPhoto",

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rollcall_client import Client, Holiday, Pair, Rules, Session, SetStatus, Timetable, TimetableEntry
+from rollcall_client import ApiError, Client, Holiday, Pair, Rules, Session, SetStatus, Timetable, TimetableEntry
 
 from conftest import portrait
 
@@ -93,6 +93,21 @@ def test_a_teacher_reviews_settles_and_closes(client: Client, session: Session) 
     records = {one.person: one for one in client.records.of_session(session.id)}
     assert len({one.photo for one in records["obama"].sightings}) == 2 and records["grace"].corrections == []
     assert [one.said for one in records["joe"].corrections] == ["confirmed"]
+
+
+def test_an_unknown_face_gets_a_name(
+    client: Client, operator: Client, tenant: dict[str, str], session: Session
+) -> None:
+    operator.request("PATCH", f"/tenants/{tenant['id']}", json={"unknown_faces_days": 7})
+    client.photos.recognize("maths-7b", [portrait("astronaut")], session=session.id)
+    (face,) = client.sessions.review(session.id).unknown_faces
+    assert len(face.sightings) == 1 and face.sightings[0].normalized.x2 < 1
+    assert client.sessions.name_unknown_face(session.id, face.id, "grace").status == "present"
+    review = client.sessions.review(session.id)
+    assert review.unknown_faces == [] and [one.candidates[0].person for one in review.to_confirm] == ["joe"]
+    with pytest.raises(ApiError) as refusal:
+        client.sessions.forget_unknown_face(session.id, face.id)
+    assert refusal.value.code == "stranger_not_found"
 
 
 def test_reports_of_closed_sessions(client: Client, session: Session, tmp_path: Path) -> None:
