@@ -1,123 +1,111 @@
-//! How long closing a large session takes, and how many marks a second many clients set by hand, each mark durable
-//! before it is acknowledged.
+//! How many marks a second many clients set by hand over HTTP, each mark durable before it is acknowledged, and how long
+//! closing the session takes. The server runs already, on the data folder; the time of an fsync there is printed too.
 //!
-//! `cargo run --release --example register_speed -- FOLDER [PEOPLE] [SECONDS]`
+//! `cargo run --release --example register_speed -- DATA GROUP [SECONDS]`
 
 use std::{
     env,
     error::Error,
-    fs::File,
+    fs::{self, File},
     io::Write,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
-use jiff::{Timestamp, ToSpan};
-use rollcall::{
-    domain::{
-        Actor, Grant, Group, GroupSession, Person, Rules, SessionOrigin, Standing, Tenant, TenantScope,
-        attendance::{Correction, Said},
-        timetable::blank,
-    },
-    store::{ApiKey, Store, StoreOptions},
-};
+use futures_util::future::try_join_all;
+use jiff::Zoned;
+use reqwest::Client;
+use serde_json::{Value, json};
 
 const CLIENTS: usize = 16;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let folder = arguments.next().ok_or("give a folder that does not exist")?;
-    let people: usize = arguments.next().map_or(Ok(50_000), |given| given.parse())?;
-    let seconds: u64 = arguments.next().map_or(Ok(5), |given| given.parse())?;
-    if Path::new(&folder).exists() {
-        return Err("the folder is there already".into());
-    }
-    let store = Store::open(StoreOptions::new(&folder))?;
-    let scope = TenantScope::granted("t".parse()?);
-    let session = filled(&store, &scope, people).await?;
+    let data = arguments.next().ok_or("give the data folder of a running server")?;
+    let group = arguments.next().ok_or("give a group")?;
+    let seconds: u64 = arguments.next().map_or(Ok(10), |given| given.parse())?;
+    let server = Server::of(Path::new(&data))?;
+    let people = server.roster(&group).await?;
+    let today = Zoned::now().date();
+    let session = json!({ "title": "speed", "date": today, "start": "00:00", "end": "23:59" });
+    let session = server.post(&format!("groups/{group}/sessions"), &session).await?;
+    let session = format!("sessions/{}", session["id"].as_str().ok_or("a session without an id")?);
 
-    let begun = Instant::now();
-    let closing = store.close_group_session(&scope, session.id, false, Timestamp::now()).await?;
-    println!("closing a session of {people}: {:.2} s, {:?}", begun.elapsed().as_secs_f64(), closing.counts);
-    let begun = Instant::now();
-    store.reopen_group_session(&scope, session.id, "again".into(), Timestamp::now()).await?;
-    println!("opening it again: {:.2} s", begun.elapsed().as_secs_f64());
-
-    let set = Arc::new(AtomicU64::new(0));
     let begun = Instant::now();
     let until = begun + Duration::from_secs(seconds);
-    let clients: Vec<tokio::task::JoinHandle<rollcall::Result<()>>> = (0..CLIENTS)
-        .map(|client| {
-            let (store, scope, set) = (store.clone(), scope.clone(), Arc::clone(&set));
-            tokio::spawn(async move {
-                for n in (client..people).step_by(CLIENTS) {
-                    if Instant::now() > until {
-                        break;
-                    }
-                    let said = Correction { said: Said::Confirmed, reason: None, at: Timestamp::now() };
-                    let person = name(n).parse()?;
-                    store.correct(&scope, session.id, vec![(person, said)]).await?;
-                    set.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            })
-        })
-        .collect();
-    for client in clients {
-        client.await??;
+    let clients =
+        (0..CLIENTS).map(|client| server.confirm(&session, people.iter().skip(client).step_by(CLIENTS), until));
+    let marks: usize = try_join_all(clients).await?.into_iter().sum();
+    let rate = marks as f64 / begun.elapsed().as_secs_f64();
+    println!("{CLIENTS} clients by hand: {rate:.0} durable marks a second");
+    println!("an fsync takes {:.2} ms", fsync_ms(Path::new(&data))?);
+    if marks == people.len() {
+        println!("that was everybody: the time was too long, the rate is too low");
     }
-    let rate = set.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
-    println!(
-        "{CLIENTS} clients by hand: {rate:.0} durable marks a second; an fsync takes {:.2} ms",
-        fsync_ms(&folder)?
-    );
+
+    let begun = Instant::now();
+    let closing = server.post(&format!("{session}/close"), &json!({})).await?;
+    println!("closing a session of {}: {:.2} s, {}", people.len(), begun.elapsed().as_secs_f64(), closing["counts"]);
+    let begun = Instant::now();
+    server.post(&format!("{session}/reopen"), &json!({ "reason": "again" })).await?;
+    println!("opening it again: {:.2} s", begun.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn name(number: usize) -> String {
-    format!("person-{number:06}")
+struct Server {
+    client: Client,
+    api: String,
+    key: String,
 }
 
-/// A tenant with one group of `people`, and a session of it that has not begun.
-async fn filled(store: &Store, scope: &TenantScope, people: usize) -> Result<GroupSession, Box<dyn Error>> {
-    let now = Timestamp::now();
-    let tenant = Tenant { id: scope.tenant().clone(), name: "t".into(), created_at: now, standing: Standing::Active };
-    store
-        .create_tenant(&Actor::Machine, tenant, ApiKey::new([1; 32], Grant::admin(scope.tenant().clone()), now))
-        .await?;
-    let group =
-        Group { id: "g".parse()?, name: "g".into(), time_zone: "UTC".into(), created_at: now, rules: Rules::default() };
-    let groups = [group.id.clone()];
-    store.create_group(scope, group.clone()).await?;
-    let enrol = |number| {
-        let groups = &groups;
-        async move {
-            let person = Person::new(name(number).parse()?, name(number), now);
-            store.create_person(scope, person, groups, Vec::new()).await
-        }
-    };
-    let mut enrolled = stream::iter(0..people).map(enrol).buffer_unordered(256);
-    while let Some(person) = enrolled.next().await {
-        person?;
+impl Server {
+    /// The server that runs on a data folder, with the first tenant's key.
+    fn of(data: &Path) -> Result<Self, Box<dyn Error>> {
+        let address = fs::read_to_string(data.join("server.address"))?;
+        let address = address.lines().next().ok_or("no server runs on the data folder")?;
+        let key = fs::read_to_string(data.join("default.key"))?.trim().to_owned();
+        Ok(Self { client: Client::new(), api: format!("http://{address}/api/v1"), key })
     }
-    let (starts_at, ends_at) = (now + 1.hour(), now + 2.hours());
-    let session = blank(group.id.clone(), group.local_date(starts_at)?, (starts_at, ends_at), SessionOrigin::Single);
-    Ok(store.create_group_session(scope, session).await?)
+
+    async fn roster(&self, group: &str) -> Result<Vec<String>, Box<dyn Error>> {
+        let shown = self.client.get(format!("{}/groups/{group}", self.api)).bearer_auth(&self.key).send().await?;
+        let shown: Value = shown.error_for_status()?.json().await?;
+        let people = shown["people"].as_array().ok_or("a group without people")?;
+        Ok(people.iter().filter_map(|person| person.as_str().or(person["id"].as_str())).map(str::to_owned).collect())
+    }
+
+    async fn post(&self, route: &str, body: &Value) -> Result<Value, Box<dyn Error>> {
+        let answer = self.client.post(format!("{}/{route}", self.api)).bearer_auth(&self.key).json(body).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// One client that says of one person after another that they are there; of how many until then.
+    async fn confirm(
+        &self,
+        session: &str,
+        people: impl Iterator<Item = &String>,
+        until: Instant,
+    ) -> Result<usize, Box<dyn Error>> {
+        let mut marks = 0;
+        for person in people.take_while(|_| Instant::now() < until) {
+            self.post(&format!("{session}/confirm"), &json!({ "confirm": [person] })).await?;
+            marks += 1;
+        }
+        Ok(marks)
+    }
 }
 
 /// Milliseconds of a small write that reaches the disk, the mean of 50.
-fn fsync_ms(folder: &str) -> std::io::Result<f64> {
-    let mut file = File::create(Path::new(folder).join("fsync"))?;
+fn fsync_ms(folder: &Path) -> std::io::Result<f64> {
+    let path = folder.join("fsync");
+    let mut file = File::create(&path)?;
     let begun = Instant::now();
     for _ in 0..50 {
         file.write_all(&[0; 512])?;
         file.sync_data()?;
     }
-    Ok(begun.elapsed().as_secs_f64() * 1e3 / 50.0)
+    let mean = begun.elapsed().as_secs_f64() * 1e3 / 50.0;
+    fs::remove_file(path)?;
+    Ok(mean)
 }

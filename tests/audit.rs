@@ -8,7 +8,7 @@ use rollcall::{
 use serde_json::{Value, json};
 
 use crate::{
-    isolation::{fill, routes},
+    isolation::{fill, keep_strangers, routes},
     support::{
         Answer, Api, TestServer, form, portrait,
         routes::{PASSWORD, body, send},
@@ -68,6 +68,8 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("post", "/sessions/{session}/records/{person}/undo") => &["attendance.undo"],
         ("put", "/sessions/{session}/records/{person}/appeal") => &["attendance.appeal"],
         ("patch", "/sessions/{session}/records/{person}/appeal") => &["attendance.settle"],
+        ("delete", "/sessions/{session}/strangers/{stranger}") => &["stranger.delete"],
+        ("post", "/sessions/{session}/strangers/{stranger}/name") => &["stranger.name"],
         ("post", "/webhooks") => &["webhook.create"],
         ("patch", "/webhooks/{webhook}") => &["webhook.update"],
         ("delete", "/webhooks/{webhook}") => &["webhook.delete"],
@@ -102,6 +104,7 @@ async fn logged_in(server: &TestServer) -> Api {
 async fn every_changing_route_leaves_its_entries_and_no_others() {
     let server = TestServer::start().await;
     let (owner, operator) = (&server.api, server.operator());
+    keep_strangers(&operator, "default").await;
     let ids = fill(owner, "g", "p", "u", "obama").await;
     owner.post("/api/v1/users", &json!({ "id": "ada", "password": PASSWORD, "role": "admin" })).await.expect(201);
     server.tenant("victim").await;

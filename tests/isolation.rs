@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Api, TestServer, form, portrait,
+    Api, TestServer, class_photo, form, portrait,
     routes::{PASSWORD, body, described, send},
 };
 
@@ -26,12 +26,21 @@ impl Ids {
     }
 }
 
-/// Fills a tenant: a group `group` with a person `person` who is marked, consents and has a negative, a person `q`, a user `user`
-/// and a key.
+/// Has a tenant keep unknown faces.
+pub(crate) async fn keep_strangers(operator: &Api, tenant: &str) {
+    let keep = json!({ "unknown_faces_days": 30 });
+    operator.send(Method::PATCH, &format!("/api/v1/tenants/{tenant}"), &keep).await.expect(200);
+}
+
+/// Fills a tenant that keeps unknown faces: a group `group` with a person `person` who is marked, consents and has a negative,
+/// and with two strangers, a person `q`, a user `user` and a key.
 pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot: &str) -> Ids {
     api.group(group).await;
     let enrolled = api.enrol(person, &[group], shot).await;
     api.recognize(group, &[], &[&portrait(shot)]).await.expect(200);
+    let seen = api.recognize(group, &[], &[&class_photo(&[("astronaut", 300), ("hopper", 300)])]).await.expect(200);
+    let day = seen["session"].as_str().unwrap().to_owned();
+    let review = api.get(&format!("/api/v1/sessions/{day}/review")).await.expect(200);
     api.enrol("q", &[], "hopper").await;
     let negatives = format!("/api/v1/people/{person}/negatives");
     let negative = api.post_form(&negatives, form(&[], &[&portrait("hopper")])).await.expect(201);
@@ -54,7 +63,11 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
     let job = api.import(b"id,name\nr,R\n", None, &[]).await.expect(202);
     api.job_over(job["id"].as_str().unwrap()).await;
     let id = |value: &Value| value.as_str().unwrap().to_owned();
+    let stranger = |number: usize| format!("{day}/strangers/{}", id(&review["unknown_faces"][number]["id"]));
     Ids(vec![
+        // Of the session that was photographed, which cannot be cancelled any more; who is named is no stranger then.
+        ("{session}/strangers/{stranger}/name", format!("{}/name", stranger(0))),
+        ("{session}/strangers/{stranger}", stranger(1)),
         ("{group}", group.into()),
         ("{person}", person.into()),
         ("{user}", user.into()),
@@ -127,6 +140,7 @@ async fn what_is_another_tenants_is_404_on_every_route_and_stays_as_it_is() {
     for tenant in ["default", "twin"] {
         let keep = json!({ "photos": "crops" });
         server.operator().send(Method::PATCH, &format!("/api/v1/tenants/{tenant}"), &keep).await.expect(200);
+        keep_strangers(&server.operator(), tenant).await;
     }
     let ids = fill(owner, "g", "p", "u", "obama").await;
     // The twin has the same ids; what has ids of the server's making it is shown the owner's.

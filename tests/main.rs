@@ -32,6 +32,7 @@ mod reports;
 mod roles;
 mod sessions;
 mod shutdown;
+mod strangers;
 #[cfg(feature = "failpoints")]
 mod supervision;
 #[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "the tests with planted faults use the rest"))]

@@ -109,6 +109,8 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/sessions/{session}/records/{person}/undo", TEACHERS),
     ("put", "/sessions/{session}/records/{person}/appeal", TEACHERS),
     ("patch", "/sessions/{session}/records/{person}/appeal", TEACHERS),
+    ("delete", "/sessions/{session}/strangers/{stranger}", TEACHERS),
+    ("post", "/sessions/{session}/strangers/{stranger}/name", TEACHERS),
     ("post", "/gallery/check", ADMIN),
     ("get", "/reports/attendance", GROUP_READERS),
     ("get", "/reports/at-risk", GROUP_READERS),
@@ -143,6 +145,7 @@ fn concrete(path: &str, group: &str) -> String {
         "{job}",
         "{webhook}",
         "{session}",
+        "{stranger}",
     ]
     .iter()
     .fold(path, |path, part| path.replace(part, id))

@@ -13,6 +13,7 @@ use super::{
         sighting::{Sighting, Weight, keep},
     },
     session::MAX_NOTE_CHARS,
+    stranger::Glimpse,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,7 +40,7 @@ pub struct AttendanceRecord {
 }
 
 /// What somebody said of a person in a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Correction {
     /// What.
     pub said: Said,
@@ -47,6 +48,8 @@ pub struct Correction {
     pub reason: Option<String>,
     /// When.
     pub at: Timestamp,
+    /// The faces by which they say so, for which nobody had been named.
+    pub faces: Vec<Glimpse>,
 }
 
 /// What can be said.
@@ -110,7 +113,7 @@ pub struct Case<'a> {
 impl AttendanceRecord {
     /// Of somebody of whom nothing is known yet.
     pub fn new(session: GroupSessionId, person: PersonId, case: &Case<'_>) -> Self {
-        let verdict = case.verdict(None, &[]);
+        let verdict = case.verdict(None, None, &[]);
         Self { id: None, session, person, verdict, sightings: Vec::new(), corrections: Vec::new(), appeal: None }
     }
 
@@ -121,7 +124,15 @@ impl AttendanceRecord {
             Said::Set(status) => Some(ByHand::Set(status)),
             Said::Rejected => None,
         });
-        self.verdict = case.verdict(by_hand, &self.sightings);
+        self.verdict = case.verdict(by_hand, self.pointed_out(), &self.sightings);
+    }
+
+    /// When the first and the last were taken of the faces that somebody said are theirs, and nobody since that they are
+    /// not.
+    fn pointed_out(&self) -> Option<(Timestamp, Timestamp)> {
+        let holding = self.corrections.iter().rev().take_while(|correction| correction.said != Said::Rejected);
+        let times = holding.flat_map(|correction| &correction.faces).map(|face| face.at);
+        times.clone().min().zip(times.max())
     }
 
     /// Takes a sighting as evidence. What is worth nothing is not kept.
@@ -179,12 +190,18 @@ impl AttendanceRecord {
 }
 
 impl Case<'_> {
-    fn verdict(&self, by_hand: Option<ByHand>, sightings: &[Sighting]) -> Verdict {
+    fn verdict(
+        &self,
+        by_hand: Option<ByHand>,
+        pointed_out: Option<(Timestamp, Timestamp)>,
+        sightings: &[Sighting],
+    ) -> Verdict {
         let attendee = Attendee {
             joined_at: self.joined_at,
             is_excused: false,
             attended_that_day: self.attended_that_day,
             by_hand,
+            pointed_out,
         };
         judge(self.rules, &self.meeting, &attendee, sightings)
     }
@@ -258,11 +275,59 @@ mod tests {
             at: Timestamp::from_second(second).unwrap(),
             similarity,
             margin: None,
+            runner_up: None,
             width_px: 60.0,
             liveness: None,
             model: crate::domain::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
             refuted: false,
         }
+    }
+
+    #[test]
+    fn faces_pointed_out_say_when_somebody_was_there_as_long_as_it_holds() {
+        let rules = Rules { late_after_minutes: Some(10), ..Rules::default() };
+        let meeting = Meeting {
+            start: Timestamp::from_second(0).unwrap(),
+            end: Timestamp::from_second(3600).unwrap(),
+            is_planned: true,
+            last_photo: None,
+            is_holiday: false,
+            declares_absence: false,
+        };
+        let case = Case { rules: &rules, meeting, joined_at: None, attended_that_day: 0 };
+        let mut record = AttendanceRecord::new(GroupSessionId::generate(), "p".parse().unwrap(), &case);
+        let glimpse = |second| Glimpse {
+            photo: crate::domain::PhotoId::generate(),
+            face: 0,
+            at: Timestamp::from_second(second).unwrap(),
+            normalized: crate::domain::FaceBox { x1: 0.0, y1: 0.0, x2: 0.1, y2: 0.1 },
+            width_px: 60.0,
+            liveness: None,
+        };
+        let say = |said, faces| Correction { said, reason: None, at: Timestamp::UNIX_EPOCH, faces };
+        let seen = |record: &AttendanceRecord| {
+            let Verdict { state, status, first_seen, last_seen, .. } = record.verdict;
+            (state, status, first_seen.map(Timestamp::as_second), last_seen.map(Timestamp::as_second))
+        };
+        record.correct(say(Said::Confirmed, vec![glimpse(900), glimpse(1200)]), &case);
+        let late = (RecordState::ByHand, Status::Late, Some(900), Some(1200));
+        assert_eq!(seen(&record), late);
+        record.correct(say(Said::Confirmed, Vec::new()), &case);
+        assert_eq!(seen(&record), late, "who says it again knows no other time");
+        record.correct(say(Said::Confirmed, vec![glimpse(60)]), &case);
+        assert_eq!(seen(&record), (RecordState::ByHand, Status::Present, Some(60), Some(1200)));
+        record.correct(say(Said::Rejected, Vec::new()), &case);
+        assert_eq!(seen(&record), (RecordState::NotSeen, Status::Undecided, None, None));
+        for _ in 0..3 {
+            record.undo_correction(&case).unwrap();
+        }
+        assert_eq!(seen(&record), late);
+        record.undo_correction(&case).unwrap();
+        assert_eq!(
+            seen(&record),
+            (RecordState::NotSeen, Status::Undecided, None, None),
+            "they are no evidence of their own"
+        );
     }
 
     #[test]
@@ -286,7 +351,7 @@ mod tests {
         assert_eq!(record.add(sighting(1002, 0.5), &case), Mark::AlreadyMarked);
         assert_eq!(record.best_sighting().unwrap().at.as_second(), 1000, "of equals the first");
         let seen = record.clone();
-        let say = |said| Correction { said, reason: None, at: Timestamp::UNIX_EPOCH };
+        let say = |said| Correction { said, reason: None, at: Timestamp::UNIX_EPOCH, faces: Vec::new() };
         record.correct(say(Said::Rejected), &case);
         assert_eq!((record.verdict.state, record.verdict.status), (RecordState::NotSeen, Undecided));
         record.correct(say(Said::Set(Absent)), &case);

@@ -74,9 +74,11 @@ pub enum Occurrence {
     },
     /// Faces were seen that nobody knows.
     UnknownSeen {
-        /// Where, if the photo was of a group.
-        group: Option<GroupId>,
-        /// How many.
+        /// Where.
+        group: GroupId,
+        /// In which session, as its routes name it.
+        session: String,
+        /// How many strangers are seen for the first time.
         faces: u32,
     },
 }
@@ -161,8 +163,8 @@ impl Occurrence {
             Self::Marked { group, .. }
             | Self::Corrected { group, .. }
             | Self::SessionOpened { group, .. }
-            | Self::SessionClosed { group, .. } => Some(group),
-            Self::UnknownSeen { group, .. } => group.as_ref(),
+            | Self::SessionClosed { group, .. }
+            | Self::UnknownSeen { group, .. } => Some(group),
         }
     }
 

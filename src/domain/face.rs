@@ -40,6 +40,13 @@ impl FaceBox {
         self.width().max(0.0) * self.height().max(0.0)
     }
 
+    /// The box in shares of the width and height of a photo of so many pixels.
+    #[must_use]
+    pub fn normalized(&self, width: u32, height: u32) -> Self {
+        let (width, height) = (width as f32, height as f32);
+        Self { x1: self.x1 / width, y1: self.y1 / height, x2: self.x2 / width, y2: self.y2 / height }
+    }
+
     /// Intersection over union with `other`, 0..=1.
     pub fn iou(&self, other: &Self) -> f32 {
         let width = (self.x2.min(other.x2) - self.x1.max(other.x1)).max(0.0);

@@ -125,7 +125,7 @@ macro_rules! uuid_id {
             }
 
             /// From the sixteen bytes of [`Self::as_bytes`].
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
         }
@@ -187,6 +187,10 @@ uuid_id!(
 uuid_id!(
     /// One session of a group.
     GroupSessionId
+);
+uuid_id!(
+    /// Somebody in a session for whom nobody was named.
+    StrangerId
 );
 uuid_id!(
     /// One webhook.

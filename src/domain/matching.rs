@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pathfinding::prelude::{Matrix, kuhn_munkres};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    assignment::{Pair, assign},
     enrolment::cosine,
-    ids::{FaceId, PersonId},
+    ids::{FaceId, PersonId, Pseudonym},
 };
 
 /// A person who may be behind a face, with the best of their samples.
@@ -19,6 +19,15 @@ pub struct Candidate {
     /// Their sample nearest to the face.
     pub face: FaceId,
     /// Raw cosine to that sample.
+    pub similarity: f32,
+}
+
+/// A person who may be behind a face, as it is kept: who is erased is named nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// Who.
+    pub who: Pseudonym,
+    /// Raw cosine of the face to their best sample.
     pub similarity: f32,
 }
 
@@ -52,6 +61,14 @@ pub enum UnknownReason {
 }
 
 impl UnknownReason {
+    /// Whether the face shows enough to be known again.
+    pub const fn is_of_good_face(self) -> bool {
+        match self {
+            Self::BelowThreshold | Self::BelowMargin | Self::Taken => true,
+            Self::TooSmall | Self::LowScore => false,
+        }
+    }
+
     /// The reason as it stands in answers and metrics.
     pub const fn code(self) -> &'static str {
         match self {
@@ -85,6 +102,8 @@ pub struct Decision {
     pub similarity: Option<f32>,
     /// Lead over the next person who was not given to another face; `None` when there is no other.
     pub margin: Option<f32>,
+    /// That next person.
+    pub runner_up: Option<Candidate>,
     /// The two best candidates.
     pub candidates: Vec<Candidate>,
 }
@@ -95,7 +114,7 @@ pub struct Decision {
 /// until nothing changes. Ties go by id.
 pub fn name_faces(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> {
     let unfit: Vec<Option<UnknownReason>> = sightings.iter().map(|sighting| unfit(sighting, rules)).collect();
-    let mut given = assign(sightings, &unfit, rules.threshold);
+    let mut given = assign_people(sightings, &unfit, rules.threshold);
     let matched = given.clone();
     loop {
         let free_again: Vec<usize> = given
@@ -152,13 +171,23 @@ fn decide(
         verdict,
         similarity: given.get(&face).copied().or(best).map(|candidate| candidate.similarity),
         margin: lead(sighting, face, given),
+        runner_up: rivals(sighting, face, given).map(|(_, next)| next.clone()),
         candidates: sighting.candidates.iter().take(2).cloned().collect(),
     }
 }
 
-/// How far a face's person (or, for a face without one, its best candidate) is ahead of the best other person who was
-/// not given to another face.
+/// How far the first of the [`rivals`] is ahead.
 fn lead(sighting: &Sighting, face: usize, given: &BTreeMap<usize, &Candidate>) -> Option<f32> {
+    rivals(sighting, face, given).map(|(own, next)| own.similarity - next.similarity)
+}
+
+/// A face's person (or, for a face without one, its best candidate), and the best other person who was not given to
+/// another face; `None` where there is no such other.
+fn rivals<'a>(
+    sighting: &'a Sighting,
+    face: usize,
+    given: &BTreeMap<usize, &'a Candidate>,
+) -> Option<(&'a Candidate, &'a Candidate)> {
     let own = given.get(&face).copied().or(sighting.candidates.first())?;
     let given_away: BTreeSet<&PersonId> =
         given.iter().filter(|&(&other, _)| other != face).map(|(_, candidate)| &candidate.person).collect();
@@ -166,76 +195,24 @@ fn lead(sighting: &Sighting, face: usize, given: &BTreeMap<usize, &Candidate>) -
         .candidates
         .iter()
         .find(|candidate| candidate.person != own.person && !given_away.contains(&candidate.person))?;
-    Some(own.similarity - next.similarity)
+    Some((own, next))
 }
 
-/// The maximum-weight matching, solved for each connected component by itself: a class photo falls apart into
-/// components of one or two faces, so the cubic method never sees a large matrix.
-fn assign<'a>(
+/// The maximum-weight matching over the pairs at or above the threshold, by face.
+fn assign_people<'a>(
     sightings: &'a [Sighting],
     unfit: &[Option<UnknownReason>],
     threshold: f32,
 ) -> BTreeMap<usize, &'a Candidate> {
-    let edges: Vec<(usize, &Candidate)> = sightings
+    let (candidates, pairs): (Vec<&Candidate>, Vec<Pair<&PersonId>>) = sightings
         .iter()
         .enumerate()
         .filter(|(face, _)| unfit[*face].is_none())
         .flat_map(|(face, sighting)| sighting.candidates.iter().map(move |candidate| (face, candidate)))
         .filter(|(_, candidate)| candidate.similarity >= threshold)
-        .collect();
-    components(&edges, sightings.len()).into_iter().flat_map(|component| solve(&component)).collect()
-}
-
-/// Groups edges that share a face or a person.
-fn components<'a>(edges: &[(usize, &'a Candidate)], faces: usize) -> Vec<Vec<(usize, &'a Candidate)>> {
-    let mut parent: Vec<usize> = (0..faces).collect();
-    let mut first_face_of: BTreeMap<&PersonId, usize> = BTreeMap::new();
-    for &(face, candidate) in edges {
-        let first = *first_face_of.entry(&candidate.person).or_insert(face);
-        let (a, b) = (root(&mut parent, first), root(&mut parent, face));
-        parent[a.max(b)] = a.min(b);
-    }
-    let mut by_root: BTreeMap<usize, Vec<(usize, &Candidate)>> = BTreeMap::new();
-    for &(face, candidate) in edges {
-        by_root.entry(root(&mut parent, face)).or_default().push((face, candidate));
-    }
-    by_root.into_values().collect()
-}
-
-fn root(parent: &mut [usize], mut node: usize) -> usize {
-    while parent[node] != node {
-        parent[node] = parent[parent[node]];
-        node = parent[node];
-    }
-    node
-}
-
-/// Kuhn–Munkres on one component. Weights are similarities in steps of 2⁻³⁰; below one such step the order of ids
-/// decides, and all of those nudges together stay below a single step.
-fn solve<'a>(edges: &[(usize, &'a Candidate)]) -> Vec<(usize, &'a Candidate)> {
-    if let [only] = edges {
-        return vec![*only];
-    }
-    let faces: Vec<usize> = edges.iter().map(|edge| edge.0).collect::<BTreeSet<_>>().into_iter().collect();
-    let people: Vec<&PersonId> = edges.iter().map(|edge| &edge.1.person).collect::<BTreeSet<_>>().into_iter().collect();
-    let columns = people.len().max(faces.len());
-    let step = (faces.len() * columns + 1) as i128;
-    let mut weights = Matrix::new(faces.len(), columns, 0_i128);
-    let mut chosen: BTreeMap<(usize, usize), &Candidate> = BTreeMap::new();
-    for &(face, candidate) in edges {
-        let (Ok(row), Ok(column)) = (faces.binary_search(&face), people.binary_search(&&candidate.person)) else {
-            continue; // Both lists were made from these very edges.
-        };
-        let steps = (f64::from(candidate.similarity.max(0.0)) * f64::from(1 << 30)).round() as i128;
-        weights[(row, column)] = steps * step + (columns - column) as i128;
-        chosen.insert((row, column), candidate);
-    }
-    let (_, columns_of_rows) = kuhn_munkres(&weights);
-    columns_of_rows
-        .into_iter()
-        .enumerate()
-        .filter_map(|(row, column)| chosen.get(&(row, column)).map(|&candidate| (faces[row], candidate)))
-        .collect()
+        .map(|(face, candidate)| (candidate, Pair { face, who: &candidate.person, similarity: candidate.similarity }))
+        .unzip();
+    assign(&pairs).into_iter().map(|place| (pairs[place].face, candidates[place])).collect()
 }
 
 #[cfg(test)]
@@ -290,8 +267,13 @@ mod tests {
 
     #[test]
     fn a_rival_given_to_another_face_does_not_count_against_the_margin() {
-        let faces = [sighting(&[("a", 0.70), ("b", 0.65)]), sighting(&[("b", 0.90), ("a", 0.20)])];
+        let faces = [sighting(&[("a", 0.70), ("b", 0.65), ("c", 0.30)]), sighting(&[("b", 0.90), ("a", 0.20)])];
         assert_eq!(verdicts(&faces), [Ok("a".into()), Ok("b".into())]);
+        let runners_up: Vec<Option<String>> = name_faces(&faces, &RULES)
+            .into_iter()
+            .map(|decision| decision.runner_up.map(|next| next.person.to_string()))
+            .collect();
+        assert_eq!(runners_up, [Some("c".to_owned()), None], "nor is a rival whom else it could be");
     }
 
     #[test]

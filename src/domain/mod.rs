@@ -1,6 +1,7 @@
 //! Plain types and the attendance rules: no I/O, no clock, no locks.
 
 pub mod access;
+pub mod assignment;
 pub mod attendance;
 pub mod audit;
 pub mod calibration;
@@ -19,6 +20,7 @@ pub mod negative;
 pub mod person;
 pub mod rules;
 pub mod session;
+pub mod stranger;
 pub mod tenant;
 pub mod timetable;
 pub mod webhook;
@@ -35,13 +37,13 @@ pub use gallery::GalleryPlan;
 pub use group::Group;
 pub use ids::{
     BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, PersonId, PhotoId, Pseudonym, RecordId,
-    SessionId, TenantId, UserId, WebhookId,
+    SessionId, StrangerId, TenantId, UserId, WebhookId,
 };
 pub use job::{
     ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
-pub use matching::{Candidate, Decision, NamingRules, UnknownReason};
+pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
@@ -51,6 +53,7 @@ pub use rules::{
     sighting::Sighting,
 };
 pub use session::{GroupSession, SessionOrigin, SessionState};
+pub use stranger::Stranger;
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
 pub use timetable::Timetable;
 pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

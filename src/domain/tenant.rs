@@ -64,6 +64,8 @@ pub struct TenantSettings {
     pub photos_per_day: Option<u64>,
     /// Which photos of its people are kept.
     pub photos: PhotoRules,
+    /// For how many days faces that nobody was named for are kept; 0 keeps none.
+    pub unknown_faces_days: u32,
 }
 
 /// A tenant's own rules of naming; what is missing is the server's.

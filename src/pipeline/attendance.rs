@@ -1,24 +1,26 @@
-//! attendance: writes the sightings of named faces durably, and only then answers.
+//! attendance: writes the sightings of named faces durably, and the unknown ones where they are kept, and only then
+//! answers.
 
 use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
 use super::{
-    messages::{Frame, Matched, MatchedFace, OutcomeFace, PhotoOutcome},
+    messages::{AssessedFace, Frame, Matched, MatchedFace, OutcomeFace, PhotoOutcome},
     request::{Marking, Ticket},
     station::Station,
     tools::Tools,
 };
 use crate::{
     domain::{
-        Mark, ModelId, PersonId, PhotoId, SessionOrigin, Sighting,
+        Candidate, Mark, ModelId, PhotoId, SessionOrigin, Sighting,
         attendance::{LivenessPolicy, liveness_allows},
+        stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     error::{Error, Result},
     gallery::Effort,
     runtime::{Stage, StageContext},
-    store::PhotoMarks,
+    store::{PhotoMarks, Seen},
 };
 
 const HERE: Station = Station::Attendance;
@@ -65,7 +67,7 @@ impl Attendance {
         let policy = request.wanted().liveness;
         let faces: Vec<OutcomeFace> = faces.into_iter().map(|face| unmarked(face, policy)).collect();
         let faces = match &request.wanted().mark {
-            Some(marking) => self.mark(ticket, marking, faces).await?,
+            Some(marking) => self.mark(ticket, marking, &frame, faces).await?,
             None => faces,
         };
         let Frame { width, height, photo } = frame;
@@ -83,21 +85,30 @@ impl Attendance {
     }
 
     /// One transaction for all faces of the photo; the unique key of session and person makes a mark happen once.
-    async fn mark(&self, ticket: &mut Ticket, marking: &Marking, faces: Vec<OutcomeFace>) -> Result<Vec<OutcomeFace>> {
-        let (model, at) = (self.tools.networks.get().embedder.model_id().clone(), marking.at);
+    async fn mark(
+        &self,
+        ticket: &mut Ticket,
+        marking: &Marking,
+        frame: &Frame,
+        faces: Vec<OutcomeFace>,
+    ) -> Result<Vec<OutcomeFace>> {
+        let model = self.tools.networks.get().embedder.model_id().clone();
+        let Marking { session, at, source, unknown } = marking.clone();
         let photo = ticket.photo.ok_or_else(|| Error::internal("a photo came to be marked without its id"))?;
+        let taken = Taken { photo, at, width: frame.width, height: frame.height, model };
         let prepare = move || {
-            let seen = seen(&faces, photo, at, &model);
-            Ok((faces, seen))
+            let seen = taken.seen(&faces);
+            let unknown = unknown.map(|keeping| taken.unknown(&faces, keeping));
+            Ok((faces, seen, unknown))
         };
-        let (mut outcomes, seen) = self.tools.work(ticket, HERE, prepare).await?;
-        let Marking { session, at, source } = marking.clone();
-        if seen.is_empty() && session.origin == SessionOrigin::Day {
+        let (mut outcomes, seen, unknown) = self.tools.work(ticket, HERE, prepare).await?;
+        let is_empty = seen.is_empty() && unknown.as_ref().is_none_or(|unknown| unknown.faces.is_empty());
+        if is_empty && session.origin == SessionOrigin::Day {
             return Ok(outcomes);
         }
         let started = Instant::now();
-        let (indices, seen): (Vec<usize>, Vec<(PersonId, Sighting)>) = seen.into_iter().unzip();
-        let marks = PhotoMarks { session, at, source, seen };
+        let (indices, seen): (Vec<usize>, Vec<Seen>) = seen.into_iter().unzip();
+        let marks = PhotoMarks { session, at, source, seen, unknown };
         for (index, mark) in indices.into_iter().zip(self.tools.store.mark_photo(&ticket.wanted().scope, marks).await?)
         {
             outcomes[index].mark = mark;
@@ -122,25 +133,61 @@ fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
     OutcomeFace { refused_as_not_live: is_named && !liveness_allows(policy, verdict), face, mark: Mark::NotMarked }
 }
 
-/// The sighting that each named face is unless it was refused as not live, by the face's place.
-fn seen(faces: &[OutcomeFace], photo: PhotoId, at: Timestamp, model: &ModelId) -> Vec<(usize, (PersonId, Sighting))> {
-    let mut seen = Vec::new();
-    for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
-        let assessed = &outcome.face.face;
-        let Some(decision) = &outcome.face.decision else { continue };
-        let (Ok(person), Some(similarity)) = (&decision.verdict, decision.similarity) else { continue };
-        let sighting = Sighting {
-            photo,
-            face: index as u32,
-            at,
-            similarity,
-            margin: decision.margin,
-            width_px: assessed.face.detection.bbox.width(),
-            liveness: assessed.liveness.map(|(verdict, _)| verdict),
-            model: model.clone(),
-            refuted: false,
-        };
-        seen.push((index, (person.clone(), sighting)));
+/// What the evidence says of the photo that it is in.
+struct Taken {
+    photo: PhotoId,
+    at: Timestamp,
+    /// In pixels, upright.
+    width: u32,
+    height: u32,
+    model: ModelId,
+}
+
+impl Taken {
+    /// The sighting that each named face is unless it was refused as not live, by the face's place.
+    fn seen(&self, faces: &[OutcomeFace]) -> Vec<(usize, Seen)> {
+        let mut seen = Vec::new();
+        for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
+            let assessed = &outcome.face.face;
+            let Some(decision) = &outcome.face.decision else { continue };
+            let (Ok(person), Some(similarity)) = (&decision.verdict, decision.similarity) else { continue };
+            let sighting = Sighting {
+                photo: self.photo,
+                face: index as u32,
+                at: self.at,
+                similarity,
+                margin: decision.margin,
+                runner_up: None,
+                width_px: assessed.face.detection.bbox.width(),
+                liveness: assessed.liveness.map(|(verdict, _)| verdict),
+                model: self.model.clone(),
+                refuted: false,
+            };
+            seen.push((index, Seen { person: person.clone(), sighting, runner_up: decision.runner_up.clone() }));
+        }
+        seen
     }
-    seen
+
+    /// The faces that nobody was named for. One that is too small or hardly a face says nothing of whose it is.
+    fn unknown(&self, faces: &[OutcomeFace], keeping: Keeping) -> UnknownFaces<Candidate> {
+        let mut unknown = Vec::new();
+        for (index, outcome) in faces.iter().enumerate() {
+            let AssessedFace { face, liveness, .. } = &outcome.face.face;
+            let (Some(decision), Some(appearance)) = (&outcome.face.decision, &face.appearance) else { continue };
+            if !decision.verdict.as_ref().is_err_and(|reason| reason.is_of_good_face()) {
+                continue;
+            }
+            let glimpse = Glimpse {
+                photo: self.photo,
+                face: index as u32,
+                at: self.at,
+                normalized: face.detection.bbox.normalized(self.width, self.height),
+                width_px: face.detection.bbox.width(),
+                liveness: liveness.map(|(verdict, _)| verdict),
+            };
+            let vector = appearance.embedding.vector.clone();
+            unknown.push(UnknownFace { glimpse, vector, candidates: decision.candidates.clone() });
+        }
+        UnknownFaces { keeping, model: self.model.clone(), faces: unknown }
+    }
 }

@@ -14,7 +14,10 @@ use tokio::{
 use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
-    domain::{GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, attendance::LivenessPolicy},
+    domain::{
+        GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, attendance::LivenessPolicy,
+        stranger::Keeping,
+    },
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
 
@@ -66,6 +69,8 @@ pub struct Marking {
     pub at: Timestamp,
     /// What took the photo.
     pub source: Option<String>,
+    /// How the faces that nobody is named for are kept, if they are.
+    pub unknown: Option<Keeping>,
 }
 
 /// What the photos of one request share.

@@ -83,7 +83,7 @@ pub struct PersonRow {
 }
 
 /// What the register says of a person in a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// What counts.
     pub status: Status,

@@ -82,13 +82,15 @@ impl Chart {
             By::Person | By::Matrix => self.bars.iter().map(|bar| bar.1).fold(1.0, f64::max) * 1.05,
             By::Session | By::Group => 100.0,
         };
+        // The discrete ranges of plotters hold their end, and one of a single number has no width.
+        let last = self.bars.len().saturating_sub(1).max(1);
         let names_px = if self.by == By::Group { 140 } else { 40 };
         let mut chart = ChartBuilder::on(area)
             .caption(title, ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(names_px)
             .y_label_area_size(60)
-            .build_cartesian_2d((0..self.bars.len().max(1)).into_segmented(), 0.0..highest)?;
+            .build_cartesian_2d((0..last).into_segmented(), 0.0..highest)?;
         let font = ("sans-serif", 12).into_font();
         let upright = font.clone().transform(FontTransform::Rotate90);
         let name = |place: &SegmentValue<usize>| match place {
@@ -99,11 +101,13 @@ impl Chart {
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
             .x_labels(if is_group { self.bars.len().max(1) } else { NAMES })
             .x_label_style(if is_group { upright } else { font })
             .x_label_formatter(&name)
             .x_desc(across)
             .y_desc(unit)
+            .y_label_formatter(&|height| format!("{height:.0}"))
             .draw()?;
         chart.draw_series(self.bars.iter().enumerate().map(|(place, &(_, height))| {
             let corners = [(SegmentValue::Exact(place), 0.0), (SegmentValue::Exact(place + 1), height)];
@@ -128,7 +132,7 @@ fn draw_heatmap(cells: &[HeatCell], area: &Area<'_>) -> Drawn {
         .x_label_area_size(40)
         .y_label_area_size(60)
         // Monday is at the top.
-        .build_cartesian_2d(hours.clone().into_segmented(), (0..7).into_segmented())?;
+        .build_cartesian_2d(hours.clone().into_segmented(), (0..6).into_segmented())?;
     let hour = |place: &SegmentValue<i32>| match place {
         SegmentValue::CenterOf(hour) => format!("{hour:02}:00"),
         _ => String::new(),
@@ -140,7 +144,7 @@ fn draw_heatmap(cells: &[HeatCell], area: &Area<'_>) -> Drawn {
     chart
         .configure_mesh()
         .disable_mesh()
-        .x_labels(hours.len())
+        .x_labels(hours.len() + 1)
         .y_labels(7)
         .x_label_formatter(&hour)
         .y_label_formatter(&weekday)
@@ -162,10 +166,11 @@ fn draw_heatmap(cells: &[HeatCell], area: &Area<'_>) -> Drawn {
     Ok(())
 }
 
-/// The hours that a heat map shows: of a working day, and more where there are sessions.
+/// The hours that a heat map shows, the last one too, as plotters has it: of a working day, and more where there are
+/// sessions.
 fn hours(cells: &[HeatCell]) -> Range<i32> {
     let of_cells = || cells.iter().map(|cell| i32::from(cell.hour));
-    of_cells().min().unwrap_or(8).min(8)..of_cells().max().unwrap_or(16).max(16) + 1
+    of_cells().min().unwrap_or(8).min(8)..of_cells().max().unwrap_or(16).max(16)
 }
 
 /// Pale for nobody, dark for all.

@@ -29,6 +29,7 @@ pub mod recognise;
 pub mod register;
 pub mod reports;
 pub mod sessions;
+pub mod strangers;
 pub mod tenants;
 pub mod timetables;
 pub mod view;
@@ -87,7 +88,7 @@ pub struct Service {
     data: Arc<Path>,
     vault: Vault,
     /// Some tenant keeps other photos than before, or shorter.
-    photo_rules_changed: Arc<Notify>,
+    retention_changed: Arc<Notify>,
 }
 
 /// What the use cases go by.
@@ -180,7 +181,7 @@ impl Service {
         let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let desk = JobDesk::new(Spool::of(&data), jobs);
-        let (vault, photo_rules_changed) = (Vault::of(&data), Arc::default());
+        let (vault, retention_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
         let workbooks = Arc::new(Semaphore::new(reports::WORKBOOKS_AT_ONCE));
         Ok(Self {
@@ -200,7 +201,7 @@ impl Service {
             workbooks,
             data,
             vault,
-            photo_rules_changed,
+            retention_changed,
         })
     }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         Access, Group, GroupId, GroupSession, GroupSessionId, HeadPose, Mark, PersonId, PhotoId, Role, TenantScope,
-        UnknownReason, attendance::LivenessPolicy, session::Step,
+        UnknownReason, attendance::LivenessPolicy, session::Step, stranger::Keeping,
     },
     error::{Error, ErrorKind, Result},
     gallery::Effort,
@@ -290,8 +290,12 @@ impl Service {
         let own = self.store.tenant_settings(scope).await?;
         let naming = self.naming.with(own.matching);
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
-        let marking =
-            if params.mark.unwrap_or(true) { Some(self.marking(scope, &found, params, at).await?) } else { None };
+        // Who is one is the tenant's affair, whatever a request asks of names.
+        let unknown = (own.unknown_faces_days > 0).then_some(Keeping { threshold: naming.roster.threshold, now });
+        let marking = match params.mark {
+            Some(false) => None,
+            _ => Some(Marking { unknown, ..self.marking(scope, &found, params, at).await? }),
+        };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
             embed: true,
@@ -339,7 +343,7 @@ impl Service {
         require_window(group, &session, at)?;
         // Says at once what the mark would say.
         session.clone().after(Step::Open, at)?;
-        Ok(Marking { session, at, source: params.source.clone() })
+        Ok(Marking { session, at, source: params.source.clone(), unknown: None })
     }
 
     /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked.

@@ -10,6 +10,8 @@ use super::{
     Service,
     attendance::{RecordView, view},
     sessions::{SessionView, StatusCount},
+    strangers::{GlimpseView, Known, UnknownFaceView},
+    view::NamedCandidate,
 };
 use crate::{
     domain::{
@@ -35,6 +37,8 @@ pub struct SightingView {
     pub similarity: f32,
     /// Lead over the next person; null when there was none.
     pub margin: Option<f32>,
+    /// That next person; null where there was none, or they are gone.
+    pub runner_up: Option<NamedCandidate>,
     /// Width of the face in pixels.
     pub width_px: f32,
     /// The liveness verdict, where it was asked.
@@ -45,10 +49,12 @@ pub struct SightingView {
     pub refuted: bool,
 }
 
-impl From<Sighting> for SightingView {
-    fn from(sighting: Sighting) -> Self {
-        let Sighting { photo, face, at, similarity, margin, width_px, liveness, model, refuted } = sighting;
-        Self { photo, face, at, similarity, margin, width_px, liveness, model: model.name.to_string(), refuted }
+impl SightingView {
+    fn new(sighting: Sighting, known: &Known) -> Self {
+        let Sighting { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted } = sighting;
+        let runner_up = runner_up.and_then(|runner_up| known.named(runner_up));
+        let model = model.name.to_string();
+        Self { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted }
     }
 }
 
@@ -62,6 +68,8 @@ pub struct CorrectionView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+    /// The unknown faces of the session that were said to be theirs.
+    pub faces: Vec<GlimpseView>,
 }
 
 /// A record with its evidence.
@@ -74,6 +82,31 @@ pub struct RecordWithEvidence {
     pub sightings: Vec<SightingView>,
     /// What was said of it, oldest first; the last one holds.
     pub corrections: Vec<CorrectionView>,
+}
+
+/// Somebody of whom it is not sure whether they were there.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ToConfirm {
+    /// What is known.
+    #[serde(flatten)]
+    pub record: RecordWithEvidence,
+    /// Whom their faces could show: themselves, and the most similar other person of the sightings that nobody refuted,
+    /// where there is one.
+    pub candidates: Vec<NamedCandidate>,
+}
+
+impl From<RecordWithEvidence> for ToConfirm {
+    fn from(record: RecordWithEvidence) -> Self {
+        let RecordView { person, name, .. } = &record.record;
+        let sightings = || record.sightings.iter().filter(|sighting| !sighting.refuted);
+        let best = sightings().map(|sighting| sighting.similarity).max_by(f32::total_cmp);
+        let own = best.map(|similarity| NamedCandidate { person: person.clone(), name: name.clone(), similarity });
+        // Two who were merged into one are no rivals.
+        let others =
+            sightings().filter_map(|sighting| sighting.runner_up.as_ref()).filter(|other| other.person != *person);
+        let next = others.max_by(|one, other| one.similarity.total_cmp(&other.similarity)).cloned();
+        Self { candidates: own.into_iter().chain(next).collect(), record }
+    }
 }
 
 /// A page of a session's records.
@@ -103,13 +136,17 @@ pub struct Review {
     pub counts: Vec<StatusCount>,
     /// Who was there, or is said to have been, by id.
     pub present: Vec<RecordView>,
-    /// Whose faces are too few or too weak to be sure, with those, by id.
-    pub to_confirm: Vec<RecordWithEvidence>,
+    /// Whose faces are too few or too weak to be sure, with those and the two best candidates, by id.
+    pub to_confirm: Vec<ToConfirm>,
     /// Whom somebody declared absent or excused, by id.
     pub set_by_hand: Vec<RecordView>,
     /// Who was not seen, by id.
     pub not_seen: Vec<RosterPerson>,
-    /// Whether a list is cut at `limit`; `counts` counts all.
+    /// The faces that nobody was named for, the same stranger once, most sightings first; none unless the tenant keeps
+    /// them.
+    pub unknown_faces: Vec<UnknownFaceView>,
+    /// Whether a list is cut at `limit`, or the session keeps as many unknown faces as it may, which is 200; `counts` counts
+    /// all.
     pub is_cut: bool,
 }
 
@@ -169,14 +206,15 @@ const MAX_SETTLED: usize = 1000;
 impl ConfirmParams {
     /// What is said of whom. Errors: `Invalid` `invalid_status`, `invalid_reason`, `too_many_people` or `said_twice`.
     fn said(self, at: Timestamp) -> Result<Vec<(PersonId, Correction)>> {
-        let plain = |said| move |person: PersonId| Ok((person, Correction { said, reason: None, at }));
+        let plain =
+            |said| move |person: PersonId| Ok((person, Correction { said, reason: None, at, faces: Vec::new() }));
         let set = |set: SetStatus| {
             if !set.status.is_settable() {
                 let message = "a status set by hand is present, late, left_early, absent or excused";
                 return Err(Error::invalid(message).with_code("invalid_status"));
             }
             let reason = Some(checked_note(&set.reason)?);
-            Ok((set.person, Correction { said: Said::Set(set.status), reason, at }))
+            Ok((set.person, Correction { said: Said::Set(set.status), reason, at, faces: Vec::new() }))
         };
         let said: Vec<(PersonId, Correction)> = self
             .confirm
@@ -202,6 +240,7 @@ impl Service {
     /// # Errors
     /// `NotFound` `session_not_found`.
     pub async fn review(&self, scope: &TenantScope, session: GroupSessionId, limit: usize) -> Result<Review> {
+        let (unknown_faces, has_more_faces) = self.unknown_faces(scope, session, limit).await?;
         let (session, records, unrecorded) = self.store.register(scope, session).await?;
         let mut counts: BTreeMap<Status, u64> = BTreeMap::new();
         for record in &records {
@@ -222,7 +261,7 @@ impl Service {
         }
         not_seen.sort_unstable();
         let lengths = [present.len(), to_confirm.len(), set_by_hand.len(), not_seen.len()];
-        let is_cut = lengths.into_iter().any(|length| length > limit);
+        let is_cut = has_more_faces || lengths.into_iter().any(|length| length > limit);
         not_seen.truncate(limit);
         let cut = |mut records: Vec<AttendanceRecord>| {
             records.truncate(limit);
@@ -232,9 +271,10 @@ impl Service {
         Ok(Review {
             counts: counts.into_iter().map(|(status, people)| StatusCount { status, people }).collect(),
             present: self.record_views(scope, cut(present)).await?,
-            to_confirm: self.evidence_views(scope, cut(to_confirm)).await?,
+            to_confirm: self.evidence_views(scope, cut(to_confirm)).await?.into_iter().map(Into::into).collect(),
             set_by_hand: self.record_views(scope, cut(set_by_hand)).await?,
             not_seen: not_seen.into_iter().zip(names).map(|(person, name)| RosterPerson { person, name }).collect(),
+            unknown_faces,
             is_cut,
             session: session.into(),
         })
@@ -318,7 +358,7 @@ impl Service {
         self.one_view(scope, self.store.settle_appeal(scope, session, person, patch.state).await?).await
     }
 
-    async fn one_view(&self, scope: &TenantScope, record: SessionRecord) -> Result<RecordView> {
+    pub(super) async fn one_view(&self, scope: &TenantScope, record: SessionRecord) -> Result<RecordView> {
         let name = self.store.names(scope, vec![record.record.person.clone()]).await?.pop().flatten();
         Ok(view(&record, name))
     }
@@ -340,14 +380,26 @@ impl Service {
         records: Vec<SessionRecord>,
     ) -> Result<Vec<RecordWithEvidence>> {
         let views = self.record_views(scope, records.clone()).await?;
+        let sightings = records.iter().flat_map(|record| &record.record.sightings);
+        let known = self.known(scope, sightings.filter_map(|sighting| sighting.runner_up)).await?;
         let with_evidence = |(record, view): (SessionRecord, RecordView)| RecordWithEvidence {
             record: view,
-            sightings: record.record.sightings.into_iter().map(Into::into).collect(),
+            sightings: record
+                .record
+                .sightings
+                .into_iter()
+                .map(|sighting| SightingView::new(sighting, &known))
+                .collect(),
             corrections: record
                 .record
                 .corrections
                 .into_iter()
-                .map(|Correction { said, reason, at }| CorrectionView { said, reason, at })
+                .map(|Correction { said, reason, at, faces }| CorrectionView {
+                    said,
+                    reason,
+                    at,
+                    faces: faces.into_iter().map(Into::into).collect(),
+                })
                 .collect(),
         };
         Ok(records.into_iter().zip(views).map(with_evidence).collect())

@@ -21,7 +21,7 @@ use crate::{
     domain::{
         Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, PhotoPolicy,
         QualityGate, Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy,
-        group::checked_time_zone, ids::checked_name, kept_photo::check_retention,
+        group::checked_time_zone, ids::checked_name, kept_photo::check_retention, stranger::check_days,
     },
     error::{Error, Result},
     store::{Erasure, TenantRecord},
@@ -57,6 +57,8 @@ pub struct TenantView {
     pub photos: PhotoPolicy,
     /// For how many days; null as long as the sample that was made of the photo.
     pub photo_retention_days: Option<u32>,
+    /// For how many days the faces that nobody was named for are kept with their session; 0 keeps none.
+    pub unknown_faces_days: u32,
 }
 
 /// What a tenant may have and ask for.
@@ -122,6 +124,10 @@ pub struct TenantPatch {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, maximum = 36_500)]
     pub photo_retention_days: Option<Option<u32>>,
+    /// For how many days the faces that nobody was named for are kept with their session, those that are there too; 0
+    /// keeps none, and removes them.
+    #[schema(maximum = 365)]
+    pub unknown_faces_days: Option<u32>,
 }
 
 /// Rules of naming; null is the server's again, what is missing stays.
@@ -191,6 +197,7 @@ impl TenantPatch {
             *time_zone = checked_time_zone(time_zone)?;
         }
         check_retention(self.photo_retention_days.flatten())?;
+        check_days(self.unknown_faces_days.unwrap_or_default())?;
         let MatchingPatch { roster_threshold, gallery_threshold, margin } = self.matching;
         for threshold in [roster_threshold, gallery_threshold] {
             RuleChanges { threshold: threshold.flatten(), margin: margin.flatten() }.check()?;
@@ -210,6 +217,7 @@ impl TenantPatch {
             time_zone,
             photos,
             photo_retention_days,
+            unknown_faces_days,
         } = self;
         set(&mut tenant.name, name);
         let standing = |suspended| if suspended { Standing::Suspended } else { Standing::Active };
@@ -231,6 +239,7 @@ impl TenantPatch {
         set(&mut settings.time_zone, time_zone);
         set(&mut settings.photos.policy, photos);
         set(&mut settings.photos.retention_days, photo_retention_days);
+        set(&mut settings.unknown_faces_days, unknown_faces_days);
     }
 }
 
@@ -311,10 +320,11 @@ impl Service {
         // Loaded again with the new plan by the next search. With it goes what is done for it in the background.
         let is_to_be_unloaded =
             patch.gallery_plan.is_some() || patch.enrolment.consent.is_some() || patch.suspended == Some(true);
-        let keeps_other_photos = patch.photos.is_some() || patch.photo_retention_days.is_some();
+        let changes_retention =
+            patch.photos.is_some() || patch.photo_retention_days.is_some() || patch.unknown_faces_days.is_some();
         let record = self.store.update_tenant(scope, |tenant, settings| patch.apply(tenant, settings)).await?;
-        if keeps_other_photos {
-            self.photo_rules_changed.notify_one();
+        if changes_retention {
+            self.retention_changed.notify_one();
         }
         if is_to_be_unloaded {
             self.galleries.unload(scope);
@@ -386,6 +396,7 @@ impl Service {
             time_zone: settings.time_zone,
             photos: settings.photos.policy,
             photo_retention_days: settings.photos.retention_days,
+            unknown_faces_days: settings.unknown_faces_days,
         })
     }
 }

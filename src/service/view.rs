@@ -31,11 +31,9 @@ pub struct FaceView {
 impl FaceView {
     /// The view of a detection in a photo of `width` × `height` pixels.
     pub fn new(detection: &Detection, width: u32, height: u32) -> Self {
-        let (width, height) = (width as f32, height as f32);
-        let FaceBox { x1, y1, x2, y2 } = detection.bbox;
         Self {
             bbox: detection.bbox,
-            normalized: FaceBox { x1: x1 / width, y1: y1 / height, x2: x2 / width, y2: y2 / height },
+            normalized: detection.bbox.normalized(width, height),
             landmarks: detection.landmarks,
             score: detection.score,
             width_px: detection.bbox.width(),
@@ -56,6 +54,17 @@ impl From<&Candidate> for CandidateView {
     fn from(candidate: &Candidate) -> Self {
         Self { person: candidate.person.clone(), similarity: candidate.similarity }
     }
+}
+
+/// A person who may be behind a face, by id and name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NamedCandidate {
+    /// Who.
+    pub person: PersonId,
+    /// Their name.
+    pub name: Option<String>,
+    /// Raw cosine to the best of their samples.
+    pub similarity: f32,
 }
 
 /// What the liveness check says of a face.

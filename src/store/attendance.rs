@@ -14,13 +14,14 @@ use super::{
     keys,
     pseudonyms::require_person,
     register::{Register, put, records, remove},
-    sessions,
+    sessions, sheets, strangers,
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym, RecordId,
-        SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym,
+        RecordId, SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        stranger::UnknownFaces,
     },
     error::{Error, Result},
 };
@@ -50,8 +51,21 @@ pub struct PhotoMarks {
     pub at: Timestamp,
     /// What took it.
     pub source: Option<String>,
-    /// People and their faces.
-    pub seen: Vec<(PersonId, Sighting)>,
+    /// Who was named.
+    pub seen: Vec<Seen>,
+    /// The faces that nobody was named for, where they are to be kept.
+    pub unknown: Option<UnknownFaces<Candidate>>,
+}
+
+/// A person who was named in a photo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Who.
+    pub person: PersonId,
+    /// By which face. Its runner-up is written from `runner_up`.
+    pub sighting: Sighting,
+    /// Whom else the face could show.
+    pub runner_up: Option<Candidate>,
 }
 
 /// A record, and the session that it belongs to.
@@ -66,13 +80,14 @@ pub struct SessionRecord {
 impl Store {
     /// Takes a photo's people as evidence, in one transaction, with what became of each in the order of `seen`. However
     /// many calls run at once, one of them marks a person. Who was deleted or taken off the roster since they were
-    /// recognised is not marked, and keeps nobody else from being marked.
+    /// recognised is not marked, and keeps nobody else from being marked. Faces that nobody was named for are kept in the
+    /// same transaction.
     ///
     /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
         self.write(move |transaction| {
-            let PhotoMarks { session: found, at, source, seen } = photo;
+            let PhotoMarks { session: found, at, source, seen, unknown } = photo;
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
             let mut session = stored.clone().unwrap_or(found).after(Step::Open, at)?;
             session.note_photo(at, source.as_deref());
@@ -80,7 +95,11 @@ impl Store {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
-            seen.into_iter().map(|(person, sighting)| mark(transaction, &register, person, sighting)).collect()
+            let marks = seen.into_iter().map(|seen| mark(transaction, &register, seen)).collect::<Result<_>>()?;
+            if let Some(unknown) = unknown {
+                strangers::keep(transaction, &tenant, &session, unknown)?;
+            }
+            Ok(marks)
         })
         .await
     }
@@ -163,7 +182,7 @@ impl Store {
             }
             let undone: AttendanceRecord =
                 transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;
-            remove(transaction, &tenant, &group, place.person, &undone);
+            remove(transaction, &tenant, &session, place.person, &undone)?;
             audit::note(transaction, &author, "mark.undo", |it| {
                 it.group(&group).person(&undone.person).record(record).before(&undone)
             })?;
@@ -184,12 +203,15 @@ impl Store {
     }
 }
 
-fn mark(transaction: &mut Transaction<'_>, register: &Register, person: PersonId, sighting: Sighting) -> Result<Mark> {
-    let tenant = register.tenant();
+fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> Result<Mark> {
+    let (tenant, Seen { person, mut sighting, runner_up }) = (register.tenant(), seen);
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
     let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
         return Ok(Mark::NotMarked);
     };
+    if let Some(runner_up) = runner_up {
+        sighting.runner_up = strangers::likeness(transaction, tenant, &runner_up)?;
+    }
     let case = register.case(transaction, who, Some(since))?;
     let before = register.record(transaction, who)?;
     let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
@@ -233,14 +255,14 @@ pub(super) fn give(
         (status.is_attended(), record.says_something(), first_seen.map(Reverse))
     };
     for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &session.group, from, &record);
+        remove(transaction, tenant, &session, from, &record)?;
         let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
         if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
             if let Some(own) = &own {
-                remove(transaction, tenant, &session.group, who, own);
+                remove(transaction, tenant, &session, who, own)?;
             }
             let record = AttendanceRecord { person: person.clone(), ..record };
-            put(transaction, tenant, &session.group, who, &record)?;
+            put(transaction, tenant, &session, who, &record)?;
             transaction.tell(
                 tenant,
                 Occurrence::Corrected {
@@ -261,10 +283,12 @@ pub(super) fn give(
 pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId) -> Result<usize> {
     let mut count = 0;
     for session in sessions::all_of(transaction, tenant, group)? {
+        sheets::remove(transaction, tenant, session.id)?;
         for (who, record) in records(transaction, tenant, session.id)? {
-            remove(transaction, tenant, group, who, &record);
+            remove(transaction, tenant, &session, who, &record)?;
             count += 1;
         }
+        strangers::remove_of_session(transaction, tenant, session.id)?;
         sessions::remove(transaction, tenant, &session);
     }
     Ok(count)
@@ -274,7 +298,7 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
 pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
     let records = of_person(transaction, tenant, who)?;
     for SessionRecord { session, record } in &records {
-        remove(transaction, tenant, &session.group, who, record);
+        remove(transaction, tenant, session, who, record)?;
     }
     Ok(records.len())
 }

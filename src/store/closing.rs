@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{
     Store, audit,
     groups::members,
-    register::{Register, records},
-    sessions,
+    register::{Register, cell, put_beside_the_sheet, records},
+    sessions, sheets,
     transaction::Transaction,
 };
 use crate::{
@@ -70,10 +70,11 @@ impl Store {
             let closed = sessions::require(transaction, &tenant, session)?;
             let open = closed.clone().after(Step::Reopen { reason }, now)?;
             sessions::put(transaction, &tenant, Some(&closed), &open)?;
+            sheets::remove(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &open)?;
             for (who, record) in records(transaction, &tenant, session)? {
                 if !record.says_something() {
-                    register.remove(transaction, who, &record);
+                    register.remove(transaction, who, &record)?;
                 }
             }
             audit::note(transaction, &author, "session.reopen", |it| {
@@ -86,14 +87,14 @@ impl Store {
 }
 
 /// Gives everybody on the roster a record, and judges the records that there are anew: whether somebody left early shows
-/// only in the last photo.
+/// only in the last photo. Writes the session's sheet.
 fn judge_all(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     session: &GroupSession,
 ) -> Result<BTreeMap<Status, u64>> {
     let register = Register::of(transaction, tenant, session)?;
-    let mut counts = BTreeMap::new();
+    let mut sheet = Vec::new();
     let mut known = records(transaction, tenant, session.id)?;
     for (who, Member { person, joined_at }) in members(transaction, tenant, &session.group)? {
         let case = register.case(transaction, who, Some(joined_at))?;
@@ -101,19 +102,23 @@ fn judge_all(
             let before = record.verdict;
             record.judge(&case);
             if record.verdict != before {
-                register.put(transaction, who, &record)?;
+                put_beside_the_sheet(transaction, tenant, session, who, &record)?;
             }
             record
         } else {
             let record = register.blank(person, &case);
-            register.put(transaction, who, &record)?;
+            put_beside_the_sheet(transaction, tenant, session, who, &record)?;
             record
         };
-        *counts.entry(record.verdict.status).or_default() += 1;
+        sheet.push((who, cell(&record)));
     }
     // Who has left the roster keeps what was known.
-    for record in known.into_values() {
-        *counts.entry(record.verdict.status).or_default() += 1;
+    sheet.extend(known.into_iter().map(|(who, record)| (who, cell(&record))));
+    sheet.sort_unstable_by_key(|row| row.0);
+    sheets::write(transaction, tenant, session.id, &sheet)?;
+    let mut counts = BTreeMap::new();
+    for (_, cell) in sheet {
+        *counts.entry(cell.status).or_default() += 1;
     }
     Ok(counts)
 }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use super::{
     Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, person_not_found,
-    pseudonyms::require_person, register::Register, sessions, transaction::Transaction,
+    pseudonyms::require_person, register::Register, sessions, strangers, transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, SessionState, TenantId,
-        TenantScope,
-        attendance::{Appeal, AppealState, Case, Correction},
+        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, SessionState, StrangerId,
+        TenantId, TenantScope,
+        attendance::{Appeal, AppealState, Case, Correction, Said},
         session::Step,
     },
     error::{Error, ErrorKind, Result},
@@ -41,6 +41,34 @@ impl Store {
                 corrected.push(SessionRecord { session: session.clone(), record });
             }
             Ok(corrected)
+        })
+        .await
+    }
+
+    /// Says whose an unknown face of a session is: the stranger goes, and the person was there when they were seen. The
+    /// person must be on the roster or have a record.
+    ///
+    /// Errors: `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict`
+    /// `session_cancelled`.
+    pub async fn name_stranger(
+        &self,
+        scope: &TenantScope,
+        session: GroupSessionId,
+        stranger: StrangerId,
+        person: &PersonId,
+        now: Timestamp,
+    ) -> Result<SessionRecord> {
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        self.write(move |transaction| {
+            let session = kept(transaction, &tenant, session)?;
+            let faces = strangers::require(transaction, &tenant, session.id, stranger, now)?.glimpses;
+            let register = Register::of(transaction, &tenant, &session)?;
+            let record = changed(transaction, &author, &register, &person, "stranger.name", |record, case| {
+                record.correct(Correction { said: Said::Confirmed, reason: None, at: now, faces }, case);
+                Ok(())
+            })?;
+            transaction.remove(keys::stranger(&tenant, session.id, stranger));
+            Ok(SessionRecord { session, record })
         })
         .await
     }
@@ -146,7 +174,7 @@ fn changed(
     if record.says_something() || case.meeting.declares_absence {
         register.put(transaction, who, &record)?;
     } else {
-        register.remove(transaction, who, &record);
+        register.remove(transaction, who, &record)?;
     }
     let [was, is] = [&before, &record].map(|record| record.verdict.status);
     if was != is {

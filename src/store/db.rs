@@ -151,6 +151,12 @@ impl Db {
         self.failed.store(true, Ordering::Release);
     }
 
+    /// The last key of `range`.
+    pub(super) fn last_key_of(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<Key>> {
+        let last = self.tree.range::<&[u8], _>(range).keys().next_back().transpose().map_err(into_error)?;
+        Ok(last.map(|key| key.to_vec()))
+    }
+
     /// Bytes that the database's files take.
     pub(super) fn size_on_disk(&self) -> Result<u64> {
         self.tree.size_on_disk().map_err(into_error)
@@ -187,6 +193,9 @@ pub(super) trait Read {
 
     /// Keys and bytes whose key starts with `prefix` and lies after `after`, in the order of their keys.
     fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>>;
+
+    /// The last key that starts with `prefix` and is not after `upto`, which starts with it too.
+    fn last_key(&self, prefix: &[u8], upto: &[u8]) -> Result<Option<Key>>;
 
     /// The record under `key`.
     fn get<R: Record>(&self, key: &[u8]) -> Result<Option<R>> {
@@ -229,6 +238,10 @@ impl Read for Db {
             .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(into_error))
             .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
     }
+
+    fn last_key(&self, prefix: &[u8], upto: &[u8]) -> Result<Option<Key>> {
+        self.last_key_of((Bound::Included(prefix), Bound::Included(upto)))
+    }
 }
 
 impl Read for View<'_> {
@@ -238,6 +251,10 @@ impl Read for View<'_> {
 
     fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
         self.db.scan_bytes(prefix, after)
+    }
+
+    fn last_key(&self, prefix: &[u8], upto: &[u8]) -> Result<Option<Key>> {
+        self.db.last_key(prefix, upto)
     }
 }
 

@@ -30,6 +30,8 @@
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
+//! | `strangers` | faces of a session that nobody was named for |
+//! | `sheets` | what the register of a closed session says, in blocks of people |
 //! | `reports` | what the register says of many people in many sessions |
 //! | `audit` | the log of changes, and that none is made without an entry |
 //! | `origin` | which request a task works for |
@@ -84,7 +86,9 @@ mod reports;
 mod rewrite;
 mod search;
 mod sessions;
+mod sheets;
 mod snapshots;
+mod strangers;
 mod sweep;
 mod tenants;
 mod timetables;
@@ -112,7 +116,7 @@ use self::{
 pub use self::{
     answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
-    attendance::{PhotoMarks, SessionRecord},
+    attendance::{PhotoMarks, Seen, SessionRecord},
     audit::{AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},

@@ -1,6 +1,9 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -130,6 +133,23 @@ impl Store {
         self.read(move |view| {
             let name = |id: &PersonId| Ok(find(view, &tenant, id)?.map(|(_, person)| person.name));
             people.iter().map(name).collect()
+        })
+        .await
+    }
+
+    /// The ids and names behind pseudonyms; those of people who are gone are missing.
+    pub async fn known(
+        &self,
+        scope: &TenantScope,
+        pseudonyms: BTreeSet<Pseudonym>,
+    ) -> Result<BTreeMap<Pseudonym, (PersonId, String)>> {
+        let tenant = scope.tenant().clone();
+        self.read(move |view| {
+            let known = pseudonyms.into_iter().filter_map(|who| {
+                let person = view.get::<Person>(&keys::person(&tenant, who)).transpose()?;
+                Some(person.map(|person| (who, (person.id, person.name))))
+            });
+            known.collect()
         })
         .await
     }

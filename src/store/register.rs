@@ -11,23 +11,25 @@ use super::{
     group_not_found,
     keys::{self, Kind, Parsed},
     sessions::stored_between,
+    sheets,
     timetables::{holidays, timetable},
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, TenantId,
-        attendance::Case, rules::judge::Meeting,
+        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, SessionState, TenantId,
+        attendance::Case,
+        rules::judge::{Meeting, Verdict},
     },
     error::Result,
+    reports::Cell,
 };
 
 /// A session's register; see the module.
 pub(super) struct Register {
     tenant: TenantId,
     group: Group,
-    session: GroupSessionId,
-    date: Date,
+    session: GroupSession,
     meeting: Meeting,
     /// The group's other sessions of that local date, where the rules limit the marks of a day.
     others: Vec<GroupSessionId>,
@@ -46,7 +48,7 @@ impl Register {
             others.extend(that_day.iter().map(|other| other.id).filter(|&other| other != session.id));
         }
         let meeting = session.meeting(is_holiday);
-        Ok(Self { tenant: tenant.clone(), group, session: session.id, date: session.date, meeting, others })
+        Ok(Self { tenant: tenant.clone(), group, session: session.clone(), meeting, others })
     }
 
     /// Of which tenant.
@@ -56,7 +58,7 @@ impl Register {
 
     /// The session's local date.
     pub(super) fn date(&self) -> Date {
-        self.date
+        self.session.date
     }
 
     /// Of which group.
@@ -76,12 +78,12 @@ impl Register {
 
     /// What is known of somebody.
     pub(super) fn record(&self, read: &impl Read, who: Pseudonym) -> Result<Option<AttendanceRecord>> {
-        read.get(&keys::attendance(&self.tenant, self.session, who))
+        read.get(&keys::attendance(&self.tenant, self.session.id, who))
     }
 
     /// The record of somebody of whom nothing is known.
     pub(super) fn blank(&self, person: PersonId, case: &Case<'_>) -> AttendanceRecord {
-        AttendanceRecord::new(self.session, person, case)
+        AttendanceRecord::new(self.session.id, person, case)
     }
 
     /// Writes a record in the place of the one that the person had.
@@ -91,12 +93,17 @@ impl Register {
         who: Pseudonym,
         record: &AttendanceRecord,
     ) -> Result<()> {
-        put(transaction, &self.tenant, &self.group.id, who, record)
+        put(transaction, &self.tenant, &self.session, who, record)
     }
 
     /// Removes a record.
-    pub(super) fn remove(&self, transaction: &mut Transaction<'_>, who: Pseudonym, record: &AttendanceRecord) {
-        remove(transaction, &self.tenant, &self.group.id, who, record);
+    pub(super) fn remove(
+        &self,
+        transaction: &mut Transaction<'_>,
+        who: Pseudonym,
+        record: &AttendanceRecord,
+    ) -> Result<()> {
+        remove(transaction, &self.tenant, &self.session, who, record)
     }
 }
 
@@ -117,32 +124,58 @@ pub(super) fn records(
     records.collect()
 }
 
+/// Writes a record of a session in the place of the one that the person had, and into the session's sheet.
 pub(super) fn put(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    group: &GroupId,
+    session: &GroupSession,
     who: Pseudonym,
     record: &AttendanceRecord,
 ) -> Result<()> {
-    transaction.put(keys::attendance(tenant, record.session, who), record)?;
-    transaction.put(keys::sighting(tenant, who, record.session), group)?;
+    if session.state == SessionState::Closed {
+        sheets::amend(transaction, tenant, session.id, who, Some(cell(record)))?;
+    }
+    put_beside_the_sheet(transaction, tenant, session, who, record)
+}
+
+/// The same for who closes the session, and writes the sheet.
+pub(super) fn put_beside_the_sheet(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    GroupSession { id: session, group, .. }: &GroupSession,
+    who: Pseudonym,
+    record: &AttendanceRecord,
+) -> Result<()> {
+    transaction.put(keys::attendance(tenant, *session, who), record)?;
+    transaction.put(keys::sighting(tenant, who, *session), group)?;
     if let Some(id) = record.id {
-        let place = Place { session: record.session, person: who, record: id };
+        let place = Place { session: *session, person: who, record: id };
         transaction.put(keys::mark(tenant, group, id), &place)?;
     }
     Ok(())
 }
 
+/// Removes a record, from the session's sheet too.
 pub(super) fn remove(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
-    group: &GroupId,
+    session: &GroupSession,
     who: Pseudonym,
     record: &AttendanceRecord,
-) {
-    transaction.remove(keys::attendance(tenant, record.session, who));
-    transaction.remove(keys::sighting(tenant, who, record.session));
-    if let Some(id) = record.id {
-        transaction.remove(keys::mark(tenant, group, id));
+) -> Result<()> {
+    if session.state == SessionState::Closed {
+        sheets::amend(transaction, tenant, session.id, who, None)?;
     }
+    transaction.remove(keys::attendance(tenant, session.id, who));
+    transaction.remove(keys::sighting(tenant, who, session.id));
+    if let Some(id) = record.id {
+        transaction.remove(keys::mark(tenant, &session.group, id));
+    }
+    Ok(())
+}
+
+/// What a sheet says of a record.
+pub(super) fn cell(record: &AttendanceRecord) -> Cell {
+    let Verdict { status, late_minutes, .. } = record.verdict;
+    Cell { status, late_minutes }
 }

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::{
-    Store, blocking, codec, db::Read, group_not_found, keys, pseudonyms::person_entry, sessions::stored_between,
+    Store, blocking, db::Read, group_not_found, keys, pseudonyms::person_entry, sessions::stored_between, sheets,
 };
 use crate::{
-    domain::{
-        AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Person, Pseudonym, SessionState, TenantScope,
-    },
+    domain::{Group, GroupId, GroupSession, GroupSessionId, Person, Pseudonym, SessionState, TenantScope},
     error::Result,
-    reports::{Cell, PersonRow},
+    reports::PersonRow,
 };
 
 /// A page of people with what the register says of them.
@@ -67,20 +65,19 @@ impl Store {
             let cells = vec![None; sessions.len()];
             let row = |Person { id, name, .. }| PersonRow { person: id, name: Some(name), cells: cells.clone() };
             let mut rows: Vec<PersonRow> = people.into_iter().map(row).collect();
+            let Some((&first, &last)) = who.first().zip(who.last()) else {
+                return Ok(RegisterPage { rows, next: None });
+            };
             for (place, &session) in sessions.iter().enumerate() {
-                let start = after.map(|person| keys::attendance(&tenant, session, person));
-                // Records go by the pseudonyms, as people do.
-                for entry in db.view().scan_bytes(&keys::attendance_in(&tenant, session), start.as_deref()) {
-                    let (key, record) = entry?;
-                    let person = key.last_chunk().copied().map(Pseudonym::from_bytes);
-                    if person > who.last().copied() {
-                        break;
-                    }
+                // Sheets go by the pseudonyms, as people do.
+                let mut row = 0;
+                sheets::show(&db.view(), &tenant, session, (first, last), |person, cell| {
+                    row += who[row..].iter().take_while(|&&other| other < person).count();
                     // Who was enrolled between the two looks is on no page.
-                    let Some(row) = person.and_then(|person| who.binary_search(&person).ok()) else { continue };
-                    let AttendanceRecord { verdict, .. } = codec::decode(&record)?;
-                    rows[row].cells[place] = Some(Cell { status: verdict.status, late_minutes: verdict.late_minutes });
-                }
+                    if who.get(row) == Some(&person) {
+                        rows[row].cells[place] = Some(cell);
+                    }
+                })?;
             }
             rows.retain(|row| row.cells.iter().any(Option::is_some));
             let next = who.last().copied().filter(|_| who.len() == limit);

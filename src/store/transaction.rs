@@ -183,6 +183,25 @@ impl Read for Transaction<'_> {
         let earlier = earlier.take_while(move |(key, _)| key.starts_with(&owned_prefix));
         Overlaid { stored: self.db.scan_bytes(prefix, after).peekable(), written: earlier.peekable() }
     }
+
+    /// Does not see what the operation itself has written.
+    fn last_key(&self, prefix: &[u8], upto: &[u8]) -> Result<Option<Key>> {
+        let mut upto = Bound::Included(upto.to_vec());
+        loop {
+            let range = (Bound::Included(prefix), upto.as_ref().map(Vec::as_slice));
+            let written = self.earlier.0.range::<[u8], _>(range).next_back();
+            let stored = self.db.last_key_of(range)?;
+            match (written, stored) {
+                (Some((written, bytes)), stored) if stored.as_ref().is_none_or(|stored| stored <= written) => {
+                    if bytes.is_some() {
+                        return Ok(Some(written.clone()));
+                    }
+                    upto = Bound::Excluded(written.clone());
+                }
+                (_, stored) => return Ok(stored),
+            }
+        }
+    }
 }
 
 /// Stored records, some of which are written anew or removed, in the order of their keys.
@@ -264,6 +283,8 @@ mod tests {
             let (seen, wrote) = group.run(|transaction| {
                 let all = transaction.scan_bytes(prefix, None).collect::<Result<Vec<_>>>()?;
                 let rest = transaction.scan_bytes(prefix, Some(&after)).collect::<Result<Vec<_>>>()?;
+                let last = plain.range(prefix.to_vec()..=after.clone()).next_back().map(|(key, _)| key.clone());
+                assert_eq!(transaction.last_key(prefix, &after)?, last);
                 for (key, _) in stored.iter().chain(&earlier) {
                     assert_eq!(transaction.bytes(key)?, plain.get(key).cloned());
                 }

@@ -59,6 +59,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/sessions/{session}/records/{person}/undo") => Body::Nothing,
         ("put", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "note": "x" })),
         ("patch", "/sessions/{session}/records/{person}/appeal") => Body::Json(json!({ "state": "refused" })),
+        ("post", "/sessions/{session}/strangers/{stranger}/name") => Body::Json(json!({ "person": "p" })),
         ("post", "/groups/{group}/jobs/recognize") => Body::Photos(&[], &["obama2"]),
         ("post", "/compare") => Body::Photos(&[], &["obama", "obama2"]),
         ("post", "/identify" | "/detect" | "/embeddings") => Body::Photos(&[], &["obama2"]),

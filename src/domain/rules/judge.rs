@@ -124,6 +124,8 @@ pub struct Attendee {
     pub attended_that_day: usize,
     /// What somebody said.
     pub by_hand: Option<ByHand>,
+    /// When the first and the last of the faces were seen that somebody said are theirs.
+    pub pointed_out: Option<(Timestamp, Timestamp)>,
 }
 
 /// What somebody said of a person in a session.
@@ -160,7 +162,10 @@ pub struct Verdict {
 /// was there. Without sightings an excuse counts at once, absence only when the session declares it, and never of who
 /// came onto the roster after the start.
 pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &[Sighting]) -> Verdict {
-    let seen = Seen::of(rules, meeting, sightings);
+    let mut seen = Seen::of(rules, meeting, sightings);
+    for at in attendee.pointed_out.into_iter().flat_map(|(first, last)| [first, last]) {
+        seen.note_time(at);
+    }
     let times = Times::of(rules, meeting, attendee, &seen);
     let state = if attendee.by_hand.is_some() { RecordState::ByHand } else { seen.state(rules) };
     let joined_later = attendee.joined_at.is_some_and(|joined| joined > meeting.start);
@@ -204,8 +209,7 @@ impl Seen {
             if matches!(weight, Weight::Nothing(_)) {
                 continue;
             }
-            seen.first = Some(seen.first.map_or(sighting.at, |first| first.min(sighting.at)));
-            seen.last = seen.last.max(Some(sighting.at));
+            seen.note_time(sighting.at);
             if weight >= Weight::Full {
                 seen.full += 1;
                 photos.insert(sighting.photo);
@@ -214,6 +218,11 @@ impl Seen {
         }
         seen.photos = photos.len();
         seen
+    }
+
+    fn note_time(&mut self, at: Timestamp) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = self.last.max(Some(at));
     }
 
     fn state(&self, rules: &Rules) -> RecordState {

@@ -9,6 +9,7 @@ use crate::domain::{
     attendance::liveness_allows,
     face::{LivenessVerdict, ModelId},
     ids::PhotoId,
+    matching::Likeness,
 };
 
 /// The most sightings that a record keeps.
@@ -27,6 +28,8 @@ pub struct Sighting {
     pub similarity: f32,
     /// How far the person was ahead of the next free one; `None` when there was no other.
     pub margin: Option<f32>,
+    /// That next one.
+    pub runner_up: Option<Likeness>,
     /// Width of the face in pixels.
     pub width_px: f32,
     /// What the liveness check said, where it was asked.
@@ -86,20 +89,46 @@ impl Rules {
     }
 }
 
-/// Adds a sighting to those that a record keeps, in the order of their times; one of the same face changes nothing.
-/// Of more than [`MAX_SIGHTINGS`] the least similar goes, but never the first nor the last: they say who was late.
-/// To be called for what is worth something, so that nothing worthless crowds evidence out.
-pub fn keep(kept: &mut Vec<Sighting>, new: Sighting) {
-    if kept.iter().any(|sighting| (sighting.photo, sighting.face) == (new.photo, new.face)) {
-        return;
+/// A face in a photo that says something.
+pub trait Evidence {
+    /// In which photo, and which of its faces.
+    fn face(&self) -> (PhotoId, u32);
+    /// When the photo was taken.
+    fn at(&self) -> Timestamp;
+    /// The more, the better it is.
+    fn worth(&self) -> f32;
+}
+
+impl Evidence for Sighting {
+    fn face(&self) -> (PhotoId, u32) {
+        (self.photo, self.face)
     }
-    let place = kept.partition_point(|sighting| sighting.at <= new.at);
+
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    fn worth(&self) -> f32 {
+        self.similarity
+    }
+}
+
+/// Adds evidence to that which is kept, in the order of its times, and says whether it is kept; the same face again
+/// changes nothing. Of more than [`MAX_SIGHTINGS`] the one that is worth least goes, but never the first nor the last:
+/// they say who was late. To be called for what is worth something, so that nothing worthless crowds evidence out.
+pub fn keep<E: Evidence>(kept: &mut Vec<E>, new: E) -> bool {
+    if kept.iter().any(|known| known.face() == new.face()) {
+        return false;
+    }
+    let place = kept.partition_point(|known| known.at() <= new.at());
     kept.insert(place, new);
-    if kept.len() > MAX_SIGHTINGS {
-        let inner = 1..kept.len() - 1;
-        let least = inner.min_by(|&a, &b| kept[a].similarity.total_cmp(&kept[b].similarity));
-        kept.remove(least.unwrap_or(0));
+    if kept.len() <= MAX_SIGHTINGS {
+        return true;
     }
+    let inner = 1..kept.len() - 1;
+    let least = inner.min_by(|&a, &b| kept[a].worth().total_cmp(&kept[b].worth())).unwrap_or(0);
+    kept.remove(least);
+    least != place
 }
 
 #[cfg(test)]
@@ -120,6 +149,7 @@ pub(super) mod tests {
             at: at(minute),
             similarity,
             margin: Some(0.2),
+            runner_up: None,
             width_px: 60.0,
             liveness: None,
             model: ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
@@ -176,8 +206,9 @@ pub(super) mod tests {
         for minute in (1..60).rev() {
             keep(&mut kept, sighting(minute, minute as f32 / 100.0));
         }
-        keep(&mut kept, first.clone());
-        keep(&mut kept, first.clone());
+        assert!(keep(&mut kept, first.clone()));
+        assert!(!keep(&mut kept, first.clone()), "it is there");
+        assert!(!keep(&mut kept, sighting(30, 0.2)), "the least of all");
         let minutes: Vec<i64> = kept.iter().map(|sighting| sighting.at.as_second() / 60).collect();
         let expected: Vec<i64> = [0].into_iter().chain(42..60).chain([99]).collect();
         assert_eq!(minutes, expected);

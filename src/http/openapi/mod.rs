@@ -1,6 +1,7 @@
 //! The API's description, generated from the handlers and their types.
 //!
-//! Routes name what is theirs; [`complete`] adds what all have. The forms stand for bodies that `http::upload` reads: only their schemas are used.
+//! Routes name what is theirs; [`complete`] adds what all have. The forms stand for bodies that `http::upload` reads,
+//! [`StreamedEvent`] for the lines of streams: only their schemas are used.
 
 mod complete;
 mod errors;
@@ -19,7 +20,8 @@ use utoipa::{
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
     account, attendance, attendance_reports, audit, consent, erasures, events, gallery, groups, jobs, keys,
-    maintenance, negatives, people, recognition, register, reports, sessions, tenants, timetables, users, webhooks,
+    maintenance, negatives, people, recognition, register, reports, sessions, strangers, tenants, timetables, users,
+    webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -46,6 +48,7 @@ use crate::service::{
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
         register::review, register::records, register::confirm, register::undo_correction, register::appeal, register::settle,
+        strangers::dismiss, strangers::name,
         people::enrol, people::list, people::show, people::update, people::delete,
         people::replace_faces, people::add_faces, people::delete_face,
         negatives::add, negatives::list, negatives::delete,
@@ -182,4 +185,16 @@ pub(super) struct ImagesForm {
     /// The files (multipart), or base64 (JSON).
     #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
     images: Vec<String>,
+}
+
+/// A server-sent event, by its fields.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct StreamedEvent {
+    /// What is told.
+    event: String,
+    /// Where the stream can be taken up again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// JSON.
+    data: String,
 }

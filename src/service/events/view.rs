@@ -91,9 +91,11 @@ pub enum What {
     },
     /// Faces were seen that nobody knows.
     UnknownSeen {
-        /// Where, if the photo was of a group.
-        group: Option<GroupId>,
-        /// How many.
+        /// Where.
+        group: GroupId,
+        /// In which session.
+        session: String,
+        /// How many strangers are seen for the first time.
         faces: u32,
     },
 }
@@ -110,7 +112,7 @@ impl From<Event> for EventView {
             }
             Occurrence::SessionOpened { group, session, date } => What::SessionOpened { group, session, date },
             Occurrence::SessionClosed { group, session, date } => What::SessionClosed { group, session, date },
-            Occurrence::UnknownSeen { group, faces } => What::UnknownSeen { group, faces },
+            Occurrence::UnknownSeen { group, session, faces } => What::UnknownSeen { group, session, faces },
         };
         Self { id, time, what }
     }

@@ -1,4 +1,5 @@
-//! Looking through all photos: for those whose time is over, files that no record names, and records without files.
+//! Looking through what is kept for a time, strangers and photos: for those whose time is over, files that no record
+//! names, and records without files.
 
 use std::time::Duration;
 
@@ -15,30 +16,33 @@ use crate::{
     vault::Vault,
 };
 
-/// How often photos are looked through: the longest that one stays beyond its time.
+/// How often that is done: the longest that something stays beyond its time.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// Tenants read at once.
 const TENANTS_AT_ONCE: usize = 100;
 
 impl Service {
     /// Removes what is to go at once, every hour, and when a tenant's rules change, for ever.
-    pub async fn keep_photos(self) {
+    pub async fn keep_to_retention(self) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.photo_rules_changed.notified() => {}
+                () = self.retention_changed.notified() => {}
             }
-            if let Err(error) = self.tidy_photos().await {
-                tracing::error!(%error, "photos cannot be looked through: this is tried again every hour");
+            if let Err(error) = self.tidy().await {
+                tracing::error!(%error, "what is kept cannot be looked through: this is tried again every hour");
             }
         }
     }
 
-    async fn tidy_photos(&self) -> Result<()> {
+    async fn tidy(&self) -> Result<()> {
         for record in tenants(&self.store).await? {
             let scope = TenantScope::granted(record.tenant.id);
+            if let Err(error) = self.store.forget_strangers(&scope, self.clock.now()).await {
+                tracing::error!(%error, "a tenant's unknown faces cannot be looked through: this is tried again every hour");
+            }
             if let Err(error) = self.tidy_photos_of(&scope, record.settings.photos).await {
                 tracing::error!(%error, "a tenant's photos cannot be looked through: this is tried again every hour");
             }

@@ -81,8 +81,10 @@ impl Change<'_> {
             // Comes with a deletion, which is told.
             Kind::Erasure(_) => false,
             // Found again from the records that they are made of.
-            Kind::Agenda(..) | Kind::TimetableTag(_) => false,
+            Kind::Agenda(..) | Kind::TimetableTag(_) | Kind::SheetBlock(..) => false,
             Kind::Word(..) | Kind::Disowned(..) | Kind::Membership(..) | Kind::Mark(..) | Kind::Sighting(..) => false,
+            // They come with photos, and go after their time; that one is nobody's is told by who says it.
+            Kind::Stranger(..) => false,
             // They come with samples, and go with them or after their time.
             Kind::KeptPhoto(..) | Kind::PhotoKey(_) => false,
             // That a request took effect is no change of its own.

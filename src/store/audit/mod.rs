@@ -36,7 +36,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, TenantId, UserId, WebhookId,
+        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, StrangerId, TenantId, UserId,
+        WebhookId,
         audit::{Act, Entry, Head, Salt},
     },
     error::{Error, Result},
@@ -135,6 +136,11 @@ impl Note {
     /// It was done to an attendance record.
     pub(super) fn record(self, id: RecordId) -> Self {
         self.subject(format!("record:{id}"))
+    }
+
+    /// It was done to somebody unknown in a session.
+    pub(super) fn stranger(self, id: StrangerId) -> Self {
+        self.subject(format!("stranger:{id}"))
     }
 
     /// It was done to a user.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{DeadLetter, Negative, Realm, Role, SessionId, UserId, WebhookId, audit::Entry},
+    domain::{DeadLetter, Negative, Realm, Role, SessionId, Stranger, StrangerId, UserId, WebhookId, audit::Entry},
     store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
@@ -136,6 +136,11 @@ async fn each_kind_of_damage_has_its_name() {
         }),
         ("no_group_session", |it| it.remove(keys::group_session(tenant_id(), session_id()))),
         ("no_session_index", |it| it.remove(keys::agenda(tenant_id(), &gid(), date(2026, 3, 29), session_id()))),
+        ("no_group_session", |it| {
+            let lost = stranger();
+            it.put(keys::stranger(tenant_id(), lost.session, lost.id), &lost).unwrap();
+        }),
+        ("misplaced", |it| it.put(keys::stranger(tenant_id(), session_id(), stranger().id), &stranger()).unwrap()),
         ("no_timetable", |it| it.remove(keys::timetable(tenant_id(), &gid()))),
         ("no_timetable_index", |it| it.remove(keys::timetable_tag(tenant_id(), [1; 6]))),
         ("no_event", |it| it.remove(keys::event(tenant_id(), 1))),
@@ -200,6 +205,27 @@ async fn each_kind_of_damage_has_its_name() {
     }
 }
 
+#[tokio::test]
+async fn whatever_cannot_be_read_is_noted_and_the_check_goes_on() {
+    let fixture = filled().await;
+    for (key, bytes) in content(&fixture) {
+        let put = |bytes: &[u8]| {
+            let (key, bytes) = (key.clone(), bytes.to_vec());
+            fixture.tamper(move |transaction| {
+                transaction.put_bytes(key, bytes);
+                Ok(())
+            })
+        };
+        put(b"\x01\x06rubbish").await.unwrap();
+        let report = checked(&fixture).await;
+        let place = keys::parse(&key).unwrap().to_string();
+        let problem = report.problems.get("damaged_record").unwrap_or_else(|| panic!("{place}: {report:?}"));
+        assert!(problem.examples.contains(&place), "{place}: {report:?}");
+        put(&bytes).await.unwrap();
+    }
+    assert!(checked(&fixture).await.is_sound());
+}
+
 fn tenant_id() -> &'static crate::domain::TenantId {
     static TENANT: std::sync::LazyLock<crate::domain::TenantId> = std::sync::LazyLock::new(|| "t".parse().unwrap());
     &TENANT
@@ -207,6 +233,19 @@ fn tenant_id() -> &'static crate::domain::TenantId {
 
 fn session_id() -> crate::domain::GroupSessionId {
     photo("a", 29, &[]).session.id
+}
+
+/// Of a session that is not there.
+fn stranger() -> Stranger {
+    Stranger {
+        id: StrangerId::generate(),
+        session: crate::domain::GroupSessionId::generate(),
+        kept_at: now(),
+        model: sample("p", 0.1).model,
+        sum: Vec::new(),
+        glimpses: Vec::new(),
+        candidates: Vec::new(),
+    }
 }
 
 fn uid(text: &str) -> UserId {

@@ -12,6 +12,7 @@ mod photos;
 mod rewrite;
 mod search;
 mod sessions;
+mod sheets;
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +25,7 @@ use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
 use super::{
-    ApiKey, PhotoMarks, Store, StoreOptions,
+    ApiKey, PhotoMarks, Seen, Store, StoreOptions,
     db::Read,
     keys::{self, Parsed},
     transaction::Transaction,
@@ -91,8 +92,12 @@ fn photo(group: &str, day: i8, people: &[&str]) -> PhotoMarks {
     let at = day.at(10, 30, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
     let session = day_session(&group.parse().unwrap(), "UTC", day).unwrap();
     let photo = PhotoId::generate();
-    let seen = |(face, person): (usize, &&str)| (id(person), sighting(photo, face as u32, at));
-    PhotoMarks { session, at, source: None, seen: people.iter().enumerate().map(seen).collect() }
+    let seen = people.iter().enumerate().map(|(face, person)| seen(person, sighting(photo, face as u32, at)));
+    PhotoMarks { session, at, source: None, seen: seen.collect(), unknown: None }
+}
+
+fn seen(person: &str, sighting: Sighting) -> Seen {
+    Seen { person: id(person), sighting, runner_up: None }
 }
 
 fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
@@ -102,6 +107,7 @@ fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
         at,
         similarity: 0.6,
         margin: Some(0.3),
+        runner_up: None,
         width_px: 80.0,
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },

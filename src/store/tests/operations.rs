@@ -268,7 +268,7 @@ async fn attendance_is_listed_by_time_and_can_be_taken_back() {
     }
     let mut late = photo("a", 29, &["p1", "p1"]);
     late.at += 5.minutes();
-    late.seen.iter_mut().for_each(|(_, sighting)| sighting.at += 5.minutes());
+    late.seen.iter_mut().for_each(|seen| seen.sighting.at += 5.minutes());
     let marks = fixture.mark_photo(&t, late).await.unwrap();
     assert_eq!(marks, [Mark::Marked, Mark::AlreadyMarked], "a photo that names a person twice marks once");
     for other in [photo("a", 29, &["p2"]), photo("a", 30, &["p1"]), photo("b", 29, &["p1"])] {

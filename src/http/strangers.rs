@@ -1,0 +1,50 @@
+//! `/sessions/{session}/strangers`: the unknown faces of a session, which its review lists.
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, Json, Path, ServiceConfig},
+};
+
+use super::{
+    ApiState,
+    auth::{CorrectAttendance, Granted},
+    error::ApiError,
+    resource,
+};
+use crate::{
+    domain::{GroupSessionId, StrangerId},
+    service::{attendance::RecordView, strangers::NameParams},
+};
+
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/sessions/{session}/strangers/{stranger}").route(web::delete().to(dismiss)))
+        .service(resource("/sessions/{session}/strangers/{stranger}/name").route(web::post().to(name)));
+}
+
+#[utoipa::path(delete, path = "/api/v1/sessions/{session}/strangers/{stranger}", tag = "attendance",
+    params(("session" = GroupSessionId, Path), ("stranger" = StrangerId, Path)),
+    responses((status = 204), (status = 404, description = "stranger_not_found")))]
+/// Forgets an unknown face of a session: it is nobody of ours.
+pub(super) async fn dismiss(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    state.service.dismiss_stranger(&caller.0, path.0.parse()?, path.1.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/sessions/{session}/strangers/{stranger}/name", tag = "attendance",
+    params(("session" = GroupSessionId, Path), ("stranger" = StrangerId, Path)), request_body = NameParams,
+    responses((status = 200, body = RecordView), (status = 404, description = "stranger_not_found, person_not_found"),
+        (status = 409, description = "session_cancelled")))]
+/// Says whose an unknown face is: they were there when it was seen. It can be undone as any correction.
+pub(super) async fn name(
+    state: Data<ApiState>,
+    caller: Granted<CorrectAttendance>,
+    path: Path<(String, String)>,
+    params: Json<NameParams>,
+) -> Result<Json<RecordView>, ApiError> {
+    Ok(Json(state.service.name_stranger(&caller.0, path.0.parse()?, path.1.parse()?, &params).await?))
+}
