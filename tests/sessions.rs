@@ -407,6 +407,9 @@ async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
     }
     let range = api.get("/api/v1/groups/g/sessions?from=2026-03-05&until=2026-03-04").await;
     assert_eq!(range.problem(), (400, "invalid_range".to_owned()));
+    let week = get(api, "/groups/g/sessions?until=2026-03-11").await;
+    assert_eq!(week, get(api, "/groups/g/sessions?from=2026-03-05&until=2026-03-11").await);
+    assert_eq!(week, get(api, "/groups/g/sessions?from=2026-03-05").await);
     let ancient = api.get("/api/v1/groups/h/sessions/current?at=1899-12-31T12:00:00Z").await;
     assert_eq!(ancient.problem(), (400, "invalid_times".to_owned()));
     let rules = json!({ "rules": { "confirm_sightings": 0 } });
@@ -433,6 +436,22 @@ async fn many_at_once_confirm_and_each_word_counts() {
     assert_eq!(all.problem(), (404, "person_not_found".to_owned()), "a thousand with the longest reasons are read");
     let seen = photo(api, &[("session", id(&session))], &["obama2"]).await;
     assert_eq!(seen["present"][0]["attendance"], "already_marked");
+
+    for (person, face) in [("bob", "biden"), ("eve", "hopper")] {
+        api.enrol(person, &["g"], face).await;
+    }
+    let excused = |person: &str| json!({ "person": person, "status": "excused", "reason": "ill" });
+    let away = json!({ "set": [excused("bob"), excused("eve")] });
+    post(api, &confirm, &away).await;
+    let records = format!("/sessions/{}/records", id(&session));
+    let page = get(api, &format!("{records}?limit=2")).await;
+    // Who was last on a page may be erased before the next one is read.
+    let last = page["records"][1]["person"].as_str().unwrap();
+    api.delete(&format!("/api/v1/people/{last}")).await.expect(204);
+    let rest = get(api, &format!("{records}?after={}", page["next"].as_str().unwrap())).await;
+    assert_eq!((rest["records"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    let foreign = api.get(&format!("/api/v1{records}?after=ada")).await;
+    assert_eq!(foreign.problem(), (400, "invalid_cursor".to_owned()));
 }
 
 #[tokio::test]

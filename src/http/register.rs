@@ -52,9 +52,9 @@ pub(super) async fn review(
 }
 
 #[utoipa::path(get, path = "/api/v1/sessions/{session}/records", tag = "attendance",
-    params(("session" = GroupSessionId, Path), Page), responses((status = 200, body = RecordPage),
-        (status = 404, description = "person_not_found")))]
-/// Lists a session's records with their evidence, by person.
+    params(("session" = GroupSessionId, Path), Page), responses((status = 200, body = RecordPage)))]
+/// Lists a session's records with their evidence, in an order of their own. One that is there throughout a walk over the
+/// pages is met exactly once.
 pub(super) async fn records(
     state: Data<ApiState>,
     caller: Granted<ReadAttendance>,
@@ -62,7 +62,7 @@ pub(super) async fn records(
     page: Query<Page>,
 ) -> Result<Json<RecordPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.session_records(&caller.0, session.parse()?, after.as_ref(), limit).await?))
+    Ok(Json(state.service.session_records(&caller.0, session.parse()?, after, limit).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/confirm", tag = "attendance",

@@ -44,10 +44,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Dates {
-    /// First local date, YYYY-MM-DD; today if missing.
+    /// First local date, YYYY-MM-DD; six days before `until` if missing, without that today.
     #[param(value_type = Option<String>, format = Date)]
     from: Option<Date>,
-    /// Last local date; six days later if missing, at most 366 days.
+    /// Last local date; six days later if missing; at most 366 days in all.
     #[param(value_type = Option<String>, format = Date)]
     until: Option<Date>,
 }

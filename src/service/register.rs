@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupSessionId, LivenessVerdict, PersonId, PhotoId, RecordState, Sighting, Status,
+        AttendanceRecord, GroupSessionId, LivenessVerdict, PersonId, PhotoId, Pseudonym, RecordState, Sighting, Status,
         TenantScope,
         attendance::{AppealState, Correction, Said, checked_note},
     },
@@ -115,7 +115,7 @@ pub struct RecordPage {
     /// In an order of their own.
     pub records: Vec<RecordWithEvidence>,
     /// Give it as `after` to get the next page; null on the last.
-    pub next: Option<PersonId>,
+    pub next: Option<Pseudonym>,
 }
 
 /// A person of the roster.
@@ -280,7 +280,8 @@ impl Service {
         })
     }
 
-    /// A page of a session's records after the person `after`.
+    /// A page of a session's records after that of `after`. A record that is there throughout a walk over the pages is
+    /// met exactly once.
     ///
     /// # Errors
     /// `NotFound` `session_not_found`.
@@ -288,14 +289,11 @@ impl Service {
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
-        after: Option<&PersonId>,
+        after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<RecordPage> {
         let of = self.store.group_session(scope, session).await?;
-        let mut records = self.store.records(scope, session, after, limit + 1).await?;
-        let more = records.len() > limit;
-        records.truncate(limit);
-        let next = records.last().filter(|_| more).map(|record| record.person.clone());
+        let (records, next) = self.store.records(scope, session, after, limit).await?;
         let records = records.into_iter().map(|record| SessionRecord { session: of.clone(), record }).collect();
         Ok(RecordPage { records: self.evidence_views(scope, records).await?, next })
     }

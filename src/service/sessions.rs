@@ -1,7 +1,7 @@
 //! Sessions of groups: planned, found, changed, opened, closed and opened again.
 
 use jiff::{
-    Timestamp,
+    Timestamp, ToSpan,
     civil::{Date, Time},
 };
 use serde::{Deserialize, Serialize};
@@ -170,7 +170,8 @@ impl Service {
         Ok(self.store.create_group_session(scope, session.checked()?).await?.into())
     }
 
-    /// The sessions of a group on local dates from `from`, today if missing, until `until`, a week later if missing.
+    /// The sessions of a group on local dates from `from` until `until`: of one the week that it begins or ends, of
+    /// neither the week that begins today.
     ///
     /// # Errors
     /// `NotFound` `group_not_found`; `Invalid` `invalid_range`.
@@ -181,14 +182,18 @@ impl Service {
         from: Option<Date>,
         until: Option<Date>,
     ) -> Result<SessionList> {
-        let from = match from {
-            Some(from) => from,
-            None => self.store.group(scope, group).await?.local_date(self.clock.now())?,
+        let (from, until) = match (from, until) {
+            (Some(from), Some(until)) => (from, until),
+            (None, Some(until)) => (until.saturating_sub(6.days()), until),
+            (from, None) => {
+                let today = self.store.group(scope, group).await?.local_date(self.clock.now())?;
+                let from = from.unwrap_or(today);
+                (from, from.saturating_add(6.days()))
+            }
         };
-        let until = until.unwrap_or_else(|| from.saturating_add(jiff::Span::new().days(6)));
-        let days = (until - from).get_days();
-        if !(0..MAX_LISTED_DAYS).contains(&days) {
-            return Err(Error::invalid("from and until are 366 days apart at most").with_code("invalid_range"));
+        if !(0..MAX_LISTED_DAYS).contains(&(until - from).get_days()) {
+            let message = format!("until is from or a day after it, {MAX_LISTED_DAYS} days in all at most");
+            return Err(Error::invalid(message).with_code("invalid_range"));
         }
         let sessions = self.store.group_sessions(scope, group, from, until).await?;
         Ok(SessionList { sessions: sessions.into_iter().map(Into::into).collect() })

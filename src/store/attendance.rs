@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store, audit,
-    codec::Record,
+    codec::{self, Record},
     db::Read,
     groups::{members, on_roster, require_group},
     keys,
-    pseudonyms::require_person,
     register::{Register, put, records, remove},
     sessions, sheets, strangers,
     transaction::Transaction,
@@ -125,23 +124,29 @@ impl Store {
         .await
     }
 
-    /// At most `limit` records of a session that come after that of the person `after`, in an order of their own.
-    /// Errors: `NotFound` `session_not_found`, and `person_not_found` for `after`.
+    /// At most `limit` records of a session that come after that of `after`, whether or not they are still there, by
+    /// pseudonym; and whom to go on after, `None` after the last. Errors: `NotFound` `session_not_found`.
     pub async fn records(
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
-        after: Option<&PersonId>,
+        after: Option<Pseudonym>,
         limit: usize,
-    ) -> Result<Vec<AttendanceRecord>> {
-        let (tenant, after) = (scope.tenant().clone(), after.cloned());
+    ) -> Result<(Vec<AttendanceRecord>, Option<Pseudonym>)> {
+        let tenant = scope.tenant().clone();
         self.read(move |view| {
             sessions::require(view, &tenant, session)?;
-            let after = match after {
-                Some(after) => Some(keys::attendance(&tenant, session, require_person(view, &tenant, &after)?)),
-                None => None,
-            };
-            view.scan(&keys::attendance_in(&tenant, session), after.as_deref()).take(limit).collect()
+            let of_session = keys::attendance_in(&tenant, session);
+            let after = after.map(|after| keys::attendance(&tenant, session, after));
+            let mut entries = view.scan_bytes(&of_session, after.as_deref());
+            let (mut records, mut last) = (Vec::new(), None);
+            for entry in entries.by_ref().take(limit) {
+                let (key, bytes) = entry?;
+                records.push(codec::decode(&bytes)?);
+                last = keys::person_of(&key);
+            }
+            let has_more = entries.next().transpose()?.is_some();
+            Ok((records, last.filter(|_| has_more)))
         })
         .await
     }
@@ -231,7 +236,7 @@ fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> R
 pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<SessionRecord>> {
     let mut records = Vec::new();
     for key in read.scan_keys(&keys::sightings(tenant, who)) {
-        let session = keys::session_of_sighting(&key?).ok_or_else(super::codec::damaged)?;
+        let session = keys::session_of_sighting(&key?).ok_or_else(codec::damaged)?;
         let record = read.get(&keys::attendance(tenant, session, who))?;
         let session = read.get(&keys::group_session(tenant, session))?;
         if let (Some(record), Some(session)) = (record, session) {

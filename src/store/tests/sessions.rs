@@ -74,7 +74,7 @@ async fn see(fixture: &Fixture, session: &GroupSession, at: Timestamp, people: &
 
 /// What counts, by person.
 async fn register(fixture: &Fixture, session: GroupSessionId) -> BTreeMap<String, (RecordState, Status)> {
-    let records = fixture.records(&scope("t"), session, None, 100).await.unwrap();
+    let (records, _) = fixture.records(&scope("t"), session, None, 100).await.unwrap();
     let entry = |record: AttendanceRecord| (record.person.to_string(), (record.verdict.state, record.verdict.status));
     records.into_iter().map(entry).collect()
 }
@@ -316,7 +316,7 @@ async fn of_two_records_of_one_person_the_better_stays() {
     fixture.close_group_session(&t, two.id, false, now()).await.unwrap();
     fixture.merge_people(&t, &id("p"), &id("q"), PersonPhotos::default()).await.unwrap();
     for session in [&one, &two] {
-        let records = fixture.records(&t, session.id, None, 9).await.unwrap();
+        let (records, _) = fixture.records(&t, session.id, None, 9).await.unwrap();
         let [record] = records.as_slice() else { panic!("{records:?}") };
         assert_eq!((&record.person, record.verdict.status), (&id("p"), Status::Present));
         assert_eq!(record.verdict.first_seen, Some(one.starts_at), "seen first");

@@ -49,7 +49,7 @@ async fn reported(fixture: &Fixture, session: &GroupSession, limit: usize) -> BT
 
 /// That reports say what the records say, and of whom.
 async fn agrees(fixture: &Fixture, session: &GroupSession) -> BTreeMap<String, Cell> {
-    let records = fixture.records(&scope("t"), session.id, None, 10_000).await.unwrap();
+    let (records, _) = fixture.records(&scope("t"), session.id, None, 10_000).await.unwrap();
     let cell = |record: AttendanceRecord| (record.person.to_string(), register::cell(&record));
     let expected: BTreeMap<String, Cell> = records.into_iter().map(cell).collect();
     for limit in [7, 512, 10_000] {
