@@ -13,7 +13,10 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{GroupSession, GroupSessionId, Status, TenantId, TenantScope, group::Member, session::Step},
+    domain::{
+        AttendanceRecord, GroupSession, GroupSessionId, Pseudonym, Status, TenantId, TenantScope, group::Member,
+        session::Step,
+    },
     error::Result,
 };
 
@@ -56,8 +59,8 @@ impl Store {
         .await
     }
 
-    /// Opens a closed session again. Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or
-    /// `session_cancelled`.
+    /// Opens a closed session again: nobody on the roster is absent by it any more. Who has left the roster keeps what was
+    /// known. Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or `session_cancelled`.
     pub async fn reopen_group_session(
         &self,
         scope: &TenantScope,
@@ -72,9 +75,14 @@ impl Store {
             sessions::put(transaction, &tenant, Some(&closed), &open)?;
             sheets::remove(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &open)?;
-            for (who, record) in records(transaction, &tenant, session)? {
-                if !record.says_something() {
-                    register.remove(transaction, who, &record)?;
+            let mut known = records(transaction, &tenant, session)?;
+            for (who, Member { joined_at, .. }) in members(transaction, &tenant, &open.group)? {
+                match known.remove(&who) {
+                    Some(record) if record.says_something() => {
+                        judged(transaction, &register, &open, (who, joined_at), record)?;
+                    }
+                    Some(record) => register.remove(transaction, who, &record)?,
+                    None => {}
                 }
             }
             audit::note(transaction, &author, "session.reopen", |it| {
@@ -97,16 +105,10 @@ fn judge_all(
     let mut sheet = Vec::new();
     let mut known = records(transaction, tenant, session.id)?;
     for (who, Member { person, joined_at }) in members(transaction, tenant, &session.group)? {
-        let case = register.case(transaction, who, Some(joined_at))?;
-        let record = if let Some(mut record) = known.remove(&who) {
-            let before = record.verdict;
-            record.judge(&case);
-            if record.verdict != before {
-                put_beside_the_sheet(transaction, tenant, session, who, &record)?;
-            }
-            record
+        let record = if let Some(record) = known.remove(&who) {
+            judged(transaction, &register, session, (who, joined_at), record)?
         } else {
-            let record = register.blank(person, &case);
+            let record = register.blank(person, &register.case(transaction, who, Some(joined_at))?);
             put_beside_the_sheet(transaction, tenant, session, who, &record)?;
             record
         };
@@ -121,4 +123,20 @@ fn judge_all(
         *counts.entry(cell.status).or_default() += 1;
     }
     Ok(counts)
+}
+
+/// Judges the record of somebody anew who came onto the roster at `joined_at`, and writes it if that changes it.
+fn judged(
+    transaction: &mut Transaction<'_>,
+    register: &Register,
+    session: &GroupSession,
+    (who, joined_at): (Pseudonym, Timestamp),
+    mut record: AttendanceRecord,
+) -> Result<AttendanceRecord> {
+    let before = record.verdict;
+    record.judge(&register.case(transaction, who, Some(joined_at))?);
+    if record.verdict != before {
+        put_beside_the_sheet(transaction, register.tenant(), session, who, &record)?;
+    }
+    Ok(record)
 }

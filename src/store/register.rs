@@ -31,7 +31,7 @@ pub(super) struct Register {
     group: Group,
     session: GroupSession,
     meeting: Meeting,
-    /// The group's other sessions of that local date, where the rules limit the marks of a day.
+    /// The group's other sessions of that local date that take place, where the rules limit the marks of a day.
     others: Vec<GroupSessionId>,
 }
 
@@ -45,7 +45,8 @@ impl Register {
         let mut others = Vec::new();
         if group.rules.max_marks_a_day.is_some() {
             let that_day = stored_between(read, tenant, &group.id, session.date, session.date)?;
-            others.extend(that_day.iter().map(|other| other.id).filter(|&other| other != session.id));
+            let counts = |other: &&GroupSession| other.id != session.id && other.state != SessionState::Cancelled;
+            others.extend(that_day.iter().filter(counts).map(|other| other.id));
         }
         let meeting = session.meeting(is_holiday);
         Ok(Self { tenant: tenant.clone(), group, session: session.clone(), meeting, others })

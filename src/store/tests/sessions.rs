@@ -211,6 +211,25 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
 }
 
 #[tokio::test]
+async fn who_has_left_the_roster_stays_what_they_were_when_a_session_is_opened_again() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    for name in ["left", "stayed"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    let session = single(&fixture, &[]).await;
+    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    let closed = register(&fixture, session.id).await;
+    fixture.remove_member(&t, &gid(), &id("left")).await.unwrap();
+    fixture.reopen_group_session(&t, session.id, "somebody else was late".into(), now()).await.unwrap();
+    let absent = (RecordState::NotSeen, Status::Absent);
+    assert_eq!(register(&fixture, session.id).await, [("left".to_owned(), absent)].into());
+    let again = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert_eq!((register(&fixture, session.id).await, &again.counts[&Status::Absent]), (closed, &2));
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
 async fn absence_waits_for_the_sources_that_a_session_expects() {
     let fixture = Fixture::new().await;
     let t = scope("t");
@@ -277,7 +296,8 @@ async fn what_is_said_counts_until_it_is_taken_back() {
     let none = fixture.settle_appeal(&t, session.id, &id("p"), AppealState::Refused).await.unwrap_err();
     assert_eq!(none.code(), "appeal_not_found");
     fixture.reopen_group_session(&t, session.id, "x".into(), now()).await.unwrap();
-    assert!(register(&fixture, session.id).await.contains_key("q"), "an appeal stays");
+    let again = register(&fixture, session.id).await;
+    assert_eq!(again["q"], (RecordState::NotSeen, Status::Undecided), "an appeal stays, the absence does not");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
 
@@ -294,6 +314,19 @@ async fn so_many_marks_a_day_and_no_more_than_so_many_sessions() {
         marks.extend(see(&fixture, &session, session.starts_at, &["p"]).await.unwrap());
     }
     assert_eq!(marks, [Mark::Marked, Mark::Marked, Mark::NotMarked]);
+    let other_day = DAY.tomorrow().unwrap();
+    let (mut on_other_day, start) = (Vec::new(), at("2026-03-31T08:00:00Z"));
+    for hour in 0..3 {
+        let times = (start + hour.hours(), start + (hour + 1).hours());
+        let session = blank(gid(), other_day, times, SessionOrigin::Single);
+        on_other_day.push(fixture.create_group_session(&t, session).await.unwrap());
+    }
+    for session in &on_other_day[..2] {
+        fixture.correct(&t, session.id, vec![(id("p"), say(Said::Set(Status::Present)))]).await.unwrap();
+    }
+    fixture.change_group_session(&t, on_other_day[0].id, |one| one.after(Step::Cancel, now())).await.unwrap();
+    let marked = see(&fixture, &on_other_day[2], on_other_day[2].starts_at, &["p"]).await.unwrap();
+    assert_eq!(marked, [Mark::Marked], "a cancelled session was attended by nobody");
     for _ in 3..100 {
         single(&fixture, &[]).await;
     }
