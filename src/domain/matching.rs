@@ -22,6 +22,13 @@ pub struct Candidate {
     pub similarity: f32,
 }
 
+impl Candidate {
+    /// By the inner product of two unit vectors: of equal ones it adds up to a little more than a cosine can be.
+    pub fn new(person: PersonId, face: FaceId, product: f32) -> Self {
+        Self { person, face, similarity: product.clamp(-1.0, 1.0) }
+    }
+}
+
 /// A person who may be behind a face, as it is kept: who is erased is named nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Likeness {

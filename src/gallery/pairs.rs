@@ -263,7 +263,6 @@ fn look_alikes(view: &View, nearest: Vec<Nearest>, limit: usize) -> Vec<[Candida
     pairs.sort_unstable_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| by_ids(a).cmp(&by_ids(b))));
     let mut seen = HashSet::new();
     pairs.retain(|pair| seen.len() < limit && seen.insert(pair.rows.map(|row| view.owner(row))));
-    let candidate =
-        |row: u32, similarity| Candidate { person: view.names.id(view.owner(row)), face: view.face(row), similarity };
+    let candidate = |row: u32, similarity| Candidate::new(view.names.id(view.owner(row)), view.face(row), similarity);
     pairs.into_iter().map(|pair| pair.rows.map(|row| candidate(row, pair.similarity))).collect()
 }

@@ -96,7 +96,7 @@ impl<'a> Best<'a> {
 pub(super) fn named(view: &View, hits: Vec<Vec<Hit>>, mut known: HashMap<u32, PersonId>) -> Vec<Vec<Candidate>> {
     let mut name = |hit: Hit| {
         let person = known.entry(hit.person).or_insert_with(|| view.names.id(hit.person)).clone();
-        Candidate { person, face: view.face(hit.row), similarity: hit.similarity }
+        Candidate::new(person, view.face(hit.row), hit.similarity)
     };
     hits.into_iter().map(|hits| hits.into_iter().map(&mut name).collect()).collect()
 }

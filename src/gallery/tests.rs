@@ -203,6 +203,7 @@ fn every_sample_finds_itself_at_every_size() {
         for (sample, found) in samples.iter().zip(&result.per_query) {
             assert_eq!((&found[0].person, found[0].face), (&sample.person, sample.id));
             assert!((found[0].similarity - 1.0).abs() < 1e-5);
+            assert!(found[0].similarity <= 1.0, "a cosine is at most 1");
             assert_eq!(found.len(), 2.min(size as usize));
         }
         for n in (0..size).step_by(2) {

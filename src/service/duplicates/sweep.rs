@@ -239,7 +239,7 @@ impl DuplicatesPage {
         for (place, other) in found.nearest {
             let sample = &batch[place];
             let own = batch.iter().filter(|own| own.person == sample.person && own.id != sample.id);
-            let nearest_own = own.map(|own| cosine(&own.vector, &sample.vector)).max_by(f32::total_cmp);
+            let nearest_own = own.map(|own| cosine(&own.vector, &sample.vector).min(1.0)).max_by(f32::total_cmp);
             if let Some(similarity) = nearest_own.filter(|&similarity| similarity < other.similarity) {
                 let (person, face) = (sample.person.clone(), sample.id);
                 let (other, other_similarity) = (other.person, other.similarity);
