@@ -62,11 +62,12 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
             ("monday/2.jpg", &taken(&ada, "2026:03:02 23:30:00", Some("+00:00"))),
             ("file.jpg", &ada),
             ("broken.jpg", b"no photo"),
+            ("../outside.jpg", &ada),
             (".DS_Store", b"x"),
         ],
     );
     let begun = api.post_form(RECOGNIZE, photos(&zip, &[&ada], &[])).await.expect(202);
-    assert_eq!((&begun["kind"], &begun["group"], &begun["total"]), (&json!("recognize"), &json!("g"), &json!(5)));
+    assert_eq!((&begun["kind"], &begun["group"], &begun["total"]), (&json!("recognize"), &json!("g"), &json!(6)));
     let id = begun["id"].as_str().unwrap();
     let events = api.get(&format!("/api/v1/jobs/{id}/events")).await;
     assert_eq!((events.status, events.header("content-type")), (200, "text/event-stream"));
@@ -76,10 +77,10 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
         .filter_map(|line| line.strip_prefix("data: ").map(|data| serde_json::from_str(data).unwrap()))
         .collect();
     let last = told.last().unwrap();
-    assert_eq!((&last["state"], &last["done"], &last["id"]), (&json!("done"), &json!(5), &begun["id"]), "{told:?}");
+    assert_eq!((&last["state"], &last["done"], &last["id"]), (&json!("done"), &json!(6), &begun["id"]), "{told:?}");
     assert!(told.iter().zip(&told[1..]).all(|(one, next)| one["done"].as_u64() <= next["done"].as_u64()));
-    assert_eq!(last["failed"], json!({ "not_an_image": 1 }), "a bad photo fails alone");
-    assert_eq!(last["counts"], json!({ "recognised": 4, "failed": 1, "faces": 5, "named": 5, "marked": 5 }));
+    assert_eq!(last["failed"], json!({ "not_an_image": 1, "corrupt_entry": 1 }), "a bad photo fails alone");
+    assert_eq!(last["counts"], json!({ "recognised": 4, "failed": 2, "faces": 5, "named": 5, "marked": 5 }));
 
     let results = api.results(id).await;
     let of = |name: &str| results.iter().find(|photo| photo["photo"] == name).unwrap();
@@ -88,11 +89,12 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
         assert_eq!((&of(name)["date"], &of(name)["time_from"]), (&json!(day), &json!(source)), "{name}");
     }
     assert_eq!((&of("0")["time_from"], &of("broken.jpg")["error"]["code"]), (&json!("upload"), &json!("not_an_image")));
+    assert_eq!(of("outside.jpg")["error"]["code"], "corrupt_entry");
     assert_eq!((&of("2.jpg")["faces"][0]["person"], &of("2.jpg")["faces"][0]["name"]), (&json!("ada"), &json!("ada")));
     assert_eq!(api.records("g", "?date=2026-03-02").await.len(), 2);
     assert_eq!(api.records("g", "?date=2026-03-04").await[0]["person"], "ada");
     let table = api.get(&format!("/api/v1/jobs/{id}/results?format=csv")).await.text();
-    assert_eq!(table.lines().count(), 7, "a line a face, and one for the broken photo: {table}");
+    assert_eq!(table.lines().count(), 8, "a line a face, and one for each broken photo: {table}");
 
     // The same again marks nobody twice, and nobody at all where that is asked for.
     let again = api.post_form(RECOGNIZE, photos(&zip, &[], &[])).await.expect(202);

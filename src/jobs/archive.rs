@@ -95,15 +95,16 @@ impl Archive {
         Ok(())
     }
 
-    /// What may be photos: no folders, and nothing that a system puts there for itself.
+    /// What may be photos: no folders, and nothing that a system puts there for itself. What cannot be used is among them,
+    /// and says why when it is read.
     pub fn entries(&self) -> Vec<Entry> {
         let archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = |index| {
             let entry = archive.by_index_data(index).ok()?;
             let name = entry.name().ok()?.replace('\\', "/");
-            let is_hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
+            let is_hidden = |part: &str| part == "__MACOSX" || part.starts_with('.') && part != "." && part != "..";
             let modified = entry.last_modified().and_then(|time| time.try_into().ok());
-            (!name.ends_with('/') && !is_hidden).then_some(Entry { index, name, modified })
+            (!name.ends_with('/') && !name.split('/').any(is_hidden)).then_some(Entry { index, name, modified })
         };
         (0..archive.len()).filter_map(entry).collect()
     }
@@ -120,6 +121,10 @@ impl Archive {
         let mut archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let broken = |_| fault("corrupt_entry", "this entry of the ZIP file cannot be unpacked".to_owned());
         let mut entry = archive.by_index(index).map_err(broken)?;
+        let leads_out = |name: &str| name.split(['/', '\\']).any(|part| part == "..");
+        if leads_out(&entry.name().map_err(broken)?) {
+            return Err(fault("corrupt_entry", "the name of this entry leads out of the ZIP file".to_owned()));
+        }
         let (size, packed) = (entry.size(), entry.compressed_size());
         if size > max_bytes {
             return Err(fault("image_too_large", format!("an image is at most {max_bytes} bytes")));

@@ -77,7 +77,7 @@ impl<R: Read> Roster<R> {
         let line_end = Terminator::Any(b'\n');
         let mut records =
             ReaderBuilder::new().delimiter(delimiter).terminator(line_end).flexible(true).from_reader(file);
-        let header = records.byte_headers().map_err(|error| unreadable(&error))?.clone();
+        let header = records.byte_headers().map_err(|error| unreadable(1, &error))?.clone();
         let header = text(header, 1)?;
         Ok(Self { records, columns: columns(&header)?, allowance, rows_read: 0 })
     }
@@ -92,7 +92,8 @@ impl<R: Read> Roster<R> {
         let mut record = ByteRecord::new();
         loop {
             self.allowance.store(MAX_ROW_BYTES, Relaxed);
-            if !self.records.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
+            let next = self.records.position().line();
+            if !self.records.read_byte_record(&mut record).map_err(|error| unreadable(next, &error))? {
                 return Ok(None);
             }
             if record.iter().any(|field| !field.trim_ascii().is_empty()) {
@@ -182,8 +183,7 @@ fn text(record: ByteRecord, line: u64) -> Result<StringRecord> {
     StringRecord::from_byte_record(record).map_err(|_| invalid(format!("line {line} is not UTF-8")))
 }
 
-fn unreadable(error: &csv::Error) -> Error {
-    let line = error.position().map_or(0, csv::Position::line);
+fn unreadable(line: u64, error: &csv::Error) -> Error {
     invalid(format!("the file cannot be read from line {line} on: {error}"))
 }
 
@@ -247,7 +247,8 @@ mod tests {
             (b"id,seat,Seat\n1,2,3\n", "twice"),
             (b"id,name\n1,a\n2,\xff\n", "line 3 is not UTF-8"),
             (b"id,n\xffme\n", "line 1 is not UTF-8"),
-            (endless.as_bytes(), "more than"),
+            (endless.as_bytes(), "from line 3 on: a row has more than"),
+            (&endless.as_bytes()["id,name\n1,a\n2,".len()..], "from line 1 on: a row has more than"),
         ] {
             let error = rows(file).unwrap_err();
             assert_eq!(error.code(), "invalid_csv");
