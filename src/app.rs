@@ -80,20 +80,7 @@ impl App {
         };
         let supervision = SupervisorOptions { policy, health: health.clone(), observer, clock: Arc::clone(&clock) };
         let supervisor = Arc::new(Supervisor::new(Arbiter::current(), supervision));
-        let search_seconds = metrics.search_seconds.clone();
-        let observer: SearchObserver = Arc::new(move |plan, took| {
-            search_seconds.with_label_values(&[plan.name()]).observe(took.as_secs_f64());
-        });
-        let gallery_options = GalleryOptions {
-            plan: settings.gallery.plan,
-            rebuild_share: settings.gallery.rebuild_share,
-            graph: GraphOptions { m: settings.gallery.hnsw.m, ef_construction: settings.gallery.hnsw.ef_construction },
-            ef_search: settings.gallery.hnsw.ef_search,
-            observer: Some(observer),
-            referee: Some(referee(&settings, &pool, &metrics)),
-            ..GalleryOptions::default()
-        };
-        let galleries = Galleries::new(store.clone(), model, gallery_options);
+        let galleries = Galleries::new(store.clone(), model, gallery_options(&settings, &pool, &metrics));
         let limits = MemoryLimits {
             idle: Duration::from_secs(settings.gallery.idle_seconds),
             bytes: settings.gallery.memory_bytes,
@@ -147,16 +134,7 @@ impl App {
         let instance = new_instance()?;
         let tls =
             self.settings.server.tls().map(|(certificate, key)| TlsIdentity::read(certificate, key)).transpose()?;
-        let state = ApiState {
-            service: self.service.clone(),
-            limits: self.settings.limits.clone(),
-            health: self.health.clone(),
-            supervisor: Arc::clone(&self.supervisor),
-            metrics: self.metrics.clone(),
-            trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
-            idempotency: Register::new(&self.settings.idempotency),
-            instance: instance.clone(),
-        };
+        let state = self.state(instance.clone());
         let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
         let keepers = [
             actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
@@ -213,11 +191,40 @@ impl App {
         tracing::info!("stopped");
         served
     }
+
+    fn state(&self, instance: Arc<str>) -> ApiState {
+        ApiState {
+            service: self.service.clone(),
+            limits: self.settings.limits.clone(),
+            health: self.health.clone(),
+            supervisor: Arc::clone(&self.supervisor),
+            metrics: self.metrics.clone(),
+            trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
+            idempotency: Register::new(&self.settings.idempotency),
+            instance,
+        }
+    }
 }
 
 /// Builds the server and serves on `listener` until `shutdown`.
 pub async fn run(settings: Settings, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
     App::build(settings, Faults::default()).await?.serve(listener, shutdown).await
+}
+
+fn gallery_options(settings: &Settings, pool: &ComputePool, metrics: &Metrics) -> GalleryOptions {
+    let search_seconds = metrics.search_seconds.clone();
+    let observer: SearchObserver = Arc::new(move |plan, took| {
+        search_seconds.with_label_values(&[plan.name()]).observe(took.as_secs_f64());
+    });
+    GalleryOptions {
+        plan: settings.gallery.plan,
+        rebuild_share: settings.gallery.rebuild_share,
+        graph: GraphOptions { m: settings.gallery.hnsw.m, ef_construction: settings.gallery.hnsw.ef_construction },
+        ef_search: settings.gallery.hnsw.ef_search,
+        observer: Some(observer),
+        referee: Some(referee(settings, pool, metrics)),
+        ..GalleryOptions::default()
+    }
 }
 
 fn open_store(settings: &Settings, metrics: &Metrics, clock: &Arc<dyn Clock>) -> Result<Store> {

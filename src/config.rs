@@ -1,5 +1,7 @@
 //! Settings: defaults < file < environment < flags. Unknown keys are refused; everything is checked once, here.
 
+mod rules;
+
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
@@ -16,7 +18,6 @@ use serde::Deserialize;
 use crate::{
     domain::{Amounts, GalleryPlan, Quotas},
     error::{Error, Result},
-    gallery::GraphOptions,
     nn::Precision,
     service::access::Lifetimes,
 };
@@ -337,81 +338,9 @@ impl Settings {
             builder = builder.set_override(*key, value.as_str()).map_err(|error| invalid(&error))?;
         }
         let settings: Self = builder.build().and_then(Config::try_deserialize).map_err(|error| invalid(&error))?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<()> {
-        let in_unit = |value: f32| (0.0..=1.0).contains(&value);
-        let cosine = |value: Option<f32>| value.is_none_or(|value| (-1.0..=1.0).contains(&value));
-        // A door that cannot hold the largest body beside one decoded photo would refuse it for ever.
-        let largest_request = self.limits.body_bytes + 3 * self.limits.photo_pixels;
-        let rules = [
-            (in_unit(self.detect.min_score), "detect.min_score is between 0 and 1"),
-            (in_unit(self.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
-            (self.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
-            (in_unit(self.liveness.min_live), "liveness.min_live is between 0 and 1"),
-            ((1..=8760).contains(&self.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
-            (self.gallery.idle_seconds >= 1, "gallery.idle_seconds is at least 1"),
-            (
-                self.gallery.rebuild_share > 0.0 && self.gallery.rebuild_share < 1.0,
-                "gallery.rebuild_share lies between 0 and 1",
-            ),
-            ((0.0..=1.0).contains(&self.gallery.referee_share), "gallery.referee_share is between 0 and 1"),
-            ((0.0..=1.0).contains(&self.gallery.recall_floor), "gallery.recall_floor is between 0 and 1"),
-            (GraphOptions::M.contains(&self.gallery.hnsw.m), "gallery.hnsw.m is between 4 and 64"),
-            (
-                GraphOptions::EF_CONSTRUCTION.contains(&self.gallery.hnsw.ef_construction),
-                "gallery.hnsw.ef_construction is between 16 and 2000",
-            ),
-            ((1..=10_000).contains(&self.gallery.hnsw.ef_search), "gallery.hnsw.ef_search is between 1 and 10000"),
-            (
-                self.server.tls_certificate.as_os_str().is_empty() == self.server.tls_key.as_os_str().is_empty(),
-                "server.tls_certificate and server.tls_key are set together or not at all",
-            ),
-            ((1..=1440).contains(&self.access.token_minutes), "access.token_minutes is between 1 and 1440"),
-            ((1..=3650).contains(&self.access.session_days), "access.session_days is between 1 and 3650"),
-            (self.limits.request_images >= 1, "limits.request_images is at least 1"),
-            (self.limits.head_seconds >= 1, "limits.head_seconds is at least 1"),
-            (self.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
-            (self.limits.body_seconds >= 1, "limits.body_seconds is at least 1"),
-            (
-                self.server.cors_origins.are_valid(),
-                "server.cors_origins are like https://school.example, without a path",
-            ),
-            ((1..=36_500).contains(&self.events.keep_days), "events.keep_days is between 1 and 36500"),
-            (self.events.max_events >= 1, "events.max_events is at least 1"),
-            (self.webhooks.max_deliveries >= 1, "webhooks.max_deliveries is at least 1"),
-            (self.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
-            (self.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
-            (self.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
-            (self.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
-            ((1..=3650).contains(&self.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
-            (self.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
-            (self.limits.image_bytes <= self.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
-            (
-                self.pipeline.tenant_share > 0.0 && self.pipeline.tenant_share <= 1.0,
-                "pipeline.tenant_share is over 0 and at most 1",
-            ),
-            (
-                self.pipeline.tenant_bytes() >= largest_request,
-                "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels",
-            ),
-            (
-                [
-                    self.matching.roster_threshold,
-                    self.matching.gallery_threshold,
-                    self.matching.margin,
-                    self.matching.min_score,
-                ]
-                .into_iter()
-                .all(cosine),
-                "the thresholds of [matching] are cosines between -1 and 1",
-            ),
-        ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
-            None => Ok(()),
-            Some((_, rule)) => Err(Error::invalid(rule).with_code("invalid_settings")),
+        match rules::broken(&settings) {
+            None => Ok(settings),
+            Some(rule) => Err(Error::invalid(rule).with_code("invalid_settings")),
         }
     }
 }

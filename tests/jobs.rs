@@ -123,6 +123,9 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
         let answer = api.post_form(RECOGNIZE, form).await;
         assert_eq!(answer.problem(), (expected.0, expected.1.to_owned()));
     }
+    // The ends of two directories, as one file has that holds another.
+    let nested = api.post_form(RECOGNIZE, photos(&b"PK\x05\x06".repeat(9), &[], &[])).await;
+    assert!(nested.text().contains("invalid_zip") && nested.text().contains("unpack that first"), "{}", nested.text());
     let nowhere = api.post_form("/api/v1/groups/none/jobs/recognize", form(&[], &[&ada])).await;
     assert_eq!(nowhere.problem(), (404, "group_not_found".to_owned()));
 }

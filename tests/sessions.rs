@@ -1,7 +1,7 @@
 //! A group's sessions, as a teacher has them: planned, photographed, reviewed, corrected, closed and opened again.
 
 use futures_util::future::join_all;
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -124,22 +124,22 @@ async fn marks_land_in_the_session_of_their_time_wherever_the_group_is() {
     // Zone, entry of the timetable, when the photo was taken, the session's local date and its start.
     let table = [
         // The clocks skip the start, which moves forward.
-        ("Europe/Vienna", "sunday", "02:30", "04:00", "2026-03-29T01:35:00Z", "2026-03-29", "2026-03-29T01:30:00Z"),
+        ("Europe/Vienna", "sunday", "02:30", "04:00", "2025-03-30T01:35:00Z", "2025-03-30", "2025-03-30T01:30:00Z"),
         // They show the start twice: it is the first.
-        ("Europe/Vienna", "sunday", "02:30", "04:00", "2026-10-25T00:30:00Z", "2026-10-25", "2026-10-25T00:30:00Z"),
+        ("Europe/Vienna", "sunday", "02:30", "04:00", "2025-10-26T00:30:00Z", "2025-10-26", "2025-10-26T00:30:00Z"),
         // Overnight: it belongs to the day on which it starts.
-        ("Europe/Vienna", "friday", "22:00", "06:00", "2026-05-02T03:50:00Z", "2026-05-01", "2026-05-01T20:00:00Z"),
-        ("Europe/Vienna", "saturday", "22:00", "06:00", "2026-03-29T03:50:00Z", "2026-03-28", "2026-03-28T21:00:00Z"),
+        ("Europe/Vienna", "friday", "22:00", "06:00", "2025-05-03T03:50:00Z", "2025-05-02", "2025-05-02T20:00:00Z"),
+        ("Europe/Vienna", "saturday", "22:00", "06:00", "2025-03-30T03:50:00Z", "2025-03-29", "2025-03-29T21:00:00Z"),
         (
             "Pacific/Kiritimati",
             "friday",
             "08:00",
             "09:00",
-            "2026-04-30T18:10:00Z",
-            "2026-05-01",
-            "2026-04-30T18:00:00Z",
+            "2025-05-01T18:10:00Z",
+            "2025-05-02",
+            "2025-05-01T18:00:00Z",
         ),
-        ("Pacific/Pago_Pago", "friday", "23:00", "01:00", "2026-05-02T11:50:00Z", "2026-05-01", "2026-05-02T10:00:00Z"),
+        ("Pacific/Pago_Pago", "friday", "23:00", "01:00", "2025-05-03T11:50:00Z", "2025-05-02", "2025-05-03T10:00:00Z"),
     ];
     for (zone, weekday, start, end, at, date, starts_at) in table {
         patch(api, "/groups/g", &json!({ "time_zone": zone })).await;
@@ -155,9 +155,177 @@ async fn marks_land_in_the_session_of_their_time_wherever_the_group_is() {
         let of_it = records.iter().filter(|record| record["session"] == current["id"]);
         assert_eq!(of_it.count(), 1, "{zone} {at}");
     }
-    let nowhere = api.recognize("g", &[("at", "2026-05-06T12:00:00Z")], &[&portrait("obama2")]).await;
+    let nowhere = api.recognize("g", &[("at", "2025-05-07T12:00:00Z")], &[&portrait("obama2")]).await;
     assert_eq!(nowhere.problem(), (409, "no_session".to_owned()));
-    photo(api, &[("at", "2026-05-06T12:00:00Z"), ("mark", "false")], &["obama2"]).await;
+    photo(api, &[("at", "2025-05-07T12:00:00Z"), ("mark", "false")], &["obama2"]).await;
+}
+
+/// A session that is planned by hand in a group whose clocks do something to it.
+struct OnTheClock {
+    group: &'static str,
+    zone: &'static str,
+    /// Local date, start and end, as they are asked for.
+    planned: [&'static str; 3],
+    /// The instants that they are.
+    times: [&'static str; 2],
+    /// When ada is photographed, and when bob.
+    photos: [&'static str; 2],
+    /// Its start on the group's clocks, with the weekday and hour of the heat map.
+    starts: (&'static str, u32, u32),
+}
+
+const ON_THE_CLOCK: [OnTheClock; 6] = [
+    // The clocks skip the start: it moves forward.
+    OnTheClock {
+        group: "gap",
+        zone: "Europe/Vienna",
+        planned: ["2025-03-30", "02:30", "04:00"],
+        times: ["2025-03-30T01:30:00Z", "2025-03-30T02:00:00Z"],
+        photos: ["2025-03-30T01:31:00Z", "2025-03-30T01:59:00Z"],
+        starts: ("2025-03-30T03:30:00", 7, 3),
+    },
+    // They show it all twice: it is the first of both.
+    OnTheClock {
+        group: "fold",
+        zone: "Europe/Vienna",
+        planned: ["2025-10-26", "02:05", "02:25"],
+        times: ["2025-10-26T00:05:00Z", "2025-10-26T00:25:00Z"],
+        photos: ["2025-10-26T00:05:00Z", "2025-10-26T00:24:00Z"],
+        starts: ("2025-10-26T02:05:00", 7, 2),
+    },
+    // The date is another than in UTC.
+    OnTheClock {
+        group: "early",
+        zone: "Pacific/Kiritimati",
+        planned: ["2025-05-02", "08:00", "09:00"],
+        times: ["2025-05-01T18:00:00Z", "2025-05-01T19:00:00Z"],
+        photos: ["2025-05-01T18:01:00Z", "2025-05-01T18:59:00Z"],
+        starts: ("2025-05-02T08:00:00", 5, 8),
+    },
+    // Overnight: what is seen after midnight is of the evening's date.
+    OnTheClock {
+        group: "late",
+        zone: "Pacific/Pago_Pago",
+        planned: ["2025-05-02", "22:00", "02:00"],
+        times: ["2025-05-03T09:00:00Z", "2025-05-03T13:00:00Z"],
+        photos: ["2025-05-03T10:59:00Z", "2025-05-03T11:01:00Z"],
+        starts: ("2025-05-02T22:00:00", 5, 22),
+    },
+    // Overnight, and the clocks skip the hour after midnight.
+    OnTheClock {
+        group: "short",
+        zone: "America/Santiago",
+        planned: ["2025-09-06", "22:00", "02:00"],
+        times: ["2025-09-07T02:00:00Z", "2025-09-07T05:00:00Z"],
+        photos: ["2025-09-07T03:59:00Z", "2025-09-07T04:01:00Z"],
+        starts: ("2025-09-06T22:00:00", 6, 22),
+    },
+    // Overnight, and they show the hour before midnight twice.
+    OnTheClock {
+        group: "long",
+        zone: "Asia/Beirut",
+        planned: ["2025-10-25", "22:00", "02:00"],
+        times: ["2025-10-25T19:00:00Z", "2025-10-26T00:00:00Z"],
+        photos: ["2025-10-25T21:30:00Z", "2025-10-25T22:01:00Z"],
+        starts: ("2025-10-25T22:00:00", 6, 22),
+    },
+];
+
+#[tokio::test]
+async fn from_the_plan_to_the_report_a_session_keeps_its_local_date() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    let groups = ON_THE_CLOCK.map(|case| case.group);
+    for OnTheClock { group, zone, .. } in &ON_THE_CLOCK {
+        api.group(group).await;
+        patch(api, &format!("/groups/{group}"), &json!({ "time_zone": zone })).await;
+    }
+    api.enrol("ada", &groups, "obama").await;
+    api.enrol("bob", &groups, "biden").await;
+    for OnTheClock { group, zone, planned: [date, start, end], times, photos, starts } in &ON_THE_CLOCK {
+        let new = json!({ "date": date, "start": start, "end": end });
+        let made = api.post(&format!("/api/v1/groups/{group}/sessions"), &new).await.expect(201);
+        assert_eq!(
+            (&made["date"], &made["starts_at"], &made["ends_at"]),
+            (&json!(date), &json!(times[0]), &json!(times[1]))
+        );
+        for (face, at) in ["obama2", "biden"].into_iter().zip(*photos) {
+            let seen = api.recognize(group, &[("at", at)], &[&portrait(face)]).await.expect(200);
+            assert_eq!((&seen["session"], &seen["date"]), (&made["id"], &json!(date)), "{zone} {at}");
+            assert_eq!(seen["present"][0]["attendance"], "marked", "{zone} {at}");
+        }
+        let path = format!("/sessions/{}", id(&made));
+        let review = get(api, &format!("{path}/review")).await;
+        assert_eq!(
+            (people(&review["present"]), &review["session"]["date"]),
+            (vec!["ada", "bob"], &json!(date)),
+            "{zone}"
+        );
+        post(api, &format!("{path}/close"), &json!({})).await;
+
+        let mut around = Vec::new();
+        for day in days_around(date) {
+            around.push(api.records(group, &format!("?date={day}")).await.len());
+        }
+        assert_eq!(around, [0, 2, 0], "{zone}: records of the day before, the day, the day after");
+        let report = format!("group={group}&from={date}&until={date}");
+        let rows = get(api, &format!("/reports/attendance?by=session&{report}")).await["rows"].clone();
+        assert_eq!(rows.as_array().unwrap().len(), 1, "{zone}");
+        let row = &rows[0];
+        assert_eq!(
+            (&row["date"], &row["local_start"], &row["attended"]),
+            (&json!(date), &json!(starts.0), &json!(2)),
+            "{zone}"
+        );
+        let heat = get(api, &format!("/reports/heatmap?{report}")).await["cells"].clone();
+        assert_eq!(heat.as_array().unwrap().len(), 1, "{zone}");
+        assert_eq!([&heat[0]["weekday"], &heat[0]["hour"]], [&json!(starts.1), &json!(starts.2)], "{zone}");
+    }
+    // The second time that the clocks show the session it is over.
+    let again = api.recognize("fold", &[("at", "2025-10-26T01:10:00Z")], &[&portrait("obama2")]).await;
+    assert_eq!(again.problem(), (409, "no_session".to_owned()));
+    // A session that is over keeps its date wherever its group goes.
+    patch(api, "/groups/early", &json!({ "time_zone": "Pacific/Pago_Pago" })).await;
+    assert_eq!(api.records("early", "?date=2025-05-02").await.len(), 2);
+}
+
+/// The day before a date, it, and the day after.
+fn days_around(date: &str) -> [Date; 3] {
+    let date: Date = date.parse().unwrap();
+    [date.yesterday().unwrap(), date, date.tomorrow().unwrap()]
+}
+
+#[tokio::test]
+async fn days_without_a_plan_begin_and_end_where_the_group_is() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    // Each moment is the last before midnight or the first after it, also where midnight is skipped or comes late.
+    for (zone, at, date) in [
+        ("America/Santiago", "2025-09-07T03:59:59Z", "2025-09-06"),
+        ("America/Santiago", "2025-09-07T04:00:00Z", "2025-09-07"),
+        ("Asia/Beirut", "2025-10-25T21:59:59Z", "2025-10-25"),
+        ("Asia/Beirut", "2025-10-25T22:00:00Z", "2025-10-26"),
+        ("Pacific/Kiritimati", "2025-05-01T09:59:59Z", "2025-05-01"),
+        ("Pacific/Kiritimati", "2025-05-01T10:00:00Z", "2025-05-02"),
+        ("Pacific/Pago_Pago", "2025-06-02T10:59:59Z", "2025-06-01"),
+        ("Pacific/Pago_Pago", "2025-06-02T11:00:00Z", "2025-06-02"),
+    ] {
+        patch(api, "/groups/g", &json!({ "time_zone": zone })).await;
+        let seen = photo(api, &[("at", at)], &["obama2"]).await;
+        assert_eq!((&seen["date"], &seen["present"][0]["attendance"]), (&json!(date), &json!("marked")), "{zone} {at}");
+        let records = api.records("g", &format!("?date={date}")).await;
+        assert_eq!((records.len(), &records[0]["at"]), (1, &json!(at)), "{zone} {at}");
+    }
+    // A day that has begun lasts until midnight where the group moves to.
+    patch(api, "/groups/g", &json!({ "time_zone": "UTC" })).await;
+    let seen = photo(api, &[("at", "2025-08-01T10:00:00Z")], &["obama2"]).await;
+    patch(api, "/groups/g", &json!({ "time_zone": "America/Santiago" })).await;
+    let later = photo(api, &[("at", "2025-08-02T03:00:00Z")], &["obama2"]).await;
+    assert_eq!((&later["session"], &later["present"][0]["attendance"]), (&seen["session"], &json!("already_marked")));
+    let records = api.records("g", "?date=2025-08-01").await;
+    assert_eq!(records[0]["last_seen"], "2025-08-02T03:00:00Z");
 }
 
 #[tokio::test]
@@ -221,6 +389,7 @@ async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
             "invalid_name",
         ),
         ("/groups/g/sessions", json!({ "date": "2026-03-05", "start": "8", "end": "09:00" }), "invalid_json"),
+        ("/groups/g/sessions", json!({ "date": "-000044-03-15", "start": "10:00", "end": "11:00" }), "invalid_times"),
         (&format!("/sessions/{second}/confirm"), json!({}), "too_many_people"),
         (&format!("/sessions/{second}/confirm"), json!({ "confirm": ["p"], "reject": ["p"] }), "said_twice"),
         (
@@ -238,6 +407,8 @@ async fn sessions_are_planned_moved_cancelled_and_kept_from_others() {
     }
     let range = api.get("/api/v1/groups/g/sessions?from=2026-03-05&until=2026-03-04").await;
     assert_eq!(range.problem(), (400, "invalid_range".to_owned()));
+    let ancient = api.get("/api/v1/groups/h/sessions/current?at=1899-12-31T12:00:00Z").await;
+    assert_eq!(ancient.problem(), (400, "invalid_times".to_owned()));
     let rules = json!({ "rules": { "confirm_sightings": 0 } });
     let refused = api.send(Method::PATCH, "/api/v1/groups/g", &rules).await;
     assert_eq!(refused.problem(), (400, "invalid_rules".to_owned()));
@@ -256,6 +427,10 @@ async fn many_at_once_confirm_and_each_word_counts() {
     let records = get(api, &format!("/sessions/{}/records", id(&session))).await;
     assert_eq!(records["records"].as_array().unwrap().len(), 1);
     assert_eq!(records["records"][0]["corrections"].as_array().unwrap().len(), 16);
+    let words = |id: usize| json!({ "person": format!("{id:0128}"), "status": "late", "reason": "ö".repeat(500) });
+    let strangers = json!({ "set": (0..1000).map(words).collect::<Vec<_>>() });
+    let all = api.post(&format!("/api/v1{confirm}"), &strangers).await;
+    assert_eq!(all.problem(), (404, "person_not_found".to_owned()), "a thousand with the longest reasons are read");
     let seen = photo(api, &[("session", id(&session))], &["obama2"]).await;
     assert_eq!(seen["present"][0]["attendance"], "already_marked");
 }

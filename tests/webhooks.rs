@@ -186,6 +186,26 @@ impl Api {
 }
 
 #[tokio::test]
+async fn receivers_that_never_answer_hold_up_their_own_tenant_alone() {
+    let patient = ("webhooks.timeout_seconds", "600");
+    let server = TestServer::with(&[SETTINGS[0], patient, ("webhooks.max_deliveries", "4")]).await;
+    let (slow, other) = (server.tenant("slow").await, server.tenant("other").await);
+    // Takes connections, and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for path in 0..4 {
+        slow.webhook(&format!("http://{}/{path}", silent.local_addr().unwrap())).await;
+    }
+    let receiver = Receiver::start();
+    other.webhook(&receiver.at("/in")).await;
+    slow.class().await;
+    slow.two_events().await;
+    let _held = silent.accept().await.unwrap();
+    other.class().await;
+    other.two_events().await;
+    takes(&receiver, &[1, 2]).await;
+}
+
+#[tokio::test]
 async fn private_addresses_are_refused_unless_they_are_allowed() {
     let (server, receiver) = (TestServer::with(&SETTINGS).await, Receiver::start());
     server.api.class().await;

@@ -68,7 +68,7 @@ pub(super) struct RealmArgs {
     /// The tenant.
     #[arg(long, default_value = DEFAULT_TENANT, conflicts_with = "operator")]
     tenant: TenantId,
-    /// The server's own users instead of a tenant's.
+    /// What is the server's own instead of a tenant's.
     #[arg(long)]
     operator: bool,
     /// The key for a running server [default: the content of DATA/TENANT.key or DATA/operator.key].

@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
 
+/// The beginning of 1900: no consent is older, and years before 0 are no dates of RFC 3339.
+const FIRST: Timestamp = Timestamp::constant(-2_208_988_800, 0);
 /// The longest `given_by`, in Unicode scalar values.
 const MAX_GIVER_CHARS: usize = 200;
 /// The longest note, in Unicode scalar values.
@@ -94,6 +96,8 @@ impl Consent {
             "given_by is 1 to 200 characters without control characters"
         } else if !self.note.as_ref().is_none_or(is_note) {
             "note is up to 1000 characters without control characters"
+        } else if self.at < FIRST {
+            "at lies before 1900"
         } else if self.at > now {
             "at lies in the future"
         } else if self.expires_at.is_some_and(|end| end <= self.at) {
@@ -138,7 +142,8 @@ mod tests {
         assert!(consent(1, Some(2)).checked(day(5)).is_ok(), "one that has ended already may be kept");
         let blank = Consent { given_by: "  ".into(), ..consent(1, None) };
         let noted = Consent { note: Some("x".repeat(1001)), ..consent(1, None) };
-        for bad in [consent(6, None), consent(3, Some(3)), blank, noted] {
+        let ancient = consent(-800_000, None);
+        for bad in [consent(6, None), consent(3, Some(3)), ancient, blank, noted] {
             assert_eq!(bad.checked(day(5)).unwrap_err().code(), "invalid_consent");
         }
     }

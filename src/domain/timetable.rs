@@ -25,6 +25,8 @@ const MAX_ENTRIES: usize = 200;
 const MAX_HOLIDAYS: usize = 400;
 /// The most sources that an entry expects.
 const MAX_SOURCES: usize = 20;
+/// No session is older. Years before 0 are no dates of RFC 3339, those before 1900 none of workbooks.
+const FIRST: Date = civil::date(1900, 1, 1);
 
 /// A group's week.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +123,9 @@ pub fn checked_holidays(holidays: Vec<Holiday>) -> Result<Vec<Holiday>> {
     if holidays.iter().any(|holiday| holiday.until.is_some_and(|until| until < holiday.from)) {
         return invalid("a holiday ends before it begins");
     }
+    if holidays.iter().any(|holiday| holiday.from < FIRST) {
+        return invalid("a holiday begins before 1900");
+    }
     holidays.into_iter().map(|holiday| Ok(Holiday { name: checked_name(&holiday.name)?, ..holiday })).collect()
 }
 
@@ -149,6 +154,9 @@ impl Timetable {
             if entry.until.zip(entry.from).is_some_and(|(until, from)| until < from) {
                 return invalid("an entry ends before it begins");
             }
+            if [entry.from, entry.until].into_iter().flatten().any(|date| date < FIRST) {
+                return invalid("an entry is of days before 1900");
+            }
             entry.title = entry.title.as_deref().map(checked_name).transpose()?;
             entry.expected = checked_sources(std::mem::take(&mut entry.expected))?;
         }
@@ -157,7 +165,7 @@ impl Timetable {
     }
 
     /// The sessions that it plans on local dates from `from` until `until`, both included, in a time zone; none on its
-    /// own holidays and on `holidays`. By start. Dates at the very end of the calendar have none.
+    /// own holidays and on `holidays`. By start. Dates before 1900 and at the very end of the calendar have none.
     pub fn sessions(
         &self,
         time_zone: &str,
@@ -215,14 +223,17 @@ pub fn blank(group: GroupId, date: Date, times: (Timestamp, Timestamp), origin: 
     }
 }
 
-/// Start and end of a session that starts on `date` in a time zone, see the module. Errors: `Invalid` `invalid_times` at
-/// the end of the calendar.
+/// Start and end of a session that starts on `date` in a time zone, see the module. Errors: `Invalid` `invalid_times`
+/// before 1900 and at the end of the calendar.
 pub fn instants(time_zone: &str, date: Date, start: Time, end: Time) -> Result<(Timestamp, Timestamp)> {
-    let beyond = || Error::invalid("this day lies at the end of the calendar").with_code("invalid_times");
+    let beyond = || Error::invalid("sessions are between 1900 and the end of 9999").with_code("invalid_times");
     instants_in(&zone(time_zone)?, date, start, end).ok_or_else(beyond)
 }
 
 fn instants_in(zone: &TimeZone, date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
+    if date < FIRST {
+        return None;
+    }
     let last = if end > start { date } else { date.tomorrow().ok()? };
     let instant = |local: DateTime| zone.to_ambiguous_timestamp(local).compatible().ok();
     let (from, to) = (date.to_datetime(start), last.to_datetime(end));
@@ -296,6 +307,14 @@ mod tests {
             ("Europe/Vienna", date(2026, 3, 28), (22, 0), (6, 0), "03-28T22:00+01:00", "03-29T06:00+02:00"),
             ("Europe/Vienna", date(2026, 5, 1), (22, 0), (6, 0), "05-01T22:00+02:00", "05-02T06:00+02:00"),
             ("Europe/Vienna", date(2026, 5, 1), (0, 0), (0, 0), "05-01T00:00+02:00", "05-02T00:00+02:00"),
+            // Overnight where the clocks skip the hour after midnight, or show the hour before it twice.
+            ("America/Santiago", date(2026, 9, 5), (22, 0), (2, 0), "09-05T22:00-04:00", "09-06T02:00-03:00"),
+            ("America/Santiago", date(2026, 9, 5), (22, 0), (0, 0), "09-05T22:00-04:00", "09-06T01:00-03:00"),
+            ("America/Santiago", date(2026, 9, 6), (0, 30), (2, 0), "09-06T01:30-03:00", "09-06T02:00-03:00"),
+            ("America/Santiago", date(2026, 4, 4), (22, 0), (2, 0), "04-04T22:00-03:00", "04-05T02:00-04:00"),
+            ("America/Santiago", date(2026, 4, 4), (23, 30), (0, 30), "04-04T23:30-03:00", "04-05T00:30-04:00"),
+            ("Asia/Beirut", date(2026, 3, 28), (22, 0), (2, 0), "03-28T22:00+02:00", "03-29T02:00+03:00"),
+            ("Asia/Beirut", date(2026, 10, 24), (22, 0), (0, 0), "10-24T22:00+03:00", "10-25T00:00+02:00"),
             ("Pacific/Kiritimati", date(2026, 5, 1), (8, 0), (9, 0), "05-01T08:00+14:00", "05-01T09:00+14:00"),
             ("Pacific/Pago_Pago", date(2026, 5, 1), (23, 0), (1, 0), "05-01T23:00-11:00", "05-02T01:00-11:00"),
         ];
@@ -325,6 +344,8 @@ mod tests {
         assert_eq!(dates(&plan, date(2026, 12, 14), date(2026, 12, 14)), ["2026-12-14"]);
         assert!(dates(&plan, date(2026, 12, 15), date(2026, 12, 14)).is_empty());
         assert!(dates(&plan, Date::MAX, Date::MAX).is_empty(), "no instant after the end of the calendar");
+        assert!(dates(&plan, Date::MIN, date(-9998, 1, 1)).is_empty(), "no dates that are none of RFC 3339");
+        assert_eq!(dates(&plan, date(1899, 12, 1), date(1900, 1, 5)), ["1900-01-05"]);
         let ids: Vec<_> = plan.sessions("UTC", &[], date(2026, 1, 1), date(2026, 12, 31)).unwrap();
         let unique: std::collections::BTreeSet<_> = ids.iter().map(|session| session.id).collect();
         assert_eq!(unique.len(), ids.len());
@@ -340,12 +361,16 @@ mod tests {
         twice.entries.push(twice.entries[0].clone());
         let mut ended = good();
         ended.entries[0].until = Some(date(2025, 1, 1));
-        for bad in [twice, ended] {
+        let mut ancient = good();
+        ancient.entries[0].from = Some(date(-44, 3, 15));
+        for bad in [twice, ended, ancient] {
             assert_eq!(bad.checked().unwrap_err().code(), "invalid_timetable");
         }
-        let mut holiday = good();
-        holiday.holidays = vec![Holiday { from: date(2026, 2, 2), until: Some(date(2026, 2, 1)), name: "x".into() }];
-        assert_eq!(holiday.checked().unwrap_err().code(), "invalid_holiday");
+        for (from, until) in [(date(2026, 2, 2), date(2026, 2, 1)), (date(0, 1, 1), date(2026, 2, 1))] {
+            let mut holiday = good();
+            holiday.holidays = vec![Holiday { from, until: Some(until), name: "x".into() }];
+            assert_eq!(holiday.checked().unwrap_err().code(), "invalid_holiday");
+        }
         let mut sources = good();
         sources.entries[0].expected = vec![String::new()];
         assert_eq!(sources.checked().unwrap_err().code(), "invalid_source");
@@ -356,11 +381,38 @@ mod tests {
         for (zone, day, hours) in [
             ("Europe/Vienna", date(2026, 3, 29), 23),
             ("Europe/Vienna", date(2026, 10, 25), 25),
+            ("America/Santiago", date(2026, 9, 6), 23),
+            ("America/Santiago", date(2026, 4, 4), 25),
             ("Pacific/Kiritimati", date(2026, 10, 25), 24),
         ] {
             let session = day_session(&"g".parse().unwrap(), zone, day).unwrap();
             assert_eq!(session.ends_at.duration_since(session.starts_at).as_hours(), hours, "{zone} {day}");
             assert_eq!(session.id, day_session(&"g".parse().unwrap(), "UTC", day).unwrap().id);
+        }
+    }
+
+    /// Whatever the clocks do, each moment lies in the day of its local date, so no mark falls between two days.
+    #[test]
+    fn days_follow_each_other_without_a_gap() {
+        let zones = [
+            "Europe/Vienna",
+            "America/Santiago",
+            "Asia/Beirut",
+            "Australia/Lord_Howe",
+            "Africa/Casablanca",
+            "Pacific/Kiritimati",
+            "Pacific/Pago_Pago",
+        ];
+        for name in zones {
+            let zone = TimeZone::get(name).unwrap();
+            for date in date(2025, 12, 31).series(1.day()).take(367) {
+                let day = |date| day_session(&"g".parse().unwrap(), name, date).unwrap();
+                let (today, tomorrow) = (day(date), day(date.tomorrow().unwrap()));
+                assert_eq!(today.ends_at, tomorrow.starts_at, "{name} {date}");
+                let local_date = |at: Timestamp| at.to_zoned(zone.clone()).date();
+                let last = today.ends_at - SignedDuration::from_secs(1);
+                assert_eq!([local_date(today.starts_at), local_date(last)], [date; 2], "{name} {date}");
+            }
         }
     }
 }

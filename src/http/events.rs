@@ -21,7 +21,9 @@ use super::{
     ApiState,
     auth::{self, Granted, ReadEvents},
     error::ApiError,
-    get_or_head, resource,
+    get_or_head,
+    openapi::StreamedEvent,
+    resource,
 };
 use crate::{
     domain::{Access, Permission},
@@ -101,7 +103,8 @@ impl FromRequest for Listener {
     responses(
         (status = 200, content(
             (EventList = "application/json"),
-            (String = "text/event-stream", example = json!("event: marked\nid: 7\ndata: {\"id\":7,\"kind\":\"marked\"}\n\n")),
+            (StreamedEvent = "text/event-stream",
+                example = json!({"event": "marked", "id": "7", "data": "{\"id\":7,\"kind\":\"marked\"}"})),
         )),
         (status = 400, description = "invalid_kind, invalid_id"), (status = 404, description = "group_not_found"),
         (status = 429, description = "too_many_streams")))]

@@ -16,7 +16,7 @@ use super::{
     get_or_head,
     groups::{Page, checked_limit},
     idempotency::creating,
-    openapi::{ImportForm, RecognizeJobForm},
+    openapi::{ImportForm, RecognizeJobForm, StreamedEvent},
     resource,
     upload::Spooled,
 };
@@ -98,7 +98,8 @@ pub(super) async fn recognize(
 
 #[utoipa::path(get, path = "/api/v1/jobs/{job}/events", tag = "jobs", params(("job" = JobId, Path)),
     responses((status = 200, content(
-        (String = "text/event-stream", example = json!("event: progress\ndata: {\"state\":\"running\",\"done\":7}\n\n")),
+        (StreamedEvent = "text/event-stream",
+            example = json!({"event": "progress", "data": "{\"state\":\"running\",\"done\":7}"})),
     ))))]
 /// Tells how the job comes on, as server-sent events: `progress` with the job at the beginning and whenever it has come
 /// further, until it is over.

@@ -79,9 +79,6 @@ const MAX_JSON_BYTES: usize = 64 * 1024;
 
 /// Every route of the server.
 pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
-    let json = web::JsonConfig::default()
-        .limit(MAX_JSON_BYTES)
-        .error_handler(|error, _| ApiError(error::bad_json(error)).into());
     let query = web::QueryConfig::default().error_handler(|error, _| {
         ApiError(Error::invalid(format!("the query cannot be read: {error}")).with_code("invalid_query")).into()
     });
@@ -90,7 +87,7 @@ pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
     });
     config
         .app_data(Data::new(state.clone()))
-        .app_data(json)
+        .app_data(json_up_to(MAX_JSON_BYTES))
         .app_data(query)
         .app_data(path)
         .service(web::scope("/api/v1").configure(api).default_service(web::to(not_found)))
@@ -123,6 +120,11 @@ fn api(config: &mut ServiceConfig) {
     events::routes(config);
     webhooks::routes(config);
     attendance_reports::routes(config);
+}
+
+/// How JSON without images is read.
+fn json_up_to(bytes: usize) -> web::JsonConfig {
+    web::JsonConfig::default().limit(bytes).error_handler(|error, _| ApiError(error::bad_json(error)).into())
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

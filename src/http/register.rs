@@ -8,7 +8,7 @@ use super::{
     error::ApiError,
     get_or_head,
     groups::Page,
-    resource,
+    json_up_to, resource,
 };
 use crate::{
     domain::{GroupSessionId, PersonId},
@@ -18,10 +18,17 @@ use crate::{
     },
 };
 
+/// As many people as may be settled at once, with the longest reasons.
+const MAX_CONFIRM_BYTES: usize = 4 << 20;
+
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/sessions/{session}/review").route(get_or_head().to(review)))
-        .service(resource("/sessions/{session}/confirm").route(web::post().to(confirm)))
+        .service(
+            resource("/sessions/{session}/confirm")
+                .app_data(json_up_to(MAX_CONFIRM_BYTES))
+                .route(web::post().to(confirm)),
+        )
         .service(resource("/sessions/{session}/records").route(get_or_head().to(records)))
         .service(resource("/sessions/{session}/records/{person}/undo").route(web::post().to(undo_correction)))
         .service(

@@ -92,7 +92,8 @@ pub(super) async fn list(
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}/sessions/current", tag = "sessions",
     params(("group" = GroupId, Path), When),
-    responses((status = 200, body = SessionView), (status = 409, description = "no_session")))]
+    responses((status = 200, body = SessionView), (status = 400, description = "invalid_times"),
+        (status = 409, description = "no_session")))]
 /// Shows the session to which a photo of that moment belongs.
 pub(super) async fn current(
     state: Data<ApiState>,

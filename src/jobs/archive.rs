@@ -147,7 +147,10 @@ fn num_entries(file: &mut File, bytes: u64) -> Result<u64> {
     file.seek(SeekFrom::Start(tail_start)).map_err(failed)?;
     file.read_exact(&mut tail).map_err(failed)?;
     let mut ends = (0..tail.len()).filter(|&at| tail[at..].starts_with(END));
-    let (Some(end), None) = (ends.next(), ends.next()) else { return Err(invalid("this is no ZIP file")) };
+    let end = ends.next().ok_or_else(|| invalid("this is no ZIP file"))?;
+    if ends.next().is_some() {
+        return Err(invalid("the ZIP file ends twice, as one does that holds another: unpack that first"));
+    }
     let entries = number(&tail[end..], 10, 2).ok_or_else(|| invalid("the ZIP file is cut off"))?;
     let (size, offset) = (number(&tail[end..], 12, 4), number(&tail[end..], 16, 4));
     let may_be_64 = entries == 0xffff || [size, offset].contains(&Some(0xffff_ffff));

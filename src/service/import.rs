@@ -54,6 +54,18 @@ struct Shown {
     known: BTreeSet<[u8; 32]>,
 }
 
+/// A row whose photos were judged.
+struct Judged {
+    import: PersonImport,
+    /// What the row's photos are called.
+    names: Vec<String>,
+    /// Those that are to be kept.
+    photos: Vec<NewPhoto>,
+    /// The images behind the samples of `import`.
+    accepted: Vec<AcceptedImage>,
+    report: RowReport,
+}
+
 impl Service {
     /// Takes a row in, and its report where it is an item of a job, all or nothing; in a dry run nothing is stored. Doing
     /// it again changes nothing more: who is there is changed and not doubled, and a file makes one sample of a person.
@@ -105,42 +117,53 @@ impl Service {
         let samples_added = samples.len() as u32;
         import.samples = Samples { added: samples.into(), removed };
         let report = RowReport { samples_added, refused, ..empty_report(&row) };
-        let double = move |Twin { image, person, similarity }: Twin| DoublePhoto {
+        let judged = Judged { import, names, photos, accepted, report };
+        let (service, scope) = (self.clone(), scope.clone());
+        to_completion(async move { service.take_in(&scope, judged, options.dry_run, place).await }).await
+    }
+
+    /// Stores a row whose photos were judged, under the person's lock; in a dry run says what would come of it.
+    async fn take_in(
+        &self,
+        scope: &TenantScope,
+        judged: Judged,
+        dry_run: bool,
+        place: Option<ItemPlace>,
+    ) -> Result<RowReport> {
+        let Judged { mut import, names, photos, accepted, report } = judged;
+        let person = import.person.clone();
+        let policy = self.store.tenant_settings(scope).await?.enrolment.duplicates;
+        let _turns = self.turns(scope, &person, policy).await;
+        let added = import.samples.added.samples.clone();
+        let twins = self.twins(scope, &person, &added, &accepted, policy, ServiceClass::Bulk).await?;
+        let double = |Twin { image, person, similarity }: Twin| DoublePhoto {
             photo: names.get(image).cloned().unwrap_or_default(),
             person,
             similarity,
         };
-        let (service, scope) = (self.clone(), scope.clone());
-        to_completion(async move {
-            let policy = service.store.tenant_settings(&scope).await?.enrolment.duplicates;
-            let _turns = service.turns(&scope, &import.person, policy).await;
-            let added = import.samples.added.samples.clone();
-            let twins = service.twins(&scope, &import.person, &added, &accepted, policy, ServiceClass::Bulk).await?;
-            let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
-            if options.dry_run {
-                let outcome = service.store.preview_import(&scope, import.clone()).await?;
-                return Ok(RowReport { outcome, person: Some(import.person), ..report });
-            }
-            let (person, removed) = (import.person.clone(), import.samples.removed.clone());
-            let old = match service.store.photos(&scope, &person).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
-                old => old?,
-            };
-            let photos = service.write_photos(&scope, &person, old.key, photos).await?;
-            import.samples.added.photos = photos.records();
-            let report = photos.settled(service.store.import_person(&scope, import, report, place).await)?;
-            if report.outcome == RowOutcome::Created {
-                service.galleries.set_consent(&scope, &person, None).await;
-            }
-            if !removed.is_empty() {
-                service.galleries.remove_faces(&scope, &person, &removed).await;
-                let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
-                service.remove_files(&scope, gone).await;
-            }
-            service.galleries.insert(&scope, &added).await?;
-            Ok(report)
-        })
-        .await
+        let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
+        if dry_run {
+            let outcome = self.store.preview_import(scope, import).await?;
+            return Ok(RowReport { outcome, person: Some(person), ..report });
+        }
+        let removed = import.samples.removed.clone();
+        let old = match self.store.photos(scope, &person).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
+            old => old?,
+        };
+        let photos = self.write_photos(scope, &person, old.key, photos).await?;
+        import.samples.added.photos = photos.records();
+        let report = photos.settled(self.store.import_person(scope, import, report, place).await)?;
+        if report.outcome == RowOutcome::Created {
+            self.galleries.set_consent(scope, &person, None).await;
+        }
+        if !removed.is_empty() {
+            self.galleries.remove_faces(scope, &person, &removed).await;
+            let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
+            self.remove_files(scope, gone).await;
+        }
+        self.galleries.insert(scope, &added).await?;
+        Ok(report)
     }
 
     fn checked(&self, row: &RosterRow) -> Result<PersonImport> {

@@ -10,7 +10,7 @@ use super::{
     events, group_not_found,
     keys::{self, Kind, Parsed},
     pseudonyms::{pseudonym, require_person},
-    timetables,
+    sessions, timetables,
     transaction::Transaction,
     usage::{Growth, grow},
     users, webhooks,
@@ -83,7 +83,7 @@ impl Store {
 
     /// Changes a group and returns it as it is then. Errors: `NotFound` `group_not_found`.
     pub async fn update_group(&self, scope: &TenantScope, group: &GroupId, change: GroupChange) -> Result<Group> {
-        let (author, key) = (scope.author(), keys::group(scope.tenant(), group));
+        let (author, tenant, key) = (scope.author(), scope.tenant().clone(), keys::group(scope.tenant(), group));
         self.write(move |transaction| {
             let old: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
             let mut group = old.clone();
@@ -91,6 +91,9 @@ impl Store {
             group.time_zone = change.time_zone.unwrap_or(group.time_zone);
             group.rules = change.rules.unwrap_or(group.rules);
             transaction.put(key, &group)?;
+            if group.time_zone != old.time_zone {
+                sessions::widen_days(transaction, &tenant, &group)?;
+            }
             audit::note(transaction, &author, "group.update", |it| it.group(&group.id).changed(&old, &group))?;
             Ok(group)
         })

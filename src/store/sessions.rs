@@ -182,6 +182,25 @@ fn planned_between(
     }
 }
 
+/// After a group has moved to another time zone: the days that nobody planned and that are not closed reach to the
+/// ends of their date there. They stay as long as they were before, too: what was seen in them is not outside.
+pub(super) fn widen_days(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &Group) -> Result<()> {
+    let is_open_day =
+        |session: &GroupSession| session.origin == SessionOrigin::Day && session.state != SessionState::Closed;
+    let mut days = all_of(transaction, tenant, &group.id)?;
+    days.retain(is_open_day);
+    for before in days {
+        let there = day_session(&group.id, &group.time_zone, before.date)?;
+        let wider = GroupSession {
+            starts_at: before.starts_at.min(there.starts_at),
+            ends_at: before.ends_at.max(there.ends_at),
+            ..before.clone()
+        };
+        put(transaction, tenant, Some(&before), &wider)?;
+    }
+    Ok(())
+}
+
 /// Stores a session that was `before`, if it was stored. Errors: `NotFound` `group_not_found`, `Conflict`
 /// `too_many_sessions`.
 pub(super) fn put(

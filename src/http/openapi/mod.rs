@@ -1,6 +1,7 @@
 //! The API's description, generated from the handlers and their types.
 //!
-//! Routes name what is theirs; [`complete`] adds what all have. The forms stand for bodies that `http::upload` reads: only their schemas are used.
+//! Routes name what is theirs; [`complete`] adds what all have. The forms stand for bodies that `http::upload` reads,
+//! [`StreamedEvent`] for the lines of streams: only their schemas are used.
 
 mod complete;
 mod errors;
@@ -184,4 +185,16 @@ pub(super) struct ImagesForm {
     /// The files (multipart), or base64 (JSON).
     #[schema(value_type = Vec<String>, format = Binary, min_items = 1)]
     images: Vec<String>,
+}
+
+/// A server-sent event, by its fields.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct StreamedEvent {
+    /// What is told.
+    event: String,
+    /// Where the stream can be taken up again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// JSON.
+    data: String,
 }

@@ -30,6 +30,8 @@ use crate::{
 const PAGE: usize = 64;
 /// So many events that are not wanted are passed over before that is noted.
 const SKIPPED_UNNOTED: u64 = 1000;
+/// One tenant's deliveries may be so large a part of those under way: receivers that take their time hold up its own.
+const TENANTS_PART: usize = 4;
 /// The wait after a fault of ours, such as a store that cannot be read.
 const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 
@@ -46,6 +48,8 @@ struct Shared {
     retry_for: SignedDuration,
     /// Deliveries that may begin.
     turns: Semaphore,
+    /// Of them, those that may begin for one tenant.
+    tenants_turns: usize,
     desk: Mutex<Desk>,
     /// Rung for every tenant that is new on the desk.
     news: Notify,
@@ -59,12 +63,13 @@ struct Desk {
 }
 
 /// How a courier is reached.
-#[derive(Default)]
 struct Contact {
     /// Something has changed that the log does not tell.
     poke: Notify,
     /// The time of the event that waits to be delivered.
     waiting_since: Mutex<Option<Timestamp>>,
+    /// Deliveries of the tenant that may begin; all its couriers have the same.
+    tenants_turns: Arc<Semaphore>,
 }
 
 impl Couriers {
@@ -78,6 +83,7 @@ impl Couriers {
                 backoff: Backoff { first: Duration::from_millis(settings.retry_first_ms) },
                 retry_for: SignedDuration::from_secs(i64::from(settings.retry_seconds)),
                 turns: Semaphore::new(settings.max_deliveries),
+                tenants_turns: (settings.max_deliveries / TENANTS_PART).max(1),
                 desk: Mutex::default(),
                 news: Notify::new(),
             }),
@@ -115,7 +121,19 @@ impl Shared {
     }
 }
 
+impl Desk {
+    /// A tenant's turns: those that its couriers have, or new ones.
+    fn turns_of(&self, tenant: &TenantId, turns: usize) -> Arc<Semaphore> {
+        let colleague = self.employed.iter().find(|((of, _), _)| of == tenant);
+        colleague.map_or_else(|| Arc::new(Semaphore::new(turns)), |(_, contact)| Arc::clone(&contact.tenants_turns))
+    }
+}
+
 impl Contact {
+    fn new(tenants_turns: Arc<Semaphore>) -> Self {
+        Self { poke: Notify::default(), waiting_since: Mutex::default(), tenants_turns }
+    }
+
     fn waiting_since(&self) -> MutexGuard<'_, Option<Timestamp>> {
         self.waiting_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,15 +176,17 @@ impl Service {
     async fn employ(&self, scope: &TenantScope, at_work: &mut JoinSet<()>) -> Result<()> {
         for record in self.store.webhooks(scope).await? {
             let id = record.webhook.id;
-            let contact = Arc::new(Contact::default());
-            {
-                let mut desk = self.couriers.shared.desk();
+            let contact = {
+                let shared = &self.couriers.shared;
+                let mut desk = shared.desk();
                 let place = (scope.tenant().clone(), id);
                 if desk.employed.contains_key(&place) {
                     continue;
                 }
+                let contact = Arc::new(Contact::new(desk.turns_of(scope.tenant(), shared.tenants_turns)));
                 desk.employed.insert(place, Arc::clone(&contact));
-            }
+                contact
+            };
             let courier = Courier { service: self.clone(), scope: scope.clone(), id, contact };
             at_work.spawn(courier.work());
         }
@@ -333,7 +353,8 @@ impl Courier {
         let body = serde_json::to_vec(&EventView::from(event))
             .map_err(|error| Error::internal("an event cannot be written").with_source(error))?;
         let shared = &self.service.couriers.shared;
-        // Never closed.
+        // Never closed. The tenant's first: who waits for it holds nothing of the others'.
+        let _tenants_turn = self.contact.tenants_turns.acquire().await;
         let _turn = shared.turns.acquire().await;
         let timestamp = self.service.clock.now().as_second();
         Ok(shared.post.send(Letter { webhook: &errand.webhook, event: number, timestamp, body }).await)

@@ -26,7 +26,7 @@ pub(super) fn member(of: &Found<'_>, group: &GroupId, person: Pseudonym) -> Find
     let mirrored = of.has(&keys::membership(of.tenant, person, group))?;
     let resolved = both(of, group, person)?;
     of.read(|member: &Member| {
-        let wrong = resolved.is_none() && !of.is_of(person, &member.person)?;
+        let wrong = resolved.is_none() && !of.is_of(person, &member.person);
         Ok(misplaced(wrong).or(resolved).or_else(|| missing(!mirrored, "no_membership")))
     })
 }
@@ -80,7 +80,7 @@ pub(super) fn attendance(of: &Found<'_>, id: GroupSessionId, who: Pseudonym) -> 
             (Some(id), Some(session)) => of.has(&keys::mark(of.tenant, &session.group, id))?,
             _ => true,
         };
-        let wrong = known && !of.is_of(who, &record.person)?;
+        let wrong = known && !of.is_of(who, &record.person);
         Ok(misplaced(wrong || record.session != id)
             .or_else(|| missing(!known, "no_person"))
             .or_else(|| missing(session.is_none(), "no_group_session"))

@@ -11,7 +11,7 @@ use super::{
 use crate::domain::{FaceId, FaceSample, KeptPhoto, Negative, Person, PhotoKey, Pseudonym};
 
 pub(super) fn place(of: &Found<'_>, digest: &[u8; 32]) -> Finding {
-    let salt = Salt::of(of.view, of.tenant)?;
+    let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|who: &Pseudonym| {
         let named: Option<Person> = of.get(&keys::person(of.tenant, *who));
         let wrong = named.as_ref().zip(salt).is_some_and(|(named, salt)| salt.of_person(&named.id) != *digest);
@@ -20,17 +20,17 @@ pub(super) fn place(of: &Found<'_>, digest: &[u8; 32]) -> Finding {
 }
 
 pub(super) fn person(of: &Found<'_>, who: Pseudonym) -> Finding {
-    let salt = Salt::of(of.view, of.tenant)?;
+    let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|person: &Person| {
         let Some(salt) = salt else { return Ok(Some("no_salt")) };
         let found = has_all(of.view, search::words_keys(of.tenant, salt, who, person))?;
-        let placed = of.is_of(who, &person.id)?;
+        let placed = of.is_of(who, &person.id);
         Ok(missing(!placed, "no_place").or_else(|| missing(!found, "no_word")))
     })
 }
 
 pub(super) fn word(of: &Found<'_>, who: Pseudonym) -> Finding {
-    let salt = Salt::of(of.view, of.tenant)?;
+    let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|holder: &Pseudonym| {
         let named: Option<Person> = of.get(&keys::person(of.tenant, who));
         let wrong = named
@@ -52,7 +52,7 @@ pub(super) fn face(
         return Ok(Some("no_person"));
     }
     of.read(|sample: &FaceSample| {
-        let wrong = sample.id != id || !of.is_of(person, &sample.person)?;
+        let wrong = sample.id != id || !of.is_of(person, &sample.person);
         Ok(misplaced(wrong).or_else(|| unfit(sample)))
     })
 }
@@ -60,7 +60,7 @@ pub(super) fn face(
 /// What is known of a kept photo; its file is not the store's.
 pub(super) fn kept_photo(of: &Found<'_>, person: Pseudonym, face: FaceId) -> Finding {
     of.read(|photo: &KeptPhoto| {
-        let wrong = photo.face != face || !of.is_of(person, &photo.person)?;
+        let wrong = photo.face != face || !of.is_of(person, &photo.person);
         let known = of.has(&keys::face(of.tenant, person, face))?;
         let has_key = of.has(&keys::photo_key(of.tenant, person))?;
         Ok(misplaced(wrong).or_else(|| missing(!known, "no_face")).or_else(|| missing(!has_key, "no_photo_key")))
@@ -70,7 +70,7 @@ pub(super) fn kept_photo(of: &Found<'_>, person: Pseudonym, face: FaceId) -> Fin
 pub(super) fn photo_key(of: &Found<'_>, person: Pseudonym) -> Finding {
     of.read(|key: &PhotoKey| {
         let known = of.has_person(person)?;
-        let wrong = known && !of.is_of(person, &key.person)?;
+        let wrong = known && !of.is_of(person, &key.person);
         Ok(misplaced(wrong).or_else(|| missing(!known, "no_person")))
     })
 }
@@ -79,13 +79,15 @@ pub(super) fn negative(of: &Found<'_>, person: Pseudonym, id: FaceId) -> Finding
     let known = of.has_person(person)?;
     of.read(|negative: &Negative| {
         let indexed = match &negative.of {
-            Some(other) => match pseudonym(of.view, of.tenant, other)? {
-                Some(other) => of.has(&keys::disowned(of.tenant, other, person, id))?,
-                None => false,
+            Some(other) => match pseudonym(of.view, of.tenant, other) {
+                Ok(Some(other)) => of.has(&keys::disowned(of.tenant, other, person, id))?,
+                Ok(None) => false,
+                // Noted where it is.
+                Err(_) => true,
             },
             None => true,
         };
-        let wrong = known && (negative.id != id || !of.is_of(person, &negative.person)?);
+        let wrong = known && (negative.id != id || !of.is_of(person, &negative.person));
         Ok(missing(!known, "no_person").or_else(|| misplaced(wrong)).or_else(|| missing(!indexed, "no_negative_index")))
     })
 }
@@ -95,7 +97,7 @@ pub(super) fn disowned(of: &Found<'_>, other: Pseudonym, person: Pseudonym, face
     of.read(|holder: &Pseudonym| {
         let negative: Option<Negative> = of.get(&keys::negative(of.tenant, person, face));
         let resolved = match negative.and_then(|negative| negative.of) {
-            Some(made_of) => of.is_of(other, &made_of)?,
+            Some(made_of) => of.is_of(other, &made_of),
             None => false,
         };
         Ok(misplaced(*holder != person)

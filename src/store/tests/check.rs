@@ -205,6 +205,27 @@ async fn each_kind_of_damage_has_its_name() {
     }
 }
 
+#[tokio::test]
+async fn whatever_cannot_be_read_is_noted_and_the_check_goes_on() {
+    let fixture = filled().await;
+    for (key, bytes) in content(&fixture) {
+        let put = |bytes: &[u8]| {
+            let (key, bytes) = (key.clone(), bytes.to_vec());
+            fixture.tamper(move |transaction| {
+                transaction.put_bytes(key, bytes);
+                Ok(())
+            })
+        };
+        put(b"\x01\x06rubbish").await.unwrap();
+        let report = checked(&fixture).await;
+        let place = keys::parse(&key).unwrap().to_string();
+        let problem = report.problems.get("damaged_record").unwrap_or_else(|| panic!("{place}: {report:?}"));
+        assert!(problem.examples.contains(&place), "{place}: {report:?}");
+        put(&bytes).await.unwrap();
+    }
+    assert!(checked(&fixture).await.is_sound());
+}
+
 fn tenant_id() -> &'static crate::domain::TenantId {
     static TENANT: std::sync::LazyLock<crate::domain::TenantId> = std::sync::LazyLock::new(|| "t".parse().unwrap());
     &TENANT

@@ -1,0 +1,180 @@
+"""Jobs: rosters and many photos, worked off by the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date as Date
+from datetime import datetime
+
+from .photos import Box
+from .transport import Download, File, Image, Transport, address
+from .values import Problem, given, read
+
+@dataclass(frozen=True)
+class Job:
+    """`kind` is import or recognize, `state` queued, running, done, failed or cancelled.
+
+    `done` of `total` items have a result; `counts` says what became of them, `failed` how many failed by code.
+    """
+
+    id: str
+    kind: str
+    group: str | None
+    session: str | None
+    by: str
+    state: str
+    dry_run: bool
+    total: int
+    done: int
+    counts: dict[str, int]
+    failed: dict[str, int]
+    error: Problem | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class RefusedPhoto:
+    photo: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class DoublePhoto:
+    """A photo whose face is someone else's."""
+
+    photo: str
+    person: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class ImportedRow:
+    """What became of a person of a roster: created, updated, unchanged or failed."""
+
+    item: int
+    line: int
+    id: str
+    outcome: str
+    samples_added: int
+    refused: list[RefusedPhoto]
+    duplicates: list[DoublePhoto]
+    error: Problem | None
+
+
+@dataclass(frozen=True)
+class SeenFace:
+    box: Box
+    score: float
+    person: str | None
+    name: str | None
+    similarity: float | None
+    margin: float | None
+    reason: str | None
+    attendance: str
+
+
+@dataclass(frozen=True)
+class RecognizedPhoto:
+    """What was seen in a photo of a job. `time_from` says where its time is from: given, exif, file, session or
+    upload."""
+
+    item: int
+    photo: str
+    width: int
+    height: int
+    at: datetime | None
+    time_from: str | None
+    date: Date | None
+    faces: list[SeenFace]
+    error: Problem | None
+
+
+class Jobs:
+    """`Client.jobs`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def import_people(
+        self,
+        csv: File,
+        photos: File | None = None,
+        *,
+        dry_run: bool = False,
+        replace: bool = False,
+        faces: str | None = None,
+        quality: str | None = None,
+    ) -> Job:
+        """Takes people in from a CSV file, with photos from a ZIP file; a dry run checks all and stores nothing."""
+        fields = given(dry_run=dry_run, replace=replace, faces=faces, quality=quality)
+        files = [("csv", csv)] + ([("photos", photos)] if photos is not None else [])
+        return read(Job, self._transport.request("POST", "/people/import", fields=fields, files=files, once=True))
+
+    def recognize(
+        self,
+        group: str,
+        images: Sequence[Image] = (),
+        *,
+        photos: File | None = None,
+        mark: bool = True,
+        at: datetime | None = None,
+        session: str | None = None,
+        threshold: float | None = None,
+        margin: float | None = None,
+        liveness: str | None = None,
+    ) -> Job:
+        """Recognises a group in many photos, and those of the ZIP file `photos`.
+
+        All are for the `session`, or each for that of the time at which it was taken: `at`, or what its EXIF data or
+        its file say.
+        """
+        fields = given(mark=mark, at=at, session=session, threshold=threshold, margin=margin, liveness=liveness)
+        files = [("images", image) for image in images] + ([("photos", photos)] if photos is not None else [])
+        path = address("groups", group, "jobs", "recognize")
+        return read(Job, self._transport.request("POST", path, fields=fields, files=files, once=True))
+
+    def all(self) -> Iterator[Job]:
+        """Oldest first."""
+        return (read(Job, job) for job in self._transport.pages("/jobs", "jobs"))
+
+    def get(self, job: str) -> Job:
+        return read(Job, self._transport.request("GET", address("jobs", job)))
+
+    def cancel(self, job: str) -> Job:
+        """Nothing more of it is done; what was done stands."""
+        return read(Job, self._transport.request("POST", address("jobs", job, "cancel")))
+
+    def watch(self, job: str) -> Iterator[Job]:
+        """The job whenever it has come further, until it is over, over breaks of the line and restarts of the server."""
+        for progress in self._transport.listen(address("jobs", job, "events")):
+            seen = read(Job, progress)
+            yield seen
+            if seen.is_over:
+                return
+
+    def wait(self, job: str) -> Job:
+        """The job when it is over."""
+        *_, last = self.watch(job)
+        return last
+
+    def imported(self, job: str) -> Iterator[ImportedRow]:
+        """What became of the rows of an import."""
+        results = self._transport.pages(address("jobs", job, "results"), "results")
+        return (read(ImportedRow, result) for result in results)
+
+    def recognized(self, job: str) -> Iterator[RecognizedPhoto]:
+        """What was seen in the photos of a recognition."""
+        results = self._transport.pages(address("jobs", job, "results"), "results")
+        return (read(RecognizedPhoto, result) for result in results)
+
+    def results_csv(self, job: str) -> Download:
+        """All results in one file."""
+        return Download(self._transport, address("jobs", job, "results"), {"format": "csv"})

@@ -1,0 +1,105 @@
+//! What a setting may be.
+
+use super::Settings;
+use crate::gallery::GraphOptions;
+
+/// Whether it holds, and what it says.
+type Rule = (bool, &'static str);
+
+/// The first rule that the settings break.
+pub(super) fn broken(settings: &Settings) -> Option<&'static str> {
+    [recognition(settings), gallery(settings), server(settings), limits(settings), work(settings)]
+        .into_iter()
+        .flatten()
+        .find_map(|(holds, rule)| (!holds).then_some(rule))
+}
+
+fn recognition(settings: &Settings) -> Vec<Rule> {
+    let in_unit = |value: f32| (0.0..=1.0).contains(&value);
+    let cosine = |value: Option<f32>| value.is_none_or(|value| (-1.0..=1.0).contains(&value));
+    vec![
+        (in_unit(settings.detect.min_score), "detect.min_score is between 0 and 1"),
+        (in_unit(settings.detect.nms_iou), "detect.nms_iou is between 0 and 1"),
+        (settings.detect.long_side_px >= 64, "detect.long_side_px is at least 64"),
+        (in_unit(settings.liveness.min_live), "liveness.min_live is between 0 and 1"),
+        (
+            [
+                settings.matching.roster_threshold,
+                settings.matching.gallery_threshold,
+                settings.matching.margin,
+                settings.matching.min_score,
+            ]
+            .into_iter()
+            .all(cosine),
+            "the thresholds of [matching] are cosines between -1 and 1",
+        ),
+    ]
+}
+
+fn gallery(settings: &Settings) -> Vec<Rule> {
+    vec![
+        (settings.gallery.idle_seconds >= 1, "gallery.idle_seconds is at least 1"),
+        (
+            settings.gallery.rebuild_share > 0.0 && settings.gallery.rebuild_share < 1.0,
+            "gallery.rebuild_share lies between 0 and 1",
+        ),
+        ((0.0..=1.0).contains(&settings.gallery.referee_share), "gallery.referee_share is between 0 and 1"),
+        ((0.0..=1.0).contains(&settings.gallery.recall_floor), "gallery.recall_floor is between 0 and 1"),
+        (GraphOptions::M.contains(&settings.gallery.hnsw.m), "gallery.hnsw.m is between 4 and 64"),
+        (
+            GraphOptions::EF_CONSTRUCTION.contains(&settings.gallery.hnsw.ef_construction),
+            "gallery.hnsw.ef_construction is between 16 and 2000",
+        ),
+        ((1..=10_000).contains(&settings.gallery.hnsw.ef_search), "gallery.hnsw.ef_search is between 1 and 10000"),
+    ]
+}
+
+fn server(settings: &Settings) -> Vec<Rule> {
+    vec![
+        (
+            settings.server.tls_certificate.as_os_str().is_empty() == settings.server.tls_key.as_os_str().is_empty(),
+            "server.tls_certificate and server.tls_key are set together or not at all",
+        ),
+        (
+            settings.server.cors_origins.are_valid(),
+            "server.cors_origins are like https://school.example, without a path",
+        ),
+        ((1..=8760).contains(&settings.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
+        ((1..=1440).contains(&settings.access.token_minutes), "access.token_minutes is between 1 and 1440"),
+        ((1..=3650).contains(&settings.access.session_days), "access.session_days is between 1 and 3650"),
+    ]
+}
+
+fn limits(settings: &Settings) -> Vec<Rule> {
+    // A door that cannot hold the largest body beside one decoded photo would refuse it for ever.
+    let largest_request = settings.limits.body_bytes + 3 * settings.limits.photo_pixels;
+    vec![
+        (settings.limits.request_images >= 1, "limits.request_images is at least 1"),
+        (settings.limits.head_seconds >= 1, "limits.head_seconds is at least 1"),
+        (settings.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
+        (settings.limits.body_seconds >= 1, "limits.body_seconds is at least 1"),
+        (settings.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
+        (settings.limits.image_bytes <= settings.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
+        (
+            settings.pipeline.tenant_share > 0.0 && settings.pipeline.tenant_share <= 1.0,
+            "pipeline.tenant_share is over 0 and at most 1",
+        ),
+        (
+            settings.pipeline.tenant_bytes() >= largest_request,
+            "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels",
+        ),
+    ]
+}
+
+fn work(settings: &Settings) -> Vec<Rule> {
+    vec![
+        ((1..=36_500).contains(&settings.events.keep_days), "events.keep_days is between 1 and 36500"),
+        (settings.events.max_events >= 1, "events.max_events is at least 1"),
+        (settings.webhooks.max_deliveries >= 1, "webhooks.max_deliveries is at least 1"),
+        (settings.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
+        (settings.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
+        (settings.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
+        (settings.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
+        ((1..=3650).contains(&settings.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
+    ]
+}
