@@ -128,15 +128,13 @@ async fn while_the_first_is_under_way_the_second_is_told_so() {
     let server = TestServer::start().await;
     let (path, body) = ("/api/v1/groups", b"{\"name\":\"first\"}");
     let head = format!("Content-Length: {}\r\nIdempotency-Key: k", body.len());
-    let mut first = None;
-    // Whichever comes first is the first.
+    let mut first = Raw::post(&server.api, path, "application/json", &head);
+    // Until the head of the first has come in, the second is refused for its body, which leaves the key free.
     eventually("another is told of the first", async || {
-        first = Some(Raw::post(&server.api, path, "application/json", &head));
         let second = post(&server.api, path, "k", &json!({})).await;
         second.problem() == (409, "idempotency_in_progress".to_owned())
     })
     .await;
-    let mut first = first.unwrap();
     assert!(first.send(body));
     let answer = first.answer();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");

@@ -322,7 +322,7 @@ async fn days_without_a_plan_begin_and_end_where_the_group_is() {
     patch(api, "/groups/g", &json!({ "time_zone": "UTC" })).await;
     let seen = photo(api, &[("at", "2025-08-01T10:00:00Z")], &["obama2"]).await;
     patch(api, "/groups/g", &json!({ "time_zone": "America/Santiago" })).await;
-    let later = photo(api, &[("at", "2025-08-02T03:00:00Z")], &["obama2"]).await;
+    let later = photo(api, &[("at", "2025-08-02T03:00:00Z")], &["obama3"]).await;
     assert_eq!((&later["session"], &later["present"][0]["attendance"]), (&seen["session"], &json!("already_marked")));
     let records = api.records("g", "?date=2025-08-01").await;
     assert_eq!(records[0]["last_seen"], "2025-08-02T03:00:00Z");
