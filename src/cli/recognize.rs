@@ -12,6 +12,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 
 use self::report::{Recognised, Report};
 use super::{
@@ -49,6 +50,9 @@ pub(super) struct RecognizeArgs {
     /// The session that is marked [default: the one at that time].
     #[arg(long, value_name = "ID", requires = "group")]
     session: Option<GroupSessionId>,
+    /// When the photos were taken, e.g. 2026-03-02T08:05:00Z [default: now, or with --watch when each says].
+    #[arg(long, value_name = "TIME", requires = "group")]
+    at: Option<Timestamp>,
     /// Whether faces must be live to be marked.
     #[arg(long, default_value = "off")]
     liveness: Liveness,
@@ -65,7 +69,8 @@ pub(super) struct RecognizeArgs {
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
     /// Send the photos, or one ZIP of them, to the running server as a job, and watch it: it goes on if this command
-    /// ends. Each photo is for the session of its own time, or all for --session. Wants a --group; --json prints the server's objects.
+    /// ends. Each photo is for the session of its own time, or all for --session. Wants a --group; --json prints the
+    /// server's objects.
     #[arg(long, conflicts_with = "annotate")]
     watch: bool,
     #[command(flatten)]
@@ -106,6 +111,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs) -> Result<()> {
         group: args.group.clone(),
         mark: !args.no_mark,
         session: args.session,
+        at: args.at,
         threshold: args.threshold,
         margin: args.margin,
         liveness: args.liveness.into(),

@@ -56,6 +56,18 @@ fn the_rules_can_be_set() {
 }
 
 #[test]
+fn a_day_that_is_over_can_be_marked() {
+    let place = Place::new();
+    place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
+    let photo = portrait_path("obama3");
+    let run = |at: &str| place.run(&["recognize", &photo, "--group", "class", "--at", at, "--json"]);
+    let lines = run("2026-03-02T08:05:00Z").succeeded().json();
+    assert_eq!(lines[0]["faces"][0]["attendance"], "marked");
+    run("2999-03-02T08:05:00Z").failed_saying("at lies in the future");
+    run("yesterday").failed_saying("--at");
+}
+
+#[test]
 fn no_usable_photo_is_a_failure() {
     let place = Place::new();
     let empty = place.put("empty.jpg", b"");

@@ -159,6 +159,7 @@ impl From<&Recognize> for RecognizeParams {
             annotate: Some(wanted.annotate),
             class: Some(RequestClass::Bulk),
             session: wanted.session,
+            at: wanted.at,
             ..Self::default()
         }
     }

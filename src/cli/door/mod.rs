@@ -11,6 +11,7 @@ use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use self::local::Local;
@@ -59,6 +60,8 @@ pub(super) struct Recognize {
     pub(super) mark: bool,
     /// The session that is marked; the one at that time if `None`.
     pub(super) session: Option<GroupSessionId>,
+    /// When the photos were taken; now if `None`.
+    pub(super) at: Option<Timestamp>,
     pub(super) threshold: Option<f32>,
     pub(super) margin: Option<f32>,
     pub(super) liveness: LivenessPolicy,

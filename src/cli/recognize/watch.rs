@@ -17,7 +17,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
     let settings = common.settings()?;
     let params = RecogniseJobParams {
         mark: Some(!args.no_mark),
-        at: None,
+        at: args.at,
         session: args.session,
         threshold: args.threshold,
         margin: args.margin,
