@@ -171,7 +171,7 @@ async fn all_photos_of_a_job_may_be_for_one_session() {
     class(api).await;
     api.group("h").await;
     let plan = async |group: &str| {
-        let new = json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00" });
+        let new = json!({ "date": "2026-03-02", "start": "08:00", "end": "09:00", "expected": ["camera"] });
         let made = api.post(&format!("/api/v1/groups/{group}/sessions"), &new).await.expect(201);
         made["id"].as_str().unwrap().to_owned()
     };
@@ -191,7 +191,10 @@ async fn all_photos_of_a_job_may_be_for_one_session() {
         let id = begun["id"].as_str().unwrap().to_owned();
         (api.job_over(&id).await, api.results(&id).await)
     };
-    let (job, results) = handed_in(&[("session", &session)], &[&bea]).await;
+    let missing = async || api.get(&format!("/api/v1/sessions/{session}")).await.expect(200)["missing"].clone();
+    assert_eq!(missing().await, json!(["camera"]));
+    let (job, results) = handed_in(&[("session", &session), ("source", "camera")], &[&bea]).await;
+    assert_eq!(missing().await, json!([]), "its photos have come");
     assert_eq!((&job["counts"]["marked"], &job["failed"]), (&json!(2), &json!({ "outside_session": 1 })));
     for (name, source, at) in [
         ("file.jpg", "file", "2026-03-01T18:10:00Z"),

@@ -76,6 +76,8 @@ pub struct RecogniseOptions {
     pub at: Option<Timestamp>,
     /// The session that they are all for; where this is missing, each is for the one of its time.
     pub session: Option<GroupSessionId>,
+    /// What took the photos: a session may wait for it.
+    pub source: Option<String>,
     /// The least similarity, raw cosine, if that is not the tenant's.
     pub threshold: Option<f32>,
     /// The least lead over the next person, if that is not the tenant's.

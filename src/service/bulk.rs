@@ -61,6 +61,7 @@ impl Service {
             liveness: options.liveness,
             class: Some(RequestClass::Bulk),
             session: options.session,
+            source: options.source.clone(),
             ..RecognizeParams::default()
         };
         let image = self.hold(scope, bytes).await?;

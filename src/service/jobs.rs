@@ -60,6 +60,8 @@ pub struct RecogniseJobParams {
     pub at: Option<Timestamp>,
     /// The session that all the photos are for; if missing, each is for the one of its time.
     pub session: Option<GroupSessionId>,
+    /// What took the photos: a session may wait for it.
+    pub source: Option<String>,
     /// The least similarity, raw cosine.
     pub threshold: Option<f32>,
     /// The least lead over the next person.
@@ -324,7 +326,7 @@ impl Service {
         files: Incoming,
         params: RecogniseJobParams,
     ) -> Result<JobView> {
-        let RecogniseJobParams { mark, at, session, threshold, margin, liveness } = params;
+        let RecogniseJobParams { mark, at, session, source, threshold, margin, liveness } = params;
         let (group, mark) = (self.store.group(scope, group).await?, mark.unwrap_or(true));
         RuleChanges { threshold, margin }.check()?;
         if at.is_some_and(|at| at > self.clock.now()) {
@@ -342,7 +344,7 @@ impl Service {
         let checked = spawn_blocking(move || CheckedPhotos::new(&folder, max_entries))
             .await
             .map_err(|lost| Error::internal("photos were not looked at").with_source(lost))??;
-        let options = RecogniseOptions { group: group.id, mark, at, session, threshold, margin, liveness };
+        let options = RecogniseOptions { group: group.id, mark, at, session, source, threshold, margin, liveness };
         self.hand_in(scope, files, JobTask::Recognise(options), checked.photos).await
     }
 

@@ -127,6 +127,7 @@ class Jobs:
         mark: bool = True,
         at: datetime | None = None,
         session: str | None = None,
+        source: str | None = None,
         threshold: float | None = None,
         margin: float | None = None,
         liveness: str | None = None,
@@ -136,7 +137,9 @@ class Jobs:
         All are for the `session`, or each for that of the time at which it was taken: `at`, or what its EXIF data or
         its file say.
         """
-        fields = given(mark=mark, at=at, session=session, threshold=threshold, margin=margin, liveness=liveness)
+        fields = given(
+            mark=mark, at=at, session=session, source=source, threshold=threshold, margin=margin, liveness=liveness
+        )
         files = [("images", image) for image in images] + ([("photos", photos)] if photos is not None else [])
         path = address("groups", group, "jobs", "recognize")
         return read(Job, self._transport.request("POST", path, fields=fields, files=files, once=True))

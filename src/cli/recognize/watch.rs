@@ -19,6 +19,7 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
         mark: Some(!args.no_mark),
         at: args.at,
         session: args.session,
+        source: None,
         threshold: args.threshold,
         margin: args.margin,
         liveness: Some(args.liveness.into()),
