@@ -182,10 +182,11 @@ impl AttendanceRecord {
         !(self.sightings.is_empty() && self.corrections.is_empty() && self.appeal.is_none())
     }
 
-    /// The sighting that speaks most for it.
+    /// The sighting that speaks most for it, of those that nobody has refuted.
     pub fn best_sighting(&self) -> Option<&Sighting> {
         // Of equals the first.
-        self.sightings.iter().rev().max_by(|a, b| a.similarity.total_cmp(&b.similarity))
+        let sightings = self.sightings.iter().rev().filter(|sighting| !sighting.refuted);
+        sightings.max_by(|a, b| a.similarity.total_cmp(&b.similarity))
     }
 }
 
@@ -354,6 +355,7 @@ mod tests {
         let say = |said| Correction { said, reason: None, at: Timestamp::UNIX_EPOCH, faces: Vec::new() };
         record.correct(say(Said::Rejected), &case);
         assert_eq!((record.verdict.state, record.verdict.status), (RecordState::NotSeen, Undecided));
+        assert_eq!(record.best_sighting(), None, "they are not theirs");
         record.correct(say(Said::Set(Absent)), &case);
         assert_eq!((record.verdict.state, record.verdict.status), (RecordState::ByHand, Absent));
         assert_eq!(record.add(sighting(1003, 0.6), &case), Mark::NotMarked, "the hand comes first");
