@@ -1,0 +1,269 @@
+//! Jobs as clients ask for them and see them.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        FaceBox, FaceChoice, GroupId, GroupSessionId, ImportOptions, Job, JobId, JobState, JobTask, Mark, PersonId,
+        PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport,
+        attendance::LivenessPolicy,
+        job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
+    },
+    service::fields::strict_bool,
+};
+
+/// How a roster is taken in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportParams {
+    /// Whether everything is checked and nothing stored; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub dry_run: Option<bool>,
+    /// Whether samples of other photos than these go from the people who have photos here; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub replace: Option<bool>,
+    /// What the photos must be like, if that is stricter than the tenant's own rule.
+    pub quality: Option<QualityGate>,
+    /// Which face of each photo is meant.
+    #[serde(default)]
+    pub faces: FaceChoice,
+}
+
+/// How a group is recognised in many photos.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecogniseJobParams {
+    /// Whether the people found are marked present; true if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub mark: Option<bool>,
+    /// When all the photos were taken. If missing, each says it itself: by its EXIF data, else by the time of its file in
+    /// the ZIP, by the group's clock where they name no zone; else it is the start of `session`, else now. Not in the
+    /// future.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// The session that all the photos are for; if missing, each is for the one of its time.
+    pub session: Option<GroupSessionId>,
+    /// What took the photos: a session may wait for it.
+    pub source: Option<String>,
+    /// The least similarity, raw cosine.
+    pub threshold: Option<f32>,
+    /// The least lead over the next person.
+    pub margin: Option<f32>,
+    /// Whether faces must be live to be marked; never laxer than the tenant's, which it is if missing.
+    pub liveness: Option<LivenessPolicy>,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Takes a roster in.
+    Import,
+    /// Recognises a group in many photos.
+    Recognize,
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    /// Its identity, in time order.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Whether nothing is stored.
+    pub dry_run: bool,
+    /// The group that is recognised; null for a roster.
+    pub group: Option<GroupId>,
+    /// The session that the photos are for, if the job names one.
+    pub session: Option<GroupSessionId>,
+    /// Who started it: `user:ID`, `key:ID` or `machine`.
+    pub by: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// How many items it has: rows of a roster, or photos.
+    pub total: u64,
+    /// How many of them have a report.
+    pub done: u64,
+    /// What became of them, by name.
+    pub counts: BTreeMap<String, u64>,
+    /// Those that failed, by code.
+    pub failed: BTreeMap<String, u64>,
+    /// Why the job could not go on.
+    pub error: Option<Fault>,
+    /// When it was handed in.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it was first worked on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A page of jobs.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobPage {
+    /// Oldest first.
+    pub jobs: Vec<JobView>,
+    /// Give it as `after` to get the next page; null on the last.
+    pub next: Option<JobId>,
+}
+
+/// What became of a row of a roster, or in a dry run would become of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RowView {
+    /// Its number among the rows, from 0.
+    pub item: u64,
+    /// The line of the file on which it begins, from 1.
+    pub line: u64,
+    /// The id as the row has it, shortened where it is none.
+    pub id: String,
+    /// What became of it.
+    pub outcome: RowOutcome,
+    /// Why it failed.
+    pub error: Option<Fault>,
+    /// Samples made of its photos.
+    pub samples_added: u32,
+    /// Photos that were not used.
+    pub refused: Vec<RefusedPhoto>,
+    /// Other people of the tenant who look the same.
+    pub duplicates: Vec<DoublePhoto>,
+}
+
+/// What became of a photo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecognisedPhotoView {
+    /// Its number among the photos, from 0: those of the ZIP file, then those sent as such.
+    pub item: u64,
+    /// The file's name in the ZIP, without its folders; else its number in the request.
+    pub photo: String,
+    /// The photo's id, where marks were asked: the evidence in the session's records names it.
+    pub photo_id: Option<PhotoId>,
+    /// When it was taken.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// What says so.
+    pub time_from: Option<TimeSource>,
+    /// The session's local date, where marks were asked.
+    #[schema(value_type = Option<String>, format = Date)]
+    pub date: Option<Date>,
+    /// Width of the upright photo in pixels; 0 if it could not be read.
+    pub width: u32,
+    /// Height of the upright photo in pixels; 0 if it could not be read.
+    pub height: u32,
+    /// Its faces, best detection first.
+    pub faces: Vec<SeenFaceView>,
+    /// Why the photo could not be used.
+    pub error: Option<Fault>,
+}
+
+/// A face and who it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SeenFaceView {
+    /// In pixels of the upright photo.
+    #[serde(rename = "box")]
+    pub bbox: FaceBox,
+    /// The detector's confidence, 0..=1.
+    pub score: f32,
+    /// Who it is; null if nobody was named, or who was is erased.
+    pub person: Option<PersonId>,
+    /// Their name.
+    pub name: Option<String>,
+    /// Raw cosine to the person, or to the best candidate.
+    pub similarity: Option<f32>,
+    /// Lead over the next person.
+    pub margin: Option<f32>,
+    /// Why nobody was named, or why a named face was not marked.
+    pub reason: Option<String>,
+    /// What became of it.
+    pub attendance: Mark,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ItemView {
+    /// Of a roster.
+    Row(RowView),
+    /// Of many photos.
+    Photo(RecognisedPhotoView),
+}
+
+/// A page of reports.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobResults {
+    /// In the order of the items, as far as there are some; without rows that speak of people who were erased since.
+    pub results: Vec<ItemView>,
+    /// Give it as `after` to get the next page; null where there are no more by now.
+    pub next: Option<u64>,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        let (kind, dry_run, group, session) = match job.task {
+            JobTask::Import(ImportOptions { dry_run, .. }) => (JobKind::Import, dry_run, None, None),
+            JobTask::Recognise(RecogniseOptions { group, session, .. }) => {
+                (JobKind::Recognize, false, Some(group), session)
+            }
+        };
+        Self {
+            id: job.id,
+            kind,
+            dry_run,
+            group,
+            session,
+            by: job.by.to_string(),
+            state: job.state,
+            total: job.total,
+            done: job.done,
+            counts: job.counts,
+            failed: job.failed,
+            error: job.error,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+impl RowView {
+    /// The view of the report of the row of that number.
+    pub fn new(item: u64, report: RowReport) -> Self {
+        let RowReport { line, id, person: _, outcome, error, samples_added, refused, duplicates } = report;
+        Self { item, line, id, outcome, error, samples_added, refused, duplicates }
+    }
+}
+
+impl RecognisedPhotoView {
+    pub(super) fn new(item: u64, report: PhotoReport, names: &BTreeMap<PersonId, String>) -> Self {
+        let PhotoReport { photo, photo_id, at, time_from, date, width, height, faces, error } = report;
+        let face = |SeenFace { bbox, score, person, similarity, margin, reason, attendance }| SeenFaceView {
+            name: person.as_ref().and_then(|person| names.get(person).cloned()),
+            bbox,
+            score,
+            person,
+            similarity,
+            margin,
+            reason,
+            attendance,
+        };
+        let faces = faces.into_iter().map(face).collect();
+        Self { item, photo, photo_id, at, time_from, date, width, height, faces, error }
+    }
+}
+
+impl From<ImportParams> for ImportOptions {
+    fn from(params: ImportParams) -> Self {
+        Self {
+            dry_run: params.dry_run.unwrap_or(false),
+            replace: params.replace.unwrap_or(false),
+            quality: params.quality,
+            faces: params.faces,
+        }
+    }
+}
