@@ -127,18 +127,22 @@ async fn an_answer_with_a_secret_is_not_kept() {
 async fn while_the_first_is_under_way_the_second_is_told_so() {
     let server = TestServer::start().await;
     let (path, body) = ("/api/v1/groups", b"{\"name\":\"first\"}");
-    let head = format!("Content-Length: {}\r\nIdempotency-Key: k", body.len());
-    let mut first = Raw::post(&server.api, path, "application/json", &head);
-    // Until the head of the first has come in, the second is refused for its body, which leaves the key free.
+    let (mut first, mut key) = (None, 0);
+    // Whichever comes first is the first: with a key of its own each try, no earlier one is taken for it.
     eventually("another is told of the first", async || {
-        let second = post(&server.api, path, "k", &json!({})).await;
+        key += 1;
+        let head = format!("Content-Length: {}\r\nIdempotency-Key: k{key}", body.len());
+        first = Some(Raw::post(&server.api, path, "application/json", &head));
+        let second = post(&server.api, path, &format!("k{key}"), &json!({})).await;
         second.problem() == (409, "idempotency_in_progress".to_owned())
     })
     .await;
+    let mut first = first.unwrap();
     assert!(first.send(body));
     let answer = first.answer();
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    let again = under("k", server.api.request(Method::POST, path)).header("content-type", "application/json");
+    let again = under(&format!("k{key}"), server.api.request(Method::POST, path));
+    let again = again.header("content-type", "application/json");
     assert_eq!(Answer::to(again.body(&body[..])).await.header("idempotency-replayed"), "true");
 }
 
