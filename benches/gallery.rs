@@ -1,6 +1,6 @@
 //! Searches over rosters and galleries of 512 numbers a row.
 //!
-//! `cargo bench --bench gallery`; the resident bytes of a row are printed first.
+//! `cargo bench -p rollcall-benches --bench gallery`; the resident bytes of a row are printed first.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot make its data should stop")]
 

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A class photo of `columns` × `rows` portraits, as a JPEG.
 fn class_photo(columns: usize, rows: usize, side: u32) -> Bytes {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/portraits");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/portraits");
     let portraits: Vec<RgbImage> = PORTRAITS
         .iter()
         .map(|shot| image::open(folder.join(format!("{shot}.jpg"))).expect("a portrait of the fixtures").to_rgb8())

@@ -16,9 +16,8 @@ use crate::{
     config::Settings,
     domain::NamingRules,
     error::{Error, Result},
-    gallery::{
-        Galleries, GalleryOptions, GraphOptions, MemoryLimits, Referee, RefereeObserver, RefereeOptions, SearchObserver,
-    },
+    galleries::{Galleries, MemoryLimits},
+    gallery::{GalleryOptions, GraphOptions, Referee, RefereeObserver, RefereeOptions, SearchObserver},
     http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
     jobs::{JobOptions, Runner},
     nn::MatchDefaults,

@@ -261,7 +261,7 @@ async fn a_job_killed_twice_goes_on_and_does_nothing_twice() {
     assert_eq!(server.ended().await.code(), Some(0));
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 #[tokio::test]
 async fn a_job_is_called_off_stopped_with_its_tenant_and_goes_on_with_it() {
     let server = TestServer::with(&[("jobs.max_open", "2")]).await;

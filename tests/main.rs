@@ -5,7 +5,7 @@
 mod access;
 mod attendance;
 mod audit;
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 mod backpressure;
 mod bad_input;
 mod calibration;
@@ -33,9 +33,9 @@ mod roles;
 mod sessions;
 mod shutdown;
 mod strangers;
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 mod supervision;
-#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "the tests with planted faults use the rest"))]
+#[cfg_attr(not(debug_assertions), expect(dead_code, reason = "the tests with planted faults use the rest"))]
 mod support;
 mod tenants;
 mod tls;

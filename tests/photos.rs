@@ -287,7 +287,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 #[tokio::test]
 async fn what_a_crash_leaves_between_file_and_record_is_removed_at_the_next_start() {
     let server = TestServer::start().await;

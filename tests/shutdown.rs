@@ -29,7 +29,7 @@ async fn sigterm_lets_recognitions_under_way_finish_and_exits_0() {
     assert_eq!(server.api.records("g", "").await.len(), 2);
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 #[tokio::test]
 async fn a_photo_that_waits_at_the_stop_is_answered_and_nobody_new_is_admitted() {
     let server = TestServer::start().await;

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ids::{GroupId, KeyId, SessionId, TenantId, UserId};
-use crate::{
-    domain::{TenantScope, audit::Author},
-    error::{Error, ErrorKind, Result},
-};
+use crate::{TenantScope, audit::Author};
+use error::{Error, ErrorKind, Result};
 
 /// The most groups that one teacher is given.
 const MAX_GROUPS: usize = 1000;

@@ -15,7 +15,7 @@ use super::{
     session::MAX_NOTE_CHARS,
     stranger::Glimpse,
 };
-use crate::error::{Error, ErrorKind, Result};
+use error::{Error, ErrorKind, Result};
 
 /// The most corrections that a record keeps; those before them cannot be undone any more.
 const MAX_CORRECTIONS: usize = 20;
@@ -271,7 +271,7 @@ mod tests {
 
     fn sighting(second: i64, similarity: f32) -> Sighting {
         Sighting {
-            photo: crate::domain::PhotoId::generate(),
+            photo: crate::PhotoId::generate(),
             face: 0,
             at: Timestamp::from_second(second).unwrap(),
             similarity,
@@ -279,7 +279,7 @@ mod tests {
             runner_up: None,
             width_px: 60.0,
             liveness: None,
-            model: crate::domain::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
+            model: crate::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
             refuted: false,
         }
     }
@@ -298,10 +298,10 @@ mod tests {
         let case = Case { rules: &rules, meeting, joined_at: None, attended_that_day: 0 };
         let mut record = AttendanceRecord::new(GroupSessionId::generate(), "p".parse().unwrap(), &case);
         let glimpse = |second| Glimpse {
-            photo: crate::domain::PhotoId::generate(),
+            photo: crate::PhotoId::generate(),
             face: 0,
             at: Timestamp::from_second(second).unwrap(),
-            normalized: crate::domain::FaceBox { x1: 0.0, y1: 0.0, x2: 0.1, y2: 0.1 },
+            normalized: crate::FaceBox { x1: 0.0, y1: 0.0, x2: 0.1, y2: 0.1 },
             width_px: 60.0,
             liveness: None,
         };

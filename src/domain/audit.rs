@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::access::{Actor, Realm};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// SHA-256.
 pub type Hash = [u8; 32];

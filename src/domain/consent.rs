@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The beginning of 1900: no consent is older, and years before 0 are no dates of RFC 3339.
 const FIRST: Timestamp = Timestamp::constant(-2_208_988_800, 0);

@@ -8,7 +8,7 @@ use super::{
     ids::{GroupId, JobId, PersonId, RecordId},
     job::JobState,
 };
-use crate::error::Error;
+use error::Error;
 
 /// One entry of a tenant's event log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use super::{
     Rules,
     ids::{GroupId, PersonId},
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// A place on a group's roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

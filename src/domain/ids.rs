@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The longest identifier a client may give, in bytes.
 pub const MAX_ID_BYTES: usize = 128;

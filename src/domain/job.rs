@@ -179,8 +179,8 @@ pub struct Fault {
     pub message: String,
 }
 
-impl From<&crate::error::Error> for Fault {
-    fn from(error: &crate::error::Error) -> Self {
+impl From<&error::Error> for Fault {
+    fn from(error: &error::Error) -> Self {
         Self { code: error.code().to_owned(), message: error.message().to_owned() }
     }
 }

@@ -1,4 +1,4 @@
-//! Photos of people that a tenant keeps: what is known of them. Their pixels lie in the [`vault`](crate::vault).
+//! Photos of people that a tenant keeps: what is known of them. Their pixels lie in the vault.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ids::{FaceId, PersonId};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The most days that photos may be kept for.
 pub const MAX_RETENTION_DAYS: u32 = 36_500;

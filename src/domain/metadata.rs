@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The most entries of a person.
 pub const MAX_ENTRIES: usize = 32;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{consent::Consent, ids::PersonId, metadata::Metadata};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The most face samples one person may have.
 pub const MAX_FACES_A_PERSON: usize = 100;

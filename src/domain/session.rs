@@ -10,7 +10,7 @@ use super::{
     ids::{GroupId, GroupSessionId},
     rules::judge::Meeting,
 };
-use crate::error::{Error, ErrorKind, Result};
+use error::{Error, ErrorKind, Result};
 
 /// The longest session.
 const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(24);

@@ -22,7 +22,7 @@ use super::{
     matching::Likeness,
     rules::sighting::{Evidence, keep},
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The most strangers that a session keeps; what else is seen is not kept.
 pub const MAX_STRANGERS: usize = 200;
@@ -216,7 +216,7 @@ impl Stranger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::Pseudonym;
+    use crate::ids::Pseudonym;
 
     /// A unit vector at so many degrees: the cosine of two is that of their difference.
     fn at(degrees: f32) -> Vec<f32> {

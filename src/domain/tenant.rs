@@ -13,7 +13,7 @@ use super::{
     ids::TenantId,
     kept_photo::PhotoRules,
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

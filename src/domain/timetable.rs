@@ -17,7 +17,7 @@ use super::{
     ids::{GroupId, PlannedId, TimetableTag, checked_name},
     session::{GroupSession, SessionOrigin, SessionState},
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The most entries.
 const MAX_ENTRIES: usize = 200;

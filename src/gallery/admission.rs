@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::tenant::TenantGallery;
-use crate::domain::PersonId;
+use domain::PersonId;
 
 /// When a consent ends; never if `None`.
 pub type ConsentEnd = Option<Timestamp>;

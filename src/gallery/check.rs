@@ -12,11 +12,9 @@ use super::{
     vector::check_vector,
     view::View,
 };
-use crate::{
-    domain::{FaceId, FaceSample},
-    error::{Error, Result},
-    runtime::{CancelToken, ComputePool, JobSpec, ServiceClass, Turn},
-};
+use domain::{FaceId, FaceSample};
+use error::{Error, Result};
+use runtime::{CancelToken, ComputePool, JobSpec, ServiceClass, Turn};
 
 /// Queries searched for in one task.
 const QUERIES_A_TASK: usize = 4;

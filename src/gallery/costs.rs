@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{candidates, codes::ByCodes, exact, index::Index, planner::Plan, view::View};
-use crate::domain::FaceId;
+use domain::FaceId;
 
 /// Rows of the two galleries that are timed. What a choice has to tell apart lies between them or not far off.
 const TIMED_ROWS: [usize; 2] = [1280, 4096];

@@ -10,7 +10,7 @@ use super::{
     people::{NO_ROW, People},
     view::{Removed, View},
 };
-use crate::domain::{FaceId, FaceSample};
+use domain::{FaceId, FaceSample};
 
 /// Rows in the first chunk of a column, and how often chunks double: up to 16 384 rows.
 const ROW_CHUNKS: (usize, u32) = (64, 8);

@@ -8,11 +8,9 @@ use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use super::{planner, products::products, ranking::Hit, tenant::TenantGallery, view::View};
-use crate::{
-    domain::{Candidate, calibration::Histogram},
-    error::Result,
-    runtime::{ComputePool, JobSpec},
-};
+use domain::{Candidate, calibration::Histogram};
+use error::Result;
+use runtime::{ComputePool, JobSpec};
 
 /// Rows of a block, which is compared with others: both stay in the cache.
 const BLOCK_ROWS: usize = 256;

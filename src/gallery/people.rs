@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 
 use super::column::{Column, ColumnView, Slots};
-use crate::domain::PersonId;
+use domain::PersonId;
 
 /// Stands for "no row" and "no more rows".
 pub(super) const NO_ROW: u32 = u32::MAX;

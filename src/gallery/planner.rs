@@ -9,7 +9,7 @@ use super::{
     graph::ByGraph,
     view::View,
 };
-use crate::domain::GalleryPlan;
+use domain::GalleryPlan;
 
 /// A way to search. Every plan is timed under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use crate::nn::kernels::{
+use nn::kernels::{
     Isa,
     simd::{Kernel, Simd},
 };

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashMap};
 
 use super::view::View;
-use crate::domain::{Candidate, PersonId};
+use domain::{Candidate, PersonId};
 
 /// A row that matches.
 #[derive(Debug, Clone, Copy)]

@@ -21,7 +21,7 @@ use super::{
     ranking::{Best, Hit},
     view::View,
 };
-use crate::runtime::{CancelToken, ComputeError, ComputePool, JobSpec, ServiceClass, Turn};
+use runtime::{CancelToken, ComputeError, ComputePool, JobSpec, ServiceClass, Turn};
 
 /// Searches that wait to be repeated; more are let go. Each holds on to its gallery's rows.
 const WAITING: usize = 16;
@@ -221,13 +221,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{FaceId, GalleryPlan},
-        gallery::{
-            index::Index,
-            planner::{self, Situation},
-        },
-        runtime::{ComputeOptions, NoObserver},
+        index::Index,
+        planner::{self, Situation},
     };
+    use domain::{FaceId, GalleryPlan};
+    use runtime::{ComputeOptions, NoObserver};
 
     const DIMENSION: usize = 16;
 

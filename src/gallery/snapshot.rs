@@ -22,7 +22,7 @@
 use std::fmt;
 
 use super::graph::{GONE, Graph, GraphOptions, Layer};
-use crate::domain::{FaceId, ModelId};
+use domain::{FaceId, ModelId};
 
 const MAGIC: &[u8; 8] = b"rc-graph";
 const VERSION: u32 = 1;

@@ -3,11 +3,9 @@
 use std::{num::NonZeroUsize, ops::Range, sync::Arc, time::Duration};
 
 use super::tenant::{SearchRequest, SearchResult, TenantGallery};
-use crate::{
-    domain::PersonId,
-    error::{Error, Result},
-    runtime::{ComputeError, ComputePool, JobSpec, Timed},
-};
+use domain::PersonId;
+use error::{Error, Result};
+use runtime::{ComputeError, ComputePool, JobSpec, Timed};
 
 /// No task should take longer: whoever is more urgent waits for it.
 const LONGEST_TASK: Duration = Duration::from_millis(10);

@@ -24,11 +24,9 @@ use super::{
     vector::check_vector,
     view::View,
 };
-use crate::{
-    domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId},
-    error::Result,
-    runtime::{Clock, SystemClock},
-};
+use domain::{Candidate, FaceId, FaceSample, GalleryPlan, ModelId, PersonId};
+use error::Result;
+use runtime::{Clock, SystemClock};
 
 /// Told of every search which plan it took and how long.
 pub type SearchObserver = Arc<dyn Fn(Plan, Duration) + Send + Sync>;
@@ -282,7 +280,7 @@ impl TenantGallery {
 
     /// Whether a graph is wanted and too far behind the rows, or not there. So few rows as are compared anyway want
     /// none.
-    pub(super) fn needs_graph(&self) -> bool {
+    pub fn needs_graph(&self) -> bool {
         self.plan() == GalleryPlan::Hnsw && {
             let index = self.live.read();
             index.live() >= FEWEST_ROWS && index.graph_lag() > self.options.rebuild_share
@@ -291,12 +289,12 @@ impl TenantGallery {
 
     /// Whether the graph is to be looked after by whoever asks. Then nobody else is told so before
     /// [`Self::graph_was_tended`].
-    pub(super) fn asks_for_graph(&self) -> bool {
+    pub fn asks_for_graph(&self) -> bool {
         self.needs_graph() && !self.graph_is_tended.swap(true, Ordering::Relaxed)
     }
 
     /// See [`Self::asks_for_graph`].
-    pub(super) fn graph_was_tended(&self) {
+    pub fn graph_was_tended(&self) {
         self.graph_is_tended.store(false, Ordering::Relaxed);
     }
 

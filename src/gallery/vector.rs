@@ -1,7 +1,7 @@
 //! What a vector must be before it is stored or searched for.
 
 use super::products::products;
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// How far a vector's length may be from 1. Rounding alone stays below a hundredth of this.
 const LENGTH_TOLERANCE: f32 = 1e-3;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{codes::CodesView, column::ColumnView, graph::Graph, people::Names};
-use crate::domain::FaceId;
+use domain::FaceId;
 
 /// The rows as they were when the view was taken, and which of them had been removed by then.
 #[derive(Clone)]

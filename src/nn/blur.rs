@@ -9,7 +9,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::{MobileFaceNet, embedding::normalise, weights::bad_model};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The tensor's name in its file.
 pub(super) const TENSOR: &str = "blur_direction";
@@ -123,10 +123,10 @@ fn resample(image: &[f32], side: usize, taps: &[Taps]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Networks;
+    use crate::Networks;
 
     fn portraits() -> Vec<AlignedFace> {
-        read_faces(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/portraits/aligned")).unwrap()
+        read_faces(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/portraits/aligned")).unwrap()
     }
 
     #[test]

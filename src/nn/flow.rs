@@ -196,7 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nn::kernels::{Activation, MaxPool};
+    use crate::kernels::{Activation, MaxPool};
 
     fn ramp(len: usize, scale: f32) -> Vec<f32> {
         (0..len).map(|i| ((i * 37 + 11) % 101) as f32 * scale - 0.5).collect()

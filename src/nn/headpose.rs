@@ -8,10 +8,8 @@ use super::{
     kernels::{Buffer, Depthwise3x3, Fuse, Isa, Map, MaxPool, Product, Rows, elementwise, padded},
     layers::{Act, Image, Images, Loaded, Stem, depthwise, depthwise_rows, pointwise, pointwise_map},
 };
-use crate::{
-    domain::HeadPose,
-    error::{Error, Result},
-};
+use domain::HeadPose;
+use error::{Error, Result};
 
 /// Bins an angle; each is three degrees wide.
 const BINS: usize = 66;

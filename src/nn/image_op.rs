@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
 
 use super::{Yunet, layers::Images};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// A network seen as one operation from images to numbers.
 pub(super) trait ImageNetwork: Sync {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::arch::Arch;
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The manifest's name in a models folder.
 pub(super) const FILE_NAME: &str = "MANIFEST.toml";

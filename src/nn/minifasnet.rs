@@ -10,7 +10,7 @@ use super::{
         Act, BlockShape, FaceStem, Image, Images, InvertedResidual, Loaded, depthwise_global, pointwise, pointwise_map,
     },
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// live, spoof, other.
 const CLASSES: usize = 3;

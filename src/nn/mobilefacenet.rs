@@ -12,10 +12,8 @@ use super::{
     },
     manifest::MatchDefaults,
 };
-use crate::{
-    domain::ModelId,
-    error::{Error, Result},
-};
+use domain::ModelId;
+use error::{Error, Result};
 
 /// Numbers in a vector.
 pub(super) const DIMENSION: usize = 512;

@@ -1,7 +1,7 @@
 //! What the embedding's products multiply.
 
 use super::kernels::Isa;
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The numbers that go into products; sums are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -10,10 +10,10 @@ use std::{
 use candle_core::{Device, Tensor};
 
 use super::*;
-use crate::ErrorKind;
+use error::ErrorKind;
 
 fn repository_models() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models")
 }
 
 /// A copy of the repository's models folder that a test may spoil.
@@ -26,7 +26,7 @@ fn copied_models() -> tempfile::TempDir {
 }
 
 fn portraits() -> Tensor {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/portraits/aligned");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/portraits/aligned");
     let faces = blur::read_faces(&folder).unwrap();
     let side = MobileFaceNet::SIDE_PX;
     let input = Tensor::from_vec(faces.concat(), (faces.len(), side, side, 3), &Device::Cpu).unwrap();
@@ -252,7 +252,7 @@ fn importing_what_is_no_onnx_file_is_refused_by_name() {
 
 #[test]
 fn the_published_models_where_they_are_give_the_files_of_the_repository() {
-    let published = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+    let published = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/models");
     if !published.is_dir() {
         return;
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor, safetensors};
 
 use super::{Arch, Networks, Precision, weights::bad_model};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// Greatest difference that is allowed between any number and ONNX Runtime's.
 const TOLERANCE: f32 = 1e-3;

@@ -14,7 +14,7 @@ use super::{
     manifest::{self, Manifest},
     mobilefacenet::MobileFaceNetWeights,
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// Where weights lie.
 #[derive(Debug)]

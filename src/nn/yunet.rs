@@ -9,10 +9,8 @@ use super::{
     kernels::{Isa, Map, MaxPool, elementwise},
     layers::{Act, Image, Images, Loaded, Stem},
 };
-use crate::{
-    domain::{Detection, FaceBox},
-    error::{Error, Result},
-};
+use domain::{Detection, FaceBox};
+use error::{Error, Result};
 
 /// Pixels from cell to cell of each level.
 pub(super) const STRIDES_PX: [usize; 3] = [8, 16, 32];

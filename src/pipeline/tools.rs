@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    gallery::Galleries,
+    galleries::Galleries,
     runtime::{
         ByteBudget, CancelToken, ComputeError, ComputePool, Faults, JobSpec, SendFailed, StageContext, StageSender,
         Timed,

@@ -2,15 +2,15 @@
 //!
 //! A registry belongs to one service, so services in one process do not disturb each other. Points are named
 //! `<stage>.work` (inside the compute task) and `<stage>.actor` (inside the actor's handler, where a panic kills the
-//! actor); `job.report` lies between the marks of a job's photo and its report. Without the feature `failpoints` a
-//! registry is empty and hitting a point does nothing.
+//! actor); `job.report` lies between the marks of a job's photo and its report. Without debug assertions, as in a
+//! release, a registry is empty and hitting a point does nothing.
 
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(debug_assertions))]
 pub use disabled::Faults;
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 pub use enabled::{Faults, Gate};
 
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(debug_assertions))]
 mod disabled {
     /// See the module.
     #[derive(Debug, Clone, Default)]
@@ -23,12 +23,12 @@ mod disabled {
 
         /// Does nothing.
         #[inline]
-        #[expect(clippy::unused_async, reason = "the same signature as with failpoints")]
+        #[expect(clippy::unused_async, reason = "the same signature as with faults")]
         pub async fn hit_async(&self, _point: &str) {}
     }
 }
 
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 mod enabled {
     use std::{
         collections::HashMap,
@@ -37,7 +37,7 @@ mod enabled {
 
     use tokio::sync::Notify;
 
-    use crate::runtime::lock::lock;
+    use crate::lock::lock;
 
     /// See the module. Clones share the planted faults.
     #[derive(Debug, Clone, Default)]
@@ -166,7 +166,7 @@ mod enabled {
     }
 }
 
-#[cfg(all(test, feature = "failpoints"))]
+#[cfg(all(test, debug_assertions))]
 mod tests {
     use std::{panic, pin::pin, thread};
 

@@ -15,7 +15,7 @@ use super::{
     panics::{PanicSite, contain, contain_future},
     restart::RestartCause,
 };
-use crate::error::Error;
+use error::Error;
 
 /// The behaviour of one step. Each incarnation is a new object from the factory given to
 /// [`Supervisor::start_stage`](super::Supervisor::start_stage), made and used on the supervisor's arbiter thread.

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::error::Error;
+use error::Error;
 
 /// Far beyond what any of this takes; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -16,7 +16,8 @@ use super::{Service, enrol::AcceptedImage};
 use crate::{
     domain::{DuplicatePolicy, FaceSample, PersonId, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
-    gallery::{PersonGuard, SearchRequest},
+    galleries::PersonGuard,
+    gallery::SearchRequest,
     pipeline::Station,
     runtime::{CancelToken, JobSpec, ServiceClass, Turn},
 };

@@ -54,7 +54,7 @@ use crate::{
     domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     events::{Hub, Tickets},
-    gallery::Galleries,
+    galleries::Galleries,
     jobs::{JobDesk, JobOptions, Spool},
     pipeline::{
         Pipeline,

@@ -1,10 +1,8 @@
 //! From five landmarks to the upright 112×112 crop that face recognition networks are trained on.
 
 use super::{lanes::Lanes, photo::Photo};
-use crate::{
-    domain::Landmarks,
-    error::{Error, ErrorKind, Result},
-};
+use domain::Landmarks;
+use error::{Error, ErrorKind, Result};
 
 /// Side of the aligned crop.
 pub const ALIGNED_SIDE: usize = 112;
@@ -155,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vision::golden;
+    use crate::golden;
 
     #[test]
     fn like_opencv() {

@@ -3,10 +3,8 @@
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 
 use super::{jpeg, photo::Photo};
-use crate::{
-    domain::FaceBox,
-    error::{Error, Result},
-};
+use domain::FaceBox;
+use error::{Error, Result};
 
 /// `DejaVu` Sans without hinting and symbols; see `font/README.md`.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
@@ -165,7 +163,7 @@ fn clipped(from: f32, to: f32, length: u32) -> std::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::{DecodeLimits, decode, read_header};
+    use crate::{DecodeLimits, decode, read_header};
 
     fn grey_photo() -> Photo {
         Photo::new(400, 300, vec![128; 400 * 300 * 3]).unwrap()

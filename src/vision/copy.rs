@@ -4,10 +4,8 @@
 use image::{ImageBuffer, Rgb, imageops};
 
 use super::{crops::region, jpeg, photo::Photo, resize::Region};
-use crate::{
-    domain::FaceBox,
-    error::{Error, Result},
-};
+use domain::FaceBox;
+use error::{Error, Result};
 
 /// Longest side of a whole photo's copy.
 pub const ORIGINAL_SIDE: u32 = 2048;
@@ -49,7 +47,7 @@ fn copy(photo: &Photo, region: Region, side: u32) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::{DecodeLimits, decode, golden, read_header};
+    use crate::{DecodeLimits, decode, golden, read_header};
 
     fn decoded(jpeg: &[u8]) -> Photo {
         let limits = DecodeLimits { max_bytes: 1 << 24, max_side: 10_000, max_pixels: 1 << 24 };

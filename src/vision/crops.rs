@@ -7,10 +7,8 @@ use super::{
     photo::Photo,
     resize::{Region, resample},
 };
-use crate::{
-    domain::FaceBox,
-    error::{Error, Result},
-};
+use domain::FaceBox;
+use error::{Error, Result};
 
 /// Side of the liveness network's input.
 pub const LIVENESS_SIDE: usize = 128;
@@ -93,7 +91,7 @@ pub(super) fn region(photo: &Photo, from: [f32; 2], to: [u32; 2]) -> Region {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::golden;
+    use crate::golden;
 
     #[test]
     fn liveness_like_opencv() {

@@ -4,7 +4,7 @@ use super::{
     photo::Photo,
     resize::{Region, fitted_size, resample},
 };
-use crate::error::Result;
+use error::Result;
 
 /// The detector halves its input five times: sides are multiples of this.
 pub const DETECTOR_MULTIPLE: usize = 32;
@@ -64,7 +64,7 @@ pub(super) fn bgr_floats(rgb: &[u8], bgr: &mut [f32]) {
 #[expect(clippy::float_cmp, reason = "whole numbers travel through unchanged")]
 mod tests {
     use super::*;
-    use crate::vision::{golden, resize::fit_longest_side};
+    use crate::{golden, resize::fit_longest_side};
 
     #[test]
     fn bgr_padded_and_scaled() {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::photo::Photo;
-use crate::domain::{FaceBox, Landmarks};
+use domain::{FaceBox, Landmarks};
 
 #[derive(Deserialize)]
 pub(super) struct Golden {

@@ -2,7 +2,7 @@
 
 use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 const QUALITY: u8 = 85;
 

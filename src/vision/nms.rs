@@ -1,6 +1,6 @@
 //! Greedy non-maximum suppression.
 
-use crate::domain::{Detection, FaceBox};
+use domain::{Detection, FaceBox};
 
 /// The most cells of the grid along one side.
 const MAX_CELLS: f32 = 128.0;

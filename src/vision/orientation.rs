@@ -3,7 +3,7 @@
 pub use image::metadata::Orientation;
 
 use super::photo::Photo;
-use crate::error::Result;
+use error::Result;
 
 /// Rows and columns of the blocks that a transposition works in: a block of source and target fits the first cache.
 const BLOCK: usize = 32;

@@ -1,6 +1,6 @@
 //! A decoded photo.
 
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// An upright photo: RGB, 8 bits a channel, rows from the top, no padding. Never empty.
 #[derive(Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use super::{
     align::{ALIGNED_INPUT, ALIGNED_SIDE},
     photo::Photo,
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// Figures of one aligned crop.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +56,7 @@ fn luma(rgb: &[u8]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::{align::align_rgb8, golden};
+    use crate::{align::align_rgb8, golden};
 
     #[test]
     fn like_opencv() {

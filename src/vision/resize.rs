@@ -10,7 +10,7 @@ use super::{
     lanes::{between, weighted},
     photo::Photo,
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// Weights are 11-bit fixed point.
 const ONE: f32 = 2048.0;
@@ -161,7 +161,7 @@ pub fn fit_longest_side(photo: &Photo, side: u32) -> Result<Cow<'_, Photo>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::golden;
+    use crate::golden;
 
     #[test]
     fn like_opencv() {

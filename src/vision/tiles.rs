@@ -4,10 +4,8 @@
 //! which sees it whole as long as it is no larger than the overlap; larger faces are found in the photo as a whole.
 
 use super::{nms::nms, photo::Photo, resize::Region};
-use crate::{
-    domain::Detection,
-    error::{Error, Result},
-};
+use domain::Detection;
+use error::{Error, Result};
 
 /// A part of a photo to look at by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +116,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{domain::FaceBox, vision::golden};
+    use crate::golden;
+    use domain::FaceBox;
 
     fn face(score: f32, x: f32, y: f32, side: f32) -> Detection {
         let bbox = FaceBox { x1: x, y1: y, x2: x + side, y2: y + side };

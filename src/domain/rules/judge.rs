@@ -281,7 +281,7 @@ fn minutes(from: Timestamp, until: Timestamp) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::rules::sighting::tests::{at, sighting};
+    use crate::rules::sighting::tests::{at, sighting};
 
     /// From minute 100 to 150, with a photo at its end.
     pub(crate) fn meeting() -> Meeting {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use self::judge::Meeting;
 use super::attendance::LivenessPolicy;
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The longest stretch of time in a rule, in minutes: a day.
 const MAX_MINUTES: u16 = 24 * 60;

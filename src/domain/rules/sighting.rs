@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Rules, Window};
-use crate::domain::{
+use crate::{
     attendance::liveness_allows,
     face::{LivenessVerdict, ModelId},
     ids::PhotoId,
@@ -134,7 +134,7 @@ pub fn keep<E: Evidence>(kept: &mut Vec<E>, new: E) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::domain::{attendance::LivenessPolicy, rules::judge::tests::meeting};
+    use crate::{attendance::LivenessPolicy, rules::judge::tests::meeting};
 
     /// A time of day in minutes.
     pub(crate) fn at(minute: i64) -> Timestamp {

@@ -1,28 +1,28 @@
 //! Vectors to codes.
 
 use super::rotation::Rotation;
-use crate::nn::kernels::{Isa, simd::Kernel, simd::Simd};
+use nn::kernels::{Isa, simd::Kernel, simd::Simd};
 
 /// Rows whose codes lie together.
-pub(in crate::gallery) const GROUP_ROWS: usize = 64;
+pub(crate) const GROUP_ROWS: usize = 64;
 /// The most rows that are rotated side by side: a vector of the widest instruction set.
 const MOST_LANES: usize = 16;
 
 /// Makes codes of vectors of one dimension.
 #[derive(Debug)]
-pub(in crate::gallery) struct Coder {
+pub(crate) struct Coder {
     dimension: usize,
     rotation: Rotation,
     isa: Isa,
 }
 
 /// The codes of [`GROUP_ROWS`] rows.
-pub(in crate::gallery) struct Group {
+pub(crate) struct Group {
     /// Line `j` holds byte `j` of each row's code, see [`place`]. Bit `k` of byte `j` is 1 where number `8j + k` of
     /// the rotated vector is not negative.
-    pub(in crate::gallery) lines: Vec<u8>,
+    pub(crate) lines: Vec<u8>,
     /// Of each row.
-    pub(in crate::gallery) corrections: [Correction; GROUP_ROWS],
+    pub(crate) corrections: [Correction; GROUP_ROWS],
 }
 
 /// 1 ÷ ⟨code, vector⟩ of a row, the code being taken as a unit vector of equal numbers: what an estimate is multiplied by
@@ -30,7 +30,7 @@ pub(in crate::gallery) struct Group {
 /// itself leaves open, at the highest similarity.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(transparent)]
-pub(in crate::gallery) struct Correction(u16);
+pub(crate) struct Correction(u16);
 
 impl Correction {
     /// Bits of an f32 that are not kept.
@@ -71,7 +71,7 @@ impl Coder {
     }
 
     /// Bytes of a group's codes.
-    pub(in crate::gallery) fn group_bytes(&self) -> usize {
+    pub(crate) fn group_bytes(&self) -> usize {
         GROUP_ROWS * self.rotated_dimension() / 8
     }
 
@@ -84,7 +84,7 @@ impl Coder {
     }
 
     /// The codes of [`GROUP_ROWS`] vectors that lie one after the other.
-    pub(in crate::gallery) fn encode(&self, vectors: &[f32]) -> Group {
+    pub(crate) fn encode(&self, vectors: &[f32]) -> Group {
         let mut group = Group { lines: vec![0; self.group_bytes()], corrections: [Correction::default(); GROUP_ROWS] };
         self.isa.run(Encode { coder: self, vectors, group: &mut group });
         group

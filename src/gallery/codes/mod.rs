@@ -48,7 +48,7 @@ use super::{
     ranking::Best,
     view::View,
 };
-use crate::nn::kernels::Isa;
+use nn::kernels::Isa;
 
 /// Groups in the first chunk of a column, and how often chunks double: as those of rows do.
 const GROUP_CHUNKS: (usize, u32) = (1, 8);

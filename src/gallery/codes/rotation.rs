@@ -3,7 +3,7 @@
 //! It spreads what a vector says over all numbers alike, whatever the vector; the sign of each then says the same
 //! amount. It is the same in every process: codes made elsewhere can be compared.
 
-use crate::nn::kernels::simd::Simd;
+use nn::kernels::simd::Simd;
 
 /// Times that signs are flipped and numbers mixed. After one, vectors of few large numbers are not spread enough.
 const ROUNDS: usize = 4;
@@ -90,7 +90,7 @@ fn split_mix(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::kernels::simd::Portable;
+    use nn::kernels::simd::Portable;
 
     /// The rotated vector, by the plainest instruction set.
     fn rotated(rotation: &Rotation, vector: &[f32]) -> Vec<f32> {

@@ -13,7 +13,8 @@ use super::{
     shortlist::Shortlist,
     sums::{Bytes, Line, sums},
 };
-use crate::{gallery::view::Removed, nn::kernels::Isa};
+use crate::view::Removed;
+use nn::kernels::Isa;
 
 /// Groups that stay in the cache while all queries go over them: 256 KiB of 512 bits a code.
 const BLOCK_GROUPS: usize = 64;

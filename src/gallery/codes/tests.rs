@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{coder::Group, scan::Codes, test_vectors::unit_vectors, *};
-use crate::gallery::view::Removed;
+use crate::view::Removed;
 
 /// Codes of whole groups, one after the other.
 struct Coded {

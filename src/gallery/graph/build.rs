@@ -9,10 +9,8 @@ use hnsw_rs::{
 use rayon::ThreadPoolBuilder;
 
 use super::{Graph, GraphOptions, Layer};
-use crate::{
-    error::{Error, Result},
-    gallery::upkeep::lower_priority,
-};
+use crate::upkeep::lower_priority;
+use error::{Error, Result};
 
 /// `hnsw_rs` has no more than this.
 const MAX_LAYERS: usize = 16;
@@ -33,7 +31,7 @@ impl<S: Fn(u32, u32) -> f32> Distance<u32> for Cosine<S> {
 /// Takes some two kilobytes a row while it builds: `hnsw_rs` keeps every neighbour in an allocation of its own.
 ///
 /// Errors: `Internal` where the system gives no thread.
-pub(in crate::gallery) fn build(
+pub(crate) fn build(
     options: GraphOptions,
     rows: &[u32],
     similarity: impl Fn(u32, u32) -> f32 + Send + Sync,

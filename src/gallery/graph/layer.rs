@@ -2,7 +2,7 @@
 
 /// Who is near whom among the first nodes of a graph.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::gallery) struct Layer {
+pub(crate) struct Layer {
     /// Where each node's list begins, and the end of the last.
     offsets: Vec<u32>,
     neighbours: Vec<u32>,
@@ -11,7 +11,7 @@ pub(in crate::gallery) struct Layer {
 impl Layer {
     /// A layer from its parts: where each node's list begins, one more for the end, and the lists. None where a list
     /// or a neighbour would lie outside of it.
-    pub(in crate::gallery) fn new(offsets: Vec<u32>, neighbours: Vec<u32>) -> Option<Self> {
+    pub(crate) fn new(offsets: Vec<u32>, neighbours: Vec<u32>) -> Option<Self> {
         let num_nodes = offsets.len().checked_sub(1)?;
         let ordered = offsets.first() == Some(&0)
             && offsets.last().is_some_and(|&end| end as usize == neighbours.len())
@@ -32,7 +32,7 @@ impl Layer {
     }
 
     /// Its parts, as for [`Self::new`].
-    pub(in crate::gallery) fn parts(&self) -> (&[u32], &[u32]) {
+    pub(crate) fn parts(&self) -> (&[u32], &[u32]) {
         (&self.offsets, &self.neighbours)
     }
 

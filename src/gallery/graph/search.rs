@@ -30,7 +30,7 @@ impl Graph {
     /// the query with each of the rows that it is given.
     ///
     /// Each of the `wanted` is kept in sight while the graph is walked (the paper's `ef`), so more finds more.
-    pub(in crate::gallery) fn search(&self, wanted: usize, compare: impl FnMut(&[u32], &mut Vec<f32>)) -> Vec<u32> {
+    pub(crate) fn search(&self, wanted: usize, compare: impl FnMut(&[u32], &mut Vec<f32>)) -> Vec<u32> {
         let Some((lowest, upper)) = self.layers.split_first() else { return Vec::new() };
         if wanted == 0 {
             return Vec::new();

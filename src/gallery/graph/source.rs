@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Graph;
-use crate::gallery::{
+use crate::{
     candidates::{Candidate, CandidateSource, Candidates},
     codes::ByCodes,
     products::products,
@@ -12,11 +12,11 @@ use crate::gallery::{
 
 /// The rows that a graph finds near a query, joined with those of the codes. So a query loses nobody whom the codes
 /// find, whether the graph finds them, has been cut in two by removals, or has not heard of them yet.
-pub(in crate::gallery) struct ByGraph<'a> {
-    pub(in crate::gallery) view: &'a View,
-    pub(in crate::gallery) graph: &'a Graph,
+pub(crate) struct ByGraph<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) graph: &'a Graph,
     /// Rows that the graph is asked for.
-    pub(in crate::gallery) ef_search: usize,
+    pub(crate) ef_search: usize,
 }
 
 impl CandidateSource for ByGraph<'_> {
@@ -35,7 +35,7 @@ impl CandidateSource for ByGraph<'_> {
 }
 
 /// About the `wanted` rows most similar to a query that the graph finds, the most similar first, removed ones as well.
-pub(in crate::gallery) fn near(view: &View, graph: &Graph, query: &[f32], wanted: usize) -> Vec<u32> {
+pub(crate) fn near(view: &View, graph: &Graph, query: &[f32], wanted: usize) -> Vec<u32> {
     let mut vectors = Vec::new();
     graph.search(wanted, |rows, similarities| {
         vectors.clear();

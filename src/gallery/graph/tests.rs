@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::gallery::products::products;
+use crate::products::products;
 
 const DIMENSION: usize = 32;
 const OPTIONS: GraphOptions = GraphOptions { m: 8, ef_construction: 64 };

@@ -3,13 +3,11 @@
 use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use super::*;
-use crate::{
-    domain::{
-        Candidate,
-        calibration::{Curves, Histogram},
-    },
-    runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, NoObserver, ServiceClass, Turn},
+use domain::{
+    Candidate,
+    calibration::{Curves, Histogram},
 };
+use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, NoObserver, ServiceClass, Turn};
 
 const ALL: PairLimits = PairLimits { impostor_pairs: u64::MAX, searches: usize::MAX, look_alikes: 20 };
 

@@ -4,10 +4,8 @@ use super::{
     Namer, Slope,
     onnx::{Graph, Weight},
 };
-use crate::{
-    error::Result,
-    nn::{arch::Arch, headpose, minifasnet, mobilefacenet, weights::bad_model, yunet},
-};
+use crate::{arch::Arch, headpose, minifasnet, mobilefacenet, weights::bad_model, yunet};
+use error::Result;
 
 type Tensors = Vec<(String, Weight)>;
 

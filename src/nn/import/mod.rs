@@ -18,7 +18,7 @@ use super::{
     arch::Arch,
     weights::{self, bad_model, sha256_hex},
 };
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// A file that [`import`] wrote.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 
 use prost::Message;
 
-use crate::{error::Result, nn::weights::bad_model};
+use crate::weights::bad_model;
+use error::Result;
 
 #[derive(Clone, PartialEq, Message)]
 struct ModelProto {

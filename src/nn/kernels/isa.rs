@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
 use super::simd::{Kernel, Portable, Simd};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// The environment variable that forces an instruction set: `avx512`, `avx2` or `portable`.
 pub const ISA_VARIABLE: &str = "ROLLCALL_ISA";

@@ -7,7 +7,7 @@ use std::sync::{
 
 use serde::Serialize;
 
-use crate::runtime::lock::lock;
+use crate::lock::lock;
 
 /// A stage's tasks at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -39,7 +39,7 @@ use super::{
     observe::Observer,
     panics::{PanicSite, contain},
 };
-use crate::error::{Error, ErrorKind, Result};
+use error::{Error, ErrorKind, Result};
 
 /// How the pool is built.
 #[derive(Clone)]

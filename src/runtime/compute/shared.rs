@@ -10,7 +10,7 @@ use super::{
     cancel::CancelToken,
     lane::{ComputeSnapshot, Lane},
 };
-use crate::runtime::{
+use crate::{
     line::{Line, ServiceClass, Ticket, Turn},
     lock::lock,
     panics::contain,

@@ -12,7 +12,7 @@ use futures_util::{FutureExt, future::join_all};
 use tokio::time::timeout;
 
 use super::{ServiceClass::*, *};
-use crate::runtime::observe::Observer;
+use crate::observe::Observer;
 
 /// Far beyond what any of this takes; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);

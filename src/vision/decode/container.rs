@@ -1,7 +1,7 @@
 //! ISO base media files (ISO/IEC 14496-12): HEIC, AVIF and videos, none of which are read, told apart for the answer.
 
 use super::unsupported;
-use crate::error::Error;
+use error::Error;
 
 const HEIC_BRANDS: [&[u8; 4]; 8] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"];
 const AVIF_BRANDS: [&[u8; 4]; 2] = [b"avif", b"avis"];

@@ -4,7 +4,8 @@ use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOpt
 use zune_jpeg::{JpegDecoder, errors::DecodeErrors};
 
 use super::{PhotoFormat, PhotoHeader, corrupt, rgb_bytes, unsupported};
-use crate::{error::Result, vision::orientation::Orientation};
+use crate::orientation::Orientation;
+use error::Result;
 
 /// Bytes of one coefficient, which the decoder keeps for the whole picture if it comes in several scans.
 const COEFFICIENT_BYTES: u64 = 2;
@@ -76,7 +77,7 @@ pub(super) fn decode(bytes: &[u8], header: &PhotoHeader) -> Result<Vec<u8>> {
     Ok(pixels)
 }
 
-fn refused(cause: DecodeErrors) -> crate::Error {
+fn refused(cause: DecodeErrors) -> error::Error {
     match cause {
         DecodeErrors::Unsupported(_) => unsupported("this kind of JPEG is not read"),
         _ => corrupt("the JPEG is damaged or breaks off"),

@@ -14,7 +14,7 @@ use super::{
     orientation::{Orientation, is_transposed, upright},
     photo::Photo,
 };
-use crate::error::{Error, ErrorKind, Result};
+use error::{Error, ErrorKind, Result};
 
 /// What a photo may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,8 @@ use image::{
 };
 
 use super::{DecodeLimits, PhotoFormat, PhotoHeader, check_size, corrupt, rgb_bytes, unsupported};
-use crate::{
-    error::{Error, Result},
-    vision::orientation::Orientation,
-};
+use crate::orientation::Orientation;
+use error::{Error, Result};
 
 /// The widest pixel: four channels of 32 bits, as TIFF may have.
 const WIDEST_PIXEL_BYTES: u64 = 16;

@@ -4,7 +4,7 @@ use image::{DynamicImage, ImageFormat};
 use proptest::prelude::*;
 
 use super::*;
-use crate::vision::golden;
+use crate::golden;
 
 macro_rules! fixtures {
     ($($name:literal),*) => {

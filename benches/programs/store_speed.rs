@@ -1,8 +1,8 @@
 //! How fast the store takes ready vectors, durably, and how fast a gallery is loaded from it.
 //!
 //! ```sh
-//! cargo run --release --example store_speed -- --rows 1000000 /tmp/store-speed
-//! cargo run --release --example store_speed -- --samples 20 /tmp/store-speed
+//! cargo run --release -p rollcall-benches --bin store_speed -- --rows 1000000 /tmp/store-speed
+//! cargo run --release -p rollcall-benches --bin store_speed -- --samples 20 /tmp/store-speed
 //! ```
 //!
 //! The first fills a store, the second measures a start with a warm cache, enrolment, and rewriting the store while 16
@@ -27,7 +27,8 @@ use rollcall::{
     domain::{
         Actor, FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantId, TenantScope,
     },
-    gallery::{Galleries, SearchRequest},
+    galleries::Galleries,
+    gallery::{GalleryOptions, SearchRequest},
     store::{ApiKey, Store, StoreOptions},
 };
 use serde_json::{Value, json};
@@ -192,7 +193,7 @@ async fn measure(args: Args) {
     let started = Instant::now();
     let store = Store::open(StoreOptions::new(&path)).unwrap();
     let open_s = started.elapsed().as_secs_f64();
-    let galleries = Galleries::new(store.clone(), model(), rollcall::gallery::GalleryOptions::default());
+    let galleries = Galleries::new(store.clone(), model(), GalleryOptions::default());
     let gallery = galleries.tenant(&scope()).await.unwrap();
     let loaded_s = started.elapsed().as_secs_f64();
     let query = vector(3);

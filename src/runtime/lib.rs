@@ -29,7 +29,7 @@ pub use compute::{
     Timed,
 };
 pub use faults::Faults;
-#[cfg(feature = "failpoints")]
+#[cfg(debug_assertions)]
 pub use faults::Gate;
 pub use health::{Health, HealthReport};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};

@@ -19,13 +19,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    keeper::Keeper,
-    tenant::{GalleryOptions, TenantGallery},
-};
+use super::keeper::Keeper;
 use crate::{
     domain::{Consent, ConsentPolicy, FaceId, FaceSample, ModelId, Negative, PersonId, TenantId, TenantScope},
     error::Result,
+    gallery::{GalleryOptions, TenantGallery},
     store::Store,
 };
 

@@ -36,7 +36,7 @@ pub use verify::{Verified, verify, verify_embedded};
 pub use yunet::{Yunet, YunetLevel, YunetOutput};
 
 use self::{kernels::Isa, layers::Loaded, mobilefacenet::MobileFaceNetWeights, weights::Folder};
-use crate::error::{Error, Result};
+use error::{Error, Result};
 
 /// All networks that the pipeline runs.
 #[derive(Debug)]

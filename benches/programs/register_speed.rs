@@ -1,7 +1,7 @@
 //! How many marks a second many clients set by hand over HTTP, each mark durable before it is acknowledged, and how long
 //! closing the session takes. The server runs already, on the data folder; the time of an fsync there is printed too.
 //!
-//! `cargo run --release --example register_speed -- DATA GROUP [SECONDS]`
+//! `cargo run --release -p rollcall-benches --bin register_speed -- DATA GROUP [SECONDS]`
 
 use std::{
     env,

@@ -1,11 +1,10 @@
 //! Who is on a face: searches over a tenant's enrolled samples, in memory.
 //!
-//! A gallery is a disposable projection of the store: made from it at first use, changed right after it, never
-//! written anywhere. A person's score is the best of their samples.
+//! A gallery is a disposable projection of what is enrolled: made from it, changed right after it, never the only place
+//! of anything. A person's score is the best of their samples.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `registry` | one gallery a tenant, loaded once; the order of changes to one person |
 //! | `tenant` | one tenant's gallery: changes and searches |
 //! | `admission` | who may be found where a consent is needed |
 //! | `negatives` | faces that are not a person's |
@@ -21,7 +20,7 @@
 //! | `codes` | one-bit codes, which choose |
 //! | `graph` | a graph, which chooses together with the codes |
 //! | `snapshot` | a graph as bytes |
-//! | `keeper` | builds, stores and restores graphs |
+//! | `tending` | building a gallery's graph, its snapshot and back |
 //! | `referee` | repeats searches exactly, to say which plan can be trusted |
 //! | `check` | the same on demand |
 //! | `pairs` | how alike samples are to each other |
@@ -40,7 +39,6 @@ mod costs;
 mod exact;
 mod graph;
 mod index;
-mod keeper;
 mod negatives;
 mod pairs;
 mod people;
@@ -49,10 +47,10 @@ mod products;
 mod ranking;
 mod rebuild;
 mod referee;
-mod registry;
 mod snapshot;
 mod spread;
 mod tenant;
+mod tending;
 mod upkeep;
 mod vector;
 mod view;
@@ -68,9 +66,9 @@ pub use self::{
     planner::Plan,
     rebuild::Rebuilt,
     referee::{Referee, RefereeObserver, RefereeOptions, falls_short},
-    registry::{Galleries, MemoryLimits, PersonGuard},
     spread::SharedRequest,
     tenant::{Effort, GalleryOptions, SearchObserver, SearchRequest, SearchResult, TenantGallery},
+    tending::GraphReach,
     upkeep::Upkeep,
     vector::check_vector,
 };

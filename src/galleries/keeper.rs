@@ -3,7 +3,6 @@
 //! core, and searches go on without it.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     thread::{self, JoinHandle},
 };
@@ -13,18 +12,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::{
-    exact,
-    graph::{self, Graph, GraphOptions},
-    products::products,
-    ranking::{Best, named},
-    snapshot::{self, Doubt, Fingerprint},
-    tenant::TenantGallery,
-    view::View,
-};
 use crate::{
-    domain::{Candidate, FaceId, TenantScope},
+    domain::TenantScope,
     error::{Error, Result},
+    gallery::TenantGallery,
     store::Store,
 };
 
@@ -105,7 +96,7 @@ struct Hands {
 impl Hands {
     fn tend(&self, job: &Job) {
         let Some(gallery) = job.gallery.upgrade() else { return };
-        if gallery.view().graph.is_none() {
+        if gallery.graph_reach().is_none() {
             self.restore(&job.scope, &gallery);
         }
         drop(gallery);
@@ -114,10 +105,9 @@ impl Hands {
                 gallery.graph_was_tended();
                 return;
             }
-            let view = gallery.view();
             drop(gallery);
-            match self.build(job, &view) {
-                Ok(Some(graph)) => self.take(job, &view, graph),
+            match TenantGallery::grow_graph(&job.gallery, || *self.closing.borrow()) {
+                Ok(Some(snapshot)) => self.keep(&job.scope, snapshot),
                 // Called off, or there is no thread to build on: the gallery's next change asks again.
                 outcome => {
                     if let Err(error) = outcome {
@@ -134,7 +124,7 @@ impl Hands {
     fn restore(&self, scope: &TenantScope, gallery: &TenantGallery) {
         let doubt = match self.unless_closing(self.store.snapshot(scope)) {
             None | Some(Ok(None)) => return,
-            Some(Ok(Some(bytes))) => match take_snapshot(gallery, &bytes) {
+            Some(Ok(Some(bytes))) => match gallery.restore_graph(&bytes) {
                 Ok(()) if gallery.needs_graph() => "too much has changed since".to_owned(),
                 Ok(()) => return,
                 Err(doubt) => doubt.to_string(),
@@ -144,21 +134,8 @@ impl Hands {
         tracing::warn!(doubt, "the snapshot of a graph is not used: the graph is built anew");
     }
 
-    fn build(&self, job: &Job, view: &View) -> Result<Option<Graph>> {
-        let Some(options) = job.gallery.upgrade().map(|gallery| gallery.options().graph) else { return Ok(None) };
-        built(options, view, || *self.closing.borrow() || job.gallery.strong_count() == 0)
-    }
-
-    /// Gives the gallery its new graph and stores it.
-    fn take(&self, job: &Job, view: &View, graph: Graph) {
-        let Some(gallery) = job.gallery.upgrade() else { return };
-        let bytes = snapshot::encode(&graph, gallery.model(), |row| fingerprint(view, row));
-        if !gallery.set_graph(graph, view) {
-            // The rows were renumbered meanwhile. The snapshot knows them by their samples.
-            let _ = take_snapshot(&gallery, &bytes);
-        }
-        drop(gallery);
-        if let Some(Err(error)) = self.unless_closing(self.store.put_snapshot(&job.scope, bytes.into())) {
+    fn keep(&self, scope: &TenantScope, snapshot: Vec<u8>) {
+        if let Some(Err(error)) = self.unless_closing(self.store.put_snapshot(scope, snapshot.into())) {
             tracing::warn!(%error, "the snapshot of a graph cannot be stored: the next start builds it anew");
         }
     }
@@ -174,62 +151,4 @@ impl Hands {
             }
         })
     }
-}
-
-/// A graph over the rows of `view`; see [`graph::build`].
-fn built(options: GraphOptions, view: &View, is_called_off: impl Fn() -> bool + Send + Sync) -> Result<Option<Graph>> {
-    let similarity = |a: u32, b: u32| {
-        let mut similarity = [0.0];
-        products(&[view.vector(a)], &[view.vector(b)], &mut similarity);
-        similarity[0]
-    };
-    let rows: Vec<u32> = view.live_rows().collect();
-    graph::build(options, &rows, similarity, is_called_off)
-}
-
-impl TenantGallery {
-    /// Builds the graph now, whatever the plan, and returns its snapshot: for measurements. Blocks for minutes where
-    /// there are many rows.
-    pub fn build_graph(&self) -> Result<Vec<u8>> {
-        let view = self.view();
-        let graph = built(self.options().graph, &view, || false)?;
-        let graph = graph.ok_or_else(|| Error::invalid("an empty gallery has no graph"))?;
-        let bytes = snapshot::encode(&graph, self.model(), |row| fingerprint(&view, row));
-        self.set_graph(graph, &view);
-        Ok(bytes)
-    }
-
-    /// Takes the graph of a snapshot: for measurements.
-    ///
-    /// # Errors
-    /// `Storage` for a snapshot that cannot be used.
-    pub fn restore_graph(&self, snapshot: &[u8]) -> Result<()> {
-        take_snapshot(self, snapshot).map_err(|doubt| Error::storage(format!("the snapshot is not used: {doubt}")))
-    }
-
-    /// The best that the graph finds without the codes beside it: for measurements, as no search goes by it.
-    pub fn search_graph_alone(&self, query: &[f32]) -> Option<Candidate> {
-        let view = self.view();
-        let rows = graph::near(&view, view.graph.as_ref()?, query, self.options().ef_search);
-        let mut best = Best::new(&view, 1);
-        exact::compare_rows(&view, &rows, &[query], std::slice::from_mut(&mut best));
-        named(&view, vec![best.into_hits()], HashMap::new()).into_iter().flatten().next()
-    }
-}
-
-/// What names a row in a snapshot.
-fn fingerprint(view: &View, row: u32) -> Fingerprint {
-    Fingerprint::new(view.face(row), view.vector(row))
-}
-
-/// Gives the gallery the graph of a snapshot, over the rows that it has now.
-fn take_snapshot(gallery: &TenantGallery, bytes: &[u8]) -> Result<(), Doubt> {
-    let view = gallery.view();
-    let rows: HashMap<FaceId, u32> = view.live_rows().map(|row| (view.face(row), row)).collect();
-    let graph = snapshot::decode(bytes, gallery.model(), gallery.options().graph, |found| {
-        rows.get(&found.face).copied().filter(|&row| fingerprint(&view, row) == found)
-    })?;
-    // If the rows are renumbered just now, the graph is built anew.
-    gallery.set_graph(graph, &view);
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Fills a data folder with a term: people on one roster, and closed sessions in which nine of ten were seen in photos,
 //! with the evidence as photos leave it. For measuring reports over a server of that folder.
 //!
-//! `cargo run --release --example term -- DATA [PEOPLE] [SESSIONS]`
+//! `cargo run --release -p rollcall-benches --bin term -- DATA [PEOPLE] [SESSIONS]`
 
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
