@@ -36,8 +36,8 @@ impl Act {
     }
 }
 
-/// What a weight must reach to count. Training leaves dead channels with weights of 1e-30 and less. Beside sums of about
-/// 1 nothing feels them, but their products are subnormal numbers, for each of which some processors (Intel's) take a
+/// What a weight must reach to count. Training leaves dead channels with weights of 1e-30 and less. Beside sums of
+/// about 1 nothing feels them, but their products are subnormal numbers, for each of which some processors (Intel's) take a
 /// hundred cycles: a face took 57 ms there instead of 5.
 const LEAST_WEIGHT: f32 = 1e-20;
 
