@@ -32,6 +32,7 @@ mod reports;
 mod roles;
 mod sessions;
 mod shutdown;
+mod stores;
 mod strangers;
 #[cfg(debug_assertions)]
 mod supervision;

@@ -83,7 +83,8 @@ impl TestServer {
         Self::on(data, &[]).await
     }
 
-    async fn on(data: Arc<TempDir>, settings: &[(&'static str, &str)]) -> Self {
+    /// A server on a data folder that may have something in it.
+    pub(crate) async fn on(data: Arc<TempDir>, settings: &[(&'static str, &str)]) -> Self {
         let mut flags = vec![("server.data", data.path().to_str().unwrap().to_owned())];
         flags.extend(SETTINGS.iter().chain(settings).map(|&(key, value)| (key, value.to_owned())));
         let settings = Settings::load(None, &flags).unwrap();
