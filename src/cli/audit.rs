@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Common, door::AuditDoor, say, user::RealmArgs};
+use super::{Common, door::AuditDoor, say, scratch::ScratchArgs, user::RealmArgs};
 use crate::{
     domain::audit::{Entry, Head},
     error::{Error, Result},
@@ -21,13 +21,22 @@ enum Audit {
 Every entry holds the hash of the one before it. An entry that was changed, removed or put elsewhere does not fit, and
 is named; the command ends with an error then. Keep the number and the hash that it prints elsewhere: a log that was
 made anew as a whole fits itself, and has other hashes.")]
-    Verify(RealmArgs),
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    realm: RealmArgs,
+    #[command(flatten)]
+    scratch: ScratchArgs,
 }
 
 pub(super) fn run(common: &Common, args: &AuditArgs) -> Result<()> {
-    let Audit::Verify(realm) = &args.what;
-    let settings = common.settings()?;
-    let head = actix::System::new().block_on(async { verify(&AuditDoor::open(&settings, realm).await?).await })?;
+    let Audit::Verify(VerifyArgs { realm, scratch }) = &args.what;
+    let scratch = scratch.prepare(common.settings()?)?;
+    let head =
+        actix::System::new().block_on(async { verify(&AuditDoor::open(scratch.settings(), realm).await?).await })?;
     say(format_args!("{} entries fit each other; the last has the hash {}", head.number, hex::encode(head.hash)))
 }
 

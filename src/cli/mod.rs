@@ -14,6 +14,8 @@ mod models;
 mod recognize;
 mod restore;
 mod rewrite;
+mod salvage;
+mod scratch;
 mod serve;
 mod user;
 
@@ -115,6 +117,8 @@ enum Command {
     Rewrite(rewrite::RewriteArgs),
     /// Reads everything that is stored and says what is wrong.
     Check(check::CheckArgs),
+    /// Makes a new data folder of what can be read of one that does not open.
+    Salvage(salvage::SalvageArgs),
     /// Looks after the log of changes.
     Audit(audit::AuditArgs),
     /// Makes and lists those who log in.
@@ -143,6 +147,7 @@ impl Cli {
             Command::Restore(args) => restore::run(&common, &args),
             Command::Rewrite(args) => rewrite::run(&common, &args),
             Command::Check(args) => check::run(&common, &args),
+            Command::Salvage(args) => salvage::run(&args),
             Command::Audit(args) => audit::run(&common, &args),
             Command::User(args) => user::run(&common, &args),
             Command::Keys(args) => user::run_keys(&common, &args),

@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Timeout,
     /// The caller hung up; nobody will read the answer.
     Cancelled,
+    /// The disk has no room; nothing was written.
+    Full,
     /// The store is damaged, locked or cannot be written.
     Storage,
     /// Our fault.
@@ -57,6 +59,7 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
+            Self::Full => "disk_full",
             Self::Storage => "storage",
             Self::Internal => "internal",
         }

@@ -67,6 +67,7 @@ pub(super) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Timeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Unavailable | ErrorKind::Cancelled | ErrorKind::Storage => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Full => StatusCode::INSUFFICIENT_STORAGE,
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -77,7 +78,7 @@ impl ApiError {
         let error = &self.0;
         let mut response = HttpResponse::build(status(error.kind()));
         match error.kind() {
-            ErrorKind::Overloaded | ErrorKind::Unavailable => {
+            ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Full => {
                 let wait = error.retry_after_s().unwrap_or(RETRY_AFTER_S);
                 response.insert_header((header::RETRY_AFTER, wait.get()));
             }

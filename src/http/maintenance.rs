@@ -71,7 +71,7 @@ pub(super) async fn strike(
 
 #[utoipa::path(post, path = "/api/v1/store/rewrite", tag = "maintenance",
     responses((status = 200, body = RewriteView), (status = 409, description = "rewrite_running, backup_running"),
-        (status = 429, description = "copy_outrun"), (status = 503, description = "not_enough_space")))]
+        (status = 429, description = "copy_outrun"), (status = 507, description = "not_enough_space, disk_full")))]
 /// Writes the store afresh, so that what was removed from it leaves the disk (operator's key). Answers when it has; all
 /// else goes on meanwhile.
 pub(super) async fn rewrite(state: Data<ApiState>, operator: Granted<Operate>) -> Result<Json<RewriteView>, ApiError> {

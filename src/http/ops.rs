@@ -43,15 +43,16 @@ async fn live(state: Data<ApiState>) -> HttpResponse {
 /// Photos can be served: no stage was given up, the store writes, nobody asked to stop.
 async fn ready(state: Data<ApiState>) -> HttpResponse {
     let report = state.health.report();
-    let store_writes = state.service.store().is_healthy();
-    let stages = state.supervisor.snapshot();
-    if report.ready && store_writes {
-        HttpResponse::Ok().json(json!({ "status": "ready", "stages": stages }))
-    } else {
-        let body =
-            json!({ "status": "unready", "reasons": report.reasons, "store_writes": store_writes, "stages": stages });
-        HttpResponse::ServiceUnavailable().json(body)
-    }
+    let (is_healthy, has_room) = (state.service.store().is_healthy(), state.service.store().has_room());
+    let is_ready = report.ready && is_healthy;
+    let body = json!({
+        "status": if is_ready { "ready" } else { "unready" },
+        "reasons": report.reasons,
+        // Without room reads go on, and writes as soon as there is some.
+        "store_writes": is_healthy && has_room,
+        "stages": state.supervisor.snapshot(),
+    });
+    if is_ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
 }
 
 /// What `/metrics` is asked for.

@@ -320,7 +320,7 @@ impl Work {
         loop {
             self.require_going_on()?;
             let error = match attempt().await {
-                Err(error) if error.kind() == ErrorKind::Overloaded => error,
+                Err(error) if matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::Full) => error,
                 answer => return answer,
             };
             let told = error.retry_after_s().map(|seconds| Duration::from_secs(seconds.get().into()));

@@ -15,6 +15,7 @@ use tokio::{io::AsyncWriteExt, task::spawn_blocking};
 use crate::{
     domain::{JobId, TenantId},
     error::{Error, ErrorKind, Result},
+    runtime::disk,
 };
 
 /// The roster of an import.
@@ -132,7 +133,7 @@ impl Incoming {
     /// A new file.
     pub async fn file(&self, name: &str) -> Result<SpoolFile> {
         let made = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name)).await;
-        Ok(SpoolFile(made.map_err(failed)?))
+        Ok(SpoolFile { file: made.map_err(failed)?, folder: self.folder.clone() })
     }
 
     /// Makes the files' names durable: each has been finished.
@@ -166,18 +167,22 @@ impl Drop for Incoming {
 }
 
 /// A file that is being written.
-pub struct SpoolFile(tokio::fs::File);
+pub struct SpoolFile {
+    file: tokio::fs::File,
+    folder: PathBuf,
+}
 
 impl SpoolFile {
-    /// Appends bytes.
+    /// Appends bytes. Errors: `Full` `disk_full` before the disk has no room for anything else.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write_all(bytes).await.map_err(failed)
+        disk::require_room(&self.folder, disk::FILES_LEAVE)?;
+        self.file.write_all(bytes).await.map_err(failed)
     }
 
     /// Makes what was written durable.
     pub async fn finish(mut self) -> Result<()> {
-        self.0.flush().await.map_err(failed)?;
-        self.0.sync_all().await.map_err(failed)
+        self.file.flush().await.map_err(failed)?;
+        self.file.sync_all().await.map_err(failed)
     }
 }
 
@@ -197,9 +202,9 @@ async fn in_background(work: impl FnOnce() -> io::Result<()> + Send + 'static) -
 }
 
 fn failed(error: io::Error) -> Error {
-    let message = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk has no room for the files of a job",
-        _ => "the files of a job cannot be written",
-    };
+    if disk::is_full(&error) {
+        return disk::full();
+    }
+    let message = "the files of a job cannot be written";
     Error::new(ErrorKind::Unavailable, message).with_code("spool_failed").with_source(error)
 }

@@ -7,6 +7,7 @@
 mod budget;
 mod clock;
 mod compute;
+pub mod disk;
 mod faults;
 mod health;
 mod inbox;

@@ -21,12 +21,13 @@ use super::{
 use crate::{
     domain::BackupId,
     error::{Error, ErrorKind, Result},
+    runtime::disk,
     store::{self, Backup, BackupStream, Store, StoreOptions},
     vault,
 };
 
 /// A store that is not whole yet has this name in its data folder; no server ever opens it.
-const UNFINISHED: &str = "store.restoring";
+pub(super) const UNFINISHED: &str = "store.restoring";
 
 /// How long a closed store may keep its lock.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -174,7 +175,7 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
 }
 
 /// Opens a store that this process has just closed: its database may hold its lock for a moment longer.
-async fn open_when_free(path: &Path) -> Result<Store> {
+pub(super) async fn open_when_free(path: &Path) -> Result<Store> {
     let begun = Instant::now();
     loop {
         let options = StoreOptions::new(path);
@@ -186,7 +187,7 @@ async fn open_when_free(path: &Path) -> Result<Store> {
 }
 
 /// What a restore may find in its data folder: key files and photos that somebody kept, and what an interrupted one has left.
-fn require_empty(data: &Path) -> Result<()> {
+pub(super) fn require_empty(data: &Path) -> Result<()> {
     let failed = |error: io::Error| cannot_write(data, error);
     for entry in fs::read_dir(data).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
@@ -202,7 +203,7 @@ fn require_empty(data: &Path) -> Result<()> {
     Ok(())
 }
 
-fn remove(folder: &Path) -> Result<()> {
+pub(super) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_write(folder, error)),
         _ => Ok(()),
@@ -210,15 +211,18 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 /// A new name in a folder is durable only when the folder has been flushed.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn cannot_write(path: &Path, error: io::Error) -> Error {
+pub(super) fn cannot_write(path: &Path, error: io::Error) -> Error {
+    if disk::is_full(&error) {
+        return disk::full();
+    }
     Error::storage(format!("{} cannot be written", path.display())).with_code("store_io").with_source(error)
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work)
         .await
         .unwrap_or_else(|lost| Err(Error::internal("work on a backup was cut short").with_source(lost)))

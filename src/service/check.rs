@@ -1,6 +1,6 @@
-//! Whether the store is sound, all of it can be searched, and its photos are there.
+//! Whether the store is sound, all of it can be searched, and its photos open.
 
-use super::{Service, access::OperatorScope, photos::missing_files};
+use super::{Service, access::OperatorScope, photos::unreadable_photos};
 use crate::{
     domain::{FaceSample, ModelId},
     error::Result,
@@ -21,7 +21,7 @@ impl Service {
 }
 
 /// Reads every record of the store. A sample that the network `model` cannot be compared with, or whose vector is
-/// none, is a problem too: its person is not recognised by it. So is a photo whose file is not in the vault.
+/// none, is a problem too: its person is not recognised by it. So is a photo that does not open with its key.
 ///
 /// # Errors
 /// `Storage` if the check could not go on.
@@ -31,15 +31,15 @@ pub async fn check(store: &Store, model: ModelId, vault: &Vault) -> Result<Check
         Ok(()) => (sample.model != model).then_some("other_model"),
     };
     let mut report = store.check(judge).await?;
-    let mut missing = CheckReport::default();
-    let found = missing_files(store, vault, |tenant, photo| {
-        missing.note("no_photo_file", format!("tenant {tenant} kept_photo {} {}", photo.person, photo.face));
+    let mut unreadable = CheckReport::default();
+    let found = unreadable_photos(store, vault, |tenant, photo, wrong| {
+        unreadable.note(wrong, format!("tenant {tenant} kept_photo {} {}", photo.person, photo.face));
     });
     match found.await {
         // What cannot be read was told above.
         Err(_) if !report.is_sound() => {}
         found => found?,
     }
-    report.problems.extend(missing.problems);
+    report.problems.extend(unreadable.problems);
     Ok(report)
 }

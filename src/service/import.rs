@@ -151,7 +151,7 @@ impl Service {
             Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
             old => old?,
         };
-        let photos = self.write_photos(scope, &person, old.key, photos).await?;
+        let photos = self.write_photos(scope, &person, old.clone(), photos).await?;
         import.samples.added.photos = photos.records();
         let report = photos.settled(self.store.import_person(scope, import, report, place).await)?;
         if report.outcome == RowOutcome::Created {

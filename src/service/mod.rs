@@ -28,6 +28,7 @@ mod quotas;
 pub mod recognise;
 pub mod register;
 pub mod reports;
+pub mod salvage;
 pub mod sessions;
 pub mod strangers;
 pub mod tenants;

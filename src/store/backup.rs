@@ -26,7 +26,8 @@ use super::{
     db::{Db, Read},
     folders::Folders,
     keys,
-    open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, check_version, require_format},
+    migrations::{check_version, require_version},
+    open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION},
     rewrite::rewrite_running,
     transaction::Transaction,
 };
@@ -155,7 +156,7 @@ pub fn restore(path: &Path, backup: impl IoRead) -> Result<u64> {
     while let Some(changes) = reader.next_chunk()? {
         db.apply(changes.into_iter().collect())?;
     }
-    require_format(&db)?;
+    require_version(&db)?;
     db.flush()?;
     folders.keep_only_live()?;
     Ok(reader.entries())

@@ -9,6 +9,9 @@
 //! before it, for what it read may not have been durable yet. An operation once sent happens, whether or not its
 //! caller still waits.
 //!
+//! A thread that dies, which only what is called from outside can bring about, fails the store: nothing is acknowledged
+//! any more, and what was under way is answered as unknown, never as not written.
+//!
 //! What is done [`Committer::alone`] comes between two groups: nothing is applied meanwhile. That is when the database
 //! is replaced by its copy. What was applied to the old one before is in the copy, durably; so it may be acknowledged
 //! after a flush of either.
@@ -61,6 +64,7 @@ struct Applied {
 /// The two threads. Dropping it flushes what was sent and waits for both.
 pub(super) struct Committer {
     work: Option<mpsc::Sender<Work>>,
+    live: Arc<ArcSwap<Db>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -77,10 +81,10 @@ impl Committer {
         };
         let (apply_db, flush_db) = (Arc::clone(live), Arc::clone(live));
         let threads = vec![
-            spawn("store-apply", Box::new(move || apply_all(&apply_db, to_apply, &applied)))?,
-            spawn("store-flush", Box::new(move || flush_all(&flush_db, to_flush, observer.as_ref())))?,
+            spawn("store-apply", Box::new(move || apply_all(&Alarm(apply_db), to_apply, &applied)))?,
+            spawn("store-flush", Box::new(move || flush_all(&Alarm(flush_db), to_flush, observer.as_ref())))?,
         ];
-        Ok(Self { work: Some(work), threads })
+        Ok(Self { work: Some(work), live: Arc::clone(live), threads })
     }
 
     /// Runs `operation` alone, all of it or nothing, and returns once it is durable. Then `once_durable` was called,
@@ -109,7 +113,7 @@ impl Committer {
             Applied { wrote, acknowledge }
         });
         self.send(Work::Operation(boxed)).await?;
-        answer.await.map_err(|_| stopped())?
+        answer.await.map_err(|_| self.died())?
     }
 
     /// Runs `work` while nothing is applied: every write waits for it.
@@ -124,11 +128,19 @@ impl Committer {
             let _ = reply.send(outcome);
         });
         self.send(Work::Alone(boxed)).await?;
-        answer.await.map_err(|_| stopped())?
+        answer.await.map_err(|_| self.died())?
+    }
+
+    /// The error for an operation that was sent and got no answer. Whoever learns of it first fails the store.
+    fn died(&self) -> Error {
+        self.live.load().fail();
+        Error::storage("the store stopped while this was being written: look up whether it was, after a restart")
+            .with_code("store_failed")
     }
 
     async fn send(&self, work: Work) -> Result<()> {
-        self.work.as_ref().ok_or_else(stopped)?.send(work).await.map_err(|_| stopped())
+        let sent = self.work.as_ref().ok_or_else(stopped)?.send(work).await;
+        sent.map_err(|_| self.live.load().refuse_if_failed().err().unwrap_or_else(stopped))
     }
 }
 
@@ -136,23 +148,36 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.work = None;
         for thread in self.threads.drain(..) {
-            // Their work is run under catch_unwind, so they end by returning.
+            // One that has panicked has failed the store.
             let _ = thread.join();
         }
     }
 }
 
+/// Fails the store when the thread that has it panics.
+struct Alarm(Arc<ArcSwap<Db>>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.load().fail();
+        }
+    }
+}
+
+/// The error for an operation that was not sent.
 fn stopped() -> Error {
     Error::new(ErrorKind::Unavailable, "the store is closing")
 }
 
 fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
     group.db().refuse_if_failed()?;
+    group.db().refuse_if_full()?;
     catch_unwind(AssertUnwindSafe(|| group.run(operation)))
         .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))
 }
 
-fn apply_all(live: &ArcSwap<Db>, mut work: mpsc::Receiver<Work>, applied: &mpsc::Sender<Applied>) {
+fn apply_all(Alarm(live): &Alarm, mut work: mpsc::Receiver<Work>, applied: &mpsc::Sender<Applied>) {
     let mut alone = None;
     while let Some(first) = work.blocking_recv() {
         let first = match first {
@@ -187,7 +212,7 @@ fn apply_all(live: &ArcSwap<Db>, mut work: mpsc::Receiver<Work>, applied: &mpsc:
     }
 }
 
-fn flush_all(live: &ArcSwap<Db>, mut applied: mpsc::Receiver<Applied>, observer: Option<&FlushObserver>) {
+fn flush_all(Alarm(live): &Alarm, mut applied: mpsc::Receiver<Applied>, observer: Option<&FlushObserver>) {
     let mut group = Vec::new();
     while applied.blocking_recv_many(&mut group, FLUSH_CAPACITY) > 0 {
         // Asked for only now: what these have written is in this one, whichever they were applied to.

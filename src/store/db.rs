@@ -3,13 +3,16 @@
 //! sled runs with one tree and one writer ([`super::committer`]), so an operation may read, scan and then write
 //! one atomic batch without conflicts. Readers hold a [`View`], which a batch waits for and which waits for a batch:
 //! no reader sees half of an operation.
+//!
+//! What is stored under a key is its record, or the record in [`pieces`]; only here is that seen.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fs::File,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -20,14 +23,17 @@ use super::{
     codec::{self, Record},
     keys::Key,
     marker::Marker,
+    pieces::{self, HIDDEN, Head, PIECE_BYTES, SUM_KEY, Sum},
+    sled_files::{self, DATA_FILE},
     transaction::Writes,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    runtime::disk,
+};
 
-/// sled's data file inside the store's folder.
-pub(super) const DATA_FILE: &str = "db";
 /// The tree and the key of the number of the last flush, see [`super::marker`].
-const FLUSHES: &[u8] = b"flushes";
+pub(super) const FLUSHES: &[u8] = b"flushes";
 /// What a watch remembers before it gives up, some 50 MB.
 const MAX_WATCHED_KEYS: usize = 500_000;
 
@@ -38,7 +44,12 @@ pub(super) struct Db {
     data_file: File,
     flushes: sled::Tree,
     marker: Marker,
+    folder: PathBuf,
+    /// Whether something lay outside its log already when it was opened, see [`super::migrations`].
+    is_old: bool,
     last_flush: AtomicU64,
+    /// Of all records, as of the last batch.
+    sum: Mutex<Sum>,
     /// Held shared by readers of more than one key, and exclusively while a batch is applied.
     batches: RwLock<()>,
     /// The keys changed since a [`Watch`] began, where there is one.
@@ -49,10 +60,43 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Opens or makes the database in the folder `path`, which exists.
+    /// Opens or makes the database in the folder `path`, which exists. The store's lock is held: no other process is
+    /// in it.
     ///
     /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        sled_files::remove_unfinished(path)?;
+        Self::recover(path, cache_bytes).or_else(|error| {
+            if error.code() != DAMAGED {
+                return Err(error);
+            }
+            // What can be made anew may be all that is damaged. With it goes one witness of what the log held.
+            sled_files::remove_derived(path)?;
+            let db = Self::recover(path, cache_bytes)?;
+            db.require_whole()?;
+            Ok(db)
+        })
+    }
+
+    /// Errors unless every record can be read and they are those that were written: `store_damaged`.
+    fn require_whole(&self) -> Result<()> {
+        let read = || {
+            let mut sum = Sum::default();
+            for entry in self.scan_bytes(&[], None) {
+                let (key, value) = entry?;
+                sum.add(pieces::weight(&key, &value));
+            }
+            // A store of version 1 has no sum.
+            Ok::<_, Error>(self.tree.get(SUM_KEY).map_err(into_error)?.is_none() || sum == self.sum())
+        };
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Err(error)) if error.code() != DAMAGED => Err(error),
+            _ => Err(damaged("records are missing in the embedded database")),
+        }
+    }
+
+    fn recover(path: &Path, cache_bytes: u64) -> Result<Self> {
         // No timed flushes: every write is flushed by the committer before it is acknowledged.
         let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
         // sled asserts what it reads while it recovers, so a damaged file can panic.
@@ -60,9 +104,10 @@ impl Db {
             let tree = config.open()?;
             let flushes = tree.open_tree(FLUSHES)?;
             let number = flushes.get(FLUSHES)?;
-            Ok((tree, flushes, number))
+            let sum = tree.get(SUM_KEY)?;
+            Ok((tree, flushes, number, sum))
         };
-        let (tree, flushes, number) = catch_unwind(AssertUnwindSafe(open))
+        let (tree, flushes, number, sum) = catch_unwind(AssertUnwindSafe(open))
             .map_err(|_| damaged("the embedded database gave up while it was recovering"))?
             .map_err(into_error)?;
         let number = number.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_be_bytes);
@@ -76,14 +121,17 @@ impl Db {
             tree,
             flushes,
             marker,
+            folder: path.to_owned(),
+            is_old: sled_files::has_blobs(path)?,
             last_flush: AtomicU64::new(number.unwrap_or(0)),
+            sum: Mutex::new(sum.and_then(|stored| Sum::of(&stored)).unwrap_or_default()),
             batches: RwLock::new(()),
             changed: Mutex::new(None),
             batches_applied: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         };
         db.flush()?;
-        db.marker.sync(path)?;
+        sled_files::sync(path)?;
         Ok(db)
     }
 
@@ -92,23 +140,73 @@ impl Db {
         View { db: self, _guard: self.batches.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Applies all of `writes` or none. They are durable after the next [`Self::flush`].
+    /// Applies all of `writes` or none. They are durable after the next [`Self::flush`]. Called by one thread at a time.
     pub(super) fn apply(&self, writes: Writes) -> Result<()> {
-        let mut batch = sled::Batch::default();
-        let mut keys = Vec::new();
-        for (key, value) in writes {
-            match value {
-                Some(value) => batch.insert(key.as_slice(), value),
-                None => batch.remove(key.as_slice()),
+        self.or_fail(|| {
+            let mut sum = self.sum();
+            let mut batch = sled::Batch::default();
+            let mut keys = Vec::new();
+            for (key, value) in writes {
+                self.take_out(&key, &mut batch, &mut sum)?;
+                if let Some(value) = value {
+                    put_in(&key, value, &mut batch, &mut sum);
+                }
+                keys.push(key);
             }
-            keys.push(key);
+            batch.insert(SUM_KEY, &sum.to_bytes());
+            let _exclusive = self.batches.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(changed) = self.changed().as_mut().filter(|changed| changed.len() <= MAX_WATCHED_KEYS) {
+                changed.extend(keys);
+            }
+            self.batches_applied.fetch_add(1, Ordering::Relaxed);
+            self.tree.apply_batch(batch).map_err(into_error)?;
+            *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = sum;
+            Ok(())
+        })
+    }
+
+    /// Removes the record under `key`, with its pieces.
+    fn take_out(&self, key: &[u8], batch: &mut sled::Batch, sum: &mut Sum) -> Result<()> {
+        let Some(stored) = self.tree.get(key).map_err(into_error)? else { return Ok(()) };
+        let head = Head::of(&stored);
+        sum.take(head.map_or_else(|| pieces::weight(key, &stored), |head| head.weight));
+        batch.remove(key);
+        for number in 0..head.map_or(0, Head::pieces) {
+            batch.remove(pieces::piece_key(key, number));
         }
-        let _exclusive = self.batches.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(changed) = self.changed().as_mut().filter(|changed| changed.len() <= MAX_WATCHED_KEYS) {
-            changed.extend(keys);
+        Ok(())
+    }
+
+    /// The sum of all records as of the last batch.
+    pub(super) fn sum(&self) -> Sum {
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what is stored, as it is stored: no record is cut into pieces, none is counted. For a database that is put
+    /// together from another's log; follow it by [`Self::read_sum`].
+    pub(super) fn set_stored(&self, stored: impl IntoIterator<Item = (Key, Option<Vec<u8>>)>) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in stored {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
         }
-        self.batches_applied.fetch_add(1, Ordering::Relaxed);
         self.or_fail(|| self.tree.apply_batch(batch).map_err(into_error))
+    }
+
+    /// The keys of `range` under which anything is stored.
+    pub(super) fn stored_keys(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Vec<Key>> {
+        let keys = self.tree.range::<&[u8], _>(range).keys();
+        keys.map(|key| key.map(|key| key.to_vec()).map_err(into_error)).collect()
+    }
+
+    /// Takes the sum that was set.
+    pub(super) fn read_sum(&self) -> Result<()> {
+        let stored = self.tree.get(SUM_KEY).map_err(into_error)?;
+        let sum = stored.and_then(|stored| Sum::of(&stored)).unwrap_or_default();
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = sum;
+        Ok(())
     }
 
     /// How many batches were applied since the database was opened.
@@ -125,6 +223,7 @@ impl Db {
             // sled 0.34 ends a flush on Linux with sync_file_range(2), which neither writes the file's length nor
             // empties the disk's own cache; fdatasync(2) does both.
             self.data_file.sync_data().map_err(io_error)?;
+            debug_assert!(self.is_old || !sled_files::has_blobs(&self.folder)?, "nothing outside the log");
             self.marker.write(number)
         })
     }
@@ -141,6 +240,11 @@ impl Db {
         Ok(())
     }
 
+    /// An error while the disk has no room for what the database needs besides: `Full` `disk_full`.
+    pub(super) fn refuse_if_full(&self) -> Result<()> {
+        disk::require_room(&self.folder, disk::STORE_LEAVES)
+    }
+
     /// Whether a write has failed since the store was opened.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
@@ -153,7 +257,7 @@ impl Db {
 
     /// The last key of `range`.
     pub(super) fn last_key_of(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<Key>> {
-        let last = self.tree.range::<&[u8], _>(range).keys().next_back().transpose().map_err(into_error)?;
+        let last = self.tree.range::<&[u8], _>(of_records(range)).keys().next_back().transpose().map_err(into_error)?;
         Ok(last.map(|key| key.to_vec()))
     }
 
@@ -170,6 +274,35 @@ impl Db {
         }
         *changed = Some(BTreeSet::new());
         Some(Watch(Arc::clone(self)))
+    }
+
+    /// Keys under which no record lies.
+    #[cfg(test)]
+    pub(super) fn num_hidden(&self) -> usize {
+        self.tree.range(HIDDEN..).count()
+    }
+
+    /// Loses a record, as a disk may.
+    #[cfg(test)]
+    pub(super) fn forget_silently(&self, key: &[u8]) {
+        assert!(self.tree.remove(key).is_ok_and(|was| was.is_some()));
+    }
+
+    /// Whether something lies outside the log, where no flush reaches it.
+    pub(super) fn has_blobs(&self) -> Result<bool> {
+        sled_files::has_blobs(&self.folder)
+    }
+
+    /// The value that is stored as `stored` under `key`: put together, where it is in pieces. One of which a piece is
+    /// missing is shorter than its record, and so damaged.
+    fn whole<'a>(&self, key: &[u8], stored: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        let Some(head) = Head::of(stored) else { return Ok(Cow::Borrowed(stored)) };
+        let mut value = Vec::with_capacity(head.bytes.min(codec::MAX_RECORD_BYTES));
+        for number in 0..head.pieces() {
+            let Some(piece) = self.tree.get(pieces::piece_key(key, number)).map_err(into_error)? else { break };
+            value.extend_from_slice(&piece);
+        }
+        Ok(Cow::Owned(value))
     }
 
     fn changed(&self) -> MutexGuard<'_, Option<BTreeSet<Key>>> {
@@ -227,15 +360,19 @@ pub(super) struct View<'a> {
 /// The database as it is, between batches or beside them.
 impl Read for Db {
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.tree.get(key).map(|value| value.map(|value| value.to_vec())).map_err(into_error)
+        let stored = self.tree.get(key).map_err(into_error)?;
+        stored.map(|stored| self.whole(key, &stored).map(Cow::into_owned)).transpose()
     }
 
     fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
         let start = after.map_or(Bound::Included(prefix), Bound::Excluded);
         let prefix = prefix.to_vec();
         self.tree
-            .range::<&[u8], _>((start, Bound::Unbounded))
-            .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(into_error))
+            .range::<&[u8], _>(of_records((start, Bound::Unbounded)))
+            .map(|entry| {
+                let (key, stored) = entry.map_err(into_error)?;
+                Ok((key.to_vec(), self.whole(&key, &stored)?.into_owned()))
+            })
             .take_while(move |entry| entry.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)))
     }
 
@@ -267,9 +404,9 @@ impl View<'_> {
         mut visitor: impl FnMut(&[u8], &[u8]) -> Result<()>,
     ) -> Result<Option<Key>> {
         let mut last = None;
-        for entry in self.db.tree.range::<&[u8], _>(range).take(limit) {
-            let (key, value) = entry.map_err(into_error)?;
-            visitor(&key, &value)?;
+        for entry in self.db.tree.range::<&[u8], _>(of_records(range)).take(limit) {
+            let (key, stored) = entry.map_err(into_error)?;
+            visitor(&key, &self.db.whole(&key, &stored)?)?;
             last = Some(key);
         }
         Ok(last.map(|key| key.to_vec()))
@@ -277,10 +414,28 @@ impl View<'_> {
 
     /// The first and the last key of `range`.
     pub(super) fn ends(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Option<(Key, Key)>> {
-        let mut keys = self.db.tree.range::<&[u8], _>(range).keys();
+        let mut keys = self.db.tree.range::<&[u8], _>(of_records(range)).keys();
         let Some(first) = keys.next().transpose().map_err(into_error)? else { return Ok(None) };
         let last = keys.next_back().transpose().map_err(into_error)?;
         Ok(Some((first.to_vec(), last.unwrap_or(first).to_vec())))
+    }
+}
+
+/// The part of `range` in which records lie.
+fn of_records<'a>((start, end): (Bound<&'a [u8]>, Bound<&'a [u8]>)) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+    (start, if end == Bound::Unbounded { Bound::Excluded(HIDDEN) } else { end })
+}
+
+/// Sets the record under `key`, in pieces where it is long.
+fn put_in(key: &[u8], value: Vec<u8>, batch: &mut sled::Batch, sum: &mut Sum) {
+    let weight = pieces::weight(key, &value);
+    sum.add(weight);
+    if value.len() <= PIECE_BYTES {
+        return batch.insert(key, value);
+    }
+    batch.insert(key, &Head { bytes: value.len(), weight }.to_bytes());
+    for (number, piece) in value.chunks(PIECE_BYTES).enumerate() {
+        batch.insert(pieces::piece_key(key, number), piece);
     }
 }
 
@@ -318,12 +473,15 @@ pub(super) fn outrun() -> Error {
         .with_code("copy_outrun")
 }
 
+/// The code of [`damaged`].
+pub(super) const DAMAGED: &str = "store_damaged";
+
 /// The error for a store that cannot be read, with what to do.
 pub(super) fn damaged(why: &'static str) -> Error {
     Error::storage(
         "the store is damaged: restore a backup into a new data folder; `rollcall check` says what can still be read",
     )
-    .with_code("store_damaged")
+    .with_code(DAMAGED)
     .with_source(why)
 }
 
@@ -338,6 +496,9 @@ pub(super) fn io_error(error: std::io::Error) -> Error {
     let message = match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "the disk of the data folder is full: free some space, then restart"
+        }
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            "the data folder cannot be written: `check`, `backup` and `audit verify` work on a copy of it with --scratch DIR"
         }
         std::io::ErrorKind::PermissionDenied => "the data folder may not be read or written by this user",
         _ => "the data folder cannot be read or written",

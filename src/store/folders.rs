@@ -4,9 +4,12 @@
 //! store/
 //!   lock     held by the process that has the store open
 //!   live     the number of the folder that counts
+//!   reserve  bytes for a start on a full disk
 //!   7/       its database
 //!   8/       while the store is rewritten: the next one
 //! ```
+//!
+//! A start on a full disk gives up `reserve`, and so has the room that it needs; a start with room makes it again.
 //!
 //! The file `live` is replaced as a whole, so after a crash it names the old folder or the new, and whatever other
 //! folder there is goes at the next start.
@@ -19,22 +22,46 @@ use std::{
 };
 
 use super::{
-    db::{DATA_FILE, damaged, io_error, locked},
+    db::{damaged, io_error, locked},
     marker::{self, make_private_folder, sync_folder},
+    rewrite,
+    sled_files::{BLOBS, DATA_FILE},
 };
-use crate::error::Result;
+use crate::{
+    error::{Error, Result},
+    runtime::disk,
+};
 
-const LOCK: &str = "lock";
-const LIVE: &str = "live";
+pub(super) const LOCK: &str = "lock";
+pub(super) const LIVE: &str = "live";
 const LIVE_ASIDE: &str = "live.new";
+const RESERVE: &str = "reserve";
+/// What a start may need: some segments of the database's log, what it derives from it, small files beside it.
+const RESERVE_BYTES: u64 = 8 << 20;
 /// The folder of a store that was never rewritten.
 const FIRST: u64 = 1;
+
+/// Why another folder has not become the live one.
+#[derive(Debug)]
+pub(super) enum SwitchError {
+    /// The old one still is.
+    NotDone(Error),
+    /// After a loss of power either may be it.
+    Unsure(Error),
+}
+
+impl From<SwitchError> for Error {
+    fn from(error: SwitchError) -> Self {
+        let (SwitchError::NotDone(error) | SwitchError::Unsure(error)) = error;
+        error
+    }
+}
 
 /// The folders of one open store; see the module. Dropping it lets others open the store.
 pub(super) struct Folders {
     path: PathBuf,
     live: AtomicU64,
-    _lock: File,
+    lock: File,
 }
 
 impl Folders {
@@ -54,7 +81,7 @@ impl Folders {
             Some(text) => marker::parse(text).ok_or_else(|| damaged("the file live is not what was written"))?,
             None => FIRST,
         };
-        let folders = Self { path: path.to_owned(), live: AtomicU64::new(live), _lock: lock };
+        let folders = Self { path: path.to_owned(), live: AtomicU64::new(live), lock };
         let others = folders.others()?;
         if written.is_some() && !folders.live().join(DATA_FILE).exists() {
             return Err(damaged("the live folder has no database"));
@@ -62,8 +89,30 @@ impl Folders {
         if written.is_none() && (!others.is_empty() || path.join(DATA_FILE).exists()) {
             return Err(damaged("the file live is missing"));
         }
+        folders.settle_reserve();
         make_private_folder(&folders.live())?;
         Ok(folders)
+    }
+
+    /// Gives up the reserve where the disk is full, and makes it where it is missing and there is room. Without it a
+    /// store works all the same.
+    fn settle_reserve(&self) {
+        let path = self.path.join(RESERVE);
+        match disk::free_bytes(&self.path) {
+            Ok(free) if free < RESERVE_BYTES => drop(fs::remove_file(&path)),
+            Ok(free) if free > disk::FILES_LEAVE + RESERVE_BYTES && !path.exists() => {
+                let made = File::create(&path).and_then(|file| disk::fill(&file, RESERVE_BYTES));
+                if made.is_err() {
+                    drop(fs::remove_file(&path));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the folder is still where it was when it was opened.
+    pub(super) fn is_there(&self) -> bool {
+        disk::is_same_file(&self.lock, &self.path.join(LOCK))
     }
 
     /// Makes it durable which folder is live, and removes the others.
@@ -88,10 +137,12 @@ impl Folders {
         Ok(next)
     }
 
-    /// Makes the folder of [`Self::make_next`] the live one. After an error either may be it.
-    pub(super) fn switch(&self) -> Result<()> {
+    /// Makes the folder of [`Self::make_next`] the live one. After an error the old one is it, unless the error is
+    /// [`Unsure`](SwitchError::Unsure).
+    pub(super) fn switch(&self) -> Result<(), SwitchError> {
         let next = self.live.load(Ordering::Acquire) + 1;
-        self.write_live(next)?;
+        self.write_live_aside(next).map_err(SwitchError::NotDone)?;
+        self.take_live_aside().map_err(SwitchError::Unsure)?;
         self.live.store(next, Ordering::Release);
         Ok(())
     }
@@ -110,16 +161,8 @@ impl Folders {
     }
 
     /// Bytes that are free on the disk, for this user.
-    #[cfg(unix)]
     pub(super) fn free_bytes(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&self.path).map_err(|error| io_error(error.into()))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
-
-    /// Not known.
-    #[cfg(not(unix))]
-    pub(super) fn free_bytes(&self) -> Result<u64> {
-        Ok(u64::MAX)
+        disk::free_bytes(&self.path).map_err(io_error)
     }
 
     fn numbered(&self, number: u64) -> PathBuf {
@@ -131,29 +174,79 @@ impl Folders {
     }
 
     fn write_live(&self, number: u64) -> Result<()> {
-        let aside = self.path.join(LIVE_ASIDE);
+        self.write_live_aside(number)?;
+        self.take_live_aside()
+    }
+
+    fn write_live_aside(&self, number: u64) -> Result<()> {
         let write = || {
-            let mut file = File::create(&aside)?;
+            let mut file = File::create(self.path.join(LIVE_ASIDE))?;
             file.write_all(marker::text(number).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&aside, self.path.join(LIVE))?;
-            sync_folder(&self.path)
+            file.sync_all()
         };
         write().map_err(io_error)
     }
 
+    fn take_live_aside(&self) -> Result<()> {
+        fs::rename(self.path.join(LIVE_ASIDE), self.path.join(LIVE))
+            .and_then(|()| sync_folder(&self.path))
+            .map_err(io_error)
+    }
+
     /// The numbered folders that are not live.
     fn others(&self) -> Result<Vec<PathBuf>> {
-        let mut others = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(io_error)? {
-            let path = entry.map_err(io_error)?.path();
-            let is_numbered = path.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok()).is_some();
-            if is_numbered && path != self.live() {
-                others.push(path);
-            }
-        }
+        let mut others = numbered(&self.path)?;
+        others.retain(|folder| *folder != self.live());
         Ok(others)
     }
+}
+
+/// Copies the store in `from`, which nobody has open, to the folder `into`.
+///
+/// Errors: `store_locked`; `store_damaged` where the live folder is not to be found; `Full` `not_enough_space`; `store_io`.
+pub fn copy_closed(from: &Path, into: &Path) -> Result<()> {
+    let lock = File::open(from.join(LOCK)).map_err(io_error)?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        return Err(locked());
+    }
+    let live = fs::read(from.join(LIVE)).map_err(io_error)?;
+    let number = marker::parse(&live).ok_or_else(|| damaged("the file live is not what was written"))?;
+    let (old, new) = (from.join(number.to_string()), into.join(number.to_string()));
+    make_private_folder(&new)?;
+    rewrite::require_space(disk::free_bytes(into).map_err(io_error)?, log_bytes(&old).unwrap_or(0))?;
+    for entry in fs::read_dir(&old).map_err(io_error)? {
+        let path = entry.map_err(io_error)?.path();
+        // What lies outside the log in an old store.
+        let files = if path.is_dir() {
+            fs::read_dir(&path).map_err(io_error)?.flatten().map(|file| file.path()).collect()
+        } else {
+            vec![path]
+        };
+        for file in files {
+            let target = new.join(file.strip_prefix(&old).unwrap_or(&file));
+            target.parent().map_or(Ok(()), make_private_folder)?;
+            fs::copy(&file, target).map_err(io_error)?;
+        }
+    }
+    make_private_folder(&new.join(BLOBS))?;
+    fs::write(into.join(LIVE), live).map_err(io_error)
+}
+
+/// The numbered folders of the store in `path`.
+pub(super) fn numbered(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut numbered = Vec::new();
+    for entry in fs::read_dir(path).map_err(io_error)? {
+        let path = entry.map_err(io_error)?.path();
+        if path.file_name().and_then(|name| name.to_str()?.parse::<u64>().ok()).is_some() {
+            numbered.push(path);
+        }
+    }
+    Ok(numbered)
+}
+
+/// Bytes of the log of the database in `folder`; none where there is no database.
+pub(super) fn log_bytes(folder: &Path) -> Option<u64> {
+    fs::metadata(folder.join(DATA_FILE)).ok().map(|data| data.len())
 }
 
 fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -190,14 +283,14 @@ mod tests {
         drop(folders);
         let folders = open().unwrap();
         folders.keep_only_live().unwrap();
-        assert_eq!(names(place.path()), ["1", "live", "lock"], "an unfinished one goes at the next start");
+        assert_eq!(names(place.path()), ["1", "live", "lock", "reserve"], "an unfinished one goes at the next start");
         with_database(&folders.make_next().unwrap());
         folders.switch().unwrap();
         drop(folders);
         let folders = open().unwrap();
         assert_eq!(folders.live(), place.path().join("2"));
         folders.keep_only_live().unwrap();
-        assert_eq!(names(place.path()), ["2", "live", "lock"], "the old one goes at the next start");
+        assert_eq!(names(place.path()), ["2", "live", "lock", "reserve"], "the old one goes at the next start");
     }
 
     #[test]

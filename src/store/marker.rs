@@ -3,12 +3,11 @@
 //! sled recovers by reading its log up to the first part that it cannot read and calls that the end: after a cut or
 //! a flipped bit it opens without a word, with the acknowledged writes behind that place gone. So every flush writes
 //! its number into the database first and into this file afterwards. A database that opens with a smaller number
-//! than the file's has lost writes. The file itself is not flushed: after a loss of power it may show an earlier
-//! number, which is still true.
+//! than the file's has lost writes. The file is flushed too before a write is acknowledged.
 //!
 //! Its limit: a bit that flips in the middle of the log can cost sled the one page it belongs to without a word.
-//! Records that are read are checked (see [`super::codec`]); that one is missing shows only when every reference
-//! between records is followed and all are counted, as [`super::check`] does.
+//! Records that are read are checked (see [`super::codec`]); that one is missing shows when all are counted and held
+//! against their sum (see [`super::pieces`]), as [`super::check`] does.
 
 use std::{
     fs::{self, File},
@@ -19,7 +18,8 @@ use std::{
 use super::db::io_error;
 use crate::error::Result;
 
-const FILE_NAME: &str = "rollcall-store";
+/// Its name.
+pub(super) const FILE_NAME: &str = "rollcall-store";
 const TEXT: &str = "A rollcall store. Do not edit, copy or remove its files one by one.\n";
 
 /// The open file.
@@ -38,14 +38,9 @@ impl Marker {
         Ok((Self(file), if is_new || text.is_empty() { None } else { Some(parse(&text).unwrap_or(0)) }))
     }
 
-    /// Writes `number`, whose flush has succeeded. All numbers take the same place.
+    /// Writes `number`, whose flush has succeeded, durably. All numbers take the same place.
     pub(super) fn write(&self, number: u64) -> Result<()> {
-        write_at_start(&self.0, text(number).as_bytes()).map_err(io_error)
-    }
-
-    /// Makes the file and its name durable.
-    pub(super) fn sync(&self, folder: &Path) -> Result<()> {
-        self.0.sync_all().and_then(|()| sync_folder(folder)).map_err(io_error)
+        write_at_start(&self.0, text(number).as_bytes()).and_then(|()| self.0.sync_data()).map_err(io_error)
     }
 }
 

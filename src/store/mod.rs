@@ -13,14 +13,17 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `db` | the embedded database; names sled |
+//! | `db`, `sled_files` | the embedded database; name sled |
+//! | `pieces` | long values as it holds them, and the sum of all records |
 //! | `codec` | records as bytes; names bincode |
 //! | `keys` | every key |
 //! | `transaction` | what operations read and write |
 //! | `committer` | group commit |
 //! | `open`, `folders`, `marker` | opening, versions, damage |
+//! | `migrations` | from each version of the layout to the next |
 //! | `copy` | a copy of the whole store as of one moment, while it serves |
 //! | `backup`, `archive` | such copies as files, and a list of them |
+//! | `salvage` | what can be read of a store that does not open, and a new store of it |
 //! | `rewrite` | such a copy in the store's own place, without what was removed |
 //! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
@@ -75,18 +78,22 @@ mod jobs;
 mod keys;
 mod marker;
 mod merge;
+mod migrations;
 mod negatives;
 mod open;
 mod origin;
 mod people;
 mod photos;
+mod pieces;
 mod pseudonyms;
 mod register;
 mod reports;
 mod rewrite;
+mod salvage;
 mod search;
 mod sessions;
 mod sheets;
+mod sled_files;
 mod snapshots;
 mod strangers;
 mod sweep;
@@ -126,6 +133,7 @@ pub use self::{
     events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
+    folders::copy_closed,
     groups::GroupChange,
     import::{PersonImport, Samples},
     jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
@@ -134,6 +142,7 @@ pub use self::{
     people::{PersonChange, PersonRecord},
     photos::{NewFaces, PersonPhotos},
     rewrite::Rewritten,
+    salvage::{Inspection, Salvaged, inspect, salvage},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     timetables::NewEntry,
@@ -171,9 +180,15 @@ struct Inner {
 }
 
 impl Store {
-    /// Whether every write has succeeded since the store was opened. Once false, it stays so until it is reopened.
+    /// Whether every write has succeeded since the store was opened, and its folder is still there. Once a write has
+    /// failed, it stays so until it is reopened.
     pub fn is_healthy(&self) -> bool {
-        !self.db().has_failed()
+        !self.db().has_failed() && self.inner.folders.is_there()
+    }
+
+    /// Whether there is room for writes. Without it they are refused until there is.
+    pub fn has_room(&self) -> bool {
+        self.db().refuse_if_full().is_ok()
     }
 
     /// Bytes that the store's files take.

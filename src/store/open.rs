@@ -9,20 +9,21 @@ use super::{
     Inner, Store,
     codec::Record,
     committer::{Committer, FlushObserver},
-    db::{Db, Read, damaged},
+    db::Db,
     events::{EventLog, EventObserver},
     folders::Folders,
-    keys,
-    transaction::Group,
+    migrations,
 };
 use crate::{
     domain::Amounts,
-    error::{Error, Result},
+    error::Result,
     runtime::{Clock, SystemClock},
 };
 
 /// The layout of keys and records that this program reads and writes.
-pub(super) const FORMAT_VERSION: u32 = 1;
+///
+/// Whoever changes it raises this, and writes a step in [`super::migrations`].
+pub(super) const FORMAT_VERSION: u32 = 2;
 /// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
 
@@ -69,7 +70,7 @@ impl StoreOptions {
 /// The record under [`keys::format`].
 #[derive(Serialize, Deserialize)]
 pub(super) struct Format {
-    version: u32,
+    pub(super) version: u32,
 }
 
 impl Record for Format {
@@ -86,7 +87,7 @@ impl Store {
         let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
         let folders = Folders::open(&path)?;
         let db = Db::open(&folders.live(), cache_bytes)?;
-        check_format(&db)?;
+        let db = migrations::run(db, &folders, cache_bytes)?;
         folders.keep_only_live()?;
         let live = Arc::new(ArcSwap::from_pointee(db));
         let inner = Inner {
@@ -104,43 +105,10 @@ impl Store {
     }
 }
 
-/// Reads the version, or writes it where the database is new.
-fn check_format(db: &Db) -> Result<()> {
-    let (format, empty) = {
-        let view = db.view();
-        (view.get::<Format>(&keys::format())?, view.scan_keys(&[]).next().transpose()?.is_none())
-    };
-    match format {
-        Some(format) => check_version(format.version),
-        None if !empty => Err(damaged("the embedded database has lost the store's version")),
-        None => {
-            let mut group = Group::new(db);
-            group.run(|transaction| transaction.put(keys::format(), &Format { version: FORMAT_VERSION }))?;
-            group.apply()?;
-            db.flush()
-        }
-    }
-}
-
-/// Errors unless this program reads stores of `version`: `Storage` `newer_store`.
-pub(super) fn check_version(version: u32) -> Result<()> {
-    if version == FORMAT_VERSION {
-        return Ok(());
-    }
-    let message =
-        format!("the store has version {version} and this program reads {FORMAT_VERSION}: upgrade the program");
-    Err(Error::storage(message).with_code("newer_store"))
-}
-
-/// Errors unless the database has a version that this program reads.
-pub(super) fn require_format(db: &Db) -> Result<()> {
-    let format: Option<Format> = db.view().get(&keys::format())?;
-    check_version(format.ok_or_else(|| damaged("the backup has no store's version"))?.version)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{keys, transaction::Group};
 
     #[test]
     fn a_newer_store_is_refused_and_left_alone() {

@@ -24,9 +24,10 @@ use super::{
     backup::backup_running,
     blocking,
     copy::Copy,
-    db::{DATA_FILE, Db},
-    folders::Folders,
+    db::Db,
+    folders::{Folders, SwitchError},
     keys::{self, Kind, Parsed},
+    sled_files::DATA_FILE,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -56,7 +57,7 @@ impl Store {
     /// Rewrites the store. Erasures that were asked for before it began are done when it has ended, at a time that `now`
     /// tells.
     ///
-    /// Errors: `Conflict` `rewrite_running` or `backup_running`; `Storage` `not_enough_space`, `damaged_record`,
+    /// Errors: `Conflict` `rewrite_running` or `backup_running`; `Full` `not_enough_space`; `Storage` `damaged_record`,
     /// `store_io`; `Overloaded` `copy_outrun` where it does not catch up with the writes. The store is then what it was.
     pub async fn rewrite(&self, now: impl Fn() -> Timestamp) -> Result<Rewritten> {
         let begun = Instant::now();
@@ -129,7 +130,11 @@ impl Store {
             put(&new, copy.last_page()?)?;
             new.flush()?;
             crash_point("copied");
-            folders.switch().inspect_err(|_| old.fail())?;
+            folders.switch().inspect_err(|error| {
+                if matches!(error, SwitchError::Unsure(_)) {
+                    old.fail();
+                }
+            })?;
             crash_point("switched");
             Ok((live.swap(Arc::new(new)), begun.elapsed()))
         };
@@ -149,7 +154,8 @@ fn copy_pages(copy: &mut Copy, new: &Db) -> Result<bool> {
     Ok(false)
 }
 
-fn put(new: &Db, page: Vec<Change>) -> Result<()> {
+/// Adds a page of a copy to a fresh database, but for snapshots.
+pub(super) fn put(new: &Db, page: Vec<Change>) -> Result<()> {
     let is_of_snapshot =
         |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Data(_, Kind::Snapshot | Kind::Chunk(..))));
     new.apply(page.into_iter().filter(|(key, _)| !is_of_snapshot(key)).collect())
@@ -167,7 +173,7 @@ async fn alone_with(mut db: Arc<Db>) -> Db {
 }
 
 /// Closes a database and removes its folder, once its threads have let go of their lock.
-fn close_and_remove(db: Db, folders: &Folders, folder: &Path) -> Result<()> {
+pub(super) fn close_and_remove(db: Db, folders: &Folders, folder: &Path) -> Result<()> {
     drop(db);
     if let Ok(file) = File::open(folder.join(DATA_FILE)) {
         let closed = Instant::now();
@@ -178,12 +184,13 @@ fn close_and_remove(db: Db, folders: &Folders, folder: &Path) -> Result<()> {
     folders.remove(folder)
 }
 
-fn require_space(free: u64, needed: u64) -> Result<()> {
+/// Errors unless so many bytes are free: `Full` `not_enough_space`.
+pub(super) fn require_space(free: u64, needed: u64) -> Result<()> {
     if free >= needed {
         return Ok(());
     }
     let message = format!("rewriting the store may take {needed} bytes beside it and {free} are free: make room first");
-    Err(Error::storage(message).with_code("not_enough_space"))
+    Err(Error::new(ErrorKind::Full, message).with_code("not_enough_space"))
 }
 
 /// The error while the store is rewritten.

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    runtime::disk,
+};
 
 /// What a file is called, behind its own name, until it is whole.
 const UNFINISHED: &str = ".partial";
@@ -35,6 +38,7 @@ impl Folder {
     /// Writes a file of this name; it is durable after [`Self::sync`].
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let failed = |error| self.cannot("write", error);
+        disk::require_room(&self.0, disk::FILES_LEAVE)?;
         // Made for its owner alone, and removed where the rest fails.
         let aside = tempfile::Builder::new().prefix(&format!("{name}.")).suffix(UNFINISHED).tempfile_in(&self.0);
         let mut aside = aside.map_err(failed)?;
@@ -77,6 +81,9 @@ impl Folder {
 
     #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
     fn cannot(&self, what: &str, error: io::Error) -> Error {
+        if disk::is_full(&error) {
+            return disk::full();
+        }
         // Where it is, is for the log alone.
         let place = io::Error::new(error.kind(), format!("{}: {error}", self.0.display()));
         Error::storage(format!("cannot {what} a kept photo")).with_source(place)

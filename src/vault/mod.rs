@@ -63,23 +63,26 @@ impl Vault {
         Self { root: data.join(FOLDER).into(), arriving: Arc::default(), making_key: Arc::default() }
     }
 
-    /// Writes `images` of a person, durably, all or none. `key` is the person's own, if they have one; one that does not
-    /// open, as after a restore without the files, is replaced.
+    /// Writes `images` of a person, durably, all or none. `key` is the person's own, if they have one, and `kept` their
+    /// photos. A key that does not open is replaced where no file is left that it might open, as after a restore
+    /// without the files.
     ///
     /// # Errors
-    /// `Storage` if they cannot be written.
+    /// `Storage` `photo_key_lost` for a key that would be replaced silently; `Full` `disk_full`; `Storage` if they
+    /// cannot be written.
     pub fn store(
         &self,
         tenant: &TenantId,
         person: &PersonId,
-        key: Option<&PhotoKey>,
+        (key, kept): (Option<&PhotoKey>, &[KeptPhoto]),
         images: &[Vec<u8>],
     ) -> Result<Stored> {
         let folder = self.folder(tenant);
         let tenant_key = self.tenant_key_or_new(tenant)?;
-        let (own, made) = match key.and_then(|key| person_key(&tenant_key, tenant, key)) {
-            Some(own) => (own, None),
-            None => new_person_key(&tenant_key, tenant, person).map(|(own, made)| (own, Some(made)))?,
+        let (own, made) = match key.map(|key| person_key(&tenant_key, tenant, key)) {
+            Some(Some(own)) => (own, None),
+            Some(None) if kept.iter().any(|photo| self.has(tenant, photo.file)) => return Err(key_lost()),
+            _ => new_person_key(&tenant_key, tenant, person).map(|(own, made)| (own, Some(made)))?,
         };
         let write = |image: &Vec<u8>| {
             let file = self.announce(tenant)?;
@@ -162,10 +165,7 @@ impl Vault {
     fn tenant_key(&self, tenant: &TenantId) -> Result<Option<Key>> {
         let bytes = self.folder(tenant).read(KEY_FILE)?;
         let Some(bytes) = bytes else { return Ok(None) };
-        let bytes: &[u8; KEY_BYTES] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::storage("the file of a tenant's photo key is damaged: put it back from a copy"))?;
+        let bytes: &[u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| key_lost())?;
         Ok(Some(Key::from_bytes(bytes)))
     }
 
@@ -175,6 +175,9 @@ impl Vault {
             return Ok(key);
         }
         let (folder, bytes) = (self.folder(tenant), random()?);
+        if folder.names()?.iter().any(|name| name.parse::<PhotoFile>().is_ok()) {
+            return Err(key_lost());
+        }
         folder.make()?;
         folder.write(KEY_FILE, &bytes)?;
         folder.sync()?;
@@ -202,6 +205,15 @@ impl Drop for ArrivingFile {
         }
         self.vault.arriving().remove(&self.file);
     }
+}
+
+/// The error for a key without which photos that are there stay closed.
+fn key_lost() -> Error {
+    Error::storage(
+        "the key of this tenant's kept photos is lost or damaged: put the file `key` in its folder under `photos` back \
+         from a copy, or remove that folder with the photos, which nobody can open any more",
+    )
+    .with_code("photo_key_lost")
 }
 
 /// `None` for a key that the tenant's does not open.

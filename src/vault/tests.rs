@@ -25,7 +25,8 @@ impl Place {
 
     /// Stores an image for good.
     fn keep(&self, key: Option<&PhotoKey>) -> (KeptPhoto, Option<PhotoKey>) {
-        let Stored { key, files } = self.vault.store(&self.tenant, &self.person, key, &[IMAGE.to_vec()]).unwrap();
+        let Stored { key, files } =
+            self.vault.store(&self.tenant, &self.person, (key, &[]), &[IMAGE.to_vec()]).unwrap();
         let file = files[0].file();
         files.into_iter().for_each(ArrivingFile::keep);
         (self.photo(file), key)
@@ -85,20 +86,29 @@ fn neither_key_opens_a_photo_without_the_other() {
     assert!(place.vault.load(&place.tenant, &photo, &stranger).is_err(), "the key of somebody else");
     fs::remove_file(place.files().join(KEY_FILE)).unwrap();
     assert!(place.vault.load(&place.tenant, &photo, &key).is_err(), "without the tenant's key");
-    // A new tenant's key is made, and with it a new one of the person, whose old one is worth nothing.
+    let store = |key: Option<&PhotoKey>, kept: &[KeptPhoto]| {
+        let stored = place.vault.store(&place.tenant, &place.person, (key, kept), &[IMAGE.to_vec()]);
+        stored.err().map(|error| error.code())
+    };
+    let kept = std::slice::from_ref(&photo);
+    assert_eq!(store(Some(&key), kept), Some("photo_key_lost"), "nothing is replaced silently");
+    assert_eq!(store(None, &[]), Some("photo_key_lost"), "nor for anybody else of the tenant");
+    // Where no photo is left, a new tenant's key is made, and with it a new one of the person, whose old one is worth
+    // nothing.
+    place.vault.remove(&place.tenant, [photo.file]).unwrap();
     let (newer, replaced) = place.keep(Some(&key));
     let replaced = replaced.expect("a key that opens nothing is replaced");
     assert_eq!(place.vault.load(&place.tenant, &newer, &replaced).unwrap().as_deref(), Some(IMAGE));
     fs::write(place.files().join(KEY_FILE), b"short").unwrap();
-    let damaged = place.vault.store(&place.tenant, &place.person, Some(&key), &[IMAGE.to_vec()]);
-    assert_eq!(damaged.err().map(|error| error.code()), Some("storage"), "is not written over");
+    assert_eq!(store(Some(&key), &[]), Some("photo_key_lost"), "is not written over");
+    assert_eq!(fs::read(place.files().join(KEY_FILE)).unwrap(), b"short");
 }
 
 #[test]
 fn a_file_goes_unless_it_is_kept_and_what_arrives_is_not_taken_for_lost() {
     let place = Place::new();
     let (kept, key) = place.keep(None);
-    let arriving = place.vault.store(&place.tenant, &place.person, key.as_ref(), &[IMAGE.to_vec()]).unwrap();
+    let arriving = place.vault.store(&place.tenant, &place.person, (key.as_ref(), &[]), &[IMAGE.to_vec()]).unwrap();
     let file = arriving.files[0].file();
     assert!(place.vault.has(&place.tenant, file));
     let settled = || place.vault.settled_files(&place.tenant).unwrap();

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod description;
+pub(crate) mod disk;
 pub(crate) mod images;
 pub(crate) mod metrics;
 pub(crate) mod process;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     api::{Answer, Api, form},
+    disk::Disk,
     images::{class_photo, portrait},
     metrics::Metrics,
     process::ServerProcess,

@@ -67,13 +67,12 @@ impl OperatorDoor {
     }
 
     /// What is wrong with the store, if anything.
-    pub(in crate::cli) async fn check(&self, settings: &Settings) -> Result<CheckReport> {
+    pub(in crate::cli) async fn check(&self, settings: &Settings, vault: &Vault) -> Result<CheckReport> {
         match self {
             Self::Server(server) => server.get(&["check"]).await,
             Self::Local(store) => {
                 let networks = NetworkSlot::load(settings.models.folder(), settings.nn.precision)?;
-                let vault = Vault::of(&settings.server.data);
-                check(store, networks.get().embedder.model_id().clone(), &vault).await
+                check(store, networks.get().embedder.model_id().clone(), vault).await
             }
         }
     }

@@ -390,6 +390,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> Error {
         StatusCode::UNPROCESSABLE_ENTITY => ErrorKind::Unprocessable,
         StatusCode::TOO_MANY_REQUESTS => ErrorKind::Overloaded,
         StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Unavailable,
+        StatusCode::INSUFFICIENT_STORAGE => ErrorKind::Full,
         _ => ErrorKind::Internal,
     };
     match serde_json::from_slice::<ErrorAnswer>(body) {

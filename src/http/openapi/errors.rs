@@ -14,7 +14,11 @@ type Codes = BTreeMap<u16, BTreeSet<String>>;
 type Table = &'static [(u16, &'static [&'static str])];
 
 /// Every operation.
-const ALWAYS: Table = &[(500, &["internal"]), (503, &["unavailable", "storage", "cancelled"])];
+const ALWAYS: Table = &[
+    (500, &["internal"]),
+    (503, &["unavailable", "storage", "store_failed", "store_gone", "cancelled"]),
+    (507, &["disk_full"]),
+];
 /// What takes a key.
 const KEYED: Table = &[
     (401, &["unauthenticated"]),

@@ -67,16 +67,18 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Reads the keys of a data folder, or makes the first.
+    /// Reads the keys of a data folder, or makes the first. A file that is not what was written is kept aside and
+    /// replaced: what it signed is worth nothing any more, and whoever is logged in refreshes their tokens or logs in
+    /// again.
     ///
     /// # Errors
-    /// `Storage` if the file cannot be read, understood or written.
+    /// `Storage` if the file cannot be read or written.
     pub fn open(data: &Path, lifetime: Duration, now: Timestamp) -> Result<Self> {
         install_hs256();
         let path = data.join(FILE_NAME);
         let unreadable = || Error::storage(format!("the keys in {} cannot be read", path.display()));
         let keys = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable().with_source(error))?,
+            Ok(text) => serde_json::from_slice(&text).or_else(|_| set_aside(&path, now).map(|()| Vec::new()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(unreadable().with_source(error)),
         };
@@ -137,6 +139,17 @@ impl Tokens {
         let realm = tid.map_or(Realm::Server, Realm::Tenant);
         (exp > now.as_second()).then_some(Claims { realm, user: sub, session: sid })
     }
+}
+
+/// Keeps a damaged file for whoever wants to know what became of it.
+fn set_aside(path: &Path, now: Timestamp) -> Result<()> {
+    let aside = path.with_extension(format!("damaged-{}", now.as_second()));
+    tracing::warn!(
+        aside = %aside.display(),
+        "the keys that sign access tokens are damaged: new ones are made, and those who are logged in may have to log in again"
+    );
+    fs::rename(path, &aside)
+        .map_err(|error| Error::storage(format!("cannot rename {}", path.display())).with_source(error))
 }
 
 /// HMAC with SHA-256 for jsonwebtoken, whose own back ends bring every other algorithm with them.
@@ -222,6 +235,21 @@ mod tests {
         }
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&tokens.path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_file_costs_what_it_signed_and_is_kept_aside() {
+        for damage in [&b""[..], b"{", b"[{\"id\":1}]", &[0xff; 114]] {
+            let data = tempfile::tempdir().unwrap();
+            let token = open(data.path()).sign(&claims(), at(0)).unwrap();
+            fs::write(data.path().join(FILE_NAME), damage).unwrap();
+            let tokens = open(data.path());
+            assert_eq!(tokens.verify(&token, at(1)), None);
+            let fresh = tokens.sign(&claims(), at(0)).unwrap();
+            assert!(open(data.path()).verify(&fresh, at(1)).is_some(), "the new file lasts");
+            let aside = data.path().join(format!("tokens.damaged-{}", at(0).as_second()));
+            assert_eq!(fs::read(aside).unwrap(), damage);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     pipeline::{messages::EncodedImage, request::FaceChoice},
     runtime::ServiceClass,
-    store::{Growth, NewFaces},
+    store::{Growth, NewFaces, PersonPhotos},
 };
 
 impl Service {
@@ -43,7 +43,7 @@ impl Service {
             let _turns = service.turns(&scope, &person.id, policy).await;
             let duplicates =
                 service.twins(&scope, &person.id, &samples, &accepted, policy, ServiceClass::Interactive).await?;
-            let photos = service.write_photos(&scope, &person.id, None, photos).await?;
+            let photos = service.write_photos(&scope, &person.id, PersonPhotos::default(), photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
             let record = photos.settled(service.store.create_person(&scope, person, &groups, faces).await)?;
             service.galleries.set_consent(&scope, &record.person.id, record.person.consent.as_ref()).await;
@@ -72,7 +72,7 @@ impl Service {
             let duplicates =
                 service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
             let old = service.store.photos(&scope, &person).await?;
-            let photos = service.write_photos(&scope, &person, old.key, photos).await?;
+            let photos = service.write_photos(&scope, &person, old.clone(), photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
             photos.settled(service.store.replace_faces(&scope, &person, faces).await)?;
             service.galleries.replace(&scope, &person, &samples).await?;
@@ -107,8 +107,8 @@ impl Service {
             let _turns = service.turns(&scope, &person, policy).await;
             let duplicates =
                 service.twins(&scope, &person, &samples, &accepted, policy, ServiceClass::Interactive).await?;
-            let key = service.store.photos(&scope, &person).await?.key;
-            let photos = service.write_photos(&scope, &person, key, photos).await?;
+            let known = service.store.photos(&scope, &person).await?;
+            let photos = service.write_photos(&scope, &person, known, photos).await?;
             let faces = NewFaces { samples: samples.clone(), photos: photos.records() };
             let all = photos.settled(service.store.add_faces(&scope, &person, faces).await)?;
             service.galleries.insert(&scope, &samples).await?;

@@ -1,5 +1,5 @@
 //! Looking through what is kept for a time, strangers and photos: for those whose time is over, files that no record
-//! names, and records without files.
+//! names, and photos that do not open.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    domain::{KeptPhoto, PhotoRules, TenantId, TenantScope},
+    domain::{KeptPhoto, PhotoKey, PhotoRules, TenantId, TenantScope},
     error::{Error, Result},
     service::Service,
     store::{Store, TenantRecord},
@@ -81,23 +81,24 @@ impl Service {
     }
 }
 
-/// Shows `tell` every photo whose file is not there.
+/// Opens every photo with its key, and shows `tell` those of which that fails, with what is wrong.
 ///
 /// # Errors
 /// `Storage` if a record cannot be read.
-pub(in crate::service) async fn missing_files(
+pub(in crate::service) async fn unreadable_photos(
     store: &Store,
     vault: &Vault,
-    mut tell: impl FnMut(&TenantId, &KeptPhoto),
+    mut tell: impl FnMut(&TenantId, &KeptPhoto, &'static str),
 ) -> Result<()> {
     for record in tenants(store).await? {
         let scope = TenantScope::granted(record.tenant.id);
         each_page(store, &scope, async |page| {
-            for photo in files_gone(vault, &scope, page).await? {
+            for photo in page {
+                let known = store.photos(&scope, &photo.person).await.unwrap_or_default();
+                let Some(wrong) = fault(vault, &scope, &photo, known.key).await? else { continue };
                 // One that was removed meanwhile is not missed.
-                let known = store.photos(&scope, &photo.person).await.is_ok_and(|known| known.photos.contains(&photo));
-                if known {
-                    tell(scope.tenant(), &photo);
+                if store.photos(&scope, &photo.person).await.is_ok_and(|known| known.photos.contains(&photo)) {
+                    tell(scope.tenant(), &photo, wrong);
                 }
             }
             Ok(())
@@ -107,13 +108,21 @@ pub(in crate::service) async fn missing_files(
     Ok(())
 }
 
-async fn files_gone(vault: &Vault, scope: &TenantScope, mut photos: Vec<KeptPhoto>) -> Result<Vec<KeptPhoto>> {
-    let (vault, tenant) = (vault.clone(), scope.tenant().clone());
-    let look = move || {
-        photos.retain(|photo| !vault.has(&tenant, photo.file));
-        photos
+/// What is wrong with a photo, if it does not open.
+async fn fault(
+    vault: &Vault,
+    scope: &TenantScope,
+    photo: &KeptPhoto,
+    key: Option<PhotoKey>,
+) -> Result<Option<&'static str>> {
+    let Some(key) = key else { return Ok(Some("no_photo_key")) };
+    let (vault, tenant, photo) = (vault.clone(), scope.tenant().clone(), photo.clone());
+    let open = move || match vault.load(&tenant, &photo, &key) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some("no_photo_file"),
+        Err(error) => Some(error.code()),
     };
-    spawn_blocking(look).await.map_err(|lost| Error::internal("photos were not looked for").with_source(lost))
+    spawn_blocking(open).await.map_err(|lost| Error::internal("a photo was not looked at").with_source(lost))
 }
 
 /// All tenants; only the operator makes them.

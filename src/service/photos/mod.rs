@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-pub(super) use self::keeper::missing_files;
+pub(super) use self::keeper::unreadable_photos;
 use super::Service;
 use crate::{
-    domain::{FaceId, KeptPhoto, PersonId, PhotoForm, PhotoKey, TenantScope},
+    domain::{FaceId, KeptPhoto, PersonId, PhotoForm, TenantScope},
     error::{Error, ErrorKind, Result},
     store::PersonPhotos,
     vault::{ArrivingFile, Stored, Vault},
@@ -80,7 +80,7 @@ impl Service {
         self.in_vault(move |vault| vault.load(&tenant, &photo, &key)).await?.ok_or_else(missing)
     }
 
-    /// Writes the files of a person's new photos, who has `key`. To be called under the person's lock.
+    /// Writes the files of a person's new photos, of whom `known` is stored. To be called under the person's lock.
     ///
     /// # Errors
     /// `Storage` if they cannot be written.
@@ -88,7 +88,7 @@ impl Service {
         &self,
         scope: &TenantScope,
         person: &PersonId,
-        key: Option<PhotoKey>,
+        known: PersonPhotos,
         new: Vec<NewPhoto>,
     ) -> Result<Arriving> {
         if new.is_empty() {
@@ -98,7 +98,8 @@ impl Service {
         let arriving = self.in_vault(move |vault| {
             let (kinds, images): (Vec<_>, Vec<_>) =
                 new.into_iter().map(|NewPhoto { face, form, jpeg }| ((face, form), jpeg)).unzip();
-            let Stored { key, files } = vault.store(&tenant, &person, key.as_ref(), &images)?;
+            let own = (known.key.as_ref(), known.photos.as_slice());
+            let Stored { key, files } = vault.store(&tenant, &person, own, &images)?;
             let kept = |((face, form), file): ((FaceId, PhotoForm), &ArrivingFile)| KeptPhoto {
                 face,
                 person: person.clone(),
@@ -129,7 +130,7 @@ impl Service {
         let PersonPhotos { key, mut photos } = self.store.photos(scope, from).await?;
         photos.retain(|photo| only.is_none_or(|face| photo.face == face));
         let (Some(key), false) = (key, photos.is_empty()) else { return Ok((Arriving::default(), photos)) };
-        let mut own = self.store.photos(scope, to).await?.key;
+        let PersonPhotos { key: mut own, photos: theirs } = self.store.photos(scope, to).await?;
         let (tenant, to, old) = (scope.tenant().clone(), to.clone(), photos.clone());
         let arriving = self.in_vault(move |vault| {
             let mut arriving = Arriving::default();
@@ -140,7 +141,7 @@ impl Service {
                     Err(error) if error.code() == "damaged_photo" => continue,
                     Err(error) => return Err(error),
                 };
-                let Stored { key, files } = vault.store(&tenant, &to, own.as_ref(), &[jpeg])?;
+                let Stored { key, files } = vault.store(&tenant, &to, (own.as_ref(), &theirs), &[jpeg])?;
                 if key.is_some() {
                     own.clone_from(&key);
                     arriving.photos.key = key;

@@ -241,7 +241,8 @@ fn salt(transaction: &mut Transaction<'_>, realm: &Realm) -> Result<Salt> {
     Ok(salt)
 }
 
-fn person_subject(salt: &Salt, id: &PersonId) -> String {
+/// What stands for a person among the subjects of an entry.
+pub(super) fn person_subject(salt: &Salt, id: &PersonId) -> String {
     format!("person:{}", salt.digest("person", id.as_str()))
 }
 

@@ -9,10 +9,13 @@ mod events;
 mod kill;
 mod operations;
 mod photos;
+mod pieces;
 mod rewrite;
+mod salvage;
 mod search;
 mod sessions;
 mod sheets;
+mod starts;
 
 use std::{
     collections::BTreeMap,
@@ -200,8 +203,12 @@ fn id(text: &str) -> PersonId {
 
 /// Opens a store that was just closed: sled's threads may hold its lock for a moment longer.
 pub(super) fn reopened(folder: &Path) -> Store {
+    opened(&StoreOptions::new(folder))
+}
+
+fn opened(options: &StoreOptions) -> Store {
     loop {
-        match Store::open(StoreOptions::new(folder)) {
+        match Store::open(options.clone()) {
             Err(error) if error.code() == "store_locked" => std::thread::sleep(Duration::from_millis(5)),
             opened => return opened.unwrap(),
         }

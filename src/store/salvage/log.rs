@@ -1,0 +1,230 @@
+//! sled's log, read past whatever in it cannot be read: sled itself stops at the first such place.
+//!
+//! The file `db` is a row of segments. A segment has a header and then messages, each about one page of sled's tree:
+//! the page as a whole, or one change of it. A message carries a checksum and the number of its segment, which grows
+//! with time; so messages in the order of their segments' numbers tell what happened, and in which order. A message that
+//! does not fit its checksum is passed over until another one fits.
+//!
+//! ```text
+//! segment  u32 checksum  i64 its log number  i64 …  messages
+//! message  u32 checksum  u8 kind  len  segment's number  page's number  len bytes      (numbers as in `numbers`)
+//! ```
+
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use super::numbers::Bytes;
+use crate::{
+    error::Result,
+    store::{
+        db::io_error,
+        sled_files::{BLOBS, DATA_FILE},
+    },
+};
+
+/// What sled is opened with, and what it has always been.
+const SEGMENT_BYTES: usize = 512 << 10;
+const SEGMENT_HEADER: usize = 20;
+/// sled puts no message so near a segment's end.
+const MIN_MESSAGE: usize = 8;
+
+const CAP: u8 = 2;
+const BATCH_END: u8 = 3;
+const NODE: u8 = 8;
+const NODE_OUTSIDE: u8 = 9;
+const LINK: u8 = 10;
+const LINK_OUTSIDE: u8 = 11;
+const LAST_KIND: u8 = 11;
+
+/// What a message says.
+pub(super) enum Message {
+    /// What the page is.
+    Page(Vec<u8>),
+    /// A change of the page.
+    Change(Vec<u8>),
+    /// Up to which place in the log the changes from here on happened together or not at all.
+    BatchUpTo(i64),
+}
+
+/// A message and where it stands in the log.
+pub(super) struct Entry {
+    pub(super) at: i64,
+    pub(super) page: u64,
+    pub(super) message: Message,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// Segments of which nothing could be read.
+    pub(super) segments: u64,
+    /// Places in other segments where something could not be.
+    pub(super) places: u64,
+    /// Files in `blobs/` that are missing or damaged.
+    pub(super) outside: u64,
+}
+
+/// The log of the database in `folder`.
+pub(super) struct Log {
+    file: File,
+    outside: PathBuf,
+    /// Its segments by number, and where they begin.
+    segments: Vec<(u64, u64)>,
+    pub(super) unreadable: Unreadable,
+}
+
+impl Log {
+    /// Looks through the segments. Errors: `Storage` `store_io`.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let file = File::open(folder.join(DATA_FILE)).map_err(io_error)?;
+        let bytes = file.metadata().map_err(io_error)?.len();
+        let mut log =
+            Self { file, outside: folder.join(BLOBS), segments: Vec::new(), unreadable: Unreadable::default() };
+        for begin in (0..bytes).step_by(SEGMENT_BYTES) {
+            let segment = log.segment(begin)?;
+            match number_of(&segment) {
+                Some(number) => log.segments.push((number, begin)),
+                None if segment.iter().all(|&byte| byte == 0) => {}
+                None => log.unreadable.segments += 1,
+            }
+        }
+        log.segments.sort_unstable();
+        Ok(log)
+    }
+
+    /// The last byte of the last message that can be read.
+    pub(super) fn end(&mut self) -> Result<i64> {
+        let Some(&(number, begin)) = self.segments.last() else { return Ok(0) };
+        let segment = self.segment(begin)?;
+        let ends = messages(&segment, number).filter_map(|(_, found)| found.map(|found| found.end));
+        Ok(place(number, ends.last().unwrap_or(SEGMENT_HEADER)) - 1)
+    }
+
+    /// Shows all messages in their order.
+    pub(super) fn each(&mut self, mut show: impl FnMut(Entry) -> Result<()>) -> Result<()> {
+        for (number, begin) in self.segments.clone() {
+            let segment = self.segment(begin)?;
+            for (offset, found) in messages(&segment, number) {
+                let Some(Found { kind, page, body, .. }) = found else {
+                    self.unreadable.places += 1;
+                    continue;
+                };
+                let message = match kind {
+                    NODE => Some(Message::Page(body.to_vec())),
+                    LINK => Some(Message::Change(body.to_vec())),
+                    NODE_OUTSIDE => self.outside(body, kind).map(Message::Page),
+                    LINK_OUTSIDE => self.outside(body, kind).map(Message::Change),
+                    BATCH_END => body.try_into().ok().map(|end| Message::BatchUpTo(i64::from_le_bytes(end))),
+                    _ => None,
+                };
+                if let Some(message) = message {
+                    show(Entry { at: place(number, offset), page, message })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, begin: u64) -> Result<Vec<u8>> {
+        let mut segment = Vec::new();
+        self.file.seek(SeekFrom::Start(begin)).map_err(io_error)?;
+        Read::by_ref(&mut self.file).take(SEGMENT_BYTES as u64).read_to_end(&mut segment).map_err(io_error)?;
+        Ok(segment)
+    }
+
+    /// What lies in a file of its own, named by the place in the log where it belonged first.
+    fn outside(&mut self, name: &[u8], kind: u8) -> Option<Vec<u8>> {
+        let name = i64::from_le_bytes(name.try_into().ok()?);
+        let whole = fs::read(self.outside.join(name.to_string())).ok();
+        let body = whole.as_deref().and_then(|whole| {
+            let (checksum, rest) = whole.split_first_chunk()?;
+            (u32::from_le_bytes(*checksum) == crc32fast::hash(rest) && rest.first() == Some(&kind))
+                .then(|| rest[1..].to_vec())
+        });
+        self.unreadable.outside += u64::from(body.is_none());
+        body
+    }
+}
+
+fn place(number: u64, offset: usize) -> i64 {
+    number as i64 * SEGMENT_BYTES as i64 + offset as i64
+}
+
+/// The segment's number by its header, or else by the first message that can be read.
+fn number_of(segment: &[u8]) -> Option<u64> {
+    let header = segment.get(..SEGMENT_HEADER)?;
+    let checksum = u32::from_le_bytes(header[..4].try_into().ok()?) ^ u32::MAX;
+    if checksum == crc32fast::hash(&header[4..]) {
+        let log = i64::from_le_bytes(header[4..12].try_into().ok()?) ^ i64::MAX;
+        return u64::try_from(log).ok().map(|log| log / SEGMENT_BYTES as u64);
+    }
+    (SEGMENT_HEADER..segment.len()).find_map(|offset| {
+        let found = message_at(segment, offset)?;
+        // An empty body says little: what looks like one may be chance.
+        (!found.body.is_empty()).then_some(found.number)
+    })
+}
+
+struct Found<'a> {
+    kind: u8,
+    /// Of its segment.
+    number: u64,
+    page: u64,
+    body: &'a [u8],
+    /// Where it ends in the segment.
+    end: usize,
+}
+
+/// The messages of a segment and their offsets; `None` for a place where something cannot be read.
+fn messages(segment: &[u8], number: u64) -> impl Iterator<Item = (usize, Option<Found<'_>>)> {
+    let mut offset = SEGMENT_HEADER;
+    let mut is_at_message = true;
+    std::iter::from_fn(move || {
+        while offset + MIN_MESSAGE <= segment.len() {
+            let begin = offset;
+            match message_at(segment, offset).filter(|found| found.number == number) {
+                Some(found) => {
+                    (offset, is_at_message) = (found.end, true);
+                    if found.kind == CAP {
+                        return None;
+                    }
+                    return Some((begin, Some(found)));
+                }
+                None => {
+                    offset += 1;
+                    // The rest of a segment that is still being filled is zeros, or what was in it before.
+                    if std::mem::take(&mut is_at_message) && has_more(segment, begin, number) {
+                        return Some((begin, None));
+                    }
+                }
+            }
+        }
+        None
+    })
+}
+
+/// Whether a message of the segment follows.
+fn has_more(segment: &[u8], from: usize, number: u64) -> bool {
+    (from..segment.len()).any(|offset| message_at(segment, offset).is_some_and(|found| found.number == number))
+}
+
+/// The message at `offset`, if there is one.
+fn message_at(segment: &[u8], offset: usize) -> Option<Found<'_>> {
+    let rest = &segment[offset..];
+    let mut bytes = Bytes(rest.get(4..)?);
+    let kind = bytes.byte()?;
+    if kind == 0 || kind > LAST_KIND {
+        return None;
+    }
+    let (len, number, page) = (bytes.number()?, bytes.number()?, bytes.number()?);
+    let header = rest.len() - bytes.0.len();
+    let body = bytes.take(usize::try_from(len).ok()?)?;
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(body);
+    checksum.update(&rest[4..header]);
+    let fits = u32::from_le_bytes(rest[..4].try_into().ok()?) == checksum.finalize() ^ u32::MAX;
+    fits.then_some(Found { kind, number, page, body, end: offset + header + body.len() })
+}

@@ -1,0 +1,57 @@
+//! Starts that were cut short, and what they leave: nothing that can be made anew keeps a store from opening.
+
+use std::fs;
+
+use super::damage::Damaged;
+
+/// The name of sled's snapshot in the closed store.
+fn snapshot(store: &Damaged) -> String {
+    let is_snapshot = |name: &String| name.starts_with("snap.");
+    store.names().into_iter().find(is_snapshot).expect("a closed store has one")
+}
+
+async fn assert_whole(store: &Damaged, case: &str) {
+    assert!(store.opens_whole().await, "{case}");
+}
+
+#[tokio::test]
+async fn an_unfinished_snapshot_is_removed_wherever_it_was_cut() {
+    let store = Damaged::new().await;
+    let whole = store.original(&snapshot(&store)).to_vec();
+    for cut in [0, 1, 12, 13, whole.len() / 2, whole.len() - 1, whole.len()] {
+        let name = "snap.7FFFFFFFFFFFFFFF.generating";
+        store.damage(name, &whole[..cut]);
+        assert_whole(&store, &format!("cut at {cut}")).await;
+        assert!(!store.names().contains(&name.to_owned()), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_costs_nothing() {
+    let store = Damaged::new().await;
+    let name = snapshot(&store);
+    let whole = store.original(&name).to_vec();
+    store.damage(&name, b"");
+    assert_whole(&store, "empty").await;
+    store.damage("snap.7FFFFFFFFFFFFFFF", b"");
+    assert_whole(&store, "an empty one that is newer").await;
+    for part in 0..24 {
+        let (from, to) = (whole.len() * part / 24, whole.len() * (part + 1) / 24);
+        let mut flipped = whole.clone();
+        flipped[from..to].iter_mut().for_each(|byte| *byte ^= 0x20);
+        store.damage(&name, &flipped);
+        assert_whole(&store, &format!("bytes {from} to {to}")).await;
+        store.damage(&name, &whole[..from]);
+        assert_whole(&store, &format!("cut at {from}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_store_without_any_snapshot_is_read_from_its_log() {
+    let store = Damaged::new().await;
+    store.damage("flag", b"");
+    for name in store.names().into_iter().filter(|name| name.starts_with("snap.") || name == "flag") {
+        fs::remove_file(store.path(&name)).unwrap();
+    }
+    assert_whole(&store, "no snapshot").await;
+}
