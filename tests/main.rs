@@ -22,6 +22,7 @@ mod idempotency;
 mod import;
 mod isolation;
 mod jobs;
+mod logs;
 mod maintenance;
 mod openapi;
 mod people;

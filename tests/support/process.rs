@@ -29,9 +29,14 @@ impl ServerProcess {
 
     /// The same with settings from the environment: `("ROLLCALL__GALLERY__PLAN", "exact")`.
     pub(crate) async fn with(data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::writing_to(data, settings, Stdio::null(), Stdio::null()).await
+    }
+
+    /// The same with its standard output and standard error given.
+    pub(crate) async fn writing_to(data: &Path, settings: &[(&str, &str)], out: Stdio, err: Stdio) -> Self {
         let address_file = data.join("server.address");
         drop(fs::remove_file(&address_file));
-        let child = serve(data, settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = serve(data, settings).stdout(out).stderr(err).spawn().unwrap();
         let address = async || fs::read_to_string(&address_file).ok().filter(|address| !address.is_empty());
         eventually("the server writes its address", async || address().await.is_some()).await;
         let url = format!("http://{}", address().await.unwrap().lines().next().unwrap());
