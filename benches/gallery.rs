@@ -3,6 +3,7 @@
 //! `cargo bench -p rollcall-benches --bench gallery`; the resident bytes of a row are printed first.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot make its data should stop")]
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 use std::{collections::hash_map::DefaultHasher, hash::Hasher, hint::black_box};
 

@@ -10,7 +10,11 @@ use std::{
 
 use actix::Arbiter;
 use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
-use tokio::{task::JoinHandle, time::timeout};
+use rustix::net::{self, Shutdown};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     config::Settings,
@@ -18,7 +22,7 @@ use crate::{
     error::{Error, Result},
     galleries::{Galleries, MemoryLimits},
     gallery::{GalleryOptions, GraphOptions, Referee, RefereeObserver, RefereeOptions, SearchObserver},
-    http::{ApiState, Envelope, Register, TlsIdentity, cors, patience, routes},
+    http::{ApiState, Envelope, Leaving, Register, TlsIdentity, cors, patience, routes},
     jobs::{JobOptions, Runner},
     nn::MatchDefaults,
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
@@ -31,6 +35,16 @@ use crate::{
     telemetry::Metrics,
     vision::decode::DecodeLimits,
 };
+
+/// How long a stop goes on to take in requests that keep coming, first through the door, then by connections that are
+/// inside already.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// How long the accepting thread may take to hear that it is to pause.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long the HTTP side may take to write the last answers.
+const LAST_WORDS: u64 = 2;
 
 /// How long the pipeline may take to notice that the HTTP side, which waited for its own requests, is done.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -122,8 +136,8 @@ impl App {
         self.pool.shut_down();
     }
 
-    /// Serves HTTP on `listener` until `shutdown`; then stops admitting, lets photos under way finish within the
-    /// drain time, and ends.
+    /// Serves HTTP on `listener` until `shutdown`; then takes nobody in any more, answers every request that has come,
+    /// within the drain time, and ends.
     ///
     /// # Errors
     /// `Storage` if the address file cannot be written, `Internal` if the socket fails, `Invalid` `invalid_tls`.
@@ -141,7 +155,9 @@ impl App {
             actix::spawn(self.service.clone().keep_events()),
             actix::spawn(self.service.clone().run_couriers()),
         ];
-        let metrics = self.metrics.clone();
+        let (metrics, leaving) = (self.metrics.clone(), Leaving::default());
+        let leave = leaving.clone();
+        let front = listener.try_clone().map_err(failed)?;
         let origins = self.settings.server.cors_origins.clone();
         let server = HttpServer::new(move || {
             let state = state.clone();
@@ -149,13 +165,13 @@ impl App {
             WebApp::new()
                 .wrap(from_fn(patience))
                 .wrap(cors(origins.as_slice()))
-                .wrap(Envelope { metrics: metrics.clone() })
+                .wrap(Envelope { metrics: metrics.clone(), leaving: leave.clone() })
                 .configure(move |config| routes(config, &state))
         })
         .workers(self.settings.server.http_threads.get())
         .client_request_timeout(Duration::from_secs(self.settings.limits.head_seconds))
         .keep_alive(Duration::from_secs(self.settings.server.keep_alive_seconds))
-        .shutdown_timeout(self.settings.server.drain_seconds)
+        .shutdown_timeout(self.settings.server.drain_seconds.saturating_add(LAST_WORDS))
         .h1_allow_half_closed(false)
         .disable_signals();
         let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
@@ -169,11 +185,19 @@ impl App {
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         let handle = server.handle();
         let (health, service) = (self.health.clone(), self.service.clone());
+        let drain = Duration::from_secs(self.settings.server.drain_seconds);
         let stopper = actix::spawn(async move {
             shutdown.wait().await;
-            tracing::info!("stopping: photos under way are finished first");
+            tracing::info!("stopping: requests under way are finished first");
             health.set_unready("server", "stopping");
             service.close_streams();
+            // The HTTP server's own stop drops connections and requests that it has not looked at yet.
+            leaving.begin(drain);
+            leaving.quiet(LAST_CALL).await;
+            handle.pause().await;
+            sleep(PAUSE).await;
+            close_door(&front);
+            leaving.quiet(LAST_CALL).await;
             handle.stop(true).await;
         });
         let served = server.await.map_err(failed);
@@ -203,11 +227,6 @@ impl App {
             instance,
         }
     }
-}
-
-/// Builds the server and serves on `listener` until `shutdown`.
-pub async fn run(settings: Settings, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
-    App::build(settings, Faults::default()).await?.serve(listener, shutdown).await
 }
 
 fn gallery_options(settings: &Settings, pool: &ComputePool, metrics: &Metrics) -> GalleryOptions {
@@ -310,6 +329,12 @@ impl Observer for Reporter {
     fn restarted(&self, stage: &'static str, cause: RestartCause) {
         self.0.stage_restarts.with_label_values(&[stage, cause.as_str()]).inc();
     }
+}
+
+/// Refuses connections from here on; those that were accepted live on.
+fn close_door(listener: &TcpListener) {
+    // Where the system cannot do that, they are refused when the HTTP server stops, which follows.
+    let _ = net::shutdown(listener, Shutdown::Read);
 }
 
 /// 128 random bits that tell this start of the server from every other listener its address may ever have.

@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: what is sent twice happens once.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::future::{join, join_all};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -239,4 +240,54 @@ async fn kill_9_leaves_each_request_done_once_or_not_at_all() {
         assert_eq!(groups["groups"].as_array().unwrap().len(), sent, "each once");
     }
     assert!(replayed >= 40 && gone <= 3, "{replayed} {gone}");
+}
+
+#[tokio::test]
+async fn an_erasure_takes_the_answers_that_show_the_erased_and_no_others() {
+    let server = TestServer::start().await;
+    let other = server.tenant("other").await;
+    let api = &server.api;
+    let enrol = async |id: &str| {
+        enrol(api, &format!("enrol-{id}"), &[("id", id), ("name", "Same")], &[&portrait("obama")]).await
+    };
+    // Each answer names those before as likely the same.
+    let people = ["ann", "ben", "cy", "dora"];
+    let mut enrolled = Vec::new();
+    for person in people {
+        enrolled.push(enrol(person).await);
+    }
+    let erased = &people[1..3];
+    let groups =
+        |api: &Api| {
+            let api = api.clone();
+            async move {
+                join_all((0..40).map(|n| {
+                    let api = api.clone();
+                    async move {
+                        post(&api, "/api/v1/groups", &format!("group-{n}"), &json!({ "name": n.to_string() })).await
+                    }
+                }))
+                .await
+            }
+        };
+    let erase = async {
+        for person in erased {
+            api.delete(&format!("/api/v1/people/{person}")).await.expect(204);
+        }
+    };
+    let ((first, foreign), ()) = join(join(groups(api), groups(&other)), erase).await;
+    for (first, again) in [(first, groups(api).await), (foreign, groups(&other).await)] {
+        first.iter().zip(&again).for_each(|(first, again)| assert_replay(first, again));
+    }
+    let mut kept = 0;
+    for (person, first) in people.iter().zip(&enrolled) {
+        let again = enrol(person).await;
+        if erased.iter().any(|erased| first.text().contains(&format!("\"{erased}\""))) {
+            assert_eq!(again.problem(), (409, "idempotency_answer_gone".to_owned()));
+        } else {
+            assert_replay(first, &again);
+            kept += 1;
+        }
+    }
+    assert!((1..=2).contains(&kept), "{kept}");
 }

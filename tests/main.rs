@@ -23,6 +23,7 @@ mod idempotency;
 mod import;
 mod isolation;
 mod jobs;
+mod logs;
 mod maintenance;
 mod openapi;
 mod people;

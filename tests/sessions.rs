@@ -522,3 +522,49 @@ async fn a_photo_counts_once_however_often_it_is_sent() {
     assert!(elsewhere.is_string() && elsewhere != first, "of another session it says nothing");
     assert_eq!(seen(&[("mark", "false")], "obama2").await.0, Value::Null);
 }
+
+/// Everything that is said of one person of a session, as method, path below the session, and body.
+fn said_of(person: &str) -> [(Method, String, Value); 6] {
+    let record = |door: &str| format!("records/{person}/{door}");
+    [
+        (Method::POST, "confirm".to_owned(), json!({ "confirm": ["ada", person] })),
+        (Method::POST, "confirm".to_owned(), json!({ "reject": ["ada", person] })),
+        (
+            Method::POST,
+            "confirm".to_owned(),
+            json!({ "set": [{ "person": person, "status": "late", "reason": "bus" }] }),
+        ),
+        (Method::PUT, record("appeal"), json!({ "note": "I was there" })),
+        (Method::PATCH, record("appeal"), json!({ "state": "accepted" })),
+        (Method::POST, record("undo"), json!({})),
+    ]
+}
+
+#[tokio::test]
+async fn who_is_not_of_the_session_is_named_and_who_has_a_record_is_corrected_after_they_left() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("ada", &["g"], "obama").await;
+    api.enrol("eve", &[], "hopper").await;
+    api.enrol("bob", &["g"], "biden").await;
+    let session = soon(api, &json!({})).await;
+    let say = async |(method, door, body): (Method, String, Value)| {
+        api.send(method, &format!("/api/v1/sessions/{}/{door}", id(&session)), &body).await
+    };
+    for (person, problem) in [("eve", (409, "not_on_roster")), ("nobody", (404, "person_not_found"))] {
+        for said in said_of(person) {
+            let answer = say(said.clone()).await;
+            assert_eq!(answer.problem(), (problem.0, problem.1.to_owned()), "{said:?}");
+            assert_eq!(answer.json()["error"]["details"]["person"], *person, "{said:?}");
+        }
+    }
+    let records = get(api, &format!("/sessions/{}/records", id(&session))).await;
+    assert_eq!(records["records"], json!([]), "all or none");
+    for (n, said) in said_of("bob").into_iter().enumerate() {
+        if n == 1 {
+            api.delete("/api/v1/groups/g/people/bob").await.expect(204);
+        }
+        say(said).await.expect(200);
+    }
+}

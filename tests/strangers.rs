@@ -127,6 +127,10 @@ async fn strangers_are_kept_where_the_tenant_asks_and_each_appears_once() {
         api.post(&path, &json!({ "person": person })).await
     };
     assert_eq!(name("nobody").await.problem(), (404, "person_not_found".to_owned()));
+    api.enrol("mia", &[], "astronaut").await;
+    let stranger = name("mia").await;
+    assert_eq!(stranger.problem(), (409, "not_on_roster".to_owned()));
+    assert_eq!(stranger.json()["error"]["details"]["person"], "mia");
     assert_eq!((unknown(api, &session).await, stored(&server).await), (left.clone(), 1));
     let named = name("zoe").await.expect(200);
     assert_eq!((&named["status"], &named["state"]), (&json!("present"), &json!("by_hand")));

@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p rollcall-benches --bin register_speed -- DATA GROUP [SECONDS]`
 
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
 use std::{
     env,
     error::Error,

@@ -9,6 +9,7 @@
 //! clients enrol. One line of JSON a measurement. The vectors are random unit vectors of 512 numbers.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made should stop")]
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
 use std::{
     fs::File,

@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p rollcall-benches --bin term -- DATA [PEOPLE] [SESSIONS]`
 
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+
 use std::{env, error::Error, fs, path::Path, time::Instant};
 
 use futures_util::{TryStreamExt, stream};

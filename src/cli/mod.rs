@@ -34,6 +34,7 @@ use crate::{
     domain::TenantId,
     error::{Error, Result},
     service::access::first_start::{DEFAULT_TENANT, operator_key_path, tenant_key_path},
+    telemetry::logging,
 };
 
 /// Self-hosted attendance: one classroom photo in, the whole class out.
@@ -156,10 +157,12 @@ impl Cli {
             Command::Calibrate(args) => calibrate::run(&common, &args),
             Command::Models(args) => models::run(&args),
         };
+        logging::flush();
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("rollcall: {error}");
+                // Where nobody can be told, the status still says it.
+                drop(writeln!(io::stderr(), "rollcall: {error}"));
                 ExitCode::FAILURE
             }
         }

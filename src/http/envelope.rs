@@ -1,4 +1,4 @@
-//! Around every request: its id, its log line, its metrics, and the envelope of its error.
+//! Around every request: its id, its log line, its metrics, the envelope of its error, and its end with the server's.
 
 use std::{
     future::{Ready, ready},
@@ -8,18 +8,24 @@ use std::{
 };
 
 use actix_web::{
-    Error,
+    Error, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
+    error::InternalError,
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
 };
 use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
-use super::{error::ApiError, hardening::harden, openapi};
+use super::{
+    error::ApiError,
+    hardening::{harden, harden_headers},
+    leaving::Leaving,
+    openapi,
+};
 use crate::{
     error::{Error as CrateError, ErrorKind},
     store::under_request,
@@ -35,12 +41,15 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 pub struct Envelope {
     /// Where requests are counted.
     pub metrics: Metrics,
+    /// The end of the server.
+    pub leaving: Leaving,
 }
 
 /// The running middleware.
 pub struct Enveloped<S> {
     service: Rc<S>,
     metrics: Metrics,
+    leaving: Leaving,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Envelope
@@ -55,7 +64,8 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(Enveloped { service: Rc::new(service), metrics: self.metrics.clone() }))
+        let Self { metrics, leaving } = self;
+        ready(Ok(Enveloped { service: Rc::new(service), metrics: metrics.clone(), leaving: leaving.clone() }))
     }
 }
 
@@ -71,12 +81,15 @@ where
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let (service, metrics) = (Rc::clone(&self.service), self.metrics.clone());
+        let (service, metrics, leaving) = (Rc::clone(&self.service), self.metrics.clone(), self.leaving.clone());
         let started = Instant::now();
+        leaving.note_request();
+        let secure = request.app_config().secure();
         let id: Arc<str> = request_id(&request).into();
         Box::pin(async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
-            let response = under_request(Some(Arc::clone(&id)), service.call(request)).await?.map_into_boxed_body();
+            let answered = leaving.answered(under_request(Some(Arc::clone(&id)), service.call(request))).await;
+            let response = answered.map_err(|error| cut_off(error, &id, secure))??.map_into_boxed_body();
             // Taken before the envelope replaces the answer: the client is told a code, the log the cause.
             let cause = response.response().error().map(ToString::to_string);
             let mut response = enveloped(response, &id);
@@ -84,6 +97,9 @@ where
                 response.headers_mut().insert(REQUEST_ID, value);
             }
             harden(&mut response);
+            if leaving.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
             note(&metrics, &response, cause.as_deref(), started, &id);
             Ok(response)
         })
@@ -98,6 +114,19 @@ fn request_id(request: &ServiceRequest) -> String {
     };
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(harmless);
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The answer where the server's end comes first. The request has gone with who worked on it.
+fn cut_off(error: CrateError, id: &str, secure: bool) -> Error {
+    tracing::warn!(request_id = id, "a request was cut off by the stop");
+    let error = ApiError(error);
+    let mut answer: HttpResponse = error.answer(id);
+    if let Ok(value) = HeaderValue::from_str(id) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    harden_headers(answer.headers_mut(), false, secure);
+    answer.head_mut().set_connection_type(ConnectionType::Close);
+    InternalError::from_response(error, answer).into()
 }
 
 /// Puts an error into the common envelope, whoever raised it.

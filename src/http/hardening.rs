@@ -5,7 +5,7 @@ use actix_web::{
     dev::ServiceResponse,
     http::{
         Method,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Condition,
 };
@@ -27,7 +27,11 @@ pub(super) fn harden<B>(answer: &mut ServiceResponse<B>) {
     let path = answer.request().path();
     let docs = path == "/docs" || path.starts_with("/docs/");
     let secure = answer.request().app_config().secure();
-    let headers = answer.headers_mut();
+    harden_headers(answer.headers_mut(), docs, secure);
+}
+
+/// The same where the request has gone.
+pub(super) fn harden_headers(headers: &mut HeaderMap, docs: bool, secure: bool) {
     let mut set = |name: HeaderName, value: HeaderValue| drop(headers.insert(name, value));
     set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     set(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -17,6 +17,7 @@ mod hardening;
 mod idempotency;
 mod jobs;
 mod keys;
+mod leaving;
 mod maintenance;
 mod negatives;
 mod openapi;
@@ -44,7 +45,9 @@ use actix_web::{
 use ipnet::IpNet;
 
 use self::error::ApiError;
-pub use self::{envelope::Envelope, hardening::cors, idempotency::Register, patience::patience, tls::TlsIdentity};
+pub use self::{
+    envelope::Envelope, hardening::cors, idempotency::Register, leaving::Leaving, patience::patience, tls::TlsIdentity,
+};
 use crate::{
     config::Limits,
     error::{Error, ErrorKind},

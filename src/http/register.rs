@@ -69,8 +69,9 @@ pub(super) async fn records(
     params(("session" = GroupSessionId, Path)), request_body = ConfirmParams,
     responses((status = 200, body = SettledView),
         (status = 400, description = "invalid_status, invalid_reason, too_many_people, said_twice"),
-        (status = 404, description = "person_not_found"), (status = 409, description = "session_cancelled")))]
-/// Settles many people at once, all or none: confirmed, rejected, or set by hand. Also of a closed session.
+        (status = 404, description = "person_not_found"), (status = 409, description = "not_on_roster, session_cancelled")))]
+/// Settles many people at once, all or none: confirmed, rejected, or set by hand. Also of a closed session. Each is on
+/// the group's roster or has a record in the session; `details.person` of the error says who is not.
 pub(super) async fn confirm(
     state: Data<ApiState>,
     caller: Granted<CorrectAttendance>,
@@ -82,7 +83,7 @@ pub(super) async fn confirm(
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/records/{person}/undo", tag = "attendance",
     params(("session" = GroupSessionId, Path), ("person" = PersonId, Path)),
-    responses((status = 200, body = RecordView), (status = 409, description = "nothing_to_undo, session_cancelled")))]
+    responses((status = 200, body = RecordView), (status = 409, description = "not_on_roster, nothing_to_undo, session_cancelled")))]
 /// Takes the last word on a person back.
 pub(super) async fn undo_correction(
     state: Data<ApiState>,
@@ -95,7 +96,7 @@ pub(super) async fn undo_correction(
 #[utoipa::path(put, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
     params(("session" = GroupSessionId, Path), ("person" = PersonId, Path)), request_body = AppealParams,
     responses((status = 200, body = RecordView), (status = 400, description = "invalid_reason"),
-        (status = 409, description = "appeal_open, session_cancelled")))]
+        (status = 409, description = "appeal_open, not_on_roster, session_cancelled")))]
 /// Notes what a person has to say to what counts.
 pub(super) async fn appeal(
     state: Data<ApiState>,
@@ -109,7 +110,7 @@ pub(super) async fn appeal(
 #[utoipa::path(patch, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
     params(("session" = GroupSessionId, Path), ("person" = PersonId, Path)), request_body = AppealPatch,
     responses((status = 200, body = RecordView), (status = 404, description = "appeal_not_found"),
-        (status = 409, description = "session_cancelled")))]
+        (status = 409, description = "not_on_roster, session_cancelled")))]
 /// Answers an appeal; what counts is corrected by itself.
 pub(super) async fn settle(
     state: Data<ApiState>,

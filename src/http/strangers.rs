@@ -38,7 +38,7 @@ pub(super) async fn dismiss(
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/strangers/{stranger}/name", tag = "attendance",
     params(("session" = GroupSessionId, Path), ("stranger" = StrangerId, Path)), request_body = NameParams,
     responses((status = 200, body = RecordView), (status = 404, description = "stranger_not_found, person_not_found"),
-        (status = 409, description = "session_cancelled")))]
+        (status = 409, description = "not_on_roster, session_cancelled")))]
 /// Says whose an unknown face is: they were there when it was seen. It can be undone as any correction.
 pub(super) async fn name(
     state: Data<ApiState>,

@@ -17,6 +17,7 @@ mod observe;
 mod panics;
 mod restart;
 mod shutdown;
+mod signals;
 mod stage;
 mod supervisor;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use inbox::{SendFailed, StageSender, TrySendFailed};
 pub use line::{ServiceClass, Turn};
 pub use observe::{LastError, NoObserver, Observer, StageSnapshot, StageStatus};
 pub use restart::{RestartCause, RestartPolicy};
-pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFlight, listen_for_signals};
+pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFlight};
+pub use signals::{Ending, Signals, listen_for_signals};
 pub use stage::{Stage, StageContext, StageSpec};
 pub use supervisor::{Supervisor, SupervisorOptions};

@@ -1,12 +1,8 @@
 //! The orderly end: tell all, admit nothing new, let what is inside finish within a deadline.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 
 /// Asks for the end, once. Clones ask for the same end.
 #[derive(Debug, Clone)]
@@ -49,36 +45,6 @@ impl ShutdownSignal {
         // An error means that every `Shutdown` is gone: whoever owned the service is no longer there.
         let _ = self.requested.clone().wait_for(|requested| *requested).await;
     }
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Takes SIGTERM and SIGINT from here on: the first triggers `shutdown`, the second calls `at_once`, which for a
-/// server ends the process with a code other than 0. The future never ends before the second signal. Fails at
-/// once, outside the future, when the system refuses the handlers.
-pub fn listen_for_signals(shutdown: Shutdown, at_once: impl FnOnce()) -> io::Result<impl Future<Output = ()>> {
-    let mut signals =
-        StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
-    Ok(async move {
-        signals.next().await;
-        tracing::info!("stopping; a second signal ends the process at once");
-        shutdown.trigger();
-        signals.next().await;
-        at_once();
-    })
 }
 
 /// Counts what was admitted and has not ended. Clones count together.
@@ -145,10 +111,7 @@ impl Drop for InFlightGuard {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::pin,
-        process::{self, Command},
-    };
+    use std::pin::pin;
 
     use futures_util::FutureExt;
 
@@ -189,24 +152,5 @@ mod tests {
         let in_flight = InFlight::default();
         let _stuck = (in_flight.enter().unwrap(), in_flight.enter().unwrap());
         assert_eq!(in_flight.drained(Duration::from_millis(5)).await, Err(StillInFlight(2)));
-    }
-
-    fn send_sigterm_to_this_process() {
-        let kill = format!("kill -TERM {}", process::id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    }
-
-    #[actix::test]
-    async fn the_first_signal_drains_and_the_second_ends_at_once() {
-        let shutdown = Shutdown::default();
-        let signal = shutdown.signal();
-        let (at_once, ended) = tokio::sync::oneshot::channel();
-        let listener = listen_for_signals(shutdown, move || at_once.send(()).unwrap()).unwrap();
-        let listener = actix::spawn(listener);
-        send_sigterm_to_this_process();
-        timeout(LONG, signal.wait()).await.unwrap();
-        assert!(!listener.is_finished());
-        send_sigterm_to_this_process();
-        timeout(LONG, ended).await.unwrap().unwrap();
     }
 }

@@ -162,6 +162,8 @@ impl Service {
         to_completion(async move {
             let _turn = service.galleries.person_lock(&scope, &id).await;
             let photos = service.store.photos(&scope, &id).await?.photos;
+            // Until the gallery has let go of them too.
+            let _erasing = service.store.begin_erasure();
             let erasure = service.store.delete_person(&scope, &id, service.clock.now()).await?;
             service.galleries.remove_person(&scope, &id).await;
             service.remove_files(&scope, photos).await;

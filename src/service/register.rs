@@ -126,7 +126,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` `session_not_found` or `person_not_found`; `Invalid` `invalid_status`, `invalid_reason`,
-    /// `too_many_people` or `said_twice`; `Conflict` `session_cancelled`.
+    /// `too_many_people` or `said_twice`; `Conflict` `not_on_roster` or `session_cancelled`.
     pub async fn confirm(
         &self,
         scope: &TenantScope,
@@ -140,7 +140,8 @@ impl Service {
     /// Takes the last word on a person back.
     ///
     /// # Errors
-    /// `NotFound` `session_not_found` or `person_not_found`; `Conflict` `nothing_to_undo` or `session_cancelled`.
+    /// `NotFound` `session_not_found` or `person_not_found`; `Conflict` `nothing_to_undo`, `not_on_roster` or
+    /// `session_cancelled`.
     pub async fn undo_correction(
         &self,
         scope: &TenantScope,
@@ -153,8 +154,8 @@ impl Service {
     /// Notes a person's objection.
     ///
     /// # Errors
-    /// `NotFound` `session_not_found` or `person_not_found`; `Invalid` `invalid_reason`; `Conflict` `appeal_open` or
-    /// `session_cancelled`.
+    /// `NotFound` `session_not_found` or `person_not_found`; `Invalid` `invalid_reason`; `Conflict` `appeal_open`,
+    /// `not_on_roster` or `session_cancelled`.
     pub async fn appeal(
         &self,
         scope: &TenantScope,
@@ -169,7 +170,8 @@ impl Service {
     /// Answers an objection.
     ///
     /// # Errors
-    /// `NotFound` `session_not_found`, `person_not_found` or `appeal_not_found`; `Conflict` `session_cancelled`.
+    /// `NotFound` `session_not_found`, `person_not_found` or `appeal_not_found`; `Conflict` `not_on_roster` or
+    /// `session_cancelled`.
     pub async fn settle_appeal(
         &self,
         scope: &TenantScope,

@@ -113,7 +113,8 @@ impl Service {
     /// face is no more. It does not come back where the correction is undone.
     ///
     /// # Errors
-    /// `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict` `session_cancelled`.
+    /// `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict` `not_on_roster` or
+    /// `session_cancelled`.
     pub async fn name_stranger(
         &self,
         scope: &TenantScope,

@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use jiff::Timestamp;
@@ -16,6 +16,7 @@ use super::{
     Store,
     codec::Record,
     db::{Read, View},
+    erased::{Erased, Traces},
     keys::{self, Key},
     transaction::Transaction,
 };
@@ -48,8 +49,8 @@ pub struct Claim {
     /// What is noted with each write, asked for at that moment: by then the whole body has been read.
     note: Box<dyn Fn() -> KeptAnswer + Send + Sync>,
     noted: AtomicBool,
-    /// How many erasures there had been when it was looked up.
-    erasures: AtomicU64,
+    /// Whom its answer may show although they have been erased.
+    erased: Arc<Erased>,
 }
 
 tokio::task_local! {
@@ -67,7 +68,7 @@ impl Claim {
             key: keys::answer(tenant, id),
             note: Box::new(note),
             noted: AtomicBool::default(),
-            erasures: AtomicU64::default(),
+            erased: Arc::new(Erased::of(tenant)),
         }
     }
 
@@ -103,19 +104,13 @@ pub(super) fn note(claim: Option<&Claim>, transaction: &mut Transaction<'_>) -> 
     }
 }
 
-/// Forgets those answers of a tenant that hold one of `texts` as a JSON string. That their requests took effect stays
-/// noted.
-pub(super) fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &TenantId, texts: &[String]) -> Result<()> {
-    let quoted: Vec<String> = texts.iter().map(|text| serde_json::Value::from(text.as_str()).to_string()).collect();
-    let mentions = |kept: &KeptAnswer| {
-        let body = kept.answer.as_ref().map(|(_, body)| String::from_utf8_lossy(body));
-        body.is_some_and(|body| quoted.iter().any(|text| body.contains(text)))
-    };
+/// Forgets those answers of their tenant that show somebody. That their requests took effect stays noted.
+pub(super) fn forget_mentions(transaction: &mut Transaction<'_>, traces: &Traces) -> Result<()> {
     let mut found = Vec::new();
-    for entry in transaction.scan_bytes(&keys::answers(Some(tenant)), None) {
+    for entry in transaction.scan_bytes(&keys::answers(Some(traces.tenant())), None) {
         let (key, bytes) = entry?;
         let kept: KeptAnswer = super::codec::decode(&bytes)?;
-        if mentions(&kept) {
+        if kept.answer.as_ref().is_some_and(|(_, body)| traces.are_in(body)) {
             found.push((key, KeptAnswer { answer: None, ..kept }));
         }
     }
@@ -125,17 +120,17 @@ pub(super) fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &Tenant
 impl Store {
     /// What was noted under a claim. To be asked before its request is made.
     pub async fn answer(&self, claim: &Claim) -> Result<Option<KeptAnswer>> {
-        claim.erasures.store(self.inner.erasures.load(Ordering::Acquire), Ordering::Release);
+        self.inner.erasures.watch(&claim.erased);
         let key = claim.key.clone();
         self.read(move |view| view.get(&key)).await
     }
 
-    /// Keeps the answer of a request that has succeeded; not where somebody was erased meanwhile, whom it may show.
+    /// Keeps the answer of a request that has succeeded; not where it shows somebody who was erased meanwhile.
     pub async fn keep_answer(&self, claim: &Claim, answer: Option<(u16, Vec<u8>)>) -> Result<()> {
-        let (key, note) = (claim.key.clone(), (claim.note)());
-        let (before, now) = (claim.erasures.load(Ordering::Acquire), Arc::clone(&self.inner.erasures));
+        let (key, note, erased) = (claim.key.clone(), (claim.note)(), Arc::clone(&claim.erased));
         self.write(move |transaction| {
-            let answer = answer.filter(|_| now.load(Ordering::Acquire) == before);
+            // Asked among the writes: an erasure before this one is known here, one after it finds what is kept.
+            let answer = answer.filter(|(_, body)| !erased.are_in(body));
             transaction.put(key, &KeptAnswer { answer, ..note })
         })
         .await

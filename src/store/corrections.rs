@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, person_not_found,
-    pseudonyms::require_person, register::Register, sessions, strangers, transaction::Transaction,
+    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, pseudonyms::require_person,
+    register::Register, sessions, strangers, transaction::Transaction,
 };
 use crate::{
     domain::{
@@ -20,7 +20,8 @@ impl Store {
     /// Takes somebody's word on people of a session, all or none; returns their records in the order of `said`. Each
     /// must be on the roster or have a record.
     ///
-    /// Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict` `session_cancelled`.
+    /// Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict` `not_on_roster` or `session_cancelled`. The
+    /// errors of a person name them in their details, here and below.
     pub async fn correct(
         &self,
         scope: &TenantScope,
@@ -49,7 +50,7 @@ impl Store {
     /// person must be on the roster or have a record.
     ///
     /// Errors: `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict`
-    /// `session_cancelled`.
+    /// `not_on_roster` or `session_cancelled`.
     pub async fn name_stranger(
         &self,
         scope: &TenantScope,
@@ -74,7 +75,7 @@ impl Store {
     }
 
     /// Takes the last word on somebody back. Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict`
-    /// `nothing_to_undo` or `session_cancelled`.
+    /// `nothing_to_undo`, `not_on_roster` or `session_cancelled`.
     pub async fn undo_correction(
         &self,
         scope: &TenantScope,
@@ -85,7 +86,7 @@ impl Store {
     }
 
     /// Notes a person's objection, in the place of one that was answered. Errors: `NotFound` `session_not_found` or
-    /// `person_not_found`; `Conflict` `appeal_open`.
+    /// `person_not_found`; `Conflict` `appeal_open` or `not_on_roster`.
     pub async fn appeal(
         &self,
         scope: &TenantScope,
@@ -104,7 +105,8 @@ impl Store {
         .await
     }
 
-    /// Answers an objection. Errors: `NotFound` `session_not_found`, `person_not_found` or `appeal_not_found`.
+    /// Answers an objection. Errors: `NotFound` `session_not_found`, `person_not_found` or `appeal_not_found`;
+    /// `Conflict` `not_on_roster`.
     pub async fn settle_appeal(
         &self,
         scope: &TenantScope,
@@ -152,6 +154,17 @@ fn kept(transaction: &mut Transaction<'_>, tenant: &TenantId, session: GroupSess
     Ok(session)
 }
 
+/// Somebody of whom the session's register says nothing: they are not on the roster, and were not when it was kept.
+fn not_on_roster(person: &PersonId) -> Error {
+    let message = "the person is not on the roster of the session's group and has no record in the session";
+    naming(Error::new(ErrorKind::Conflict, message).with_code("not_on_roster"), person)
+}
+
+/// Says which of many people an error is about.
+fn naming(error: Error, person: &PersonId) -> Error {
+    error.with_details(serde_json::json!({ "person": person }))
+}
+
 /// The record of somebody, changed and written; removed where nothing is left of it and the session is not closed.
 fn changed(
     transaction: &mut Transaction<'_>,
@@ -161,11 +174,11 @@ fn changed(
     action: &'static str,
     change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()>,
 ) -> Result<AttendanceRecord> {
-    let who = require_person(transaction, register.tenant(), person)?;
+    let who = require_person(transaction, register.tenant(), person).map_err(|error| naming(error, person))?;
     let since = joined_at(transaction, register.tenant(), register.group(), who)?;
     let known = register.record(transaction, who)?;
     if since.is_none() && known.is_none() {
-        return Err(person_not_found());
+        return Err(not_on_roster(person));
     }
     let case = register.case(transaction, who, since)?;
     let mut record = known.unwrap_or_else(|| register.blank(person.clone(), &case));

@@ -25,6 +25,7 @@
 //! | `backup`, `archive` | such copies as files, and a list of them |
 //! | `salvage` | what can be read of a store that does not open, and a new store of it |
 //! | `rewrite` | such a copy in the store's own place, without what was removed |
+//! | `erased` | whom answers in the making must not show |
 //! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
@@ -67,6 +68,7 @@ mod copy;
 mod corrections;
 mod db;
 mod deletion;
+mod erased;
 mod erasures;
 mod events;
 mod export;
@@ -107,7 +109,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -115,6 +117,7 @@ use self::{
     answers::current_claim,
     committer::Committer,
     db::{Db, View},
+    erased::Erasures,
     events::EventLog,
     folders::Folders,
     origin::{Origin, current_request},
@@ -129,6 +132,7 @@ pub use self::{
     check::{CheckReport, Problem},
     closing::Closing,
     committer::FlushObserver,
+    erased::Erasing,
     erasures::Erasure,
     events::{EventObserver, EventPage},
     export::PersonFile,
@@ -171,8 +175,8 @@ struct Inner {
     folders: Arc<Folders>,
     /// Held while the store is rewritten.
     rewriting: tokio::sync::Mutex<()>,
-    /// Erasures since the store was opened.
-    erasures: Arc<AtomicU64>,
+    /// Erasures under way, and the requests whose answers they are about.
+    erasures: Arc<Erasures>,
     default_limits: Amounts,
     events: Arc<EventLog>,
     cache_bytes: u64,

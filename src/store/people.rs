@@ -1,9 +1,6 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::atomic::Ordering,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -12,6 +9,7 @@ use super::{
     Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
     codec::Record,
     db::Read,
+    erased::{Erasing, Traces},
     erasures, events, faces,
     groups::{groups_of, join, leave, require_group},
     jobs,
@@ -193,14 +191,13 @@ impl Store {
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let (limits, erasure) = (self.inner.default_limits, Erasure::new(at, scope.actor()));
-        // Before the transaction: an answer that is kept after it sees this.
-        self.inner.erasures.fetch_add(1, Ordering::AcqRel);
-        self.write(move |transaction| {
+        let erasing = self.begin_erasure();
+        let erased = self.write(move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             // A record that cannot be read does not keep anybody from being erased.
             let known: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
-            let traces = traces(transaction, &tenant, who, &person, known.as_ref())?;
-            answers::forget_mentions(transaction, &tenant, &traces)?;
+            let traces = traces(transaction, &tenant, who, &person)?;
+            answers::forget_mentions(transaction, &traces)?;
             let groups = groups_of(transaction, &tenant, who)?;
             for group in &groups {
                 leave(transaction, &tenant, group, who);
@@ -221,22 +218,23 @@ impl Store {
             erasures::begin(transaction, &Realm::Tenant(tenant.clone()), &erasure)?;
             let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })?;
-            Ok(erasure)
-        })
-        .await
+            erasing.tell(traces);
+            // It goes with the outcome, even if nobody waits for that: until then, others read of the person.
+            Ok((erasure, erasing))
+        });
+        Ok(erased.await?.0)
+    }
+
+    /// Keeps the answers of requests from showing whoever is deleted while this is held, for as long as somebody may
+    /// still be found although the store knows them no more.
+    pub fn begin_erasure(&self) -> Erasing {
+        self.inner.erasures.begin()
     }
 }
 
-/// The texts by which an answer shows a person: their id, their name, their samples and negatives.
-fn traces(
-    read: &impl Read,
-    tenant: &TenantId,
-    who: Pseudonym,
-    id: &PersonId,
-    person: Option<&Person>,
-) -> Result<Vec<String>> {
+/// What an answer shows a person by: their id, their samples and negatives.
+fn traces(read: &impl Read, tenant: &TenantId, who: Pseudonym, id: &PersonId) -> Result<Traces> {
     let mut traces = vec![id.to_string(), who.to_string()];
-    traces.extend(person.map(|person| person.name.clone()));
     for prefix in [keys::faces_of(tenant, who), keys::negatives_of(tenant, who)] {
         for key in read.scan_keys(&prefix) {
             if let Some(Parsed::Data(_, Kind::Face(_, face) | Kind::Negative(_, face))) = keys::parse(&key?) {
@@ -244,7 +242,7 @@ fn traces(
             }
         }
     }
-    Ok(traces)
+    Ok(Traces::new(tenant, traces))
 }
 
 pub(super) fn with_belongings(

@@ -2,9 +2,11 @@
 //!
 //! Labels are bounded: route patterns instead of paths, stages, outcomes and plans from fixed sets.
 
+use std::sync::OnceLock;
+
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 use crate::error::{Error, Result};
@@ -12,6 +14,9 @@ use crate::error::{Error, Result};
 /// Seconds, from a cached search to a crowded photo.
 const SECONDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Log lines that could not be written. The log is the process's, and so is the count: all its servers show the same.
+pub(super) static LOG_LINES_LOST: OnceLock<IntCounter> = OnceLock::new();
 
 /// The metrics of one server; a server makes its own, so several can live in one process.
 #[derive(Debug, Clone)]
@@ -84,6 +89,7 @@ impl Metrics {
         let declare = Declare(Registry::new());
         let build = declare.gauges("build_info", "The version that runs; always 1", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        declare.of_process("log_lines_lost_total", "Log lines that could not be written", &LOG_LINES_LOST)?;
         Ok(Self {
             requests: declare.counters("requests_total", "Requests answered", &["route", "method", "status"])?,
             request_seconds: declare.histograms("request_seconds", "Seconds from request to answer", &["route"])?,
@@ -210,6 +216,13 @@ impl Declare {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
         self.register(IntCounterVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    /// One counter for all servers of the process.
+    fn of_process(&self, name: &str, help: &str, counter: &OnceLock<IntCounter>) -> Result<()> {
+        let made = IntCounter::new(prefixed(name), help);
+        self.register(made.map(|made| counter.get_or_init(|| made).clone()))?;
+        Ok(())
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {

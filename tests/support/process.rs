@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
@@ -29,13 +30,43 @@ impl ServerProcess {
 
     /// The same with settings from the environment: `("ROLLCALL__GALLERY__PLAN", "exact")`.
     pub(crate) async fn with(data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::writing_to(data, settings, Stdio::null(), Stdio::null()).await
+    }
+
+    /// The same with its standard output and standard error given.
+    pub(crate) async fn writing_to(data: &Path, settings: &[(&str, &str)], out: Stdio, err: Stdio) -> Self {
+        let mut command = serve(data, settings);
+        command.stdout(out).stderr(err);
+        Self::spawn(data, command).await
+    }
+
+    /// The same with a server that is a test of this very binary, told by the variable `told` where its data is.
+    pub(crate) async fn of_this_binary(test: &str, told: &str, data: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test]).env(told, data).stdout(Stdio::null()).stderr(Stdio::null());
+        Self::spawn(data, command).await
+    }
+
+    async fn spawn(data: &Path, mut command: Command) -> Self {
         let address_file = data.join("server.address");
         drop(fs::remove_file(&address_file));
-        let child = serve(data, settings).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command.spawn().unwrap();
         let address = async || fs::read_to_string(&address_file).ok().filter(|address| !address.is_empty());
         eventually("the server writes its address", async || address().await.is_some()).await;
         let url = format!("http://{}", address().await.unwrap().lines().next().unwrap());
         Self { api: Api::new(url, read_key(data, "default.key")), child }
+    }
+
+    /// Starts a server on `data` that will not be ready, and returns once it has said so much.
+    pub(crate) fn starting(
+        data: &Path,
+        settings: &[(&str, &str)],
+        said: &str,
+    ) -> (Child, impl Iterator<Item = String>) {
+        let mut child = serve(data, settings).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(said)), "{said}");
+        (child, lines)
     }
 
     /// Runs a server that is expected to give up by itself.
@@ -45,7 +76,7 @@ impl ServerProcess {
 
     /// Asks for an orderly end.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        terminate(&self.child);
     }
 
     /// Stops all of its threads until [`Self::resume`].
@@ -57,9 +88,8 @@ impl ServerProcess {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+    fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// kill -9.
@@ -78,6 +108,16 @@ impl ServerProcess {
         .await;
         status.unwrap()
     }
+}
+
+/// Sends SIGTERM.
+pub(crate) fn terminate(child: &Child) {
+    signal(child, "-TERM");
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 impl Drop for ServerProcess {

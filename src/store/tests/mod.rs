@@ -1,5 +1,6 @@
 //! The store as its callers see it, in a folder of its own for each test.
 
+mod answers;
 mod audit;
 mod backup;
 mod check;
