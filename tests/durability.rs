@@ -1,6 +1,6 @@
 //! What was acknowledged is there after any end of the process.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -108,4 +108,30 @@ async fn kill_9_during_enrolments_loses_nobody_who_was_acknowledged() {
     }
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(0));
+}
+
+/// The embedded database writes what it derives from its log while it is opened; cut short there, it would take the
+/// unfinished file for a whole one at the next start.
+#[tokio::test]
+async fn kills_aimed_at_the_start_cost_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut groups = Vec::new();
+    for round in 0..5 {
+        let server = ServerProcess::start(folder.path()).await;
+        let seen = server.api.get("/api/v1/groups?limit=1000").await.expect(200);
+        assert_eq!(seen["groups"].as_array().unwrap().len(), groups.len(), "round {round}");
+        for number in 0..20 {
+            let id = format!("g-{round}-{number}");
+            server.api.post("/api/v1/groups", &json!({ "id": id, "name": id })).await.expect(201);
+            groups.push(id);
+        }
+        server.kill();
+        for number in 0..12 {
+            ServerProcess::kill_in_its_start(folder.path(), Duration::from_millis(2 + 13 * number)).await;
+        }
+    }
+    let server = ServerProcess::start(folder.path()).await;
+    let operator = fs::read_to_string(folder.path().join("operator.key")).unwrap();
+    let checked = server.api.with_key(operator.trim()).get("/api/v1/check").await.expect(200);
+    assert_eq!((&checked["problems"], &checked["records"]["group"]), (&json!({}), &json!(groups.len())));
 }

@@ -15,7 +15,9 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::EnvFilter;
+use jiff::Timestamp;
+use serde_json::json;
+use tracing_subscriber::{EnvFilter, filter::ParseError};
 
 use super::metrics::LOG_LINES_LOST;
 use crate::{
@@ -28,6 +30,9 @@ const QUEUED_LINES: usize = 4096;
 
 /// How long the end of a process waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The embedded database tells what it does while its threads end, when the subscriber's memory of them may have gone.
+const DATABASE: &str = "sled=info";
 
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
 
@@ -44,8 +49,9 @@ enum Entry {
 /// # Errors
 /// `Invalid` if the filter cannot be read or logging was started before; `Internal` if the system gives no thread.
 pub fn start(settings: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter)
-        .map_err(|error| Error::invalid("log.filter cannot be read").with_source(error))?;
+    let unreadable = |error: ParseError| Error::invalid("log.filter cannot be read").with_source(error);
+    let filter = EnvFilter::try_new(&settings.filter).map_err(unreadable)?;
+    let filter = filter.add_directive(DATABASE.parse().map_err(unreadable)?);
     let (queue, entries) = sync_channel(QUEUED_LINES);
     let lines = {
         let queue = queue.clone();
@@ -66,12 +72,29 @@ pub fn start(settings: &Log) -> Result<()> {
         .map_err(|error| Error::internal("the log has no thread").with_source(error))?;
     // Never set before: the subscriber is set once.
     let _ = QUEUE.set(queue);
-    panic::set_hook(Box::new(|info| {
-        let site = info.location().map(ToString::to_string);
-        tracing::error!(site, "panicked");
-        flush();
+    let format = settings.format;
+    panic::set_hook(Box::new(move |info| {
+        if let Some(queue) = QUEUE.get() {
+            let site = info.location().map(ToString::to_string).unwrap_or_default();
+            Lines(queue.clone()).take(panicked(format, &site, Timestamp::now()));
+            flush();
+        }
     }));
     Ok(())
+}
+
+/// The line of a panic. Made without the subscriber, which has its own memory of each thread, and a thread that ends may
+/// panic when that has gone: a hook that panics itself ends the process.
+fn panicked(format: LogFormat, site: &str, at: Timestamp) -> Vec<u8> {
+    let mut line = match format {
+        LogFormat::Text => format!("{at} ERROR {}: panicked site={site:?}", module_path!()),
+        LogFormat::Json => {
+            let fields = json!({ "message": "panicked", "site": site });
+            json!({ "timestamp": at, "level": "ERROR", "fields": fields, "target": module_path!() }).to_string()
+        }
+    };
+    line.push('\n');
+    line.into_bytes()
 }
 
 /// Waits until the lines so far have been written, but not for long: for the end of the process, whichever it is.
@@ -103,15 +126,36 @@ fn count_lost() {
 /// Takes each line as one write, and never fails.
 struct Lines(SyncSender<Entry>);
 
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Entry::Line(line.to_vec())).is_err() {
+impl Lines {
+    fn take(&self, line: Vec<u8>) {
+        if self.0.try_send(Entry::Line(line)).is_err() {
             count_lost();
         }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.take(line.to_vec());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_panic_is_one_line_of_the_format() {
+        let at: Timestamp = "2026-11-30T01:00:00Z".parse().unwrap();
+        for (format, begin) in [(LogFormat::Text, "2026-11-30T01:00:00Z ERROR "), (LogFormat::Json, "{\"fields\":{")] {
+            let line = String::from_utf8(panicked(format, "src/a.rs:1:2", at)).unwrap();
+            assert!(line.starts_with(begin) && line.ends_with('\n') && line.contains("src/a.rs:1:2"), "{line}");
+            assert_eq!(line.lines().count(), 1);
+        }
     }
 }

@@ -56,11 +56,12 @@ impl Disk {
     /// Takes room until so many bytes are free.
     pub(crate) fn leave_free(&self, bytes: u64) {
         let filler = self.mounted.join("filler");
+        drop(fs::remove_file(&filler));
         let room = rustix::fs::statvfs(&self.mounted).unwrap();
-        let taken = (room.f_bavail * room.f_frsize).saturating_sub(bytes);
+        // It takes some for itself.
+        let taken = (room.f_bavail * room.f_frsize).saturating_sub(bytes.max(1 << 20));
         assert!(run("fallocate", &["-l", &taken.to_string(), text(&filler)]));
         if bytes == 0 {
-            // What fallocate took for itself.
             let rest = self.mounted.join("filler.rest");
             run("dd", &["if=/dev/zero", &format!("of={}", text(&rest)), "bs=4096"]);
         }

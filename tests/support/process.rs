@@ -5,7 +5,10 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    time::Duration,
 };
+
+use tokio::time::sleep;
 
 use super::{Api, eventually, server::read_key};
 
@@ -72,6 +75,14 @@ impl ServerProcess {
     /// Runs a server that is expected to give up by itself.
     pub(crate) fn fail_on(data: &Path) -> Output {
         serve(data, &[]).output().unwrap()
+    }
+
+    /// Starts a server on `data` and kills it so soon that it has hardly begun.
+    pub(crate) async fn kill_in_its_start(data: &Path, after: Duration) {
+        let mut child = serve(data, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(after).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Asks for an orderly end.

@@ -72,9 +72,6 @@ async fn of_a_damaged_store_the_rest_is_read_and_what_is_missing_is_told() {
         let made = salvaged(store.folder());
         let opened = reopened(made.folder.path());
         let people = everybody(&opened, "t").await.unwrap();
-        for record in &people {
-            assert_eq!(record.faces.len(), 1, "{part:?}: a sample goes with its person alone");
-        }
         let told = &made.salvaged.found;
         let is_whole = content(&opened).len() == store.content().keys().filter(|key| may_go(key)).count();
         let is_told = told.unreadable_places + told.unreadable_segments + told.lost_changes > 0
