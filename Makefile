@@ -1,5 +1,6 @@
 # What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` and `make bench-peer` need
-# python3 with pip, and npm, as well; `make bench-gallery-peer`, `make api-fuzz` and `make client-test` python3 with pip.
+# python3 with pip, and npm, as well; `make bench-gallery-peer`, `make api-fuzz` and `make client-test` python3 with pip;
+# `make soak` python3 alone.
 
 CARGO ?= cargo
 BIN := target/release/rollcall
@@ -8,7 +9,7 @@ TEST_BIN := target/debug/rollcall
 # cargo-nextest runs each test in a process of its own, several at once; without it cargo's own runner does.
 RUNNER := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: api-fuzz client-test run build test lint check fmt deny bench bench-peer bench-gallery-peer demo models \
+.PHONY: api-fuzz client-test run build test lint check fmt deny bench bench-peer bench-gallery-peer soak demo models \
 	test-server
 
 run: build
@@ -66,6 +67,11 @@ bench-peer: build
 # ROWS=n (100000), VECTORS=DIR of vectors made before.
 bench-gallery-peer: build
 	./benches/peer/gallery.sh $(BIN)
+
+# An hour of mixed load on a server of its own, and what became of its memory: SOAK_MINUTES=n (60). Not part of CI.
+soak: build
+	$(CARGO) build --release -p rollcall-benches --bin compose
+	python3 benches/soak/soak.py $(BIN) $(dir $(BIN))compose
 
 # Enrols people from portraits, recognises class photos of other shots, shows who was found.
 demo: build

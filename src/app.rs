@@ -24,10 +24,10 @@ use crate::{
     gallery::{GalleryOptions, GraphOptions, Referee, RefereeObserver, RefereeOptions, SearchObserver},
     http::{ApiState, Envelope, Leaving, Register, TlsIdentity, cors, patience, routes},
     jobs::{JobOptions, Runner},
-    nn::MatchDefaults,
+    nn::{MatchDefaults, kernels::Buffer},
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
-        ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, RestartCause, RestartPolicy,
+        ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, Rest, RestartCause, RestartPolicy,
         ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
     service::{Naming, Service, ServiceOptions, access::first_start, backup},
@@ -84,6 +84,7 @@ impl App {
             threads,
             interactive_linger: INTERACTIVE_LINGER,
             observer: Arc::clone(&observer),
+            rest: Rest { call: Buffer::release_kept, ..Rest::default() },
         })?;
         let health = Health::default();
         let policy = RestartPolicy {

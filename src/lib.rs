@@ -23,6 +23,10 @@ pub mod store;
 pub mod telemetry;
 pub mod vault;
 
+/// For every program that links this crate, so that what the benches measure is what the server does.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 // Crates of their own, so that an edit elsewhere does not optimise them again.
 pub use {domain, error, gallery, nn, runtime, vision};
 

@@ -225,7 +225,7 @@ mod tests {
         planner::{self, Situation},
     };
     use domain::{FaceId, GalleryPlan};
-    use runtime::{ComputeOptions, NoObserver};
+    use runtime::{ComputeOptions, NoObserver, Rest};
 
     const DIMENSION: usize = 16;
 
@@ -243,6 +243,7 @@ mod tests {
             threads: NonZeroUsize::MIN,
             interactive_linger: Duration::ZERO,
             observer: Arc::new(NoObserver),
+            rest: Rest::default(),
         };
         let pool = ComputePool::new(options).unwrap();
         let outcomes = Arc::new(Mutex::new(Vec::new()));

@@ -28,7 +28,7 @@ pub use budget::{ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compute::{
     CancelOnDrop, CancelToken, ComputeError, ComputeOptions, ComputePool, ComputeSnapshot, InteractiveGuard, JobSpec,
-    Timed,
+    Rest, Timed,
 };
 pub use faults::Faults;
 #[cfg(debug_assertions)]

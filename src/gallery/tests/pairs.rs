@@ -7,7 +7,7 @@ use domain::{
     Candidate,
     calibration::{Curves, Histogram},
 };
-use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, NoObserver, ServiceClass, Turn};
+use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, NoObserver, Rest, ServiceClass, Turn};
 
 const ALL: PairLimits = PairLimits { impostor_pairs: u64::MAX, searches: usize::MAX, look_alikes: 20 };
 
@@ -43,7 +43,8 @@ async fn found(samples: &[FaceSample], limits: PairLimits) -> Pairs {
     gallery.remove_person(&gone.person);
     let (threads, interactive_linger) = (NonZeroUsize::new(2).unwrap(), Duration::ZERO);
     let observer = Arc::new(NoObserver);
-    let pool = ComputePool::new(ComputeOptions { threads, interactive_linger, observer }).unwrap();
+    let options = ComputeOptions { threads, interactive_linger, observer, rest: Rest::default() };
+    let pool = ComputePool::new(options).unwrap();
     let turn = Turn::new(ServiceClass::Bulk, "t");
     let job = JobSpec { turn, stage: "test", stage_rank: 0, cancel: CancelToken::default() };
     pairs(&pool, &job, &gallery, limits).await.unwrap()

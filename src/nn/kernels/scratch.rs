@@ -64,14 +64,22 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// At least the tightest recycled buffer that holds `len` numbers, or a new one.
+    /// At least the tightest recycled buffer that holds `len` numbers, or a new one in place of the largest that does
+    /// not: a thread keeps as many buffers as it ever used at once, however many sizes it met.
     pub fn take(len: usize) -> Self {
-        let lines = POOL.with_borrow_mut(|pool| {
+        let recycled = POOL.with_borrow_mut(|pool| {
             let fits = pool.iter().enumerate().filter(|(_, lines)| lines.len() >= len);
             let tightest = fits.min_by_key(|(_, lines)| lines.len()).map(|(index, _)| index);
-            tightest.map(|index| pool.swap_remove(index))
+            let largest = || (0..pool.len()).max_by_key(|&index| pool[index].len());
+            tightest.or_else(largest).map(|index| pool.swap_remove(index))
         });
-        Self { lines: lines.unwrap_or_else(|| Lines::zeroed(len)), len }
+        let lines = recycled.filter(|lines| lines.len() >= len).unwrap_or_else(|| Lines::zeroed(len));
+        Self { lines, len }
+    }
+
+    /// Frees what the current thread keeps for later.
+    pub fn release_kept() {
+        POOL.with_borrow_mut(Vec::clear);
     }
 }
 
@@ -158,5 +166,33 @@ mod tests {
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn a_larger_buffer_takes_the_place_of_a_smaller_one() {
+        std::thread::spawn(|| {
+            for len in [1000, 2000, 1500, 3000] {
+                drop(Buffer::take(len));
+            }
+            assert_eq!(kept(), [padded(3000)]);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_released_is_kept_no_longer() {
+        std::thread::spawn(|| {
+            drop((Buffer::take(1000), Buffer::take(2000)));
+            assert_eq!(kept().len(), 2);
+            Buffer::release_kept();
+            assert!(kept().is_empty());
+        })
+        .join()
+        .unwrap();
+    }
+
+    fn kept() -> Vec<usize> {
+        POOL.with_borrow(|pool| pool.iter().map(|lines| lines.len()).collect())
     }
 }

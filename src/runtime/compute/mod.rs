@@ -51,6 +51,24 @@ pub struct ComputeOptions {
     pub interactive_linger: Duration,
     /// Hears of queue and work time and of panics.
     pub observer: Arc<dyn Observer>,
+    /// What a thread does once no task has come to it for a while.
+    pub rest: Rest,
+}
+
+/// When and how a thread gives back what it keeps between tasks.
+#[derive(Debug, Clone, Copy)]
+pub struct Rest {
+    /// How long after its last task.
+    pub after: Duration,
+    /// Called on the thread, outside of any lock; must be short and not panic.
+    pub call: fn(),
+}
+
+impl Default for Rest {
+    /// After ten seconds nothing.
+    fn default() -> Self {
+        Self { after: Duration::from_secs(10), call: || () }
+    }
 }
 
 /// Says what a task is for.
@@ -134,7 +152,7 @@ impl ComputePool {
     /// Starts the threads. Fails when the system gives none.
     pub fn new(options: ComputeOptions) -> Result<Self> {
         let num_threads = options.threads.get();
-        let shared = Arc::new(Shared::new(options.interactive_linger));
+        let shared = Arc::new(Shared::new(options.interactive_linger, options.rest));
         let crew = Crew { shared, observer: options.observer, num_threads, threads: Mutex::default() };
         for index in 0..num_threads {
             let shared = Arc::clone(&crew.shared);

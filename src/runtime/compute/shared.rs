@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    Rest,
     cancel::CancelToken,
     lane::{ComputeSnapshot, Lane},
 };
@@ -29,6 +30,14 @@ pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     interactive_linger: Duration,
+    rest: Rest,
+}
+
+/// What a thread does next.
+enum Next {
+    Run(Job),
+    Rest,
+    End,
 }
 
 #[derive(Default)]
@@ -62,8 +71,8 @@ impl State {
 }
 
 impl Shared {
-    pub(super) fn new(interactive_linger: Duration) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), interactive_linger }
+    pub(super) fn new(interactive_linger: Duration, rest: Rest) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), interactive_linger, rest }
     }
 
     pub(super) fn lane(&self, stage: &'static str) -> Arc<Lane> {
@@ -117,29 +126,48 @@ impl Shared {
 
     /// A thread's life. `reserved` is the one that keeps itself for interactive work while some may come.
     pub(super) fn work(&self, reserved: bool) {
-        while let Some(job) = self.next(reserved) {
-            // Tasks contain their own panics; this one is for what is dropped with them.
-            let _ = contain(|| run(job));
+        let mut rests_at = None;
+        loop {
+            match self.next(reserved, rests_at) {
+                Next::Run(job) => {
+                    // Tasks contain their own panics; this one is for what is dropped with them.
+                    let _ = contain(|| run(job));
+                    rests_at = Some(Instant::now() + self.rest.after);
+                }
+                Next::Rest => {
+                    (self.rest.call)();
+                    rests_at = None;
+                }
+                Next::End => return,
+            }
         }
     }
 
-    fn next(&self, reserved: bool) -> Option<Job> {
+    /// `rests_at` is when the thread wants to rest, unless it has since its last task.
+    fn next(&self, reserved: bool, rests_at: Option<Instant>) -> Next {
         let mut state = lock(&self.state);
         loop {
             if state.closing {
-                return None;
+                return Next::End;
             }
-            let reservation = if reserved { state.reservation(Instant::now()) } else { Reservation::None };
+            let now = Instant::now();
+            let reservation = if reserved { state.reservation(now) } else { Reservation::None };
             let is_free = matches!(reservation, Reservation::None);
             let may_take = is_free || state.queue.next_class() == Some(ServiceClass::Interactive);
             if let Some(job) = may_take.then(|| state.queue.pop()).flatten() {
-                return Some(job);
+                return Next::Run(job);
             }
-            state = match reservation {
-                Reservation::For(left) if !state.queue.is_empty() => {
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            let until_rest = rests_at.map(|rests_at| rests_at.saturating_duration_since(now));
+            if until_rest.is_some_and(|left| left.is_zero()) {
+                return Next::Rest;
+            }
+            let until_free = match reservation {
+                Reservation::For(left) if !state.queue.is_empty() => Some(left),
+                _ => None,
+            };
+            state = match until_free.into_iter().chain(until_rest).min() {
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }

@@ -3,6 +3,7 @@
 use std::{
     pin::pin,
     sync::{
+        Condvar,
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,
     },
@@ -42,7 +43,7 @@ impl Observer for Heard {
 
 fn pool_with(threads: usize, interactive_linger: Duration, observer: Arc<Heard>) -> ComputePool {
     let threads = NonZeroUsize::new(threads).unwrap();
-    ComputePool::new(ComputeOptions { threads, interactive_linger, observer }).unwrap()
+    ComputePool::new(ComputeOptions { threads, interactive_linger, observer, rest: Rest::default() }).unwrap()
 }
 
 fn pool(threads: usize) -> ComputePool {
@@ -262,4 +263,26 @@ async fn the_last_handle_may_go_on_a_compute_thread() {
     drop((pool, busy));
     let heard = actix::spawn(async move { tokio::task::spawn_blocking(move || is_gone.recv_timeout(DEADLINE)).await });
     timeout(DEADLINE, heard).await.unwrap().unwrap().unwrap().unwrap();
+}
+
+#[actix::test]
+async fn a_thread_rests_once_after_its_last_task() {
+    static RESTED: Mutex<usize> = Mutex::new(0);
+    static CHANGED: Condvar = Condvar::new();
+    let rest = || {
+        *lock(&RESTED) += 1;
+        CHANGED.notify_all();
+    };
+    let pool = ComputePool::new(ComputeOptions {
+        threads: NonZeroUsize::MIN,
+        interactive_linger: Duration::ZERO,
+        observer: Arc::new(Heard::default()),
+        rest: Rest { after: Duration::ZERO, call: rest },
+    })
+    .unwrap();
+    for task in 1..=3 {
+        pool.run(job(Bulk, "s", 0), || ()).await.unwrap();
+        let rested = CHANGED.wait_timeout_while(lock(&RESTED), DEADLINE, |rested| *rested < task).unwrap().0;
+        assert_eq!(*rested, task);
+    }
 }
