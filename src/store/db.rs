@@ -17,6 +17,8 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -34,6 +36,10 @@ use crate::{
 
 /// The tree and the key of the number of the last flush, see [`super::marker`].
 pub(super) const FLUSHES: &[u8] = b"flushes";
+/// How long the last threads of a closed database may go on.
+pub(super) const LAST_THREADS: Duration = Duration::from_secs(10);
+/// Between two looks at whether they have ended.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// What a watch remembers before it gives up, some 50 MB.
 const MAX_WATCHED_KEYS: usize = 500_000;
 
@@ -66,16 +72,27 @@ impl Db {
     /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
         sled_files::remove_unfinished(path)?;
-        Self::recover(path, cache_bytes).or_else(|error| {
+        Self::recover_when_free(path, cache_bytes).or_else(|error| {
             if error.code() != DAMAGED {
                 return Err(error);
             }
             // What can be made anew may be all that is damaged. With it goes one witness of what the log held.
             sled_files::remove_derived(path)?;
-            let db = Self::recover(path, cache_bytes)?;
+            let db = Self::recover_when_free(path, cache_bytes)?;
             db.require_whole()?;
             Ok(db)
         })
+    }
+
+    /// Threads of a database that this process has just closed, or given up, may hold sled's own lock for a moment.
+    fn recover_when_free(path: &Path, cache_bytes: u64) -> Result<Self> {
+        let begun = Instant::now();
+        loop {
+            match Self::recover(path, cache_bytes) {
+                Err(error) if error.code() == LOCKED && begun.elapsed() < LAST_THREADS => thread::sleep(LOOK_AGAIN),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Errors unless every record can be read and they are those that were written: `store_damaged`.
@@ -485,10 +502,13 @@ pub(super) fn damaged(why: &'static str) -> Error {
     .with_source(why)
 }
 
+/// The code of [`locked`].
+const LOCKED: &str = "store_locked";
+
 /// The error for a store that somebody else has open.
 pub(super) fn locked() -> Error {
     Error::storage("the data folder is in use by another process: stop that one first, or give another folder")
-        .with_code("store_locked")
+        .with_code(LOCKED)
 }
 
 /// The error for a file that cannot be read or written.

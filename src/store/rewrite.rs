@@ -24,7 +24,7 @@ use super::{
     backup::backup_running,
     blocking,
     copy::Copy,
-    db::Db,
+    db::{Db, LAST_THREADS, LOOK_AGAIN},
     folders::{Folders, SwitchError},
     keys::{self, Kind, Parsed},
     sled_files::DATA_FILE,
@@ -33,10 +33,6 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Pages copied on a blocking thread at once: a stop of the server waits for no more.
 const PAGES_AT_ONCE: usize = 16;
-/// Between two looks at whether anybody still reads the old database.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How long the old database's threads may go on after it was closed.
-const LAST_THREADS: Duration = Duration::from_secs(10);
 
 /// What a rewrite did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

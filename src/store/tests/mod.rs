@@ -8,6 +8,7 @@ mod damage;
 mod deletion;
 mod events;
 mod kill;
+mod layouts;
 mod operations;
 mod photos;
 mod pieces;
