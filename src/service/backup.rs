@@ -160,6 +160,12 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
         store::restore(&target, backup).inspect_err(|_| drop(remove(&target)))
     })
     .await?;
+    take_place(unfinished, data, now).await?;
+    Ok(records)
+}
+
+/// Makes the whole store in `unfinished` the data folder's, with the key files that are missing.
+pub(super) async fn take_place(unfinished: PathBuf, data: &Path, now: Timestamp) -> Result<()> {
     let store = open_when_free(&unfinished).await?;
     first_start::complete_key_files(&store, data, now).await?;
     let data = data.to_owned();
@@ -170,12 +176,11 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
         fs::rename(&unfinished, store_path(&data)).map_err(failed)?;
         sync(&data).map_err(failed)
     })
-    .await?;
-    Ok(records)
+    .await
 }
 
 /// Opens a store that this process has just closed: its database may hold its lock for a moment longer.
-pub(super) async fn open_when_free(path: &Path) -> Result<Store> {
+async fn open_when_free(path: &Path) -> Result<Store> {
     let begun = Instant::now();
     loop {
         let options = StoreOptions::new(path);
@@ -211,7 +216,7 @@ pub(super) fn remove(folder: &Path) -> Result<()> {
 }
 
 /// A new name in a folder is durable only when the folder has been flushed.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
+fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -5,10 +5,7 @@ use std::{fs, io, path::Path};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{
-    access::first_start,
-    backup::{UNFINISHED, cannot_write, in_background, open_when_free, remove, require_empty, store_path, sync},
-};
+use super::backup::{UNFINISHED, cannot_write, in_background, remove, require_empty, store_path, take_place};
 use crate::{
     error::Result,
     store::{self, Inspection, Salvaged},
@@ -45,16 +42,7 @@ pub async fn salvage(data: &Path, into: &Path, scratch: Option<&Path>, now: Time
         Ok(made)
     })
     .await?;
-    let store = open_when_free(&unfinished).await?;
-    first_start::complete_key_files(&store, into, now).await?;
-    let into = into.to_owned();
-    in_background(move || {
-        drop(store);
-        let failed = |error: io::Error| cannot_write(&into, error);
-        fs::rename(&unfinished, store_path(&into)).map_err(failed)?;
-        sync(&into).map_err(failed)
-    })
-    .await?;
+    take_place(unfinished, into, now).await?;
     Ok(salvaged)
 }
 

@@ -174,7 +174,7 @@ fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) ->
     group.db().refuse_if_failed()?;
     group.db().refuse_if_full()?;
     catch_unwind(AssertUnwindSafe(|| group.run(operation)))
-        .unwrap_or_else(|_| Err(super::db::damaged("the embedded database gave up during a read")))
+        .unwrap_or_else(|_| Err(super::failures::damaged("the embedded database gave up during a read")))
 }
 
 fn apply_all(Alarm(live): &Alarm, mut work: mpsc::Receiver<Work>, applied: &mpsc::Sender<Applied>) {

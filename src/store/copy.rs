@@ -9,7 +9,8 @@
 use super::{
     archive::Change,
     codec,
-    db::{Read, View, Watch, outrun},
+    db::{Read, View, Watch},
+    failures::outrun,
     keys::Key,
 };
 use crate::error::Result;

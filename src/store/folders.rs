@@ -22,7 +22,7 @@ use std::{
 };
 
 use super::{
-    db::{damaged, io_error, locked},
+    failures::{damaged, io_error, locked},
     marker::{self, make_private_folder, sync_folder},
     rewrite,
     sled_files::{BLOBS, DATA_FILE},

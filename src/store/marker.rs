@@ -15,7 +15,7 @@ use std::{
     path::Path,
 };
 
-use super::db::io_error;
+use super::failures::io_error;
 use crate::error::Result;
 
 /// Its name.

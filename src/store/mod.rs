@@ -14,6 +14,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `db`, `sled_files` | the embedded database; name sled |
+//! | `failures` | what is wrong with a store as a whole, and what to do |
 //! | `pieces` | long values as it holds them, and the sum of all records |
 //! | `codec` | records as bytes; names bincode |
 //! | `keys` | every key |
@@ -73,6 +74,7 @@ mod erasures;
 mod events;
 mod export;
 mod faces;
+mod failures;
 mod folders;
 mod groups;
 mod import;
@@ -239,7 +241,7 @@ impl Store {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|_| Err(db::damaged("the embedded database gave up during a read")))
+        .unwrap_or_else(|_| Err(failures::damaged("the embedded database gave up during a read")))
 }
 
 fn tenant_not_found() -> Error {

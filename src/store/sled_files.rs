@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{db::io_error, marker::sync_folder};
+use super::{failures::io_error, marker::sync_folder};
 use crate::error::Result;
 
 /// sled's data file inside the store's folder.

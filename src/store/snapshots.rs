@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     codec::Record,
-    db::{Read, damaged},
+    db::Read,
+    failures::damaged,
     keys::{self, Key},
 };
 use crate::{

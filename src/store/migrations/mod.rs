@@ -8,7 +8,8 @@
 mod pieces;
 
 use super::{
-    db::{Db, Read, damaged},
+    db::{Db, Read},
+    failures::damaged,
     folders::Folders,
     keys,
     open::{FORMAT_VERSION, Format},

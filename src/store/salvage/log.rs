@@ -20,7 +20,7 @@ use super::numbers::Bytes;
 use crate::{
     error::Result,
     store::{
-        db::io_error,
+        failures::io_error,
         sled_files::{BLOBS, DATA_FILE},
     },
 };

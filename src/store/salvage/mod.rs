@@ -22,7 +22,8 @@ use self::{
 };
 use super::{
     check::{CheckReport, check_database},
-    db::{Db, Read, damaged, locked},
+    db::{Db, Read},
+    failures::{damaged, locked},
     folders::{self, Folders},
     keys::{self, Key},
     marker, migrations,
