@@ -10,5 +10,6 @@ mod enroll;
 mod help;
 mod recognize;
 mod roster;
+mod salvage;
 mod support;
 mod user;
