@@ -348,3 +348,45 @@ async fn a_backup_is_without_photos_and_whole_with_their_folder() {
     restored.api.post_form("/api/v1/people/p/faces", more).await.expect(201);
     photo_of(&restored.api, "p").await;
 }
+
+#[tokio::test]
+async fn a_lost_key_is_told_and_never_replaced_while_there_are_photos() {
+    let server = TestServer::start().await;
+    keep(&server.operator(), json!({ "photos": "crops" })).await;
+    for name in ["obama", "biden"] {
+        server.api.enrol(name, &[], name).await;
+    }
+    let photo = photo_of(&server.api, "obama").await;
+    let problems = async || server.operator().get("/api/v1/check").await.expect(200)["problems"].clone();
+    let files = photo_files(&server.data());
+    let whole = fs::read(&files[0]).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(&files[0], flipped).unwrap();
+    assert_eq!(problems().await["damaged_photo"]["count"], 1);
+    fs::write(&files[0], whole).unwrap();
+    assert_eq!(problems().await, json!({}));
+
+    let key = server.data().join("photos/default/key");
+    let kept = fs::read(&key).unwrap();
+    for lost in [None, Some(&b"short"[..])] {
+        match lost {
+            Some(bytes) => fs::write(&key, bytes).unwrap(),
+            None => fs::remove_file(&key).unwrap(),
+        }
+        let problems = problems().await;
+        let told: u64 = problems.as_object().unwrap().values().map(|problem| problem["count"].as_u64().unwrap()).sum();
+        assert_eq!(told, 2, "{problems}");
+        for (path, fields) in
+            [("/api/v1/people/obama/faces", &[][..]), ("/api/v1/people", &[("id", "new"), ("name", "New")][..])]
+        {
+            let refused = server.api.post_form(path, form(fields, &[&portrait("obama3")])).await;
+            assert_eq!(refused.problem(), (503, "photo_key_lost".to_owned()), "{path}");
+        }
+        assert_eq!(server.api.get("/api/v1/people/new").await.status, 404, "no sample without its photo");
+    }
+    fs::write(&key, kept).unwrap();
+    assert_eq!(problems().await, json!({}));
+    assert_eq!(photo_of(&server.api, "obama").await, photo);
+    server.api.post_form("/api/v1/people/obama/faces", form(&[], &[&portrait("obama3")])).await.expect(201);
+}

@@ -155,7 +155,8 @@ async fn session(api: &Api, ledger: &Ledger, number: usize) {
 }
 
 async fn import(api: &Api, ledger: &Ledger, number: usize) {
-    let rows: String = (0..60).map(|row| format!("i-{number}-{row},Imported {number} {row},class\n")).collect();
+    let rows: Vec<_> = (0..60).map(|row| format!("i-{number}-{row},Imported {number} {row},class")).collect();
+    let rows = rows.join("\n");
     let csv = reqwest::multipart::Part::bytes(format!("id,name,group\n{rows}").into_bytes()).file_name("roster.csv");
     let job = api.post_form("/api/v1/people/import", form(&[], &[]).part("csv", csv)).await.expect(202);
     let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());

@@ -38,7 +38,7 @@ impl ScratchArgs {
         }
         let copy = self.folder()?;
         copy_closed(&store_path(&settings.server.data), &store_path(copy.path()))?;
-        settings.server.data = copy.path().to_owned();
+        copy.path().clone_into(&mut settings.server.data);
         Ok(Scratch { settings, _copy: Some(copy) })
     }
 

@@ -18,6 +18,7 @@ pub(crate) struct Disk {
 impl Disk {
     /// An empty one of so many bytes. Where it cannot be mounted, `test` is skipped, which it says; but not where `CI` is
     /// set.
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     pub(crate) fn make(bytes: u64, test: &str) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let image = folder.path().join("disk");

@@ -37,6 +37,7 @@ const IMAGES: Table = &[
     (413, &["field_too_large", "image_too_large", "too_many_bytes", "too_many_pixels", "side_too_long"]),
     (415, &["unsupported_format"]),
     (429, &["overloaded", "daily_quota"]),
+    (503, &["photo_key_lost"]),
 ];
 /// What makes something.
 const CREATING: Table = &[

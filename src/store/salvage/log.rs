@@ -185,21 +185,14 @@ fn messages(segment: &[u8], number: u64) -> impl Iterator<Item = (usize, Option<
     std::iter::from_fn(move || {
         while offset + MIN_MESSAGE <= segment.len() {
             let begin = offset;
-            match message_at(segment, offset).filter(|found| found.number == number) {
-                Some(found) => {
-                    (offset, is_at_message) = (found.end, true);
-                    if found.kind == CAP {
-                        return None;
-                    }
-                    return Some((begin, Some(found)));
-                }
-                None => {
-                    offset += 1;
-                    // The rest of a segment that is still being filled is zeros, or what was in it before.
-                    if std::mem::take(&mut is_at_message) && has_more(segment, begin, number) {
-                        return Some((begin, None));
-                    }
-                }
+            if let Some(found) = message_at(segment, offset).filter(|found| found.number == number) {
+                (offset, is_at_message) = (found.end, true);
+                return (found.kind != CAP).then_some((begin, Some(found)));
+            }
+            offset += 1;
+            // The rest of a segment that is still being filled is zeros, or what was in it before.
+            if std::mem::take(&mut is_at_message) && has_more(segment, begin, number) {
+                return Some((begin, None));
             }
         }
         None
