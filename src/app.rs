@@ -252,6 +252,7 @@ fn open_store(settings: &Settings, metrics: &Metrics, clock: &Arc<dyn Clock>) ->
         Error::storage(format!("cannot make the data folder {}", data.display())).with_source(error)
     })?;
     backup::require_finished(data)?;
+    backup::require_store(data)?;
     let (flush_seconds, events) = (metrics.store_flush_seconds.clone(), metrics.events.clone());
     Store::open(StoreOptions {
         cache_bytes: settings.store.cache_bytes,

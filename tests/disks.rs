@@ -143,3 +143,20 @@ async fn a_data_folder_that_is_gone_is_told_and_nothing_is_written_into_the_void
     eventually("it is ready again", async || ready(&server.api).await.0 == 200).await;
     make_group(&server.api, "yes").await.expect(201);
 }
+
+#[tokio::test]
+async fn a_store_that_is_missing_beside_its_photos_and_keys_is_no_first_start() {
+    let data = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(data.path()).await;
+    filled(&server.api).await;
+    server.kill();
+    let key = fs::read(data.path().join("default.key")).unwrap();
+    let away = tempfile::tempdir().unwrap();
+    fs::rename(data.path().join("store"), away.path().join("store")).unwrap();
+    let refused = ServerProcess::fail_on(data.path());
+    assert!(!refused.status.success() && text(&refused).contains("no store"), "{}", text(&refused));
+    assert_eq!(fs::read(data.path().join("default.key")).unwrap(), key);
+    fs::rename(away.path().join("store"), data.path().join("store")).unwrap();
+    let server = ServerProcess::start(data.path()).await;
+    assert_eq!(server.api.get("/api/v1/people").await.expect(200)["people"].as_array().unwrap().len(), 2);
+}

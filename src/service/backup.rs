@@ -112,6 +112,18 @@ pub fn require_finished(data: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Errors where there are photos or keys and no store: a first start would take the photos for nobody's and remove them,
+/// and make other keys in the place of those. `Storage` `store_missing`.
+pub fn require_store(data: &Path) -> Result<()> {
+    let has_photos = || fs::read_dir(data.join(vault::FOLDER)).is_ok_and(|mut tenants| tenants.next().is_some());
+    if !store_path(data).exists() && (first_start::operator_key_path(data).exists() || has_photos()) {
+        let message = "the data folder has keys or photos and no store: put the store back or restore a backup; to begin \
+                       anew, move them away";
+        return Err(Error::storage(message).with_code("store_missing"));
+    }
+    Ok(())
+}
+
 /// Writes a backup to the file `path`, readable by its owner alone: aside, read back and checked, durable, and only
 /// then under its name, where it takes the place of an older one.
 ///
@@ -192,20 +204,22 @@ async fn open_when_free(path: &Path) -> Result<Store> {
 }
 
 /// What a restore may find in its data folder: key files and photos that somebody kept, and what an interrupted one has left.
-pub(super) fn require_empty(data: &Path) -> Result<()> {
+fn require_empty(data: &Path) -> Result<()> {
     let failed = |error: io::Error| cannot_write(data, error);
     for entry in fs::read_dir(data).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         let may_stay = name == UNFINISHED || name == vault::FOLDER;
         if !may_stay && Path::new(&name).extension().is_none_or(|extension| extension != "key") {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("the data folder {} is not empty: restore into a new one, or move it away", data.display()),
-            )
-            .with_code("data_folder_in_use"));
+            return Err(in_use(data));
         }
     }
     Ok(())
+}
+
+/// The error for a folder that is to be a new data folder and has something in it.
+pub(super) fn in_use(data: &Path) -> Error {
+    let message = format!("the data folder {} is not empty: give a new one, or move it away", data.display());
+    Error::new(ErrorKind::Conflict, message).with_code("data_folder_in_use")
 }
 
 pub(super) fn remove(folder: &Path) -> Result<()> {

@@ -5,12 +5,16 @@ use std::{fs, io, path::Path};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::backup::{UNFINISHED, cannot_write, in_background, remove, require_empty, store_path, take_place};
+use super::backup::{UNFINISHED, cannot_write, in_background, in_use, remove, store_path, take_place};
 use crate::{
     error::Result,
     store::{self, Inspection, Salvaged},
     vault,
 };
+
+/// How the name of a folder begins and ends in which a store is read.
+const SCRATCH_BEGIN: &str = ".rollcall-";
+const SCRATCH_END: &str = ".scratch";
 
 /// Reads what can be read of the store of `data`, in a folder of its own in `scratch`.
 ///
@@ -25,16 +29,15 @@ pub async fn inspect(data: &Path, scratch: &Path) -> Result<Inspection> {
 /// along as they are.
 ///
 /// # Errors
-/// `Conflict` `data_folder_in_use` if there is anything but key files and photos in `into`; otherwise as for
-/// [`store::salvage`].
+/// `Conflict` `data_folder_in_use` if there is anything in `into` but what a salvage that was cut short has left;
+/// otherwise as for [`store::salvage`].
 pub async fn salvage(data: &Path, into: &Path, scratch: Option<&Path>, now: Timestamp) -> Result<Salvaged> {
     let unfinished = into.join(UNFINISHED);
     let (from, folder, target) = (data.to_owned(), into.to_owned(), unfinished.clone());
     let scratch = scratch.unwrap_or(into).to_owned();
     let salvaged = in_background(move || {
         fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
-        require_empty(&folder)?;
-        remove(&target)?;
+        require_new(&folder)?;
         let made = store::salvage(&store_path(&from), scratch_in(&scratch)?.path(), &target);
         let made = made.inspect_err(|_| drop(remove(&target)))?;
         let photos = folder.join(vault::FOLDER);
@@ -46,8 +49,24 @@ pub async fn salvage(data: &Path, into: &Path, scratch: Option<&Path>, now: Time
     Ok(salvaged)
 }
 
+/// Removes what a salvage that was cut short has left, and errors where there is more: key files of another store would
+/// pass for this one's.
+fn require_new(folder: &Path) -> Result<()> {
+    let failed = |error: io::Error| cannot_write(folder, error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_left = name == UNFINISHED || name.starts_with(SCRATCH_BEGIN) && name.ends_with(SCRATCH_END);
+        if !is_left {
+            return Err(in_use(folder));
+        }
+        remove(&path)?;
+    }
+    Ok(())
+}
+
 fn scratch_in(folder: &Path) -> Result<TempDir> {
-    let made = tempfile::Builder::new().prefix(".rollcall-").suffix(".scratch").tempdir_in(folder);
+    let made = tempfile::Builder::new().prefix(SCRATCH_BEGIN).suffix(SCRATCH_END).tempdir_in(folder);
     made.map_err(|error| cannot_write(folder, error))
 }
 

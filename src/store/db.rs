@@ -27,6 +27,7 @@ use super::{
     keys::Key,
     marker::Marker,
     pieces::{self, HIDDEN, Head, PIECE_BYTES, SUM_KEY, Sum},
+    salvage::judge,
     sled_files::{self, DATA_FILE},
     transaction::Writes,
 };
@@ -72,6 +73,7 @@ impl Db {
     ///
     /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        judge::require_kept(path)?;
         sled_files::remove_unfinished(path)?;
         Self::recover_when_free(path, cache_bytes).or_else(|error| {
             if error.code() != DAMAGED {
@@ -79,6 +81,7 @@ impl Db {
             }
             // What can be made anew may be all that is damaged. With it goes one witness of what the log held.
             sled_files::remove_derived(path)?;
+            judge::require_kept(path)?;
             let db = Self::recover_when_free(path, cache_bytes)?;
             db.require_whole()?;
             Ok(db)

@@ -89,24 +89,28 @@ impl Folders {
         if written.is_none() && (!others.is_empty() || path.join(DATA_FILE).exists()) {
             return Err(damaged("the file live is missing"));
         }
-        folders.settle_reserve();
+        folders.give_up_reserve_if_full();
+        folders.make_reserve();
         make_private_folder(&folders.live())?;
         Ok(folders)
     }
 
-    /// Gives up the reserve where the disk is full, and makes it where it is missing and there is room. Without it a
-    /// store works all the same.
-    fn settle_reserve(&self) {
+    /// Gives up the reserve where the disk is full.
+    fn give_up_reserve_if_full(&self) {
+        if disk::free_bytes(&self.path).is_ok_and(|free| free < RESERVE_BYTES) {
+            drop(fs::remove_file(self.path.join(RESERVE)));
+        }
+    }
+
+    /// Makes the reserve where it is missing and there is room. Without it a store works all the same.
+    pub(super) fn make_reserve(&self) {
         let path = self.path.join(RESERVE);
-        match disk::free_bytes(&self.path) {
-            Ok(free) if free < RESERVE_BYTES => drop(fs::remove_file(&path)),
-            Ok(free) if free > disk::FILES_LEAVE + RESERVE_BYTES && !path.exists() => {
-                let made = File::create(&path).and_then(|file| disk::fill(&file, RESERVE_BYTES));
-                if made.is_err() {
-                    drop(fs::remove_file(&path));
-                }
+        let has_room = disk::free_bytes(&self.path).is_ok_and(|free| free > disk::STORE_LEAVES + RESERVE_BYTES);
+        if has_room && !path.exists() {
+            let made = File::create(&path).and_then(|file| disk::fill(&file, RESERVE_BYTES));
+            if made.is_err() {
+                drop(fs::remove_file(&path));
             }
-            _ => {}
         }
     }
 

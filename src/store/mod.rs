@@ -197,6 +197,11 @@ impl Store {
         self.db().refuse_if_full().is_ok()
     }
 
+    /// Makes the reserve for a start on a full disk where it was given up and there is room again. Blocks for a moment.
+    pub fn make_reserve(&self) {
+        self.inner.folders.make_reserve();
+    }
+
     /// Bytes that the store's files take.
     pub async fn size_on_disk(&self) -> Result<u64> {
         let db = self.db();

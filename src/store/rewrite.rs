@@ -141,6 +141,8 @@ impl Store {
 /// Copies some pages; whether the copy has caught up. It is then flushed, so that little is left to flush later.
 fn copy_pages(copy: &mut Copy, new: &Db) -> Result<bool> {
     for _ in 0..PAGES_AT_ONCE {
+        // A database that finds no room may never come back from it, and holds up all others of the process.
+        new.refuse_if_full()?;
         match copy.page()? {
             Some(page) => put(new, page)?,
             None => return new.flush().map(|()| true),

@@ -35,6 +35,17 @@ pub(super) fn remove_derived(folder: &Path) -> Result<()> {
     remove(folder, |name| name.starts_with(SNAPSHOT))
 }
 
+/// Up to where in the log the newest snapshot goes; 0 where there is none.
+pub(super) fn snapshot_end(folder: &Path) -> Result<u64> {
+    let mut end = 0;
+    for entry in fs::read_dir(folder).map_err(io_error)? {
+        let name = entry.map_err(io_error)?.file_name();
+        let place = name.to_str().and_then(|name| u64::from_str_radix(name.strip_prefix(SNAPSHOT)?, 16).ok());
+        end = place.unwrap_or(0).max(end);
+    }
+    Ok(end)
+}
+
 /// Whether a node of the tree lies outside the log.
 pub(super) fn has_blobs(folder: &Path) -> Result<bool> {
     match fs::read_dir(folder.join(BLOBS)) {

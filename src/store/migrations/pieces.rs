@@ -31,6 +31,7 @@ fn copy(old: &Db, folders: &Folders, cache_bytes: u64) -> Result<Db> {
     let new = Db::open(&folders.make_next()?, cache_bytes)?;
     let mut after: Option<Key> = None;
     loop {
+        new.refuse_if_full()?;
         let page: Vec<_> = old.view().scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<_>>()?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());

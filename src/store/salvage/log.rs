@@ -6,7 +6,7 @@
 //! does not fit its checksum is passed over until another one fits.
 //!
 //! ```text
-//! segment  u32 checksum  i64 its log number  i64 …  messages
+//! segment  u32 checksum  i64 its place in the log  i64 up to where that was flushed  messages
 //! message  u32 checksum  u8 kind  len  segment's number  page's number  len bytes      (numbers as in `numbers`)
 //! ```
 
@@ -16,17 +16,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::numbers::Bytes;
+use super::{
+    numbers::Bytes,
+    page::{Change, Leaf},
+};
 use crate::{
     error::Result,
     store::{
+        db::FLUSHES,
         failures::io_error,
         sled_files::{BLOBS, DATA_FILE},
     },
 };
 
 /// What sled is opened with, and what it has always been.
-const SEGMENT_BYTES: usize = 512 << 10;
+pub(super) const SEGMENT_BYTES: usize = 512 << 10;
 const SEGMENT_HEADER: usize = 20;
 /// sled puts no message so near a segment's end.
 const MIN_MESSAGE: usize = 8;
@@ -67,26 +71,47 @@ pub(super) struct Unreadable {
     pub(super) outside: u64,
 }
 
+/// Where a segment begins in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Segment {
+    number: u64,
+    begin: u64,
+    /// Whether its header can be read: without it sled does not see the segment.
+    has_header: bool,
+}
+
 /// The log of the database in `folder`.
 pub(super) struct Log {
     file: File,
     outside: PathBuf,
-    /// Its segments by number, and where they begin.
-    segments: Vec<(u64, u64)>,
+    /// By number.
+    segments: Vec<Segment>,
+    /// From this number on none may be missing; of those before, sled may have used some again.
+    stable: u64,
     pub(super) unreadable: Unreadable,
 }
 
 impl Log {
-    /// Looks through the segments. Errors: `Storage` `store_io`.
+    /// Looks through the segments' headers. Errors: `Storage` `store_io`.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let file = File::open(folder.join(DATA_FILE)).map_err(io_error)?;
         let bytes = file.metadata().map_err(io_error)?.len();
-        let mut log =
-            Self { file, outside: folder.join(BLOBS), segments: Vec::new(), unreadable: Unreadable::default() };
+        let mut log = Self {
+            file,
+            outside: folder.join(BLOBS),
+            segments: Vec::new(),
+            stable: 0,
+            unreadable: Unreadable::default(),
+        };
         for begin in (0..bytes).step_by(SEGMENT_BYTES) {
+            if let Some((number, stable)) = by_header(&log.read(begin, SEGMENT_HEADER)?) {
+                log.stable = stable.max(log.stable);
+                log.segments.push(Segment { number, begin, has_header: true });
+                continue;
+            }
             let segment = log.segment(begin)?;
-            match number_of(&segment) {
-                Some(number) => log.segments.push((number, begin)),
+            match number_by_messages(&segment) {
+                Some(number) => log.segments.push(Segment { number, begin, has_header: false }),
                 None if segment.iter().all(|&byte| byte == 0) => {}
                 None => log.unreadable.segments += 1,
             }
@@ -97,7 +122,7 @@ impl Log {
 
     /// The last byte of the last message that can be read.
     pub(super) fn end(&mut self) -> Result<i64> {
-        let Some(&(number, begin)) = self.segments.last() else { return Ok(0) };
+        let Some(&Segment { number, begin, .. }) = self.segments.last() else { return Ok(0) };
         let segment = self.segment(begin)?;
         let ends = messages(&segment, number).filter_map(|(_, found)| found.map(|found| found.end));
         Ok(place(number, ends.last().unwrap_or(SEGMENT_HEADER)) - 1)
@@ -105,11 +130,26 @@ impl Log {
 
     /// Shows all messages in their order.
     pub(super) fn each(&mut self, mut show: impl FnMut(Entry) -> Result<()>) -> Result<()> {
-        for (number, begin) in self.segments.clone() {
+        self.each_from(0, |entry| entry.map_or(Ok(()), &mut show))
+    }
+
+    /// Shows the messages of the segment `first` and those after it in their order, and `None` for each place that
+    /// cannot be read and each segment that is missing.
+    pub(super) fn each_from(&mut self, first: u64, mut show: impl FnMut(Option<Entry>) -> Result<()>) -> Result<()> {
+        let mut next = first.max(self.stable);
+        for Segment { number, begin, has_header } in self.segments.clone() {
+            if number < first {
+                continue;
+            }
+            if !has_header || number > next {
+                show(None)?;
+            }
+            next = next.max(number + 1);
             let segment = self.segment(begin)?;
             for (offset, found) in messages(&segment, number) {
                 let Some(Found { kind, page, body, .. }) = found else {
                     self.unreadable.places += 1;
+                    show(None)?;
                     continue;
                 };
                 let message = match kind {
@@ -121,7 +161,7 @@ impl Log {
                     _ => None,
                 };
                 if let Some(message) = message {
-                    show(Entry { at: place(number, offset), page, message })?;
+                    show(Some(Entry { at: place(number, offset), page, message }))?;
                 }
             }
         }
@@ -129,10 +169,14 @@ impl Log {
     }
 
     fn segment(&mut self, begin: u64) -> Result<Vec<u8>> {
-        let mut segment = Vec::new();
+        self.read(begin, SEGMENT_BYTES)
+    }
+
+    fn read(&mut self, begin: u64, count: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
         self.file.seek(SeekFrom::Start(begin)).map_err(io_error)?;
-        Read::by_ref(&mut self.file).take(SEGMENT_BYTES as u64).read_to_end(&mut segment).map_err(io_error)?;
-        Ok(segment)
+        Read::by_ref(&mut self.file).take(count as u64).read_to_end(&mut bytes).map_err(io_error)?;
+        Ok(bytes)
     }
 
     /// What lies in a file of its own, named by the place in the log where it belonged first.
@@ -153,19 +197,40 @@ fn place(number: u64, offset: usize) -> i64 {
     number as i64 * SEGMENT_BYTES as i64 + offset as i64
 }
 
-/// The segment's number by its header, or else by the first message that can be read.
-fn number_of(segment: &[u8]) -> Option<u64> {
-    let header = segment.get(..SEGMENT_HEADER)?;
-    let checksum = u32::from_le_bytes(header[..4].try_into().ok()?) ^ u32::MAX;
-    if checksum == crc32fast::hash(&header[4..]) {
-        let log = i64::from_le_bytes(header[4..12].try_into().ok()?) ^ i64::MAX;
-        return u64::try_from(log).ok().map(|log| log / SEGMENT_BYTES as u64);
+/// The segment's number by its header, and the number of the one up to which the log was flushed when it was begun.
+fn by_header(header: &[u8]) -> Option<(u64, u64)> {
+    let header = header.get(..SEGMENT_HEADER)?;
+    if u32::from_le_bytes(header[..4].try_into().ok()?) ^ u32::MAX != crc32fast::hash(&header[4..]) {
+        return None;
     }
+    let place = |at: usize| Some(i64::from_le_bytes(header[at..at + 8].try_into().ok()?) ^ i64::MAX);
+    let number = u64::try_from(place(4)?).ok()? / SEGMENT_BYTES as u64;
+    Some((number, u64::try_from(place(12)?).unwrap_or(0) / SEGMENT_BYTES as u64))
+}
+
+/// The segment's number by the first message that can be read.
+fn number_by_messages(segment: &[u8]) -> Option<u64> {
     (SEGMENT_HEADER..segment.len()).find_map(|offset| {
         let found = message_at(segment, offset)?;
         // An empty body says little: what looks like one may be chance.
         (!found.body.is_empty()).then_some(found.number)
     })
+}
+
+/// The number of a flush, where a message tells of one.
+pub(super) fn flush_in(message: &Message) -> Option<u64> {
+    let number = match message {
+        Message::Page(body) => {
+            let leaf = Leaf::read(body)?;
+            leaf.stored.into_iter().find(|(key, _)| key == FLUSHES)?.1
+        }
+        Message::Change(body) => match Change::read(body)? {
+            Change::Set(FLUSHES, number) => number.to_vec(),
+            _ => return None,
+        },
+        Message::BatchUpTo(_) => return None,
+    };
+    number.try_into().ok().map(u64::from_be_bytes)
 }
 
 struct Found<'a> {

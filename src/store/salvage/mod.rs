@@ -4,6 +4,7 @@
 //! ([`log`]), what it tells is done once more ([`replay`]) in a database beside, and what may ([`survivors`]) goes into a
 //! new store. The old one is not written to.
 
+pub(super) mod judge;
 mod log;
 mod numbers;
 mod page;

@@ -274,3 +274,36 @@ async fn a_thread_that_dies_fails_the_store_and_what_was_under_way_is_unknown() 
     assert_eq!(fixture.records_on("t", "a", 2).await.len(), 1, "it was written");
     assert!(fixture.is_healthy());
 }
+
+/// sled overwrites what lies behind the first place that it cannot read: nothing would be left to salvage.
+#[tokio::test]
+async fn a_refused_start_leaves_the_log_as_it_is() {
+    let store = Damaged::new().await;
+    let log = store.original("db").to_vec();
+    let used = log.iter().rposition(|&byte| byte != 0).unwrap();
+    let mut refused = 0;
+    for part in 0..24 {
+        let mut damaged = log.clone();
+        let from = used * part / 24;
+        match part % 4 {
+            // Where only what is older than the last flush is cut off, sled alone can tell.
+            3 if part < 20 => damaged.truncate(from),
+            _ => damaged[from..(from + 3000).min(used)].fill(0),
+        }
+        // A folder of its own for each, as sled's threads may go on for a moment; and without a snapshot.
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("1");
+        fs::create_dir(&folder).unwrap();
+        fs::copy(store.folder().join("live"), place.path().join("live")).unwrap();
+        for name in store.names().iter().filter(|name| !name.starts_with("snap.")) {
+            fs::write(folder.join(name), store.original(name)).unwrap();
+        }
+        fs::write(folder.join("db"), &damaged).unwrap();
+        if let Err(error) = Store::open(StoreOptions::new(place.path())) {
+            assert_says_what_to_do(&error, &format!("part {part}"));
+            assert!(fs::read(folder.join("db")).unwrap() == damaged, "part {part}: {error:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 12, "{refused} of 24 starts were refused");
+}
