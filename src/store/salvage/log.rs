@@ -11,6 +11,7 @@
 //! ```
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -116,6 +117,9 @@ impl Log {
                 None => log.unreadable.segments += 1,
             }
         }
+        // Where sled was cut short while it overwrote a segment, what is left of it has a number that was given again.
+        let taken: HashSet<u64> = log.segments.iter().filter(|one| one.has_header).map(|one| one.number).collect();
+        log.segments.retain(|segment| segment.has_header || !taken.contains(&segment.number));
         log.segments.sort_unstable();
         Ok(log)
     }
@@ -130,39 +134,51 @@ impl Log {
 
     /// Shows all messages in their order.
     pub(super) fn each(&mut self, mut show: impl FnMut(Entry) -> Result<()>) -> Result<()> {
-        self.each_from(0, |entry| entry.map_or(Ok(()), &mut show))
+        for segment in self.segments.clone() {
+            self.show(segment, &mut |entry| entry.map_or(Ok(()), &mut show))?;
+        }
+        Ok(())
     }
 
-    /// Shows the messages of the segment `first` and those after it in their order, and `None` for each place that
-    /// cannot be read and each segment that is missing.
+    /// Shows the messages of the segment `first` and those after it in their order, as far as sled sees the segments, and
+    /// `None` for each place that cannot be read and each segment that is missing.
     pub(super) fn each_from(&mut self, first: u64, mut show: impl FnMut(Option<Entry>) -> Result<()>) -> Result<()> {
         let mut next = first.max(self.stable);
-        for Segment { number, begin, has_header } in self.segments.clone() {
-            if number < first {
+        for segment in self.segments.clone() {
+            if segment.number < first || !segment.has_header {
                 continue;
             }
-            if !has_header || number > next {
+            if segment.number > next {
                 show(None)?;
             }
-            next = next.max(number + 1);
-            let segment = self.segment(begin)?;
-            for (offset, found) in messages(&segment, number) {
-                let Some(Found { kind, page, body, .. }) = found else {
-                    self.unreadable.places += 1;
-                    show(None)?;
-                    continue;
-                };
-                let message = match kind {
-                    NODE => Some(Message::Page(body.to_vec())),
-                    LINK => Some(Message::Change(body.to_vec())),
-                    NODE_OUTSIDE => self.outside(body, kind).map(Message::Page),
-                    LINK_OUTSIDE => self.outside(body, kind).map(Message::Change),
-                    BATCH_END => body.try_into().ok().map(|end| Message::BatchUpTo(i64::from_le_bytes(end))),
-                    _ => None,
-                };
-                if let Some(message) = message {
-                    show(Some(Entry { at: place(number, offset), page, message }))?;
-                }
+            next = next.max(segment.number + 1);
+            self.show(segment, &mut show)?;
+        }
+        Ok(())
+    }
+
+    fn show(
+        &mut self,
+        Segment { number, begin, .. }: Segment,
+        show: &mut impl FnMut(Option<Entry>) -> Result<()>,
+    ) -> Result<()> {
+        let segment = self.segment(begin)?;
+        for (offset, found) in messages(&segment, number) {
+            let Some(Found { kind, page, body, .. }) = found else {
+                self.unreadable.places += 1;
+                show(None)?;
+                continue;
+            };
+            let message = match kind {
+                NODE => Some(Message::Page(body.to_vec())),
+                LINK => Some(Message::Change(body.to_vec())),
+                NODE_OUTSIDE => self.outside(body, kind).map(Message::Page),
+                LINK_OUTSIDE => self.outside(body, kind).map(Message::Change),
+                BATCH_END => body.try_into().ok().map(|end| Message::BatchUpTo(i64::from_le_bytes(end))),
+                _ => None,
+            };
+            if let Some(message) = message {
+                show(Some(Entry { at: place(number, offset), page, message }))?;
             }
         }
         Ok(())

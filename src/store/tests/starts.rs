@@ -55,3 +55,21 @@ async fn a_store_without_any_snapshot_is_read_from_its_log() {
     }
     assert_whole(&store, "no snapshot").await;
 }
+
+/// As sled leaves it where it was cut short while it overwrote a segment behind the end of its log: without a header,
+/// with messages of numbers that are given again.
+#[tokio::test]
+async fn what_is_left_of_an_overwritten_segment_does_not_keep_a_store_from_opening() {
+    const SEGMENT: usize = 512 << 10;
+    let store = Damaged::new().await;
+    let log = store.original("db").to_vec();
+    for of in 0..log.len() / SEGMENT {
+        let mut left = log.clone();
+        left.resize(log.len().next_multiple_of(SEGMENT), 0);
+        let mut segment = log[of * SEGMENT..(of + 1) * SEGMENT].to_vec();
+        segment[..20].fill(0);
+        left.extend(segment);
+        store.damage("db", &left);
+        assert_whole(&store, &format!("left of segment {of}")).await;
+    }
+}
