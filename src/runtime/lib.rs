@@ -37,6 +37,7 @@ pub use health::{Health, HealthReport};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};
 pub use line::{ServiceClass, Turn};
 pub use observe::{LastError, NoObserver, Observer, StageSnapshot, StageStatus};
+pub use panics::{PanicSite, contain};
 pub use restart::{RestartCause, RestartPolicy};
 pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFlight};
 pub use signals::{Ending, Signals, listen_for_signals};

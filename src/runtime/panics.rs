@@ -13,7 +13,7 @@ use std::{
 
 /// Where a contained panic began, as `file:line`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PanicSite(String);
+pub struct PanicSite(String);
 
 impl fmt::Display for PanicSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,9 +61,12 @@ impl Drop for Containment {
 
 /// Runs `work`; a panic inside becomes its site, and nothing is printed.
 ///
+/// # Errors
+/// The panic's site.
+///
 /// `work` must leave what it shares with others usable when it unwinds: that is the caller's contract, which is
 /// why unwind safety is asserted and not asked of the type.
-pub(super) fn contain<T>(work: impl FnOnce() -> T) -> Result<T, PanicSite> {
+pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, PanicSite> {
     install_hook();
     let _containment = Containment::enter();
     panic::catch_unwind(AssertUnwindSafe(work)).map_err(site_of)

@@ -17,7 +17,6 @@
 //! after a flush of either.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -30,7 +29,10 @@ use super::{
     db::Db,
     transaction::{Group, Transaction},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    runtime::contain,
+};
 
 /// Operations waiting to be applied.
 const APPLY_CAPACITY: usize = 256;
@@ -123,8 +125,10 @@ impl Committer {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let boxed = Box::new(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(work));
-            let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("work between writes was cut short")));
+            let outcome = contain(work).unwrap_or_else(|site| {
+                tracing::error!(%site, "work between writes was cut short");
+                Err(Error::internal("work between writes was cut short"))
+            });
             let _ = reply.send(outcome);
         });
         self.send(Work::Alone(boxed)).await?;
@@ -173,8 +177,10 @@ fn stopped() -> Error {
 fn run<T>(group: &mut Group<'_>, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
     group.db().refuse_if_failed()?;
     group.db().refuse_if_full()?;
-    catch_unwind(AssertUnwindSafe(|| group.run(operation)))
-        .unwrap_or_else(|_| Err(super::failures::damaged("the embedded database gave up during a read")))
+    contain(|| group.run(operation)).unwrap_or_else(|site| {
+        tracing::error!(%site, "an operation of the store gave up");
+        Err(super::failures::damaged("the embedded database gave up during a read"))
+    })
 }
 
 fn apply_all(Alarm(live): &Alarm, mut work: mpsc::Receiver<Work>, applied: &mpsc::Sender<Applied>) {

@@ -209,11 +209,12 @@ impl Folders {
 ///
 /// Errors: `store_locked`; `store_damaged` where the live folder is not to be found; `Full` `not_enough_space`; `store_io`.
 pub fn copy_closed(from: &Path, into: &Path) -> Result<()> {
-    let lock = File::open(from.join(LOCK)).map_err(io_error)?;
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+    // One that has lost its lock is nobody's.
+    let lock = File::open(from.join(LOCK)).ok();
+    if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
         return Err(locked());
     }
-    let live = fs::read(from.join(LIVE)).map_err(io_error)?;
+    let live = read_if_any(&from.join(LIVE))?.ok_or_else(|| damaged("the file live is missing"))?;
     let number = marker::parse(&live).ok_or_else(|| damaged("the file live is not what was written"))?;
     let (old, new) = (from.join(number.to_string()), into.join(number.to_string()));
     make_private_folder(&new)?;

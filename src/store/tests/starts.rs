@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::damage::Damaged;
+use super::{damage::Damaged, *};
+use crate::store::pieces::SUM_KEY;
 
 /// The name of sled's snapshot in the closed store.
 fn snapshot(store: &Damaged) -> String {
@@ -72,4 +73,17 @@ async fn what_is_left_of_an_overwritten_segment_does_not_keep_a_store_from_openi
         store.damage("db", &left);
         assert_whole(&store, &format!("left of segment {of}")).await;
     }
+}
+
+/// Where the snapshot is lost, what the log says is compared with the sum, and one of the two may be what is missing.
+#[tokio::test]
+async fn a_store_without_its_sum_is_not_taken_for_whole() {
+    let mut fixture = Fixture::new().await;
+    fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
+    fixture.db().forget_silently(SUM_KEY);
+    fixture.db().flush().unwrap();
+    fixture.store = None;
+    fs::write(fixture.folder.path().join("1/snap.7FFFFFFFFFFFFFFF"), b"").unwrap();
+    let error = Store::open(StoreOptions::new(fixture.folder.path())).err().unwrap();
+    assert_eq!(error.code(), "store_damaged");
 }

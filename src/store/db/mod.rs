@@ -6,34 +6,34 @@
 //!
 //! What is stored under a key is its record, or the record in [`pieces`]; only here is that seen.
 
+mod opening;
+mod stored;
+
 use std::{
     borrow::Cow,
     collections::BTreeSet,
     fs::File,
     ops::Bound,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
     codec::{self, Record},
-    failures::{DAMAGED, LOCKED, damaged, io_error, locked, outrun},
+    failures::{damaged, io_error, locked, outrun},
     keys::Key,
     marker::Marker,
     pieces::{self, HIDDEN, Head, PIECE_BYTES, SUM_KEY, Sum},
-    salvage::judge,
-    sled_files::{self, DATA_FILE},
+    sled_files,
     transaction::Writes,
 };
 use crate::{
     error::{Error, Result},
-    runtime::disk,
+    runtime::{contain, disk},
 };
 
 /// The tree and the key of the number of the last flush, see [`super::marker`].
@@ -68,94 +68,6 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Opens or makes the database in the folder `path`, which exists. The store's lock is held: no other process is
-    /// in it.
-    ///
-    /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
-    pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
-        judge::require_kept(path)?;
-        sled_files::remove_unfinished(path)?;
-        Self::recover_when_free(path, cache_bytes).or_else(|error| {
-            if error.code() != DAMAGED {
-                return Err(error);
-            }
-            // What can be made anew may be all that is damaged. With it goes one witness of what the log held.
-            sled_files::remove_derived(path)?;
-            judge::require_kept(path)?;
-            let db = Self::recover_when_free(path, cache_bytes)?;
-            db.require_whole()?;
-            Ok(db)
-        })
-    }
-
-    /// Threads of a database that this process has just closed, or given up, may hold sled's own lock for a moment.
-    fn recover_when_free(path: &Path, cache_bytes: u64) -> Result<Self> {
-        let begun = Instant::now();
-        loop {
-            match Self::recover(path, cache_bytes) {
-                Err(error) if error.code() == LOCKED && begun.elapsed() < LAST_THREADS => thread::sleep(LOOK_AGAIN),
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// Errors unless every record can be read and they are those that were written: `store_damaged`.
-    fn require_whole(&self) -> Result<()> {
-        let read = || {
-            let mut sum = Sum::default();
-            for entry in self.scan_bytes(&[], None) {
-                let (key, value) = entry?;
-                sum.add(pieces::weight(&key, &value));
-            }
-            // A store of version 1 has no sum.
-            Ok::<_, Error>(self.tree.get(SUM_KEY).map_err(into_error)?.is_none() || sum == self.sum())
-        };
-        match catch_unwind(AssertUnwindSafe(read)) {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Err(error)) if error.code() != DAMAGED => Err(error),
-            _ => Err(damaged("records are missing in the embedded database")),
-        }
-    }
-
-    fn recover(path: &Path, cache_bytes: u64) -> Result<Self> {
-        // No timed flushes: every write is flushed by the committer before it is acknowledged.
-        let config = sled::Config::new().path(path).cache_capacity(cache_bytes).flush_every_ms(None);
-        // sled asserts what it reads while it recovers, so a damaged file can panic.
-        let open = || {
-            let tree = config.open()?;
-            let flushes = tree.open_tree(FLUSHES)?;
-            let number = flushes.get(FLUSHES)?;
-            let sum = tree.get(SUM_KEY)?;
-            Ok((tree, flushes, number, sum))
-        };
-        let (tree, flushes, number, sum) = catch_unwind(AssertUnwindSafe(open))
-            .map_err(|_| damaged("the embedded database gave up while it was recovering"))?
-            .map_err(into_error)?;
-        let number = number.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_be_bytes);
-        // Only now, when the lock is ours.
-        let (marker, promised) = Marker::open(path)?;
-        if number < promised {
-            return Err(damaged("the embedded database has lost writes that it had acknowledged"));
-        }
-        let db = Self {
-            data_file: File::open(path.join(DATA_FILE)).map_err(io_error)?,
-            tree,
-            flushes,
-            marker,
-            folder: path.to_owned(),
-            is_old: sled_files::has_blobs(path)?,
-            last_flush: AtomicU64::new(number.unwrap_or(0)),
-            sum: Mutex::new(sum.and_then(|stored| Sum::of(&stored)).unwrap_or_default()),
-            batches: RwLock::new(()),
-            changed: Mutex::new(None),
-            batches_applied: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-        };
-        db.flush()?;
-        sled_files::sync(path)?;
-        Ok(db)
-    }
-
     /// A view in which every operation is there as a whole or not at all. Keep it short: writes wait for it.
     pub(super) fn view(&self) -> View<'_> {
         View { db: self, _guard: self.batches.read().unwrap_or_else(PoisonError::into_inner) }
@@ -201,33 +113,6 @@ impl Db {
     /// The sum of all records as of the last batch.
     pub(super) fn sum(&self) -> Sum {
         *self.sum.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets what is stored, as it is stored: no record is cut into pieces, none is counted. For a database that is put
-    /// together from another's log; follow it by [`Self::read_sum`].
-    pub(super) fn set_stored(&self, stored: impl IntoIterator<Item = (Key, Option<Vec<u8>>)>) -> Result<()> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in stored {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        self.or_fail(|| self.tree.apply_batch(batch).map_err(into_error))
-    }
-
-    /// The keys of `range` under which anything is stored.
-    pub(super) fn stored_keys(&self, range: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Vec<Key>> {
-        let keys = self.tree.range::<&[u8], _>(range).keys();
-        keys.map(|key| key.map(|key| key.to_vec()).map_err(into_error)).collect()
-    }
-
-    /// Takes the sum that was set.
-    pub(super) fn read_sum(&self) -> Result<()> {
-        let stored = self.tree.get(SUM_KEY).map_err(into_error)?;
-        let sum = stored.and_then(|stored| Sum::of(&stored)).unwrap_or_default();
-        *self.sum.lock().unwrap_or_else(PoisonError::into_inner) = sum;
-        Ok(())
     }
 
     /// How many batches were applied since the database was opened.
@@ -331,8 +216,10 @@ impl Db {
     }
 
     fn or_fail(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
-        let outcome = catch_unwind(AssertUnwindSafe(write))
-            .unwrap_or_else(|_| Err(damaged("the embedded database gave up during a write")));
+        let outcome = contain(write).unwrap_or_else(|site| {
+            tracing::error!(%site, "the embedded database gave up during a write");
+            Err(damaged("the embedded database gave up during a write"))
+        });
         if outcome.is_err() {
             self.fail();
         }
