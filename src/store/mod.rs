@@ -111,9 +111,10 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use tokio::time::sleep;
 
 use self::{
     answers::current_claim,
@@ -162,6 +163,9 @@ use crate::{
     runtime::Clock,
 };
 
+/// Between two looks whether the reserve is there.
+const RESERVE_EVERY: Duration = Duration::from_secs(5);
+
 /// The open store; see the module. Clones share it. The folder is free again when the last clone has gone, which
 /// blocks for the flush of what is still on its way.
 #[derive(Clone)]
@@ -197,9 +201,14 @@ impl Store {
         self.db().refuse_if_full().is_ok()
     }
 
-    /// Makes the reserve for a start on a full disk where it was given up and there is room again. Blocks for a moment.
-    pub fn make_reserve(&self) {
-        self.inner.folders.make_reserve();
+    /// Makes the reserve for a start on a full disk again where it was given up, as soon as there is room, for ever.
+    pub async fn keep_reserve(self) {
+        loop {
+            sleep(RESERVE_EVERY).await;
+            let folders = Arc::clone(&self.inner.folders);
+            // It asserts nothing, so there is no panic to hear of.
+            drop(tokio::task::spawn_blocking(move || folders.make_reserve()).await);
+        }
     }
 
     /// Bytes that the store's files take.

@@ -38,7 +38,6 @@ impl Service {
     }
 
     async fn tidy(&self) -> Result<()> {
-        self.store.make_reserve();
         for record in tenants(&self.store).await? {
             let scope = TenantScope::granted(record.tenant.id);
             if let Err(error) = self.store.forget_strangers(&scope, self.clock.now()).await {
