@@ -60,7 +60,8 @@ pub struct App {
     health: Health,
     metrics: Metrics,
     pool: ComputePool,
-    /// Unload galleries that nobody searches, keep the store's reserve, write counts, remove photos whose time is over, and finish what a crash cut short.
+    /// Unload galleries that nobody searches, keep the store's reserve, write counts, remove photos whose time is over,
+    /// and finish what a crash cut short.
     keepers: Vec<JoinHandle<()>>,
 }
 
@@ -114,12 +115,11 @@ impl App {
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
         let (events, webhooks) = (settings.events.clone(), settings.webhooks.clone());
         let jobs = JobOptions::new(&settings);
-        let reserve_keeper = actix::spawn(tools.store.clone().keep_reserve());
         let options = ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs };
         let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
         let keepers = vec![
             gallery_keeper,
-            reserve_keeper,
+            actix::spawn(service.store().clone().keep_reserve()),
             actix::spawn(service.keep_quotas()),
             actix::spawn(service.clone().finish_deletions()),
             actix::spawn(service.clone().keep_to_retention()),

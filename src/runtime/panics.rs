@@ -61,11 +61,11 @@ impl Drop for Containment {
 
 /// Runs `work`; a panic inside becomes its site, and nothing is printed.
 ///
-/// # Errors
-/// The panic's site.
-///
 /// `work` must leave what it shares with others usable when it unwinds: that is the caller's contract, which is
 /// why unwind safety is asserted and not asked of the type.
+///
+/// # Errors
+/// The panic's site.
 pub fn contain<T>(work: impl FnOnce() -> T) -> Result<T, PanicSite> {
     install_hook();
     let _containment = Containment::enter();

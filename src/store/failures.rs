@@ -1,5 +1,7 @@
 //! What is wrong with a store as a whole, in words that say what to do.
 
+use std::error::Error as StdError;
+
 use crate::error::{Error, ErrorKind};
 
 /// The error for a copy that writes outran.
@@ -12,7 +14,7 @@ pub(super) fn outrun() -> Error {
 pub(super) const DAMAGED: &str = "store_damaged";
 
 /// The error for a store that cannot be read, with what to do.
-pub(super) fn damaged(why: &'static str) -> Error {
+pub(super) fn damaged(why: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
     Error::storage(
         "the store is damaged: restore a backup into a new data folder; `rollcall check` says what can still be read",
     )

@@ -102,11 +102,12 @@ impl Folders {
         }
     }
 
-    /// Makes the reserve where it is missing and there is room. Without it a store works all the same.
+    /// Makes the reserve where it is missing or not whole and there is room. Without it a store works all the same.
     pub(super) fn make_reserve(&self) {
         let path = self.path.join(RESERVE);
         let has_room = disk::free_bytes(&self.path).is_ok_and(|free| free > disk::STORE_LEAVES + RESERVE_BYTES);
-        if has_room && !path.exists() {
+        let is_whole = fs::metadata(&path).is_ok_and(|reserve| reserve.len() == RESERVE_BYTES);
+        if has_room && !is_whole {
             let made = File::create(&path).and_then(|file| disk::fill(&file, RESERVE_BYTES));
             if made.is_err() {
                 drop(fs::remove_file(&path));
@@ -209,11 +210,7 @@ impl Folders {
 ///
 /// Errors: `store_locked`; `store_damaged` where the live folder is not to be found; `Full` `not_enough_space`; `store_io`.
 pub fn copy_closed(from: &Path, into: &Path) -> Result<()> {
-    // One that has lost its lock is nobody's.
-    let lock = File::open(from.join(LOCK)).ok();
-    if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
-        return Err(locked());
-    }
+    let _lock = lock_if_any(from)?;
     let live = read_if_any(&from.join(LIVE))?.ok_or_else(|| damaged("the file live is missing"))?;
     let number = marker::parse(&live).ok_or_else(|| damaged("the file live is not what was written"))?;
     let (old, new) = (from.join(number.to_string()), into.join(number.to_string()));
@@ -235,6 +232,18 @@ pub fn copy_closed(from: &Path, into: &Path) -> Result<()> {
     }
     make_private_folder(&new.join(BLOBS))?;
     fs::write(into.join(LIVE), live).map_err(io_error)
+}
+
+/// Keeps others from the store in `path` meanwhile, where its lock can be read at all: for who only reads, and reads what
+/// is left of a store too.
+///
+/// Errors: `store_locked` where a process has it open.
+pub(super) fn lock_if_any(path: &Path) -> Result<Option<File>> {
+    let Ok(lock) = File::open(path.join(LOCK)) else { return Ok(None) };
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(locked()),
+        _ => Ok(Some(lock)),
+    }
 }
 
 /// The numbered folders of the store in `path`.

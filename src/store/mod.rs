@@ -201,7 +201,8 @@ impl Store {
         self.db().refuse_if_full().is_ok()
     }
 
-    /// Makes the reserve for a start on a full disk again where it was given up, as soon as there is room, for ever.
+    /// Makes the reserve for a start on a full disk again where it was given up, within seconds of there being room, for
+    /// ever.
     pub async fn keep_reserve(self) {
         loop {
             sleep(RESERVE_EVERY).await;

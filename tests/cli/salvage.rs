@@ -33,12 +33,15 @@ fn what_can_be_read_of_a_store_that_does_not_open_is_told_and_serves_again() {
         checked.says("The store does not open").says("7 times writes were acknowledged").says("rollcall salvage");
     assert!(checked.out.lines().any(|line| line.contains("person") && line.contains('2')), "{}", checked.out);
 
-    fs::rename(place.data().join("store/live"), place.path("live")).unwrap();
-    for scratch in [&[][..], &["--scratch", text(&place.path(""))]] {
-        let checked = place.run(&[&["check"], scratch].concat()).failed_saying("the store is damaged");
-        checked.says("The store does not open").says("7 times writes were acknowledged");
+    for file in ["live", "lock"] {
+        let (there, away) = (place.data().join("store").join(file), place.path(file));
+        for scratch in [&[][..], &["--scratch", text(&place.path(""))]] {
+            fs::rename(&there, &away).unwrap();
+            let checked = place.run(&[&["check"], scratch].concat()).failed_saying("the store is damaged");
+            checked.says("The store does not open").says("7 times writes were acknowledged");
+            fs::rename(&away, &there).unwrap();
+        }
     }
-    fs::rename(place.path("live"), place.data().join("store/live")).unwrap();
 
     let salvaged = Place::new();
     let (from, into) = (place.data(), salvaged.data());

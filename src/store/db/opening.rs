@@ -91,7 +91,7 @@ impl Db {
             Ok((tree, flushes, number, sum))
         };
         let (tree, flushes, number, sum) = contain(open)
-            .map_err(|_| damaged("the embedded database gave up while it was recovering"))?
+            .map_err(|site| damaged(format!("the embedded database gave up while it was recovering: {site}")))?
             .map_err(into_error)?;
         let number = number.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_be_bytes);
         // Only now, when the lock is ours.

@@ -12,7 +12,7 @@ mod replay;
 mod survivors;
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,7 @@ use self::{
 use super::{
     check::{CheckReport, check_database},
     db::{Db, Read},
-    failures::{damaged, locked},
+    failures::damaged,
     folders::{self, Folders},
     keys::{self, Key},
     marker, migrations,
@@ -93,7 +93,7 @@ pub fn salvage(path: &Path, scratch: &Path, into: &Path) -> Result<Salvaged> {
 }
 
 fn read(path: &Path, scratch: &Path) -> Result<(Inspection, Db)> {
-    let _lock = lock_if_any(path)?;
+    let _lock = folders::lock_if_any(path)?;
     let live = live(path)?;
     let mut log = Log::open(&live)?;
     let db = Db::open(scratch, DEFAULT_CACHE_BYTES)?;
@@ -111,15 +111,6 @@ fn read(path: &Path, scratch: &Path) -> Result<(Inspection, Db)> {
         missing_flushes: promised.map(|promised| promised.saturating_sub(reached)),
     };
     Ok((inspection, db))
-}
-
-/// Keeps others from the store meanwhile, where its lock can be read at all.
-fn lock_if_any(path: &Path) -> Result<Option<File>> {
-    let Ok(lock) = File::open(path.join(folders::LOCK)) else { return Ok(None) };
-    if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
-        return Err(locked());
-    }
-    Ok(Some(lock))
 }
 
 /// The folder of the live database: as the file `live` says, or else the one with the longest log.
