@@ -24,8 +24,9 @@ use crate::{
 ///
 /// Whoever changes it raises this, and writes a step in [`super::migrations`].
 pub(super) const FORMAT_VERSION: u32 = 2;
-/// 64 MiB: the database's own default of 1 GiB is more than the rest of the server together.
-pub(super) const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// 16 MiB, as `store.cache_bytes` is unless it is set: the database's own default of 1 GiB is more than the rest of the
+/// server together.
+pub(super) const DEFAULT_CACHE_BYTES: u64 = 16 << 20;
 
 /// As `events.max_events` is unless it is set.
 const DEFAULT_MAX_EVENTS: u64 = 100_000;
