@@ -1,6 +1,6 @@
 # What a newcomer types. Everything here needs Rust, a C compiler and make; `make models` and `make bench-peer` need
 # python3 with pip, and npm, as well; `make bench-gallery-peer`, `make api-fuzz` and `make client-test` python3 with pip;
-# `make soak` python3 alone.
+# `make soak` and `make fair` python3 alone; `make fuzz` a nightly toolchain of Rust and a C++ compiler.
 
 CARGO ?= cargo
 BIN := target/release/rollcall
@@ -9,14 +9,14 @@ TEST_BIN := target/debug/rollcall
 # cargo-nextest runs each test in a process of its own, several at once; without it cargo's own runner does.
 RUNNER := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
 
-.PHONY: api-fuzz client-test run build test lint check fmt deny bench bench-peer bench-gallery-peer soak demo models \
-	test-server
+.PHONY: api-fuzz floods fuzz fuzz-keep client-test run build test lint check fmt deny bench bench-peer bench-gallery-peer soak fair demo \
+	models sanitize test-server
 
 run: build
 	$(BIN) serve
 
 build:
-	$(CARGO) build --release
+	$(CARGO) build --release --package rollcall
 
 test:
 	$(CARGO) $(RUNNER)
@@ -45,6 +45,21 @@ test-server:
 api-fuzz: test-server
 	./tests/fuzz/run.sh $(TEST_BIN)
 
+# Every parser with what libFuzzer thinks of, FUZZ_SECONDS=n each (60), from the inputs that are kept of it, which `make test`
+# replays; installs cargo-fuzz when it is missing. TARGETS="jpeg roster" for some alone. `make fuzz-keep` takes what was found
+# into tests/fuzz/parsers/corpus.
+fuzz:
+	$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	./tests/fuzz/parsers/run.sh $(TARGETS)
+
+fuzz-keep:
+	./tests/fuzz/parsers/run.sh --keep $(TARGETS)
+
+# Kernels and galleries where memory is watched: AVX-512, AVX2 and the portable code on memory that ends at a fence, AVX2
+# and the portable code under valgrind, which must be installed. PROPTEST_CASES=n cases of a property. Minutes.
+sanitize:
+	CARGO="$(CARGO)" ./tests/sanitize.sh
+
 # The Python client against a server of its own.
 client-test: test-server
 	test -x target/client-venv/bin/python || python3 -m venv target/client-venv
@@ -72,6 +87,16 @@ bench-gallery-peer: build
 soak: build
 	$(CARGO) build --release -p rollcall-benches --bin compose
 	python3 benches/soak/soak.py $(BIN) $(dir $(BIN))compose
+
+# How long a tenant waits beside a flood of another's: FAIR_SECONDS=n (60) of each kind of photo. Not part of CI.
+fair: build
+	$(CARGO) build --release -p rollcall-benches --bin compose
+	python3 benches/soak/fair.py $(BIN) $(dir $(BIN))compose
+
+# Whether others are served beside a flood of each kind of client, and what it takes of memory: FLOOD_SECONDS=n (60) of each.
+# Not part of CI.
+floods: build
+	python3 benches/soak/floods.py $(BIN)
 
 # Enrols people from portraits, recognises class photos of other shots, shows who was found.
 demo: build

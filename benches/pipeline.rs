@@ -18,7 +18,7 @@ use rollcall::{
         messages::EncodedImage,
         request::{FaceChoice, Wanted},
     },
-    runtime::{Faults, ServiceClass},
+    runtime::{Faults, ServiceClass, Turn},
 };
 
 const PORTRAITS: [&str; 5] = ["obama", "hopper", "biden", "obama2", "obama3"];
@@ -66,7 +66,8 @@ fn wanted(embed: bool) -> Wanted {
 
 /// One photo through the pipeline; returns the number of its faces.
 async fn faces(pipeline: &Pipeline, photo: &Bytes, wanted: &Wanted) -> rollcall::error::Result<usize> {
-    let reserved = pipeline.tools().budget.reserve_within("bench", photo.len() as u64, PATIENCE).await;
+    let turn = Turn::new(wanted.class, "bench");
+    let reserved = pipeline.tools().budget.reserve_within(&turn, photo.len() as u64, PATIENCE).await;
     let image = EncodedImage { bytes: photo.clone(), held: reserved.expect("memory for a photo") };
     let replies = pipeline.run(vec![image], wanted.clone()).await?;
     Ok(replies.into_iter().map(|reply| reply.expect("a photo that can be read").faces.len()).sum())

@@ -1,34 +1,33 @@
 //! Builds the server from its settings and runs it: store, networks, galleries, pipeline, HTTP.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod whereabouts;
+
+use std::{fs, io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use actix::Arbiter;
-use actix_web::{App as WebApp, HttpServer, middleware::from_fn};
+use actix_web::{App as WebApp, dev::Server, middleware::from_fn};
 use rustix::net::{self, Shutdown};
+use rustls::ServerConfig;
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
 
+use self::whereabouts::AddressFile;
+pub use self::whereabouts::{address_path, local_folder};
 use crate::{
     config::Settings,
     domain::NamingRules,
     error::{Error, Result},
     galleries::{Galleries, MemoryLimits},
     gallery::{GalleryOptions, GraphOptions, Referee, RefereeObserver, RefereeOptions, SearchObserver},
-    http::{ApiState, Envelope, Leaving, Register, TlsIdentity, cors, patience, routes},
+    http::{ApiState, Door, Envelope, Leaving, Register, cors, health_routes, patience, routes, tls_config},
     jobs::{JobOptions, Runner},
     nn::{MatchDefaults, kernels::Buffer},
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
     runtime::{
-        ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Observer, Rest, RestartCause, RestartPolicy,
-        ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
+        ByteBudget, Clock, ComputeOptions, ComputePool, Faults, Health, Lingers, LocalSocket, Observer, Rest,
+        RestartCause, RestartPolicy, ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
     service::{Naming, Service, ServiceOptions, access::first_start, backup},
     store::{Store, StoreOptions},
@@ -49,8 +48,9 @@ const LAST_WORDS: u64 = 2;
 /// How long the pipeline may take to notice that the HTTP side, which waited for its own requests, is done.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// How long after an interactive photo the next one may follow, so that a thread stays free for it.
-const INTERACTIVE_LINGER: Duration = Duration::from_millis(50);
+/// How long after an interactive photo the next one may follow, and after one step of a photo the next, so that a thread
+/// stays free for it.
+const LINGERS: Lingers = Lingers { request: Duration::from_millis(50), step: Duration::from_millis(5) };
 
 /// Everything but the listening side: what the command line works with when no server runs.
 pub struct App {
@@ -83,7 +83,7 @@ impl App {
         let threads = settings.pipeline.threads();
         let pool = ComputePool::new(ComputeOptions {
             threads,
-            interactive_linger: INTERACTIVE_LINGER,
+            lingers: LINGERS,
             observer: Arc::clone(&observer),
             rest: Rest { call: Buffer::release_kept, ..Rest::default() },
         })?;
@@ -104,7 +104,7 @@ impl App {
         let tools = Tools {
             pool: pool.clone(),
             networks,
-            budget: ByteBudget::new(settings.pipeline.budget_bytes, settings.pipeline.tenant_bytes()),
+            budget: ByteBudget::new(settings.budget()),
             store,
             galleries,
             metrics: metrics.clone(),
@@ -143,14 +143,17 @@ impl App {
     /// within the drain time, and ends.
     ///
     /// # Errors
-    /// `Storage` if the address file cannot be written, `Internal` if the socket fails, `Invalid` `invalid_tls`.
+    /// `Storage` if the address file cannot be written, `Internal` if the socket fails, `Invalid` `invalid_tls` and for a
+    /// `server.health_address` on which nothing can listen.
     pub async fn serve(self, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
-        let failed = |error: std::io::Error| Error::internal("the listening socket failed").with_source(error);
-        let address = listener.local_addr().map_err(failed)?;
-        let instance = new_instance()?;
-        let tls =
-            self.settings.server.tls().map(|(certificate, key)| TlsIdentity::read(certificate, key)).transpose()?;
-        let state = self.state(instance.clone());
+        let address = listener.local_addr().map_err(socket_failed)?;
+        let tls = self.settings.server.tls().map(|(certificate, key)| tls_config(certificate, key)).transpose()?;
+        let data = self.settings.server.data.clone();
+        let (local, listening) = LocalSocket::listen(&local_folder(&data)).map_err(|error| {
+            let message = format!("cannot make the socket for commands in {}", local_folder(&data).display());
+            Error::storage(message).with_source(error)
+        })?;
+        let state = self.state();
         let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
         let keepers = [
             actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
@@ -158,33 +161,10 @@ impl App {
             actix::spawn(self.service.clone().keep_events()),
             actix::spawn(self.service.clone().run_couriers()),
         ];
-        let (metrics, leaving) = (self.metrics.clone(), Leaving::default());
-        let leave = leaving.clone();
-        let front = listener.try_clone().map_err(failed)?;
-        let origins = self.settings.server.cors_origins.clone();
-        let server = HttpServer::new(move || {
-            let state = state.clone();
-            // The last is the outermost.
-            WebApp::new()
-                .wrap(from_fn(patience))
-                .wrap(cors(origins.as_slice()))
-                .wrap(Envelope { metrics: metrics.clone(), leaving: leave.clone() })
-                .configure(move |config| routes(config, &state))
-        })
-        .workers(self.settings.server.http_threads.get())
-        .client_request_timeout(Duration::from_secs(self.settings.limits.head_seconds))
-        .keep_alive(Duration::from_secs(self.settings.server.keep_alive_seconds))
-        .shutdown_timeout(self.settings.server.drain_seconds.saturating_add(LAST_WORDS))
-        .h1_allow_half_closed(false)
-        .disable_signals();
-        let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
-        let server = match tls {
-            Some(tls) => server.listen_rustls_0_23(listener, tls.config),
-            None => server.listen(listener),
-        };
-        let server = server.map_err(failed)?.run();
-        let data = &self.settings.server.data;
-        let address_file = AddressFile::write(data, address, &instance, fingerprint.as_deref())?;
+        let leaving = Leaving::default();
+        let front = listener.try_clone().map_err(socket_failed)?;
+        let server = self.http_server(listener, local, tls, &state, &leaving)?;
+        let address_file = AddressFile::write(&data, address)?;
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         let handle = server.handle();
         let (health, service) = (self.health.clone(), self.service.clone());
@@ -203,10 +183,10 @@ impl App {
             leaving.quiet(LAST_CALL).await;
             handle.stop(true).await;
         });
-        let served = server.await.map_err(failed);
+        let served = server.await.map_err(socket_failed);
         stopper.abort();
         keepers.iter().for_each(JoinHandle::abort);
-        drop(address_file);
+        drop((address_file, listening));
         // It has been told to stop together with the server, and only lays its jobs down.
         if timeout(LAST_ANSWERS, runner).await.is_err() {
             tracing::warn!("a job was cut off by the stop: the next start takes it up again");
@@ -218,7 +198,53 @@ impl App {
         served
     }
 
-    fn state(&self, instance: Arc<str>) -> ApiState {
+    /// The HTTP side: the API on `listener` and, for commands, on `local`, and health where it has an address of its own.
+    fn http_server(
+        &self,
+        listener: TcpListener,
+        local: UnixListener,
+        tls: Option<ServerConfig>,
+        state: &ApiState,
+        leaving: &Leaving,
+    ) -> Result<Server> {
+        let set = &self.settings.server;
+        let (metrics, origins) = (&self.metrics, set.cors_origins.clone());
+        let envelope = Envelope { metrics: metrics.clone(), leaving: leaving.clone(), secure: tls.is_some() };
+        let in_clear = Envelope { secure: false, ..envelope.clone() };
+        let of_health = (state.clone(), in_clear.clone());
+        let door = Door::new(&self.settings, tls, metrics);
+        let server = Server::build()
+            .workers(set.http_threads.get())
+            .max_concurrent_connections(door.connections_a_thread(set.http_threads))
+            .shutdown_timeout(set.drain_seconds.saturating_add(LAST_WORDS))
+            .disable_signals();
+        let app = |envelope: Envelope| {
+            let (state, origins) = (state.clone(), origins.clone());
+            move || {
+                let state = state.clone();
+                // The last is the outermost.
+                WebApp::new()
+                    .wrap(from_fn(patience))
+                    .wrap(cors(origins.as_slice()))
+                    .wrap(envelope.clone())
+                    .configure(move |config| routes(config, &state))
+            }
+        };
+        let server = door.open(server, listener, app(envelope)).map_err(socket_failed)?;
+        let commands = Door::of_commands(&self.settings, metrics);
+        let server = commands.open_local(server, local, app(in_clear)).map_err(socket_failed)?;
+        let Some(address) = set.health_address else { return Ok(server.run()) };
+        let listener = TcpListener::bind(address).map_err(|error| {
+            Error::invalid(format!("cannot listen on {address} (server.health_address)")).with_source(error)
+        })?;
+        let server = Door::of_health(&self.settings, metrics).open(server, listener, move || {
+            let (state, envelope) = of_health.clone();
+            WebApp::new().wrap(envelope).configure(move |config| health_routes(config, &state))
+        });
+        Ok(server.map_err(socket_failed)?.run())
+    }
+
+    fn state(&self) -> ApiState {
         ApiState {
             service: self.service.clone(),
             limits: self.settings.limits.clone(),
@@ -227,7 +253,6 @@ impl App {
             metrics: self.metrics.clone(),
             trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
             idempotency: Register::new(&self.settings.idempotency),
-            instance,
         }
     }
 }
@@ -335,43 +360,12 @@ impl Observer for Reporter {
     }
 }
 
+fn socket_failed(error: io::Error) -> Error {
+    Error::internal("the listening socket failed").with_source(error)
+}
+
 /// Refuses connections from here on; those that were accepted live on.
 fn close_door(listener: &TcpListener) {
     // Where the system cannot do that, they are refused when the HTTP server stops, which follows.
     let _ = net::shutdown(listener, Shutdown::Read);
-}
-
-/// 128 random bits that tell this start of the server from every other listener its address may ever have.
-fn new_instance() -> Result<Arc<str>> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::internal("the system gives no random numbers").with_source(error))?;
-    Ok(hex::encode(bytes).into())
-}
-
-/// Where the command line finds the running server: its address, its instance, and the SHA-256 of its certificate if it
-/// speaks HTTPS, a line each; removed at a clean stop. After a crash it stays, and anybody may listen at its address: whoever does not answer with the instance is no
-/// server of this folder and gets no key.
-struct AddressFile(PathBuf);
-
-impl AddressFile {
-    fn write(data: &Path, address: SocketAddr, instance: &str, fingerprint: Option<&str>) -> Result<Self> {
-        let path = address_path(data);
-        let certificate = fingerprint.map(|fingerprint| format!("{fingerprint}\n")).unwrap_or_default();
-        fs::write(&path, format!("{address}\n{instance}\n{certificate}"))
-            .map_err(|error| Error::storage(format!("cannot write {}", path.display())).with_source(error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for AddressFile {
-    fn drop(&mut self) {
-        // The next start overwrites it; a file that cannot be removed is only stale.
-        drop(fs::remove_file(&self.0));
-    }
-}
-
-/// The file with the running server's address and instance.
-pub fn address_path(data: &Path) -> PathBuf {
-    data.join("server.address")
 }

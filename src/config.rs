@@ -1,9 +1,10 @@
 //! Settings: defaults < file < environment < flags. Unknown keys are refused; everything is checked once, here.
 
+mod lists;
 mod rules;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     thread,
@@ -11,14 +12,15 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat};
-use ipnet::IpNet;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+pub use self::lists::{Networks, Origins, Ports};
 use crate::{
     domain::{Amounts, GalleryPlan, Quotas},
     error::{Error, Result},
     nn::Precision,
+    runtime::BudgetLimits,
     service::access::Lifetimes,
 };
 
@@ -63,10 +65,13 @@ section!(
     /// The listening side.
     Server {
         address: SocketAddr,
+        health_address: Option<SocketAddr>,
         data: PathBuf,
         http_threads: NonZeroUsize,
         drain_seconds: u64,
         keep_alive_seconds: u64,
+        max_connections: usize,
+        max_connections_per_address: usize,
         cors_origins: Origins,
         trusted_proxies: Networks,
         tls_certificate: PathBuf,
@@ -85,6 +90,8 @@ section!(
         head_seconds: u64,
         body_idle_seconds: u64,
         body_seconds: u64,
+        answer_idle_seconds: u64,
+        least_bytes_per_second: u64,
         photo_pixels: u64,
         photo_side_px: u32,
         photo_faces: usize,
@@ -101,6 +108,7 @@ section!(
         compute_threads: usize,
         budget_bytes: u64,
         tenant_share: f64,
+        key_share: f64,
         admission_wait_ms: u64,
         max_restarts: usize,
         restart_window_seconds: u64,
@@ -126,7 +134,14 @@ section!(
 );
 section!(
     /// Work that outlives its request.
-    Jobs { max_upload_bytes: u64, max_entries: u64, max_open: usize, keep_days: u32, }
+    Jobs {
+        max_upload_bytes: u64,
+        disk_reserve_bytes: u64,
+        tenant_share: f64,
+        max_entries: u64,
+        max_open: usize,
+        keep_days: u32,
+    }
 );
 section!(
     /// How people are found among all of a tenant's.
@@ -166,6 +181,7 @@ section!(
     /// Events sent to others.
     Webhooks {
         allow_private: bool,
+        ports: Ports,
         max_deliveries: usize,
         timeout_seconds: u64,
         retry_first_ms: u64,
@@ -185,71 +201,6 @@ section!(
     Log { filter: String, format: LogFormat, }
 );
 
-/// A list, or a text with commas between them as the environment has it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ListOrText {
-    List(Vec<String>),
-    Text(String),
-}
-
-impl From<ListOrText> for Vec<String> {
-    fn from(given: ListOrText) -> Self {
-        match given {
-            ListOrText::List(list) => list,
-            ListOrText::Text(text) => {
-                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
-            }
-        }
-    }
-}
-
-/// Networks in CIDR notation (`10.0.0.0/8`), or single addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "ListOrText")]
-pub struct Networks(pub Vec<IpNet>);
-
-impl TryFrom<ListOrText> for Networks {
-    type Error = String;
-
-    fn try_from(given: ListOrText) -> Result<Self, String> {
-        let read = |text: &String| {
-            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-            network.map_err(|_| format!("{text:?} is no network such as 10.0.0.0/8"))
-        };
-        Vec::from(given).iter().map(read).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// Origins (`https://school.example`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "ListOrText")]
-pub struct Origins(Vec<String>);
-
-impl From<ListOrText> for Origins {
-    fn from(given: ListOrText) -> Self {
-        Self(given.into())
-    }
-}
-
-impl Origins {
-    /// Each of them.
-    pub fn as_slice(&self) -> &[String] {
-        &self.0
-    }
-
-    /// Whether each is a scheme and a host, with a port or without, exactly as browsers send it.
-    fn are_valid(&self) -> bool {
-        let is_origin = |origin: &String| {
-            let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            host.is_some_and(|host| {
-                !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
-            })
-        };
-        self.0.iter().all(is_origin)
-    }
-}
-
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -265,6 +216,19 @@ impl Server {
     pub fn tls(&self) -> Option<(&Path, &Path)> {
         let is_set = !self.tls_certificate.as_os_str().is_empty();
         is_set.then_some((self.tls_certificate.as_path(), self.tls_key.as_path()))
+    }
+}
+
+impl Limits {
+    /// What the largest request takes of memory: its body, beside one decoded photo.
+    pub fn largest_request_bytes(&self) -> u64 {
+        // JSON stands beside the images that are decoded from it, which are three quarters of it.
+        self.body_bytes + (3 * self.photo_pixels).max(self.body_bytes / 4 * 3)
+    }
+
+    /// How long so many bytes may take.
+    pub fn time_for(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.least_bytes_per_second as f64)
     }
 }
 
@@ -323,6 +287,14 @@ impl Pipeline {
 }
 
 impl Settings {
+    /// Memory for bodies and pixels, and who may hold how much of it. Whoever may send the largest request may hold it.
+    pub fn budget(&self) -> BudgetLimits {
+        let total = self.pipeline.budget_bytes;
+        let own = (total as f64 * self.pipeline.key_share) as u64;
+        let per_holder = own.max(self.limits.largest_request_bytes());
+        BudgetLimits { total, per_key: self.pipeline.tenant_bytes(), per_holder }
+    }
+
     /// Reads the defaults, then `file`, then the environment, then `flags` (`("server.address", "0.0.0.0:80")`).
     ///
     /// # Errors
@@ -388,9 +360,23 @@ mod tests {
             ("[store]\nrewrite_hours = 0", "store.rewrite_hours"),
             ("[server]\ncors_origins = ['*']", "cors_origins"),
             ("[server]\ncors_origins = ['https://a.example/']", "cors_origins"),
+            ("[webhooks]\nports = '8443, https'", "https"),
+            ("[server]\nmax_connections = 0", "server.max_connections"),
+            ("[server]\nmax_connections_per_address = 0", "server.max_connections_per_address"),
+            ("[limits]\nleast_bytes_per_second = 0", "limits.least_bytes_per_second"),
+            ("[limits]\nanswer_idle_seconds = 100_000_000", "seconds"),
         ] {
             let error = Settings::load(Some(&file(content)), &[]).unwrap_err();
             assert!(error.to_string().contains(named), "{content}: {error}");
+        }
+    }
+
+    #[test]
+    fn ports_are_a_list_or_a_text() {
+        for (given, ports) in [("[8443, 9000]", &[8443, 9000][..]), ("'8443, 9000'", &[8443, 9000]), ("8443", &[8443])]
+        {
+            let settings = Settings::load(Some(&file(&format!("[webhooks]\nports = {given}"))), &[]).unwrap();
+            assert_eq!(settings.webhooks.ports.as_slice(), ports, "{given}");
         }
     }
 

@@ -13,6 +13,8 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod galleries;
 pub mod http;
 pub mod jobs;
@@ -23,7 +25,9 @@ pub mod store;
 pub mod telemetry;
 pub mod vault;
 
-/// For every program that links this crate, so that what the benches measure is what the server does.
+/// For every program that links this crate, so that what the benches measure is what the server does. Fuzzing counts what
+/// is held, and has its own.
+#[cfg(not(fuzzing))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,37 +1,19 @@
 //! Keys and logins: what they open, for how long, and what ends them.
 
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, TestServer, form, portrait};
-
-const LOGIN: &str = "/api/v1/auth/login";
-const PASSWORD: &str = "a long password";
-
-impl Api {
-    async fn new_key(&self, body: &Value) -> Value {
-        self.post("/api/v1/keys", body).await.expect(201)
-    }
-
-    async fn new_user(&self, id: &str, role: &str, groups: &[&str]) {
-        let new = json!({ "id": id, "password": PASSWORD, "role": role, "groups": groups });
-        self.post("/api/v1/users", &new).await.expect(201);
-    }
-
-    async fn log_in(&self, user: &str, password: &str) -> Answer {
-        self.without_key().post(LOGIN, &json!({ "tenant": "default", "user": user, "password": password })).await
-    }
-
-    /// The client of a new login, and its refresh token.
-    async fn logged_in(&self, user: &str, password: &str) -> (Self, String) {
-        let pair = self.log_in(user, password).await.expect(200);
-        (self.with_key(pair["access_token"].as_str().unwrap()), pair["refresh_token"].as_str().unwrap().to_owned())
-    }
-
-    async fn refresh(&self, token: &str) -> Answer {
-        self.without_key().post("/api/v1/auth/refresh", &json!({ "refresh_token": token })).await
-    }
-}
+use crate::support::{Answer, Api, TestServer, callers::LOGIN, form, portrait, routes::PASSWORD};
 
 #[tokio::test]
 async fn a_key_is_shown_once_listed_by_its_prefix_and_revoked_at_once() {
@@ -129,6 +111,44 @@ async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_kiosk_says_when_photos_were_taken_within_its_session_or_its_allowance() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("p", &["g"], "obama").await;
+    let kiosk = async |offline_hours: Value| {
+        let new = json!({ "name": "door", "role": "kiosk", "groups": ["g"], "offline_hours": offline_hours });
+        let made = api.new_key(&new).await;
+        assert_eq!(made["offline_hours"], offline_hours);
+        api.with_key(made["key"].as_str().unwrap())
+    };
+    let (online, offline) = (kiosk(json!(null)).await, kiosk(json!(60)).await);
+    let photo = portrait("obama2");
+    // On days of their own: by whom, how many hours ago, whether it is to be confirmed, and whether it is marked as offline.
+    for (kiosk, hours, is_doubted, is_offline) in [
+        (&online, 0, false, false),
+        (&online, 26, true, false),
+        (&offline, 50, false, true),
+        (&offline, 74, true, false),
+        (api, 98, false, false),
+    ] {
+        let at = Timestamp::now() - SignedDuration::from_hours(hours);
+        kiosk.recognize("g", &[("at", &at.to_string())], &[&photo]).await.expect(200);
+        let date = at.to_zoned(TimeZone::UTC).date();
+        let record = api.records("g", &format!("?date={date}")).await.remove(0);
+        assert_eq!(record["state"] == "to_confirm", is_doubted, "{hours}: {record}");
+        let session = format!("/api/v1/sessions/{}/records", record["session"].as_str().unwrap());
+        let evidence = api.get(&session).await.expect(200)["records"][0]["sightings"].clone();
+        assert_eq!((evidence[0]["offline"].clone(), evidence[1].is_null()), (json!(is_offline), true), "{hours}");
+    }
+    for (role, hours) in [("kiosk", 0), ("kiosk", 169), ("teacher", 5)] {
+        let new = json!({ "name": "x", "role": role, "groups": ["g"], "offline_hours": hours });
+        let refused = (400, "invalid_offline_hours".to_owned());
+        assert_eq!(api.post("/api/v1/keys", &new).await.problem(), refused, "{role} {hours}");
+    }
+}
+
+#[tokio::test]
 async fn a_login_lasts_as_long_as_it_is_refreshed_and_ends_at_once() {
     let server = TestServer::start().await;
     let api = &server.api;
@@ -181,6 +201,50 @@ async fn a_login_lasts_as_long_as_it_is_refreshed_and_ends_at_once() {
     assert_eq!(five.get("/api/v1/people").await.status, 401);
     assert_eq!(api.refresh(&refresh).await.status, 401);
     assert_eq!(api.post("/api/v1/auth/logout", &json!(null)).await.problem(), (409, "no_login".to_owned()));
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_never_issued_ends_nothing_and_one_that_comes_twice_ends_its_login() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.new_user("ada", "viewer", &[]).await;
+    let (ada, first) = api.logged_in("ada", PASSWORD).await;
+    // Whoever has seen an access token knows its login.
+    let (login, secret) = first.split_at(first.len() - 64);
+    let nearly = format!("{}{}", &secret[..63], if secret.ends_with('0') { '1' } else { '0' });
+    for made_up in ["0".repeat(64), nearly, String::new()] {
+        let refused = api.refresh(&format!("{login}{made_up}")).await;
+        assert_eq!(refused.problem(), (401, "login_over".to_owned()));
+        ada.get("/api/v1/people").await.expect(200);
+    }
+    let next = api.refresh(&first).await.expect(200)["refresh_token"].as_str().unwrap().to_owned();
+    let last = api.refresh(&next).await.expect(200)["refresh_token"].as_str().unwrap().to_owned();
+    let server = server.restart().await;
+    let api = &server.api;
+    assert_eq!(api.refresh(&first).await.status, 401, "long spent, and issued");
+    assert_eq!(api.refresh(&last).await.status, 401, "the login was ended");
+    assert_eq!(api.with_key(ada.key()).get("/api/v1/people").await.status, 401);
+}
+
+#[tokio::test]
+async fn a_suspended_tenants_logins_give_no_tokens_and_go_on_once_it_is_open_again() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.new_user("ada", "viewer", &[]).await;
+    let (_, refresh) = api.logged_in("ada", PASSWORD).await;
+    let suspend = async |is_suspended: bool| {
+        let patch = json!({ "suspended": is_suspended });
+        server.operator().send(Method::PATCH, "/api/v1/tenants/default", &patch).await.expect(200);
+    };
+    suspend(true).await;
+    for _ in 0..10 {
+        assert_eq!(api.log_in("ada", PASSWORD).await.problem(), (403, "tenant_suspended".to_owned()));
+    }
+    assert_eq!(api.log_in("ada", "wrong password").await.problem(), (401, "wrong_login".to_owned()));
+    assert_eq!(api.refresh(&refresh).await.problem(), (403, "tenant_suspended".to_owned()));
+    suspend(false).await;
+    api.refresh(&refresh).await.expect(200);
+    api.log_in("ada", PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
@@ -253,14 +317,19 @@ async fn guessing_is_slowed_down_by_account_and_by_address() {
     }
     assert_eq!(unknown.json()["error"], wrong.json()["error"], "an unknown user cannot be told from a wrong password");
     let mut last = wrong;
-    for n in 0..20 {
-        last = from(&format!("203.0.113.{n}"), "ada", "wrong password").await;
+    for _ in 0..20 {
+        last = from("203.0.113.1", "ada", "wrong password").await;
         if last.status == 429 {
             break;
         }
     }
     assert_eq!(last.problem(), (429, "too_many_attempts".to_owned()));
     assert!(last.header("retry-after").parse::<u64>().unwrap() >= 1);
+    // Nobody keeps the owner out from elsewhere, not even where they guess from everywhere.
+    for n in 2..60 {
+        assert_eq!(from(&format!("203.0.113.{n}"), "ada", "wrong password").await.status, 401, "{n}");
+    }
+    from("203.0.113.200", "ada", PASSWORD).await.expect(200);
     let unknown_key = async |address: &str| {
         let request = api.without_key().request(Method::GET, "/api/v1/people");
         Answer::to(request.header("x-api-key", "rk_0").header("x-forwarded-for", address)).await.status
@@ -282,7 +351,7 @@ async fn guessing_is_slowed_down_by_account_and_by_address() {
 async fn a_password_cannot_be_an_image_of_the_upload_and_many_logins_do_not_make_memory_grow() {
     let server = TestServer::start().await;
     let api = &server.api;
-    let long = json!({ "tenant": "default", "user": "x", "password": "x".repeat(70_000) });
+    let long = json!({ "tenant": "default", "user": "x", "password": "x".repeat(9_000) });
     assert_eq!(api.without_key().post(LOGIN, &long).await.status, 413);
     let upload = api.without_key().post_form(LOGIN, form(&[("user", "x")], &[&portrait("obama")])).await;
     assert_eq!(upload.status, 415);
@@ -295,4 +364,35 @@ async fn a_password_cannot_be_an_image_of_the_upload_and_many_logins_do_not_make
     let statuses = futures_util::future::join_all(logins).await;
     assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&429));
+}
+
+#[tokio::test]
+async fn a_tenants_flood_of_new_passwords_keeps_nobody_elsewhere_from_logging_in() {
+    let server = TestServer::start().await;
+    let (api, other) = (&server.api, server.tenant("other").await);
+    for api in [api, &other] {
+        api.new_user("ada", "viewer", &[]).await;
+    }
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut flood = JoinSet::new();
+    // More than may wait, each again at once.
+    for _ in 0..100 {
+        let (api, is_over) = (api.clone(), Arc::clone(&is_over));
+        flood.spawn(async move {
+            let mut statuses = BTreeSet::new();
+            while !is_over.load(Ordering::Relaxed) {
+                let change = json!({ "password": PASSWORD });
+                statuses.insert(api.send(Method::PATCH, "/api/v1/users/ada", &change).await.status);
+            }
+            statuses
+        });
+    }
+    for (tenant, user) in [("other", "ada"), ("other", "nobody"), ("nowhere", "ada")].into_iter().cycle().take(12) {
+        let login = json!({ "tenant": tenant, "user": user, "password": PASSWORD });
+        let expected = if (tenant, user) == ("other", "ada") { 200 } else { 401 };
+        assert_eq!(api.without_key().post(LOGIN, &login).await.status, expected, "{user} of {tenant}");
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let statuses: BTreeSet<u16> = flood.join_all().await.into_iter().flatten().collect();
+    assert_eq!(statuses.into_iter().collect::<Vec<_>>(), [200, 429], "who floods is told to come back");
 }

@@ -20,13 +20,13 @@ use crate::{
 #[allow(clippy::match_same_arms, reason = "a line a route, as in the README")]
 fn expected(method: &str, path: &str) -> &'static [&'static str] {
     match (method, path) {
-        // Logins are no changes of what anybody works on.
-        ("post", "/auth/login" | "/auth/refresh" | "/auth/logout") => &[],
+        // Of somebody whom there is not.
+        ("post", "/auth/login") => &["login.refuse"],
+        ("post", "/auth/refresh" | "/auth/logout") => &[],
         ("post", "/auth/password") => &["user.update"],
         ("post", "/auth/rotate") => &["token.rotate"],
         ("delete", "/backups/{backup}") => &["backup.strike"],
-        // What is stored stays the same.
-        ("post", "/store/rewrite") => &[],
+        ("post", "/store/rewrite") => &["store.rewrite"],
         ("post", "/tenants") => &["tenant.create"],
         ("patch", "/tenants/{tenant}") => &["tenant.update"],
         ("delete", "/tenants/{tenant}") => &["tenant.delete"],
@@ -35,6 +35,7 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("delete", "/users/{user}") => &["user.delete"],
         ("post", "/keys") => &["key.create"],
         ("delete", "/keys/{key}") => &["key.delete"],
+        ("post", "/keys/{key}/rotate") => &["key.rotate"],
         ("post", "/groups") => &["group.create"],
         ("patch", "/groups/{group}") => &["group.update"],
         // The webhook and the kiosk of POST /keys lose their group.
@@ -110,8 +111,8 @@ async fn every_changing_route_leaves_its_entries_and_no_others() {
     server.tenant("victim").await;
     // Nothing is changed yet, though it may be written anew.
     operator.send(Method::PATCH, "/api/v1/tenants/victim", &json!({})).await.expect(200);
+    operator.get("/api/v1/backup").await;
     let (mut own, mut servers) = (Head::default(), Head::default());
-    rest(owner, &mut own).await;
     rest(&operator, &mut servers).await;
     for (method, path) in routes(&server).await {
         if method == "get" {
@@ -127,12 +128,13 @@ async fn every_changing_route_leaves_its_entries_and_no_others() {
             // The other is on the roster already.
             ("put", "/groups/{group}/people/{person}") => "/groups/g/people/q".to_owned(),
             ("delete", "/backups/{backup}") => {
-                operator.get("/api/v1/backup").await;
                 let backups = operator.get("/api/v1/backups").await.expect(200);
                 format!("/backups/{}", backups["backups"][0]["id"].as_str().unwrap())
             }
             _ => ids.fill(&path).replace("{tenant}", "victim"),
         };
+        // What came before, and the login of who asks.
+        rest(owner, &mut own).await;
         let answer = send(&caller, &method, &concrete, &body(&method, &path)).await;
         if answer.status == 202 {
             owner.job_over(answer.json()["id"].as_str().unwrap()).await;
@@ -150,11 +152,86 @@ async fn every_changing_route_leaves_its_entries_and_no_others() {
         for entry in changed {
             let id = answer.headers["x-request-id"].to_str().unwrap();
             assert_eq!(entry.act.request_id.as_deref(), Some(id), "{method} {path}");
-            let is_by = if path == "/auth/password" { "user:ada" } else { "key:" };
+            let is_by = match path.as_str() {
+                "/auth/password" => "user:ada",
+                "/auth/login" => "nobody",
+                _ => "key:",
+            };
             assert!(entry.act.actor.starts_with(is_by), "{method} {path}: {}", entry.act.actor);
         }
     }
     assert!(own.number > 30 && servers.number > 5, "{own:?} {servers:?}");
+}
+
+#[tokio::test]
+async fn what_is_given_away_is_in_the_log_under_who_asked_and_nothing_else_that_is_read() {
+    let server = TestServer::start().await;
+    let (owner, operator) = (&server.api, server.operator());
+    keep_strangers(&operator, "default").await;
+    let ids = fill(owner, "g", "p", "u", "obama").await;
+    let (mut own, mut servers) = (Head::default(), Head::default());
+    rest(owner, &mut own).await;
+    rest(&operator, &mut servers).await;
+    for (method, path) in routes(&server).await {
+        if method != "get" {
+            continue;
+        }
+        let of_server = ["/tenants", "/backup", "/check"].iter().any(|start| path.starts_with(start));
+        let (caller, concrete) = (if of_server { &operator } else { owner }, ids.fill(&path));
+        let given: &[(&str, &str)] = match path.as_str() {
+            "/people/{person}/export" => &[("", "person.export")],
+            "/backup" => &[("", "backup.take")],
+            "/reports/attendance" | "/reports/at-risk" => {
+                &[("?format=csv", "report.export"), ("?format=xlsx", "report.export")]
+            }
+            "/jobs/{job}/results" => &[("?format=csv", "report.export")],
+            _ => &[],
+        };
+        let pages = given.iter().filter(|(query, _)| query.is_empty()).count() == 0;
+        let asked = given.iter().map(|(query, action)| (*query, Some(*action))).chain(pages.then_some(("", None)));
+        for (query, action) in asked {
+            let answer = send(caller, &method, &format!("{concrete}{query}"), &body(&method, &path)).await;
+            assert!(answer.status < 300 || action.is_none(), "{path}{query}: {}", answer.status);
+            let (own, servers) = (rest(owner, &mut own).await, rest(&operator, &mut servers).await);
+            let (written, others) = if of_server { (servers, own) } else { (own, servers) };
+            let actions: Vec<&str> = written.iter().map(|entry| entry.act.action.as_str()).collect();
+            assert_eq!(actions, action.into_iter().collect::<Vec<_>>(), "{path}{query}");
+            assert!(
+                others.is_empty() && written.iter().all(|entry| entry.act.actor.starts_with("key:")),
+                "{written:?}"
+            );
+            assert!(path != "/people/{person}/export" || written[0].act.subjects[0].starts_with("person:sha256:"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn logins_are_in_the_log_and_guesses_do_not_fill_it() {
+    let server = TestServer::start().await;
+    let owner = &server.api;
+    owner.post("/api/v1/users", &json!({ "id": "ada", "password": PASSWORD, "role": "admin" })).await.expect(201);
+    let mut head = Head::default();
+    rest(owner, &mut head).await;
+    let log_in = async |tenant: &str, user: &str| {
+        let login = json!({ "tenant": tenant, "user": user, "password": "a wrong password" });
+        owner.post("/api/v1/auth/login", &login).await.status
+    };
+    logged_in(&server).await;
+    assert_eq!([log_in("default", "ada").await, log_in("default", "typed-secret").await], [401, 401]);
+    let entries = rest(owner, &mut head).await;
+    let told: Vec<(&str, &str, &str)> = entries
+        .iter()
+        .map(|Entry { act, .. }| (act.action.as_str(), act.actor.as_str(), act.subjects[0].as_str()))
+        .collect();
+    assert_eq!(told[..2], [("login.begin", "user:ada", "user:ada"), ("login.refuse", "nobody", "user:ada")]);
+    // Whatever somebody typed there.
+    assert!(told.len() == 3 && told[2].2.starts_with("user:sha256:"), "{told:?}");
+    for number in 0..40 {
+        let status = log_in("default", if number % 2 == 0 { "ada" } else { "bob" }).await;
+        assert!([401, 429].contains(&status), "{status}");
+        assert!([401, 429].contains(&log_in("nowhere", "ada").await));
+    }
+    assert_eq!(rest(owner, &mut head).await.len(), 18, "with the two of before");
 }
 
 #[tokio::test]

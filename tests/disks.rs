@@ -8,11 +8,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Api, Disk, ServerProcess, eventually, form, portrait};
+use crate::support::{Api, Disk, ServerProcess, eventually, form, portrait, raw::Raw, rosters::zipped};
 
 const MIB: u64 = 1 << 20;
 /// Between what the store leaves free and what files beside it do.
 const ENOUGH_FOR_THE_STORE: u64 = 48 * MIB;
+/// What files of jobs leave free here, and the setting of it.
+const SPOOLS_LEAVE: u64 = 100_000_000;
+const RESERVE: (&str, &str) = ("ROLLCALL__JOBS__DISK_RESERVE_BYTES", "100000000");
+const JOB: &str = "/api/v1/groups/g/jobs/recognize";
 
 fn rollcall(data: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
@@ -44,7 +48,7 @@ async fn on_a_full_disk_reads_go_on_and_writes_as_soon_as_there_is_room() {
     let Some(disk) = Disk::make(256 * MIB, "on_a_full_disk_reads_go_on_and_writes_as_soon_as_there_is_room") else {
         return;
     };
-    let server = ServerProcess::start(&disk.data()).await;
+    let server = ServerProcess::with(&disk.data(), &[RESERVE]).await;
     let api = &server.api;
     filled(api).await;
     let photo = portrait("obama3");
@@ -54,9 +58,7 @@ async fn on_a_full_disk_reads_go_on_and_writes_as_soon_as_there_is_room() {
 
     disk.leave_free(ENOUGH_FOR_THE_STORE);
     make_group(api, "h").await.expect(201);
-    let zip = crate::support::rosters::zipped(&[("1.jpg", &photo)]);
-    let job = form(&[], &[]).part("photos", reqwest::multipart::Part::bytes(zip).file_name("photos.zip"));
-    let refused = api.post_form("/api/v1/groups/g/jobs/recognize", job).await;
+    let refused = api.post_form(JOB, photos()).await;
     assert_eq!(refused.problem(), (507, "disk_full".to_owned()), "files beside the store go first");
     let kept = api.post_form("/api/v1/people", form(&[("id", "kept"), ("name", "k")], &[&photo])).await;
     assert_eq!(kept.problem(), (507, "disk_full".to_owned()));
@@ -80,6 +82,76 @@ async fn on_a_full_disk_reads_go_on_and_writes_as_soon_as_there_is_room() {
     assert_eq!(ready(api).await.1["store_writes"], true);
     assert_eq!(api.recognize("g", &[], &[&photo]).await.expect(200)["present"][0]["attendance"], "marked");
     api.post_form("/api/v1/people", form(&[("id", "kept"), ("name", "k")], &[&photo])).await.expect(201);
+}
+
+fn photos() -> reqwest::multipart::Form {
+    let zip = zipped(&[("1.jpg", &portrait("obama2"))]);
+    form(&[], &[]).part("photos", reqwest::multipart::Part::bytes(zip).file_name("photos.zip"))
+}
+
+/// An upload that goes on until it is refused.
+struct Upload(Raw);
+
+impl Upload {
+    /// Sends the beginning of a ZIP file and so many bytes of it.
+    fn begin(api: &Api, bytes: u64) -> Self {
+        let mut raw = Raw::post(api, JOB, "multipart/form-data; boundary=x", "Transfer-Encoding: chunked");
+        let part = "--x\r\nContent-Disposition: form-data; name=\"photos\"; filename=\"photos.zip\"\r\n\r\n";
+        assert!(raw.chunk(part.as_bytes()));
+        let piece = vec![0; MIB as usize];
+        assert!((0..bytes / MIB).all(|_| raw.chunk(&piece)));
+        Self(raw)
+    }
+
+    /// Goes on in small pieces; the answer.
+    fn until_refused(mut self) -> String {
+        assert!(self.0.trickle(|raw| raw.chunk(&[0; 16 << 10])));
+        self.0.answer()
+    }
+}
+
+/// Files of jobs may hold 24 MiB here, those of one tenant 12 MiB.
+#[tokio::test]
+async fn an_upload_ends_before_the_disk_is_full_for_others_and_leaves_nothing() {
+    let test = "an_upload_ends_before_the_disk_is_full_for_others_and_leaves_nothing";
+    let Some(disk) = Disk::make(256 * MIB, test) else { return };
+    let (share, idle) = (("ROLLCALL__JOBS__TENANT_SHARE", "0.5"), ("ROLLCALL__LIMITS__BODY_IDLE_SECONDS", "300"));
+    let server = ServerProcess::with(&disk.data(), &[RESERVE, share, idle]).await;
+    let api = &server.api;
+    filled(api).await;
+    let operator = api.with_key(fs::read_to_string(disk.data().join("operator.key")).unwrap().trim());
+    operator.send(reqwest::Method::PATCH, "/api/v1/tenants/default", &json!({ "photos": "crops" })).await.expect(200);
+    let mut others = Vec::new();
+    for id in ["second", "third"] {
+        let made = operator.post("/api/v1/tenants", &json!({ "id": id, "name": id })).await.expect(201);
+        others.push(api.with_key(made["key"].as_str().unwrap()));
+        others.last().unwrap().group("g").await;
+    }
+    let num_spooled = || fs::read_dir(disk.data().join("spool")).map_or(0, Iterator::count);
+    disk.leave_free(SPOOLS_LEAVE + 24 * MIB);
+
+    let announced = Raw::post(api, JOB, "multipart/form-data; boundary=x", "Content-Length: 200000000").answer();
+    assert!(announced.starts_with("HTTP/1.1 507 ") && announced.contains("\"disk_full\""), "{announced}");
+    let over_its_share = Upload::begin(api, 10 * MIB).until_refused();
+    assert!(over_its_share.starts_with("HTTP/1.1 507 "), "{over_its_share}");
+    assert!(over_its_share.contains("\"job_files_full\"") && over_its_share.contains("cancel"), "{over_its_share}");
+    eventually("what they wrote is gone", async || num_spooled() == 0).await;
+    assert!(disk.free_bytes() > SPOOLS_LEAVE + 20 * MIB);
+
+    let held = [Upload::begin(api, 10 * MIB), Upload::begin(&others[0], 10 * MIB)];
+    eventually("most of the room is taken", async || disk.free_bytes() < SPOOLS_LEAVE + 5 * MIB).await;
+    let refused = Upload::begin(&others[1], 2 * MIB).until_refused();
+    assert!(refused.starts_with("HTTP/1.1 507 ") && refused.contains("\"disk_full\""), "{refused}");
+    eventually("its files are gone", async || num_spooled() == 2).await;
+    disk.leave_free(SPOOLS_LEAVE);
+    assert_eq!(others[1].post_form(JOB, photos()).await.problem(), (507, "disk_full".to_owned()));
+    let kept = form(&[("id", "kept"), ("name", "k")], &[&portrait("obama3")]);
+    api.post_form("/api/v1/people", kept).await.expect(201);
+    make_group(&others[1], "more").await.expect(201);
+
+    drop(held);
+    eventually("those that were cut are gone", async || num_spooled() == 0).await;
+    others[1].post_form(JOB, photos()).await.expect(202);
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn every_answer_tells_browsers_what_not_to_do() {
         ("no such route", api.get("/nowhere").await, 404),
         ("no such method", Answer::to(api.request(Method::PUT, "/api/v1/groups")).await, 405),
         ("health", stranger.get("/health/live").await, 200),
-        ("metrics", stranger.get("/metrics").await, 200),
+        ("metrics", api.get("/metrics").await, 200),
         ("description", stranger.get("/openapi.json").await, 200),
     ];
     for (what, answer, status) in &answers {
@@ -128,6 +128,27 @@ async fn a_body_that_trickles_is_cut_off() {
         assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"timeout\""), "{path} {kind}: {answer}");
         server.is_idle().await;
     }
+}
+
+#[tokio::test]
+async fn a_body_that_never_falls_silent_but_is_slower_than_the_least_rate_is_cut_off() {
+    let server =
+        TestServer::with(&[("limits.body_idle_seconds", "1"), ("limits.least_bytes_per_second", "1000")]).await;
+    for (path, kind) in [("/api/v1/detect", "multipart/form-data; boundary=x"), ("/api/v1/groups", "application/json")]
+    {
+        for framing in ["Transfer-Encoding: chunked", "Content-Length: 10000"] {
+            let mut raw = Raw::post(&server.api, path, kind, framing);
+            let chunked = framing.contains("chunked");
+            let held = raw.trickle(|raw| if chunked { raw.chunk(b" ") } else { raw.send(b" ") });
+            assert!(held, "{path} {framing} is held for as long as its bytes come");
+            let answer = raw.answer();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{path} {framing}: {answer}");
+        }
+    }
+    server.is_idle().await;
+    // Who sends at once is not counted behind, whatever the server takes to read it.
+    server.api.group("g").await;
+    server.api.enrol("p", &["g"], "obama").await;
 }
 
 #[tokio::test]

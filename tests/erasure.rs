@@ -5,7 +5,10 @@ use std::{collections::HashSet, fs, path::Path};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Api, TestServer, form, portrait};
+use crate::support::{
+    Answer, Api, TestServer, eventually, form, portrait,
+    rosters::{roster, zipped},
+};
 
 /// The bytes of a window of a vector that tell it from every other.
 const WINDOW: usize = 16;
@@ -48,8 +51,33 @@ impl Traces {
 fn read_all(folder: &Path, files: &mut Vec<Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { read_all(&path, files) } else { files.push(fs::read(path).unwrap()) }
+        if path.is_dir() {
+            read_all(&path, files);
+        } else if path.is_file() {
+            files.push(fs::read(path).unwrap());
+        }
     }
+}
+
+impl Traces {
+    /// Texts alone.
+    fn texts(texts: &[&str]) -> Self {
+        Self { texts: texts.iter().map(|text| text.as_bytes().to_vec()).collect(), windows: HashSet::new() }
+    }
+}
+
+async fn rewrite(server: &TestServer) -> Value {
+    server.operator().send(Method::POST, "/api/v1/store/rewrite", &json!(null)).await.expect(200)
+}
+
+#[cfg(debug_assertions)]
+async fn pending(server: &TestServer) -> usize {
+    let states = erasures(&server.api).await.into_iter().map(|erasure| erasure["state"].clone());
+    states.filter(|state| *state == "pending").count()
+}
+
+fn spooled(server: &TestServer) -> usize {
+    fs::read_dir(server.data().join("spool")).map_or(0, Iterator::count)
 }
 
 /// Enrols a person of whom everything is kept that can be, and who is marked in the group `g`.
@@ -189,4 +217,115 @@ async fn a_tenants_erasure_is_the_servers_and_others_see_only_their_own() {
     let page = left.get("/api/v1/erasures?limit=1").await.expect(200);
     assert_eq!(page["next"], json!(null));
     assert_eq!(left.get("/api/v1/erasures?limit=0").await.problem(), (400, "invalid_limit".to_owned()));
+}
+
+#[tokio::test]
+async fn jobs_of_every_kind_and_dead_letters_leave_nothing_of_who_is_erased() {
+    // Nobody listens there.
+    let settings =
+        [("webhooks.allow_private", "true"), ("webhooks.retry_first_ms", "5"), ("webhooks.retry_seconds", "1")];
+    let server = TestServer::with(&settings).await;
+    let api = &server.api;
+    api.group("g").await;
+    let hook = api.post("/api/v1/webhooks", &json!({ "url": "http://127.0.0.1:9/in" })).await.expect(201);
+    let p = "zz-erased-4711";
+    let of_p = [p, "Xanthippe", "Quillfeather", "xq@erased.example", "seat-erased-99"];
+    // What is in the uploads of others, of nobody, and of who cannot be told.
+    let of_files = [
+        "zz-absent-0815",
+        "Umberstone",
+        "zz-no id?",
+        "zz-shot-of-her",
+        "zz-broken-shot",
+        "zz-class-shot",
+        "zz-bad-class-shot",
+    ];
+    let csv = format!(
+        "id,name,email,groups,seat\n{p},Xanthippe Quillfeather,{},g,{}\n{p},Xanthippe again,,,\n\
+         zz-absent-0815,Yggdrasil Umberstone,,nowhere,\nzz-no id?,Yggdrasil Umberstone,,,\n",
+        of_p[3], of_p[4],
+    );
+    let shots = zipped(&[
+        ("zz-erased-4711/zz-shot-of-her.jpg", &portrait("obama")),
+        ("zz-erased-4711/zz-broken-shot.jpg", b"no photo"),
+        ("zz-absent-0815/zz-shot-of-her.jpg", &portrait("biden")),
+    ]);
+    let dry = [("dry_run", "true")];
+    let mut jobs = Vec::new();
+    for fields in [&dry[..], &[], &[], &dry[..]] {
+        let begun = api.post_form("/api/v1/people/import", roster(csv.as_bytes(), Some(&shots), fields)).await;
+        let job = begun.expect(202)["id"].as_str().unwrap().to_owned();
+        let over = api.job_over(&job).await;
+        assert_eq!((&over["state"], &over["counts"]["failed"]), (&json!("done"), &json!(3)), "{over}");
+        jobs.push(job);
+    }
+    let class = zipped(&[("zz-class-shot.jpg", &portrait("obama2")), ("zz-bad-class-shot.jpg", b"no photo")]);
+    for mark in ["true", "false"] {
+        let photos = reqwest::multipart::Part::bytes(class.clone()).file_name("photos.zip");
+        let body = form(&[("mark", mark)], &[&portrait("obama3")]).part("photos", photos);
+        let begun = api.post_form("/api/v1/groups/g/jobs/recognize", body).await.expect(202);
+        let job = begun["id"].as_str().unwrap().to_owned();
+        let over = api.job_over(&job).await;
+        assert_eq!((&over["counts"]["named"], &over["counts"]["failed"]), (&json!(2), &json!(1)), "{over}");
+        jobs.push(job);
+    }
+    let letters = format!("/api/v1/webhooks/{}/dead", hook["id"].as_str().unwrap());
+    eventually("events are dead letters", async || api.get(&letters).await.text().contains(p)).await;
+    eventually("the spool is empty", async || spooled(&server) == 0).await;
+    let of_files = Traces::texts(&of_files);
+    assert_eq!(of_files.found(&server.data()).0, Vec::<String>::new(), "what is in files alone goes with them");
+    let of_p = Traces::texts(&of_p);
+    assert_eq!(of_p.found(&server.data()).0.len(), of_p.texts.len());
+
+    api.delete(&format!("/api/v1/people/{p}")).await.expect(204);
+    assert_eq!(rewrite(&server).await["erasures_done"], 1);
+    assert_eq!(of_p.found(&server.data()).0, Vec::<String>::new());
+    assert!(!api.get(&letters).await.text().contains(p));
+    for job in &jobs {
+        let results = api.results(job).await;
+        assert!(!results.is_empty() && !json!(results).to_string().contains("zz-"), "{results:?}");
+        assert!(!api.get(&format!("/api/v1/jobs/{job}/results?format=csv")).await.text().contains("zz-"));
+    }
+    let report = server.operator().get("/api/v1/check").await.expect(200);
+    assert_eq!(report["problems"], json!({}));
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn an_erasure_is_not_done_while_the_person_may_be_in_the_files_of_a_job() {
+    let server = TestServer::start().await;
+    let (api, operator) = (&server.api, server.operator());
+    for id in ["zz-early-1", "zz-late-2"] {
+        api.enrol(id, &[], "hopper").await;
+    }
+    api.delete("/api/v1/people/zz-early-1").await.expect(204);
+    let csv = "id,name,groups\nslow,Slow,\nzz-late-2,Xanthippe,\nzz-absent-3,Nobody,nowhere\n";
+    let photos = zipped(&[("slow/zz-late-2.jpg", &portrait("obama"))]);
+    let gate = server.faults.block("embed.work");
+    let job = api.import(csv.as_bytes(), Some(&photos), &[]).await.expect(202)["id"].as_str().unwrap().to_owned();
+    eventually("two rows are done, and one waits", async || {
+        api.job(&job).await["done"] == 2 && server.faults.waiting_at("embed.work") == 1
+    })
+    .await;
+    let ids = async || api.results(&job).await.iter().map(|row| row["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids().await, [json!("zz-late-2"), json!("zz-absent-3")], "of who is not there, as the upload has it");
+    // A tenant that goes takes its uploads along.
+    let other = server.tenant("other").await;
+    let theirs = other.import(csv.as_bytes(), Some(&photos), &[]).await;
+    assert_eq!((theirs.status, spooled(&server)), (202, 2));
+    operator.delete("/api/v1/tenants/other").await.expect(204);
+    assert_eq!(spooled(&server), 1);
+
+    api.delete("/api/v1/people/zz-late-2").await.expect(204);
+    assert_eq!(ids().await, [json!("zz-absent-3")]);
+    assert_eq!(rewrite(&server).await["erasures_done"], 2, "the tenant, and who was erased before");
+    assert_eq!(pending(&server).await, 1);
+    let traces = Traces::texts(&["zz-late-2", "zz-absent-3"]);
+    assert_eq!(traces.found(&server.data()).0.len(), 2);
+    drop(gate);
+    assert_eq!(api.job_over(&job).await["state"], "done");
+    eventually("the spool is empty", async || spooled(&server) == 0).await;
+    assert_eq!(ids().await, [json!("slow"), json!(null)]);
+    assert_eq!(rewrite(&server).await["erasures_done"], 1);
+    assert_eq!((pending(&server).await, traces.found(&server.data()).0), (0, vec![]));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     tungstenite::{Error as SocketError, Message, client::IntoClientRequest},
 };
 
-use crate::support::{Api, TestServer, eventually, form, portrait};
+use crate::support::{Api, TestServer, eventually, form, portrait, raw::Raw};
 
 const EVENTS: &str = "/api/v1/events";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +82,7 @@ impl Socket {
         loop {
             match timeout(PATIENCE, self.0.next()).await.expect("the server says something") {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Ping(_))) => {}
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 _ => return None,
             }
         }
@@ -249,19 +249,114 @@ async fn a_ticket_opens_a_stream_once_with_its_owners_rights() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_too_large_is_refused_by_its_head() {
+    let server = school(&[]).await;
+    let api = &server.api;
+    let heads: [&[u8]; 4] = [
+        // 2^62 bytes of text, of binary, of a ping; and one byte over what is taken.
+        &[0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0],
+        &[0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0],
+        &[0x89, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0],
+        &[0x81, 0xfe, 0x04, 0x01],
+    ];
+    for head in heads {
+        let mut raw = Raw::connect(api);
+        let key = api.key();
+        let request = format!(
+            "GET {EVENTS}/ws HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        assert!(raw.send(request.as_bytes()));
+        eventually("it listens", async || server.metrics().await.count("event_streams", &[]) == 1).await;
+        assert!(raw.send(head));
+        assert!(raw.until_closed(|_| true), "{head:x?} is waited for");
+        eventually("it is let go", async || server.metrics().await.count("event_streams", &[]) == 0).await;
+    }
+    // What clients may say, they still may.
+    let mut socket = Socket::open(api, "").await.unwrap();
+    socket.0.send(Message::text("x".repeat(1024))).await.unwrap();
+    api.marked("g", "obama2").await;
+    assert_eq!(socket.next().await.unwrap()["id"], 1);
+    socket.0.send(Message::text("x".repeat(1025))).await.unwrap();
+    assert_eq!(socket.next().await, None);
+}
+
+#[tokio::test]
+async fn whoever_says_more_than_is_listened_to_is_let_go() {
+    let server = school(&[]).await;
+    for flood in [Message::Ping("p".into()), Message::Pong("p".into()), Message::text("x")] {
+        let mut socket = Socket::open(&server.api, "").await.unwrap();
+        for _ in 0..80 {
+            socket.0.send(flood.clone()).await.unwrap();
+        }
+        server.api.marked("g", "obama2").await;
+        assert_eq!(socket.next().await.unwrap()["kind"], "marked", "as much may be said");
+        while socket.0.send(flood.clone()).await.is_ok() {}
+        eventually("it is let go", async || server.metrics().await.count("event_streams", &[]) == 0).await;
+        let record = server.api.records("g", "").await.pop().unwrap();
+        server.api.undone("g", &record).await;
+    }
+}
+
+#[tokio::test]
 async fn a_stream_ends_with_the_right_to_it() {
-    let server = school(&[("events.max_streams", "2")]).await;
+    let server = school(&[("events.max_streams", "3")]).await;
     let (api, tenant) = (&server.api, server.tenant("school").await);
     let (viewer, key) = api.key_of("viewer", &[]).await;
     let mut of_viewer = Stream::open(&viewer, EVENTS, None).await;
     let mut of_tenant = Socket::open(&tenant, "").await.unwrap();
     let _second = Stream::open(api, EVENTS, None).await;
-    assert_eq!(Socket::open(api, "").await.err(), Some(429));
+    let third = Stream::open(api, EVENTS, None).await;
+    assert_eq!(Socket::open(&viewer, "").await.err(), Some(429), "three are open");
+    drop(third);
+    eventually("a place is free", async || Socket::open(&viewer, "").await.is_ok()).await;
     assert_eq!(api.delete(&format!("/api/v1/keys/{key}")).await.status, 204);
     let suspend = json!({ "suspended": true });
     server.operator().send(Method::PATCH, "/api/v1/tenants/school", &suspend).await.expect(200);
     assert_eq!((of_viewer.next().await, of_tenant.next().await), (None, None));
     eventually("its place is free", async || Socket::open(api, "").await.is_ok()).await;
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn nobody_is_told_what_happens_after_the_end_of_their_right() {
+    use crate::support::callers::Ending;
+
+    let server = school(&[]).await;
+    let api = &server.api;
+    let less = json!({ "role": "kiosk", "groups": ["g"] });
+    for ending in Ending::ALL {
+        let name = format!("{ending:?}");
+        let listener = ending.caller(api, &name, "teacher", &["g"]).await;
+        let mut stream = Stream::open(&listener.api, EVENTS, None).await;
+        let mut socket = Socket::open(&listener.api, "").await.unwrap();
+        let record = api.marked("g", "obama2").await;
+        for told in [stream.next().await, socket.next().await] {
+            assert_eq!(told.unwrap()["kind"], "marked", "{name}");
+        }
+        let gate = server.faults.block("job.report");
+        let path = "/api/v1/groups/g/jobs/recognize";
+        let begun = api.post_form(path, form(&[("mark", "false")], &[&portrait("obama")])).await.expect(202);
+        let job = format!("/api/v1/jobs/{}/events", begun["id"].as_str().unwrap());
+        eventually("a photo waits", async || server.faults.waiting_at("job.report") == 1).await;
+        for told in [stream.next().await, socket.next().await] {
+            assert_eq!(told.unwrap()["state"], "running", "{name}");
+        }
+        let mut of_job = listener.api.request(Method::GET, &job).send().await.unwrap();
+        let first = of_job.chunk().await.unwrap().unwrap();
+        assert!(std::str::from_utf8(&first).unwrap().contains("\"running\""), "{name}");
+        ending.end(&server, api, &listener, &less).await;
+        // In a suspended tenant nothing happens.
+        if ending != Ending::TenantSuspended {
+            api.undone("g", &record).await;
+        }
+        assert_eq!((stream.next().await, socket.next().await), (None, None), "{name}");
+        let rest = timeout(PATIENCE, of_job.chunk()).await.expect("it ends").ok().flatten();
+        assert_eq!(rest, None, "{name}");
+        ending.undo(&server).await;
+        drop(gate);
+        api.job_over(begun["id"].as_str().unwrap()).await;
+    }
 }
 
 #[tokio::test]

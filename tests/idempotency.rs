@@ -189,11 +189,19 @@ async fn answers_are_kept_for_a_while_and_in_bounded_numbers() {
     assert_eq!((again.status, again.header("idempotency-replayed")), (201, ""));
 
     let server = TestServer::with(&[("idempotency.max_keys", "3")]).await;
-    for number in 0..3 {
-        post(&server.api, path, &format!("k{number}"), &json!({ "name": "x" })).await.expect(201);
+    let made = server.api.post("/api/v1/keys", &json!({ "name": "other", "role": "admin" })).await.expect(201);
+    let other = server.api.with_key(made["key"].as_str().unwrap());
+    for (api, keys) in [(&server.api, &["k0", "k1"][..]), (&other, &["k0"][..])] {
+        for key in keys {
+            post(api, path, key, &json!({ "name": "x" })).await.expect(201);
+        }
+        let full = post(api, path, "k2", &json!({ "name": "x" })).await;
+        assert_eq!(
+            full.problem(),
+            (429, "too_many_idempotency_keys".to_owned()),
+            "two of one key, three of the tenant"
+        );
     }
-    let full = post(&server.api, path, "k3", &json!({ "name": "x" })).await;
-    assert_eq!(full.problem(), (429, "too_many_idempotency_keys".to_owned()));
     let again = post(&server.api, path, "k0", &json!({ "name": "x" })).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     server.api.post(path, &json!({ "name": "x" })).await.expect(201);

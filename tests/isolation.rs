@@ -21,6 +21,12 @@ fn is_of_no_tenant(path: &str) -> bool {
 pub(crate) struct Ids(Vec<(&'static str, String)>);
 
 impl Ids {
+    /// The same with what the operator's paths name.
+    pub(crate) fn with(mut self, more: &[(&'static str, &str)]) -> Self {
+        self.0.extend(more.iter().map(|&(part, id)| (part, id.to_owned())));
+        self
+    }
+
     pub(crate) fn fill(&self, path: &str) -> String {
         self.0.iter().fold(path.to_owned(), |path, (part, id)| path.replace(part, id))
     }
@@ -81,22 +87,31 @@ pub(crate) async fn fill(api: &Api, group: &str, person: &str, user: &str, shot:
     ])
 }
 
-/// All that a tenant can read of its own.
-async fn all_of(api: &Api) -> Vec<Value> {
-    let mut all = Vec::new();
+/// All that a tenant with the group `g` and the person `p` can read of its data.
+pub(crate) async fn data_of(api: &Api) -> Vec<Value> {
+    let mut data = Vec::new();
     for path in [
         "/groups",
         "/people",
-        "/users",
         "/groups/g",
         "/groups/g/attendance",
         "/groups/g/sessions?from=2026-03-01",
         "/groups/g/timetable",
         "/holidays",
         "/people/p",
-        "/users/u",
+        "/people/p/consent",
+        "/people/p/negatives",
         "/webhooks",
     ] {
+        data.push(api.get(&format!("/api/v1{path}")).await.expect(200));
+    }
+    data
+}
+
+/// The same with its users and keys.
+async fn all_of(api: &Api) -> Vec<Value> {
+    let mut all = data_of(api).await;
+    for path in ["/users", "/users/u"] {
         all.push(api.get(&format!("/api/v1{path}")).await.expect(200));
     }
     let keys = api.get("/api/v1/keys").await.expect(200);

@@ -1,9 +1,10 @@
-//! Many photos of a group as a job: when they were taken, what is told on the way, who may look, and kill -9.
+//! Many photos of a group as a job: when they were taken, what is told on the way, who may look, whose turn it is, and
+//! kill -9.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use exif::{In, Tag, Value as ExifValue, experimental::Writer};
-use jiff::civil::date;
+use jiff::{Timestamp, civil::date};
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -11,7 +12,9 @@ use reqwest::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Api, ServerProcess, TestServer, class_photo, eventually, form, portrait,
+    Answer, Api, ServerProcess, TestServer, class_photo, eventually, form,
+    images::{jpeg, scaled},
+    portrait,
     rosters::{zipped, zipped_at},
 };
 
@@ -83,14 +86,20 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
     assert_eq!(last["counts"], json!({ "recognised": 4, "failed": 2, "faces": 5, "named": 5, "marked": 5 }));
 
     let results = api.results(id).await;
-    let of = |name: &str| results.iter().find(|photo| photo["photo"] == name).unwrap();
-    let days = [("1.jpg", "2026-03-02", "exif"), ("2.jpg", "2026-03-03", "exif"), ("file.jpg", "2026-03-04", "file")];
-    for (name, day, source) in days {
-        assert_eq!((&of(name)["date"], &of(name)["time_from"]), (&json!(day), &json!(source)), "{name}");
+    // In the order of the ZIP file; the files' names have gone with them.
+    assert!(results.iter().zip(0..).all(|(photo, number)| photo["item"] == number && photo["photo"].is_null()));
+    let days = [("2026-03-02", "exif"), ("2026-03-03", "exif"), ("2026-03-04", "file")];
+    for (photo, (day, source)) in results.iter().zip(days) {
+        assert_eq!((&photo["date"], &photo["time_from"]), (&json!(day), &json!(source)), "{photo}");
     }
-    assert_eq!((&of("0")["time_from"], &of("broken.jpg")["error"]["code"]), (&json!("upload"), &json!("not_an_image")));
-    assert_eq!(of("outside.jpg")["error"]["code"], "corrupt_entry");
-    assert_eq!((&of("2.jpg")["faces"][0]["person"], &of("2.jpg")["faces"][0]["name"]), (&json!("ada"), &json!("ada")));
+    let (broken, outside, single) = (&results[3], &results[4], &results[5]);
+    assert_eq!(
+        (&broken["error"]["code"], &outside["error"]["code"]),
+        (&json!("not_an_image"), &json!("corrupt_entry"))
+    );
+    assert_eq!(single["time_from"], "upload");
+    let face = &results[1]["faces"][0];
+    assert_eq!((&face["person"], &face["name"]), (&json!("ada"), &json!("ada")));
     assert_eq!(api.records("g", "?date=2026-03-02").await.len(), 2);
     assert_eq!(api.records("g", "?date=2026-03-04").await[0]["person"], "ada");
     let table = api.get(&format!("/api/v1/jobs/{id}/results?format=csv")).await.text();
@@ -196,14 +205,16 @@ async fn all_photos_of_a_job_may_be_for_one_session() {
     let (job, results) = handed_in(&[("session", &session), ("source", "camera")], &[&bea]).await;
     assert_eq!(missing().await, json!([]), "its photos have come");
     assert_eq!((&job["counts"]["marked"], &job["failed"]), (&json!(2), &json!({ "outside_session": 1 })));
-    for (name, source, at) in [
-        ("file.jpg", "file", "2026-03-01T18:10:00Z"),
-        ("camera.jpg", "exif", "2026-03-01T18:20:00Z"),
-        ("day-before.jpg", "exif", "2026-02-28T18:20:00Z"),
-        ("0", "session", "2026-03-01T18:00:00Z"),
-    ] {
-        let photo = results.iter().find(|photo| photo["photo"] == name).unwrap();
-        assert_eq!((&photo["time_from"], &photo["at"]), (&json!(source), &json!(at)), "{name}");
+    // The file, the camera, the day before, and the single photo.
+    let times = [
+        ("file", "2026-03-01T18:10:00Z"),
+        ("exif", "2026-03-01T18:20:00Z"),
+        ("exif", "2026-02-28T18:20:00Z"),
+        ("session", "2026-03-01T18:00:00Z"),
+    ];
+    assert_eq!(results.len(), times.len());
+    for (photo, (source, at)) in results.iter().zip(times) {
+        assert_eq!((&photo["time_from"], &photo["at"]), (&json!(source), &json!(at)), "{photo}");
         assert_eq!(
             (photo["photo_id"].is_null(), photo["date"].is_null()),
             (at.contains("02-28"), at.contains("02-28"))
@@ -214,9 +225,9 @@ async fn all_photos_of_a_job_may_be_for_one_session() {
         let record = records["records"].as_array().unwrap().iter().find(|record| record["person"] == person).unwrap();
         record["sightings"].as_array().unwrap().iter().map(|seen| seen["photo"].clone()).collect::<Vec<_>>()
     };
-    let id_of = |name: &str| results.iter().find(|photo| photo["photo"] == name).unwrap()["photo_id"].clone();
-    assert_eq!(evidence("ada"), [id_of("file.jpg"), id_of("camera.jpg")]);
-    assert_eq!(evidence("bea"), [id_of("0")]);
+    let id_of = |item: usize| results[item]["photo_id"].clone();
+    assert_eq!(evidence("ada"), [id_of(0), id_of(1)]);
+    assert_eq!(evidence("bea"), [id_of(3)]);
 
     // What the request says of the time goes for all.
     let (job, _) = handed_in(&[("session", &session), ("at", "2026-03-01T18:30:00Z")], &[]).await;
@@ -250,6 +261,91 @@ async fn a_photo_whose_report_was_lost_is_no_second_piece_of_evidence() {
     let records = server.api.records("g", "?date=2026-03-03").await;
     assert_eq!((records.len(), &records[0]["state"]), (1, &json!("to_confirm")));
     assert_eq!(records, marked);
+}
+
+/// Tenants whose jobs take all places at which jobs are worked on.
+const AS_MANY_AS_PLACES: usize = 8;
+/// How long a job goes on while another waits for its place.
+const JOB_TURN: Duration = Duration::from_secs(5);
+
+/// Tenants with a group, each of which has handed in so many photos.
+async fn busy_tenants(server: &TestServer, photos: usize) -> Vec<(Api, String)> {
+    let mut jobs = Vec::new();
+    for number in 0..AS_MANY_AS_PLACES {
+        let api = server.tenant(&format!("t{number}")).await;
+        jobs.push((api.clone(), hand_in(&api, photos).await));
+    }
+    jobs
+}
+
+/// Makes a group, and hands in photos of it.
+async fn hand_in(api: &Api, photos: usize) -> String {
+    api.group("g").await;
+    let photo = jpeg(&scaled("obama2", 160));
+    let begun = api.post_form(RECOGNIZE, form(&[("mark", "false")], &vec![photo.as_slice(); photos])).await.expect(202);
+    begun["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn jobs_that_wait_for_another_day_leave_their_places_to_others() {
+    let server = TestServer::with(&[("tenants.photos_per_day", "1")]).await;
+    let operator = server.operator();
+    let no_limit = async |tenant: &str| {
+        let limits = json!({ "limits": { "photos_per_day": 0 } });
+        operator.send(Method::PATCH, &format!("/api/v1/tenants/{tenant}"), &limits).await.expect(200);
+    };
+    no_limit("default").await;
+    let waiting = busy_tenants(&server, 2).await;
+    for (api, job) in &waiting {
+        eventually("one photo is done, and the day's last", async || api.job(job).await["done"] == 1).await;
+    }
+    let job = hand_in(&server.api, 2).await;
+    assert_eq!(server.api.job_over(&job).await["counts"]["recognised"], 2);
+    for (number, (api, job)) in waiting.iter().enumerate() {
+        assert_eq!(api.job(job).await["state"], "running");
+        no_limit(&format!("t{number}")).await;
+    }
+    for (api, job) in &waiting {
+        let job = api.job_over(job).await;
+        assert_eq!((&job["state"], &job["counts"]["recognised"]), (&json!("done"), &json!(2)), "each once");
+    }
+}
+
+#[tokio::test]
+async fn a_job_begins_in_its_turn_and_not_when_a_longer_one_of_others_is_over() {
+    let server = TestServer::start().await;
+    let gate = server.faults.block("job.report");
+    let long = busy_tenants(&server, 12).await;
+    eventually("all places are taken", async || {
+        server.metrics().await.count("jobs_running", &[]) as usize == AS_MANY_AS_PLACES
+    })
+    .await;
+    let job = hand_in(&server.api, 1).await;
+    tokio::time::sleep(JOB_TURN).await;
+    assert_eq!(server.api.job(&job).await["state"], "queued");
+    drop(gate);
+    let time = |job: &Value, of: &str| job[of].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let begun_at = time(&server.api.job_over(&job).await, "started_at");
+    for (api, job) in &long {
+        let job = api.job_over(job).await;
+        assert!(begun_at < time(&job, "finished_at"), "{job}");
+        assert_eq!((&job["state"], &job["counts"]["recognised"]), (&json!("done"), &json!(12)), "each once");
+    }
+}
+
+#[tokio::test]
+async fn following_a_job_takes_a_stream_of_events() {
+    let server = TestServer::with(&[("events.max_streams", "2")]).await;
+    let gate = server.faults.block("job.report");
+    let job = hand_in(&server.api, 1).await;
+    let path = format!("/api/v1/jobs/{job}/events");
+    let follow = async || server.api.request(Method::GET, &path).send().await.unwrap();
+    let first = follow().await;
+    assert_eq!((first.status().as_u16(), follow().await.status().as_u16()), (200, 429), "half are for others");
+    drop(first);
+    eventually("its place is free", async || follow().await.status() == 200).await;
+    drop(gate);
+    assert_eq!(server.api.job_over(&job).await["state"], "done");
 }
 
 /// Photos of the job that is killed, and the days over which they are spread.

@@ -10,6 +10,7 @@ mod backpressure;
 mod bad_input;
 mod calibration;
 mod cli;
+mod connections;
 mod contract;
 mod disks;
 mod door;
@@ -32,6 +33,8 @@ mod power;
 mod quotas;
 mod recognition;
 mod reports;
+#[cfg(debug_assertions)]
+mod rights;
 mod roles;
 mod sessions;
 mod shutdown;
@@ -41,6 +44,7 @@ mod strangers;
 mod supervision;
 #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "the tests with planted faults use the rest"))]
 mod support;
+mod tables;
 mod tenants;
 mod tls;
 mod webhooks;

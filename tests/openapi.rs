@@ -31,13 +31,13 @@ async fn the_description_equals_the_reviewed_one() {
     );
 }
 
-/// Every `resource("…")` below `/api/v1` in the source.
+/// Every `resource("…")` below `/api/v1` in the source, which two files have none of.
 fn routes_in_the_source() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
     let mut routes = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("ops.rs") || path.is_dir() {
+        if path.ends_with("ops.rs") || path.ends_with("docs.rs") || path.is_dir() {
             continue;
         }
         for piece in fs::read_to_string(path).unwrap().split("resource(\"").skip(1) {

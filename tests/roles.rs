@@ -11,7 +11,8 @@ use crate::support::{
 };
 
 /// Nobody's key at all.
-const PUBLIC: &[&str] = &["nobody", "operator", "admin", "viewer", "teacher", "kiosk"];
+const PUBLIC: &[&str] = &["nobody", "operator", "metrics", "admin", "viewer", "teacher", "kiosk"];
+/// Whoever has an account; `metrics` has nothing but `/metrics`.
 const ANYBODY: &[&str] = &["operator", "admin", "viewer", "teacher", "kiosk"];
 const OPERATOR: &[&str] = &["operator"];
 const MANAGERS: &[&str] = &["operator", "admin"];
@@ -37,6 +38,7 @@ const ROUTES: &[(&str, &str, &[&str])] = &[
     ("post", "/keys", MANAGERS),
     ("get", "/keys", MANAGERS),
     ("delete", "/keys/{key}", MANAGERS),
+    ("post", "/keys/{key}/rotate", MANAGERS),
     ("get", "/audit", MANAGERS),
     ("post", "/tenants", OPERATOR),
     ("get", "/tenants", OPERATOR),
@@ -171,6 +173,7 @@ async fn every_route_lets_in_whom_its_line_says_and_nobody_else() {
         ("viewer", key("viewer", &[]).await),
         ("teacher", key("teacher", &["own"]).await),
         ("kiosk", key("kiosk", &["own"]).await),
+        ("metrics", server.metrics_key().await),
     ];
     for &(method, path, allowed) in ROUTES {
         // Deletes the group that others are still to be tried on; the admin's right is shown by the other groups' tests.

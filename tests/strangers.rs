@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use rollcall::{
     domain::{
-        FaceBox, GroupId, ModelId, PhotoId, TenantScope,
+        FaceBox, GroupId, ModelId, PhotoId, TenantScope, TimeTrust,
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     store::{PhotoMarks, Store},
@@ -168,7 +168,14 @@ async fn keep_old(store: &Store, axis: usize, days: i64) {
         model: ModelId { name: "m".into(), dimension: 8, postprocessing: 1 },
         faces: vec![UnknownFace { glimpse, vector, candidates: Vec::new() }],
     };
-    let photo = PhotoMarks { session, at: now, source: None, seen: Vec::new(), unknown: Some(unknown) };
+    let photo = PhotoMarks {
+        session,
+        at: now,
+        time: TimeTrust::Trusted,
+        source: None,
+        seen: Vec::new(),
+        unknown: Some(unknown),
+    };
     store.mark_photo(&scope, photo.clone()).await.unwrap();
     store.mark_photo(&scope, photo).await.unwrap();
 }

@@ -1,12 +1,18 @@
 //! Tenants: the operator makes them, and nothing of one can be reached from another.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use reqwest::Method;
-use rollcall::domain::TenantScope;
+use rollcall::{
+    domain::{Grant, Right, Standing, Tenant, TenantId, TenantScope},
+    store::{ApiKey, Store},
+};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -208,7 +214,7 @@ async fn a_tenant_is_deleted_in_the_midst_of_its_work() {
     assert_eq!(operator.get(path).await.problem(), (404, "tenant_not_found".to_owned()));
     assert_eq!(operator.delete(path).await.status, 404);
     assert_eq!(operator.send(Method::PATCH, path, &json!({ "suspended": true })).await.status, 404);
-    let metrics = server.api.get("/metrics?tenants=true").await.text();
+    let metrics = operator.get("/metrics?tenants=true").await.text();
     assert!(!metrics.contains("doomed"), "{metrics}");
     let checked = operator.get("/api/v1/check").await.expect(200);
     assert_eq!(checked["problems"], json!({}));
@@ -320,4 +326,69 @@ async fn a_tenants_settings_stand_between_the_servers_and_the_requests() {
     assert_eq!((&kept["time_zone"], &kept["liveness"]), (&json!(null), &json!("strict")));
     assert_eq!(kept["matching"]["margin"], 0.05);
     assert_eq!(api.post("/api/v1/groups", &json!({ "name": "u" })).await.expect(201)["time_zone"], "UTC");
+}
+
+/// Every character that an id may have, in many places, and as many slashes as fit and do not.
+fn ids() -> Vec<String> {
+    let mut ids: Vec<String> =
+        ["/", "//", "a/..", "../a", "...", "-", "@", "+", ":", "a b", "%2F", "a%2Fb", "~"].map(str::to_owned).into();
+    ids.extend([61, 62, 63, 64, 128].map(|slashes| "/".repeat(slashes) + &"x".repeat(128 - slashes)));
+    let characters: Vec<char> = "aZ09._-@:/+ ".chars().collect();
+    let mut state = 1_u64;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..30 {
+        let length = 1 + next(128);
+        ids.push((0..length).map(|_| characters[next(characters.len())]).collect());
+    }
+    ids
+}
+
+/// As one segment of a path.
+fn segment(id: &str) -> String {
+    id.bytes().fold(String::new(), |mut segment, byte| {
+        write!(segment, "%{byte:02X}").unwrap();
+        segment
+    })
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_made_can_be_read_changed_and_deleted_whatever_its_id() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    let (mut made, mut refused) = (0, 0);
+    for id in ids() {
+        let answer = operator.post("/api/v1/tenants", &json!({ "id": id, "name": "n" })).await;
+        if answer.status != 201 {
+            refused += 1;
+            // A body that is not read says so in words of its own.
+            assert!(answer.status == 400 && answer.text().contains("an id"), "{id}: {}", answer.text());
+            continue;
+        }
+        made += 1;
+        let path = format!("/api/v1/tenants/{}", segment(&id));
+        assert_eq!(operator.get(&path).await.expect(200)["id"], json!(id));
+        assert_eq!(operator.send(Method::PATCH, &path, &json!({ "name": "new" })).await.expect(200)["name"], "new");
+        let key = server.data().join(format!("{}.key", id.replace('/', "%2F")));
+        std::fs::write(&key, answer.json()["key"].as_str().unwrap()).unwrap();
+        assert_eq!(operator.delete(&path).await.status, 204, "{id}");
+        assert!(!key.exists(), "{id}");
+    }
+    assert!(made >= 20 && refused >= 6, "{made} {refused}");
+
+    // One of before, when any was taken.
+    let id: TenantId = "/".repeat(128).parse().unwrap();
+    let old = id.clone();
+    let server = server
+        .restart_after(async |store: Store| {
+            let (created_at, standing) = ("2026-01-01T00:00:00Z".parse().unwrap(), Standing::Active);
+            let key = ApiKey::new([7; 32], Grant::admin(old.clone()), created_at);
+            let tenant = Tenant { id: old, name: "old".into(), created_at, standing };
+            store.create_tenant(&Right::of_machine(), tenant, key).await.unwrap();
+        })
+        .await;
+    let path = format!("/api/v1/tenants/{}", segment(id.as_str()));
+    assert_eq!(server.operator().delete(&path).await.status, 204);
 }

@@ -240,3 +240,19 @@ async fn private_addresses_are_refused_unless_they_are_allowed() {
         assert_eq!(api.post(WEBHOOKS, &body).await.problem(), (problem.0, problem.1.to_owned()), "{body}");
     }
 }
+
+#[tokio::test]
+async fn webhooks_point_to_the_ports_of_the_web_and_to_those_that_are_set() {
+    let server = TestServer::with(&[("webhooks.ports", "8443, 9000")]).await;
+    let at = |port: u16| json!({ "url": format!("https://receiver.example:{port}/in"), "active": false });
+    let mut path = String::new();
+    for port in [80, 443, 8443, 9000] {
+        let made = server.api.post(WEBHOOKS, &at(port)).await.expect(201);
+        path = format!("{WEBHOOKS}/{}", made["id"].as_str().unwrap());
+    }
+    for port in [0, 22, 6379, 8080, 65535] {
+        let refused = (400, "webhook_address_refused".to_owned());
+        assert_eq!(server.api.post(WEBHOOKS, &at(port)).await.problem(), refused, "{port}");
+        assert_eq!(server.api.send(Method::PATCH, &path, &at(port)).await.problem(), refused, "{port}");
+    }
+}

@@ -26,11 +26,11 @@ use clap::Parser;
 use jiff::Timestamp;
 use rollcall::{
     domain::{
-        Actor, FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Standing, Tenant, TenantId, TenantScope,
+        FaceId, FaceSample, Grant, ModelId, Person, PersonId, Quality, Right, Standing, Tenant, TenantId, TenantScope,
     },
     galleries::Galleries,
     gallery::{GalleryOptions, SearchRequest},
-    store::{ApiKey, Store, StoreOptions},
+    store::{ApiKey, Store, StoreOptions, Uploads},
 };
 use serde_json::{Value, json};
 
@@ -104,7 +104,7 @@ async fn fill(store: &Store, rows: u64) {
         let id: TenantId = "t".parse().unwrap();
         let key = ApiKey::new([1; 32], Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
         let tenant = Tenant { id, name: "t".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
-        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
+        store.create_tenant(&Right::of_machine(), tenant, key).await.unwrap();
     }
     let have = store.usage(&scope()).await.unwrap();
     let (next, end) = (Arc::new(AtomicU64::new(have.people)), have.people + rows.saturating_sub(have.samples) / 5);
@@ -214,7 +214,7 @@ async fn measure(args: Args) {
     }
     for clients in [0, 16] {
         let (rewritten, per_second) =
-            tokio::join!(store.rewrite(Timestamp::now), enrolment(&store, &galleries, clients, &args));
+            tokio::join!(store.rewrite(Uploads::NONE, Timestamp::now), enrolment(&store, &galleries, clients, &args));
         let done = rewritten.unwrap();
         print(
             "rewrite",

@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
 use rollcall::{
     domain::{
         Group, GroupSession, ModelId, Person, PersonId, PhotoId, Rules, SessionOrigin, Sighting, TenantScope,
-        timetable::blank,
+        TimeTrust, timetable::blank,
     },
     service::access::first_start::first_start,
     store::{PhotoMarks, Seen, Store, StoreOptions},
@@ -69,6 +69,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
         liveness: None,
         model: ModelId { name: "mobilefacenet".into(), dimension: 512, postprocessing: 1 },
         refuted: false,
+        time: TimeTrust::Trusted,
     };
     let seen = numbers
         .filter(|number| !(number * 7 + day * 3).is_multiple_of(10))
@@ -76,7 +77,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
             Ok(Seen { person: name(number).parse::<PersonId>()?, sighting: sighting(number), runner_up: None })
         })
         .collect::<Result<_, Box<dyn Error>>>()?;
-    Ok(PhotoMarks { session: session.clone(), at, source: None, seen, unknown: None })
+    Ok(PhotoMarks { session: session.clone(), at, time: TimeTrust::Trusted, source: None, seen, unknown: None })
 }
 
 fn name(number: usize) -> String {

@@ -51,9 +51,9 @@ COMPOSED = {
 class Server:
     """A release server on a folder of its own."""
 
-    def __init__(self, rollcall: str, data: Path) -> None:
+    def __init__(self, rollcall: str, data: Path, settings: dict[str, str] | None = None) -> None:
         command = [rollcall, "serve", "--data", str(data), "--address", "127.0.0.1:0"]
-        self.process = subprocess.Popen(command, env=os.environ | {"ROLLCALL__LOG__FILTER": "warn"})
+        self.process = subprocess.Popen(command, env=os.environ | {"ROLLCALL__LOG__FILTER": "warn"} | (settings or {}))
         address = data / "server.address"
         while not (address.exists() and address.read_text()):
             if self.process.poll() is not None:
@@ -75,12 +75,13 @@ class Server:
 class Client:
     """One client's requests; a full server is asked again."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, key: str = "") -> None:
         self.server = server
+        self.key = key or server.key
         self.requests = 0
 
     def send(self, method: str, path: str, body: bytes | None = None, kind: str | None = None) -> bytes:
-        headers = {"Authorization": f"Bearer {self.server.key}"} | ({"Content-Type": kind} if kind else {})
+        headers = {"Authorization": f"Bearer {self.key}"} | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(self.server.url + path, body, headers, method=method)
         while True:
             self.requests += 1

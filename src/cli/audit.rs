@@ -67,8 +67,8 @@ async fn verify(door: &AuditDoor) -> Result<Head> {
 mod tests {
     use super::*;
     use crate::{
-        domain::{Actor, Author, Realm},
-        store::{Store, StoreOptions},
+        domain::{Author, Realm, Right},
+        store::{About, Store, StoreOptions},
     };
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             let door = AuditDoor::Local(store.clone(), Realm::Server);
             assert_eq!(verify(&door).await.unwrap_err().code(), "audit_broken");
             for _ in 0..3 {
-                store.note_act(&Author::on_server(&Actor::Machine), "token.rotate").await.unwrap();
+                store.note_act(&Author::on_server(&Right::of_machine()), "token.rotate", About::Nothing).await.unwrap();
             }
             assert_eq!(verify(&door).await.unwrap().number, 3);
             store.forge_audit_entry(Realm::Server, 2).await;

@@ -1,7 +1,7 @@
 //! What a setting may be.
 
 use super::Settings;
-use crate::gallery::GraphOptions;
+use crate::{gallery::GraphOptions, runtime::disk};
 
 /// Whether it holds, and what it says.
 type Rule = (bool, &'static str);
@@ -64,6 +64,12 @@ fn server(settings: &Settings) -> Vec<Rule> {
             settings.server.cors_origins.are_valid(),
             "server.cors_origins are like https://school.example, without a path",
         ),
+        ((1..=20_000).contains(&settings.server.max_connections), "server.max_connections is between 1 and 20000"),
+        (settings.server.max_connections_per_address >= 1, "server.max_connections_per_address is at least 1"),
+        (
+            (1..=86_400).contains(&settings.server.keep_alive_seconds),
+            "server.keep_alive_seconds is between 1 and 86400",
+        ),
         ((1..=8760).contains(&settings.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
         ((1..=1440).contains(&settings.access.token_minutes), "access.token_minutes is between 1 and 1440"),
         ((1..=3650).contains(&settings.access.session_days), "access.session_days is between 1 and 3650"),
@@ -72,12 +78,20 @@ fn server(settings: &Settings) -> Vec<Rule> {
 
 fn limits(settings: &Settings) -> Vec<Rule> {
     // A door that cannot hold the largest body beside one decoded photo would refuse it for ever.
-    let largest_request = settings.limits.body_bytes + 3 * settings.limits.photo_pixels;
     vec![
         (settings.limits.request_images >= 1, "limits.request_images is at least 1"),
-        (settings.limits.head_seconds >= 1, "limits.head_seconds is at least 1"),
-        (settings.limits.body_idle_seconds >= 1, "limits.body_idle_seconds is at least 1"),
-        (settings.limits.body_seconds >= 1, "limits.body_seconds is at least 1"),
+        (
+            [
+                settings.limits.head_seconds,
+                settings.limits.body_idle_seconds,
+                settings.limits.body_seconds,
+                settings.limits.answer_idle_seconds,
+            ]
+            .into_iter()
+            .all(|seconds| (1..=86_400).contains(&seconds)),
+            "the seconds of [limits] are between 1 and 86400",
+        ),
+        (settings.limits.least_bytes_per_second >= 1, "limits.least_bytes_per_second is at least 1"),
         (settings.limits.photo_faces >= 1, "limits.photo_faces is at least 1"),
         (settings.limits.image_bytes <= settings.limits.body_bytes, "limits.image_bytes is at most limits.body_bytes"),
         (
@@ -85,8 +99,12 @@ fn limits(settings: &Settings) -> Vec<Rule> {
             "pipeline.tenant_share is over 0 and at most 1",
         ),
         (
-            settings.pipeline.tenant_bytes() >= largest_request,
-            "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels",
+            settings.pipeline.key_share > 0.0 && settings.pipeline.key_share <= 1.0,
+            "pipeline.key_share is over 0 and at most 1",
+        ),
+        (
+            settings.pipeline.tenant_bytes() >= settings.limits.largest_request_bytes(),
+            "pipeline.budget_bytes times pipeline.tenant_share must hold limits.body_bytes and 3 bytes a pixel of limits.photo_pixels, or three quarters more than limits.body_bytes",
         ),
     ]
 }
@@ -99,6 +117,14 @@ fn work(settings: &Settings) -> Vec<Rule> {
         (settings.webhooks.timeout_seconds >= 1, "webhooks.timeout_seconds is at least 1"),
         (settings.webhooks.retry_first_ms >= 1, "webhooks.retry_first_ms is at least 1"),
         (settings.idempotency.keep_seconds >= 1, "idempotency.keep_seconds is at least 1"),
+        (
+            settings.jobs.disk_reserve_bytes > disk::FILES_LEAVE,
+            "jobs.disk_reserve_bytes is over 67108864, which kept photos leave free",
+        ),
+        (
+            settings.jobs.tenant_share > 0.0 && settings.jobs.tenant_share <= 1.0,
+            "jobs.tenant_share is over 0 and at most 1",
+        ),
         (settings.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
         ((1..=3650).contains(&settings.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
     ]

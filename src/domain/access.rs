@@ -2,11 +2,16 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ids::{GroupId, KeyId, SessionId, TenantId, UserId};
-use crate::{TenantScope, audit::Author};
+use crate::{
+    TenantScope,
+    audit::Author,
+    right::{Right, Shown},
+};
 use error::{Error, ErrorKind, Result};
 
 /// The most groups that one teacher is given.
@@ -26,6 +31,8 @@ pub enum Role {
     Kiosk,
     /// Reads everything in one tenant, and changes nothing.
     Viewer,
+    /// Reads the server's metrics, and nothing else: what collects them.
+    Metrics,
 }
 
 /// What a route asks of its caller, by what is done.
@@ -71,6 +78,10 @@ pub enum Permission {
     ReadEvents,
     /// Where events are sent.
     ManageWebhooks,
+    /// How the server does.
+    ReadMetrics,
+    /// The same by tenant.
+    ReadTenantsMetrics,
 }
 
 impl Permission {
@@ -85,8 +96,12 @@ impl Role {
     pub const fn permits(self, permission: Permission) -> bool {
         use Permission as P;
         match self {
-            Self::Operator => matches!(permission, P::Operate | P::ManageAccess | P::ReadAudit | P::OwnAccount),
-            Self::Admin => !matches!(permission, P::Operate),
+            Self::Operator => matches!(
+                permission,
+                P::Operate | P::ManageAccess | P::ReadAudit | P::OwnAccount | P::ReadMetrics | P::ReadTenantsMetrics
+            ),
+            Self::Metrics => matches!(permission, P::ReadMetrics | P::ReadTenantsMetrics),
+            Self::Admin => !matches!(permission, P::Operate | P::ReadTenantsMetrics),
             Self::Teacher => matches!(
                 permission,
                 P::OwnAccount
@@ -113,6 +128,11 @@ impl Role {
                     | P::ReadEvents
             ),
         }
+    }
+
+    /// Whether the server's realm has it; all others are a tenant's.
+    pub const fn is_of_server(self) -> bool {
+        matches!(self, Self::Operator | Self::Metrics)
     }
 
     /// Whether it is held for some groups only.
@@ -145,8 +165,8 @@ impl Grant {
     /// Errors: `Invalid` `invalid_role` for a role that the realm does not have, or with groups that do not fit it.
     pub fn new(realm: Realm, role: Role, mut groups: Vec<GroupId>) -> Result<Self> {
         let invalid = |message: &'static str| Err(Error::invalid(message).with_code("invalid_role"));
-        if (realm == Realm::Server) != (role == Role::Operator) {
-            return invalid("operators belong to the server, all other roles to a tenant");
+        if (realm == Realm::Server) != role.is_of_server() {
+            return invalid("operator and metrics are roles of the server, all others of a tenant");
         }
         groups.sort();
         groups.dedup();
@@ -167,10 +187,48 @@ impl Grant {
     pub fn admin(tenant: TenantId) -> Self {
         Self { realm: Realm::Tenant(tenant), role: Role::Admin, groups: Vec::new() }
     }
+
+    /// The grant with another role or other groups, where they are given. Groups that a new role cannot have are not
+    /// carried over to it. Errors as for [`Self::new`].
+    pub fn changed(self, role: Option<Role>, groups: Option<Vec<GroupId>>) -> Result<Self> {
+        let role = role.unwrap_or(self.role);
+        let kept = if role.is_of_groups() { self.groups } else { Vec::new() };
+        Self::new(self.realm, role, groups.unwrap_or(kept))
+    }
+
+    /// The groups that it is restricted to; `None` for all.
+    pub fn own_groups(&self) -> Option<&[GroupId]> {
+        self.role.is_of_groups().then_some(self.groups.as_slice())
+    }
+
+    /// Errors unless it permits `permission` on `group`, the one that the request names, if it names one: `Forbidden`,
+    /// whether there is such a group or not.
+    pub fn require(&self, permission: Permission, group: Option<&GroupId>) -> Result<()> {
+        self.require_role(permission)?;
+        match (self.own_groups(), group) {
+            (None, _) => Ok(()),
+            (Some(own), Some(group)) if own.contains(group) => Ok(()),
+            (Some(_), None) if permission.minds_groups() => Ok(()),
+            (Some(_), _) => Err(forbidden("this group was not given to you")),
+        }
+    }
+
+    /// Errors unless its role permits `permission` on some group: `Forbidden`. Where the group is known,
+    /// [`Self::require`] has the last word.
+    pub fn require_role(&self, permission: Permission) -> Result<()> {
+        match (permission, self.role) {
+            (permission, role) if role.permits(permission) => Ok(()),
+            (Permission::Operate | Permission::ReadTenantsMetrics, _) => {
+                Err(forbidden("this takes the operator's key"))
+            }
+            (_, Role::Operator) => Err(forbidden("the operator's key makes tenants; use a tenant's key here")),
+            _ => Err(forbidden("this role may not do that")),
+        }
+    }
 }
 
 /// Whose act something is. Never a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Actor {
     /// Somebody who logged in.
     User(UserId),
@@ -178,15 +236,18 @@ pub enum Actor {
     Key(KeyId),
     /// A command on the machine itself.
     Machine,
+    /// Somebody who was not let in.
+    Nobody,
 }
 
-/// As the audit log has it: `user:ID`, `key:ID` or `machine`.
+/// As the audit log has it: `user:ID`, `key:ID`, `machine` or `nobody`.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "user:{user}"),
             Self::Key(key) => write!(f, "key:{key}"),
             Self::Machine => f.write_str("machine"),
+            Self::Nobody => f.write_str("nobody"),
         }
     }
 }
@@ -196,24 +257,47 @@ impl fmt::Display for Actor {
 pub struct Access {
     grant: Grant,
     actor: Actor,
-    session: Option<SessionId>,
+    shown: Option<Shown>,
+    asked: Option<(Permission, Option<GroupId>)>,
+    offline_hours: Option<u16>,
 }
 
 impl Access {
     /// To be made only where a key, a token or a password has been checked, or on the machine itself.
     pub fn granted(grant: Grant, actor: Actor) -> Self {
-        Self { grant, actor, session: None }
+        Self { grant, actor, shown: None, asked: None, offline_hours: None }
     }
 
-    /// The same, by a login.
+    /// The same, for as long as what was shown for it is good.
     #[must_use]
-    pub fn in_session(self, session: SessionId) -> Self {
-        Self { session: Some(session), ..self }
+    pub fn showing(self, shown: Shown) -> Self {
+        Self { shown: Some(shown), ..self }
+    }
+
+    /// The same, let in for `permission` on `group`, the one that the request names, if it names one: what is done with
+    /// it takes effect only while that is permitted. Errors as for [`Grant::require`].
+    pub fn permitted(self, permission: Permission, group: Option<GroupId>) -> Result<Self> {
+        self.require(permission, group.as_ref())?;
+        Ok(Self { asked: Some((permission, group)), ..self })
+    }
+
+    /// The same, of a key with this allowance.
+    #[must_use]
+    pub fn with_offline_hours(self, offline_hours: Option<u16>) -> Self {
+        Self { offline_hours, ..self }
+    }
+
+    /// How long ago photos may have been taken that a kiosk could not send at once.
+    pub fn offline(&self) -> SignedDuration {
+        SignedDuration::from_hours(self.offline_hours.unwrap_or(0).into())
     }
 
     /// The login that it comes from, if it does.
     pub fn session(&self) -> Option<SessionId> {
-        self.session
+        match self.shown {
+            Some(Shown::Login(session)) => Some(session),
+            Some(Shown::Secret(_) | Shown::Earlier(_)) | None => None,
+        }
     }
 
     /// Its realm, role and groups.
@@ -226,50 +310,48 @@ impl Access {
         &self.actor
     }
 
+    /// What its holder was let in for.
+    pub fn right(&self) -> Right {
+        let Self { grant: Grant { realm, .. }, actor, shown, asked, .. } = self;
+        Right { actor: actor.clone(), realm: realm.clone(), shown: *shown, asked: asked.clone() }
+    }
+
     /// Whose changes are made with it.
     pub fn author(&self) -> Author {
-        Author { realm: self.grant.realm.clone(), actor: self.actor.clone() }
+        Author { realm: self.grant.realm.clone(), right: self.right() }
     }
 
     /// The groups that it is restricted to; `None` for all.
     pub fn groups(&self) -> Option<&[GroupId]> {
-        self.grant.role.is_of_groups().then_some(self.grant.groups.as_slice())
+        self.grant.own_groups()
     }
 
-    /// Errors unless it permits `permission` on `group`, the one that the request names, if it names one: `Forbidden`,
-    /// whether there is such a group or not.
+    /// Errors as for [`Grant::require`].
     pub fn require(&self, permission: Permission, group: Option<&GroupId>) -> Result<()> {
-        self.require_role(permission)?;
-        match (self.groups(), group) {
-            (None, _) => Ok(()),
-            (Some(own), Some(group)) if own.contains(group) => Ok(()),
-            (Some(_), None) if permission.minds_groups() => Ok(()),
-            (Some(_), _) => Err(forbidden("this group was not given to you")),
-        }
+        self.grant.require(permission, group)
     }
 
-    /// Errors unless its role permits `permission` on some group: `Forbidden`. Where the group is known,
-    /// [`Self::require`] has the last word.
+    /// Errors as for [`Grant::require_role`].
     pub fn require_role(&self, permission: Permission) -> Result<()> {
-        match (permission, self.grant.role) {
-            (permission, role) if role.permits(permission) => Ok(()),
-            (Permission::Operate, _) => Err(forbidden("this takes the operator's key")),
-            (_, Role::Operator) => Err(forbidden("the operator's key makes tenants; use a tenant's key here")),
-            _ => Err(forbidden("this role may not do that")),
-        }
+        self.grant.require_role(permission)
     }
 
     /// The tenant that it opens. Errors: `Forbidden` for the operator's, which opens none.
     pub fn tenant_scope(&self) -> Result<TenantScope> {
         match &self.grant.realm {
-            Realm::Tenant(tenant) => Ok(TenantScope::granted(tenant.clone()).by(self.actor.clone())),
-            Realm::Server => Err(Error::new(ErrorKind::Forbidden, "the operator's key opens no tenant")),
+            Realm::Tenant(tenant) => Ok(TenantScope::granted(tenant.clone()).by(self.right())),
+            Realm::Server => Err(forbidden("the operator's key opens no tenant")),
         }
     }
 }
 
 fn forbidden(message: &'static str) -> Error {
     Error::new(ErrorKind::Forbidden, message)
+}
+
+/// The error for no key, a wrong one, and one that opens nothing any more: the same words.
+pub fn unauthenticated() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "send a valid key as Authorization: Bearer KEY or X-API-Key: KEY")
 }
 
 #[cfg(test)]
@@ -289,6 +371,9 @@ mod tests {
         for (realm, role, ids, good) in [
             (Realm::Server, Role::Operator, &[][..], true),
             (Realm::Server, Role::Admin, &[], false),
+            (Realm::Server, Role::Metrics, &[], true),
+            (Realm::Server, Role::Metrics, &["g"], false),
+            (realm(), Role::Metrics, &[], false),
             (realm(), Role::Operator, &[], false),
             (realm(), Role::Admin, &[], true),
             (realm(), Role::Admin, &["g"], false),
@@ -301,6 +386,42 @@ mod tests {
         ] {
             assert_eq!(Grant::new(realm, role, groups(ids)).is_ok(), good, "{role:?} {ids:?}");
         }
+    }
+
+    #[test]
+    fn a_changed_grant_keeps_what_is_not_changed_and_fits_its_role() {
+        let teacher = Grant::new(realm(), Role::Teacher, groups(&["g", "h"])).unwrap();
+        for (role, ids, expected) in [
+            (None, None, Some((Role::Teacher, &["g", "h"][..]))),
+            (Some(Role::Viewer), None, Some((Role::Viewer, &[][..]))),
+            (None, Some(&["i"][..]), Some((Role::Teacher, &["i"][..]))),
+            (Some(Role::Kiosk), Some(&["i"][..]), Some((Role::Kiosk, &["i"][..]))),
+            (Some(Role::Kiosk), None, None),
+            (Some(Role::Viewer), Some(&["i"][..]), None),
+            (Some(Role::Operator), None, None),
+        ] {
+            let changed = teacher.clone().changed(role, ids.map(groups)).ok();
+            let expected = expected.map(|(role, ids)| Grant { realm: realm(), role, groups: groups(ids) });
+            assert_eq!(changed, expected, "{role:?} {ids:?}");
+        }
+    }
+
+    #[test]
+    fn a_right_says_what_was_asked_and_a_later_grant_may_no_longer_permit_it() {
+        let of = |role, ids| Grant::new(realm(), role, groups(ids)).unwrap();
+        let actor = Actor::User("u".parse().unwrap());
+        let access = Access::granted(of(Role::Teacher, &["g", "h"]), actor.clone());
+        let right = access.clone().permitted(Permission::Recognise, Some("g".parse().unwrap())).unwrap().right();
+        assert!(access.permitted(Permission::ManagePeople, None).is_err());
+        for (grant, holds) in [
+            (of(Role::Teacher, &["g"]), true),
+            (of(Role::Admin, &[]), true),
+            (of(Role::Teacher, &["h"]), false),
+            (of(Role::Viewer, &[]), false),
+        ] {
+            assert_eq!(right.require(&grant).is_ok(), holds, "{grant:?}");
+        }
+        assert_eq!((right.actor(), right.realm()), (&actor, &realm()));
     }
 
     #[test]

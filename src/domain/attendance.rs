@@ -281,6 +281,7 @@ mod tests {
             liveness: None,
             model: crate::ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
             refuted: false,
+            time: crate::TimeTrust::Trusted,
         }
     }
 

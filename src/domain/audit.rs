@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::access::{Actor, Realm};
+use super::{access::Realm, right::Right};
 use error::{Error, Result};
 
 /// SHA-256.
@@ -18,14 +18,14 @@ pub type Hash = [u8; 32];
 pub struct Author {
     /// What was changed belongs to it.
     pub realm: Realm,
-    /// Who did it.
-    pub actor: Actor,
+    /// By which right, which says who did it.
+    pub right: Right,
 }
 
 impl Author {
-    /// `actor` at work on what is the server's own: its operators and its tenants.
-    pub fn on_server(actor: &Actor) -> Self {
-        Self { realm: Realm::Server, actor: actor.clone() }
+    /// Somebody at work on what is the server's own: its operators and its tenants.
+    pub fn on_server(right: &Right) -> Self {
+        Self { realm: Realm::Server, right: right.clone() }
     }
 }
 
@@ -34,7 +34,7 @@ impl Author {
 pub struct Act {
     /// When it was done.
     pub at: Timestamp,
-    /// Whose act it is: `user:ID`, `key:ID` or `machine`.
+    /// Whose act it is: `user:ID`, `key:ID`, `machine` or `nobody`.
     pub actor: String,
     /// The request that it came with; none for the machine's.
     pub request_id: Option<String>,

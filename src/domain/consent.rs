@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use error::{Error, Result};
+use error::{Error, ErrorKind, Result};
 
 /// The beginning of 1900: no consent is older, and years before 0 are no dates of RFC 3339.
 const FIRST: Timestamp = Timestamp::constant(-2_208_988_800, 0);
@@ -22,6 +22,23 @@ pub enum ConsentPolicy {
     Off,
     /// Nobody is enrolled or found without one that holds.
     Required,
+}
+
+impl ConsentPolicy {
+    /// Refuses a person without the consent that it asks for at `now`.
+    ///
+    /// # Errors
+    /// `Unprocessable` `consent_required`, with the [`ConsentState`] in its details.
+    pub fn require(self, consent: Option<&Consent>, now: Timestamp) -> Result<()> {
+        let state = ConsentState::of(consent, now);
+        if self == Self::Off || state == ConsentState::Valid {
+            return Ok(());
+        }
+        let message = "the person has no consent that holds, which this tenant requires: record one first";
+        Err(Error::new(ErrorKind::Unprocessable, message)
+            .with_code("consent_required")
+            .with_details(serde_json::json!({ "consent": state })))
+    }
 }
 
 /// The grounds for processing of the GDPR, article 6 (1).
@@ -134,6 +151,16 @@ mod tests {
         assert_eq!(ConsentState::of(Some(&given), day(9)), ConsentState::Valid);
         assert_eq!(ConsentState::of(Some(&given), day(10)), ConsentState::Expired);
         assert_eq!(ConsentState::of(Some(&consent(1, None)), day(9999)), ConsentState::Valid);
+    }
+
+    #[test]
+    fn a_policy_asks_for_a_consent_that_holds() {
+        let given = consent(1, Some(10));
+        for (consent, at, is_refused) in [(None, 1, true), (Some(&given), 9, false), (Some(&given), 10, true)] {
+            let refused = ConsentPolicy::Required.require(consent, day(at)).err();
+            assert_eq!(refused.map(|error| error.code()), is_refused.then_some("consent_required"));
+            assert!(ConsentPolicy::Off.require(consent, day(at)).is_ok());
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use error::{Error, Result};
 pub const MAX_ID_BYTES: usize = 128;
 /// The longest name, in Unicode scalar values.
 pub const MAX_NAME_CHARS: usize = 200;
+/// The longest name of a tenant's files, in bytes: file systems take 255, and `.key` is put behind it.
+const MAX_FILE_NAME_BYTES: usize = 251;
 
 /// Checks an identifier given by a client: 1–128 of letters, digits and `._-@:/+ `, not blank at either end. Neither
 /// `.` nor `..`: URL clients take such a path segment out, even percent-encoded, and would reach another route.
@@ -106,6 +108,24 @@ client_id!(
     /// Somebody who logs in; unique in their tenant.
     UserId
 );
+
+impl TenantId {
+    /// What the tenant's files and folders are called: an id may hold slashes, a name of a file may not.
+    pub fn file_name(&self) -> String {
+        self.0.replace('/', "%2F")
+    }
+
+    /// Errors unless a new tenant may have this id, whose files have to have names: `Invalid` `invalid_id`.
+    pub fn require_file_name(&self) -> Result<()> {
+        if self.file_name().len() <= MAX_FILE_NAME_BYTES {
+            return Ok(());
+        }
+        let message = format!(
+            "an id of a tenant is at most {MAX_FILE_NAME_BYTES} bytes where each slash counts as three: take one with fewer slashes"
+        );
+        Err(Error::invalid(message).with_code("invalid_id"))
+    }
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -261,6 +281,16 @@ mod tests {
         }
         for bad in ["", " a", "a ", "a\0", "é", "a?b", "a\n", ".", "..", &"x".repeat(129)] {
             assert!(bad.parse::<PersonId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_tenants_id_has_a_file_name() {
+        let id = |slashes: usize| -> TenantId { ("/".repeat(slashes) + &"x".repeat(128 - slashes)).parse().unwrap() };
+        assert_eq!("a/b".parse::<TenantId>().unwrap().file_name(), "a%2Fb");
+        assert!([0, 1, 61].into_iter().all(|slashes| id(slashes).require_file_name().is_ok()));
+        for slashes in [62, 63, 128] {
+            assert_eq!(id(slashes).require_file_name().unwrap_err().code(), "invalid_id");
         }
     }
 

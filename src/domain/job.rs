@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    access::Actor,
+    access::{Actor, Permission},
     attendance::{LivenessPolicy, Mark},
     enrolment::{FaceChoice, QualityGate},
     event::JobProgress,
@@ -56,6 +56,11 @@ impl JobTask {
         }
     }
 
+    /// What it takes to start it, to see it, and for it to go on.
+    pub const fn permission(&self) -> Permission {
+        permission(self.group())
+    }
+
     /// The group that it is about; none of a roster.
     pub const fn group(&self) -> Option<&GroupId> {
         match self {
@@ -63,6 +68,11 @@ impl JobTask {
             Self::Recognise(options) => Some(&options.group),
         }
     }
+}
+
+/// What it takes to do anything with a job of this group, or with one of a roster where there is none.
+pub const fn permission(group: Option<&GroupId>) -> Permission {
+    if group.is_some() { Permission::RecogniseMany } else { Permission::ManagePeople }
 }
 
 /// How a group is recognised in many photos.
@@ -185,8 +195,9 @@ impl From<&error::Error> for Fault {
     }
 }
 
-/// What became of one item.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What became of one item. Nothing in it is called by a name that somebody gave to a row, a file or a person: items and
+/// their photos have numbers, and what those are called leaves with the upload.
+#[derive(Debug, Clone, PartialEq)]
 pub enum ItemReport {
     /// Of a roster.
     Row(RowReport),
@@ -197,36 +208,12 @@ pub enum ItemReport {
 }
 
 impl ItemReport {
-    /// The people whom it speaks of: it goes with each of them.
-    pub fn people(&self) -> Vec<&PersonId> {
-        match self {
-            Self::Row(row) => row.person.iter().chain(row.duplicates.iter().map(|double| &double.person)).collect(),
-            Self::Photo(photo) => photo.faces.iter().filter_map(|face| face.person.as_ref()).collect(),
-            Self::Erased => Vec::new(),
-        }
-    }
-
     /// Why it failed.
     pub fn error(&self) -> Option<&Fault> {
         match self {
             Self::Row(row) => row.error.as_ref(),
             Self::Photo(photo) => photo.error.as_ref(),
             Self::Erased => None,
-        }
-    }
-
-    /// What is left of it without some people: of a photo all but whose face it is, of a row nothing.
-    #[must_use]
-    pub fn without(self, is_gone: impl Fn(&PersonId) -> bool) -> Self {
-        match self {
-            Self::Photo(mut photo) => {
-                for face in &mut photo.faces {
-                    face.person = face.person.take().filter(|person| !is_gone(person));
-                }
-                Self::Photo(photo)
-            }
-            report if report.people().into_iter().any(is_gone) => Self::Erased,
-            report => report,
         }
     }
 
@@ -280,14 +267,12 @@ impl RowOutcome {
     }
 }
 
-/// The report of a roster's row. It holds no name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The report of a roster's row.
+#[derive(Debug, Clone, PartialEq)]
 pub struct RowReport {
     /// The line of the file on which the row begins, from 1.
     pub line: u64,
-    /// The id as the row has it, shortened where it is none.
-    pub id: String,
-    /// The person, where there is one.
+    /// Whose row it is, where it has an id; as it is read from the store, where there is such a person.
     pub person: Option<PersonId>,
     /// What became of the row.
     pub outcome: RowOutcome,
@@ -302,10 +287,10 @@ pub struct RowReport {
 }
 
 /// A photo of a row that was not used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedPhoto {
-    /// The file's name, without its folders.
-    pub photo: String,
+    /// Its number among the row's photos in the order of their names, from 0.
+    pub photo: u32,
     /// As in `rejected` of an enrolment, or what was wrong with the file.
     pub reason: String,
     /// For people.
@@ -313,21 +298,19 @@ pub struct RefusedPhoto {
 }
 
 /// A photo of a row that shows somebody else as well.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoublePhoto {
-    /// The file's name, without its folders.
-    pub photo: String,
+    /// Its number, as in [`RefusedPhoto`].
+    pub photo: u32,
     /// The other.
     pub person: PersonId,
     /// Raw cosine to the nearest of their samples.
     pub similarity: f32,
 }
 
-/// The report of a photo. It holds no name.
+/// The report of a photo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhotoReport {
-    /// The file's name, without its folders.
-    pub photo: String,
     /// Which photo it is, where marks were asked.
     pub photo_id: Option<PhotoId>,
     /// When it was taken, as far as that is known.

@@ -18,6 +18,7 @@ pub mod matching;
 pub mod metadata;
 pub mod negative;
 pub mod person;
+pub mod right;
 pub mod rules;
 pub mod session;
 pub mod stranger;
@@ -26,7 +27,7 @@ pub mod timetable;
 pub mod webhook;
 pub mod words;
 
-pub use access::{Access, Actor, Grant, Permission, Realm, Role};
+pub use access::{Access, Actor, Grant, Permission, Realm, Role, unauthenticated};
 pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
@@ -47,10 +48,11 @@ pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;
+pub use right::{Right, Shown};
 pub use rules::{
     Rules,
     judge::{RecordState, Status},
-    sighting::Sighting,
+    sighting::{Sighting, TimeTrust},
 };
 pub use session::{GroupSession, SessionOrigin, SessionState};
 pub use stranger::Stranger;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     ids::{GroupId, GroupSessionId},
-    rules::judge::Meeting,
+    rules::{judge::Meeting, sighting::TimeTrust},
 };
 use error::{Error, ErrorKind, Result};
 
@@ -38,7 +38,7 @@ pub struct GroupSession {
     pub origin: SessionOrigin,
     /// Where it stands.
     pub state: SessionState,
-    /// When the last of its photos was taken.
+    /// When the last of its photos was taken, of those whose time is trusted.
     pub last_photo: Option<Timestamp>,
     /// When it was closed last.
     pub closed_at: Option<Timestamp>,
@@ -160,9 +160,12 @@ impl GroupSession {
         Ok(self)
     }
 
-    /// Notes a photo of `source` that was taken at `at`.
-    pub fn note_photo(&mut self, at: Timestamp, source: Option<&str>) {
-        self.last_photo = self.last_photo.max(Some(at));
+    /// Notes a photo of `source` that was taken at `at`. A doubted time is not the last photo's: whoever is not in it would
+    /// have left early.
+    pub fn note_photo(&mut self, at: Timestamp, time: TimeTrust, source: Option<&str>) {
+        if time != TimeTrust::Doubted {
+            self.last_photo = self.last_photo.max(Some(at));
+        }
         if let Some(source) = source.filter(|source| self.expected.iter().any(|expected| expected == source))
             && !self.reported.iter().any(|reported| reported == source)
         {
@@ -253,10 +256,11 @@ mod tests {
         assert_eq!(one.missing_sources().collect::<Vec<_>>(), ["camera"]);
         let mut seen = one.clone();
         for source in ["camera", "camera", "a stranger"] {
-            seen.note_photo(one.starts_at, Some(source));
+            seen.note_photo(one.starts_at, TimeTrust::Offline, Some(source));
         }
         assert_eq!((seen.missing_sources().count(), seen.reported.len()), (0, 2));
-        seen.note_photo(Timestamp::UNIX_EPOCH, None);
+        seen.note_photo(Timestamp::UNIX_EPOCH, TimeTrust::Trusted, None);
+        seen.note_photo(one.ends_at, TimeTrust::Doubted, None);
         assert_eq!(seen.last_photo, Some(one.starts_at));
         for (ends_at, fits) in
             [("2026-03-02T08:00:00Z", false), ("2026-03-03T08:00:00Z", true), ("2026-03-03T08:00:01Z", false)]

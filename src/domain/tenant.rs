@@ -12,6 +12,7 @@ use super::{
     gallery::GalleryPlan,
     ids::TenantId,
     kept_photo::PhotoRules,
+    right::Right,
 };
 use error::{Error, Result};
 
@@ -141,34 +142,40 @@ impl TenantSettings {
 }
 
 /// The right to act inside one tenant. Every function that touches a tenant's data takes one, so a caller
-/// that forgot to ask for it does not compile. It also says whose act it is.
+/// that forgot to ask for it does not compile. It also says whose act it is, and what that was let in for: the store
+/// compares it in the transaction of every write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TenantScope {
     tenant: TenantId,
-    actor: Actor,
+    right: Right,
 }
 
 impl TenantScope {
-    /// Grants the right. To be called only where a key has been checked, or on the machine itself by the
+    /// Grants the machine's own right. To be called only where a key has been checked, or on the machine itself by the
     /// command line, which can read the data folder anyway.
     pub fn granted(tenant: TenantId) -> Self {
-        Self { tenant, actor: Actor::Machine }
+        Self { tenant, right: Right::of_machine() }
     }
 
-    /// The same right, used by `actor`.
+    /// The same tenant, by another right.
     #[must_use]
-    pub fn by(self, actor: Actor) -> Self {
-        Self { actor, ..self }
+    pub fn by(self, right: Right) -> Self {
+        Self { right, ..self }
+    }
+
+    /// By which right.
+    pub fn right(&self) -> &Right {
+        &self.right
     }
 
     /// Whose act it is.
     pub fn actor(&self) -> &Actor {
-        &self.actor
+        self.right.actor()
     }
 
     /// Whose changes are made with it.
     pub fn author(&self) -> Author {
-        Author { realm: Realm::Tenant(self.tenant.clone()), actor: self.actor.clone() }
+        Author { realm: Realm::Tenant(self.tenant.clone()), right: self.right.clone() }
     }
 
     /// Whose data it opens.

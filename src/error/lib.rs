@@ -76,13 +76,17 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// The longest message, in bytes: some quote what a client sent.
+const MAX_MESSAGE_BYTES: usize = 1000;
+
 /// `Result` with the crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error of `kind` whose code is the kind's own.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, code: kind.code(), message: message.into(), details: None, retry_after_s: None, source: None }
+        let message = within_limit(message.into());
+        Self { kind, code: kind.code(), message, details: None, retry_after_s: None, source: None }
     }
 
     /// Bad input.
@@ -161,6 +165,14 @@ impl Error {
     }
 }
 
+/// The message, cut where it is too long.
+fn within_limit(message: Cow<'static, str>) -> Cow<'static, str> {
+    match (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)) {
+        Some(end) if end < message.len() => format!("{}…", &message[..end]).into(),
+        _ => message,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -194,6 +206,15 @@ mod tests {
         let error = Error::storage("cannot open the store").with_source(std::io::Error::other("disk gone"));
         assert_eq!(error.to_string(), "cannot open the store: disk gone");
         assert_eq!(error.code(), "storage");
+    }
+
+    #[test]
+    fn a_message_never_repeats_all_that_was_sent() {
+        let short = "ü".repeat(MAX_MESSAGE_BYTES / 2);
+        assert_eq!(Error::invalid(short.clone()).message(), short);
+        let long = "ü".repeat(1_000_000);
+        let message = Error::invalid(format!("x{long}")).message().to_owned();
+        assert!(message.len() <= MAX_MESSAGE_BYTES + "…".len() && message.ends_with("ü…"), "{}", message.len());
     }
 
     #[test]

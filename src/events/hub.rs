@@ -9,7 +9,7 @@ use prometheus::IntGaugeVec;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    domain::{JobProgress, TenantId},
+    domain::{Actor, JobProgress, TenantId},
     error::{Error, ErrorKind, Result},
 };
 
@@ -51,11 +51,13 @@ struct Shared {
 /// The listeners of a tenant, of whom there is at least one.
 struct Audience {
     streams: usize,
+    /// The same by whose they are; none of them 0.
+    by_actor: HashMap<Actor, usize>,
     progress: broadcast::Sender<JobProgress>,
 }
 
 impl Hub {
-    /// For `max_streams` listeners a tenant; `open` counts them by transport.
+    /// For `max_streams` listeners a tenant, half of them at most of one user or key; `open` counts them by transport.
     pub fn new(max_streams: usize, open: IntGaugeVec) -> Self {
         let closing = watch::Sender::new(false);
         Self { shared: Arc::new(Shared { max_streams, open, closing, tenants: Mutex::default() }) }
@@ -65,20 +67,26 @@ impl Hub {
     ///
     /// # Errors
     /// `Overloaded` `too_many_streams`.
-    pub fn enter(&self, tenant: &TenantId, transport: Transport) -> Result<Place> {
+    pub fn enter(&self, tenant: &TenantId, actor: &Actor, transport: Transport) -> Result<Place> {
         let mut tenants = self.shared.tenants();
-        let new = || Audience { streams: 0, progress: broadcast::Sender::new(PROGRESS_BEHIND) };
-        let streams = tenants.get(tenant).map_or(0, |audience| audience.streams);
+        let audience = tenants.get(tenant);
+        let streams = audience.map_or(0, |audience| audience.streams);
+        let own = audience.and_then(|audience| audience.by_actor.get(actor)).copied().unwrap_or(0);
+        let full = |message: String| Err(Error::new(ErrorKind::Overloaded, message).with_code("too_many_streams"));
         if streams >= self.shared.max_streams {
-            let message = format!("{streams} streams of this tenant are open: close one first");
-            return Err(Error::new(ErrorKind::Overloaded, message).with_code("too_many_streams"));
+            return full(format!("{streams} streams of this tenant are open: close one first"));
         }
-        let audience = tenants.entry(tenant.clone()).or_insert_with(new);
+        if own >= self.shared.max_streams.div_ceil(2) {
+            return full(format!("{own} of your streams are open, half of what the tenant may have: close one first"));
+        }
+        let audience = tenants.entry(tenant.clone()).or_insert_with(Audience::new);
         audience.streams += 1;
+        *audience.by_actor.entry(actor.clone()).or_default() += 1;
         self.shared.open.with_label_values(&[transport.name()]).inc();
         Ok(Place {
             shared: Arc::clone(&self.shared),
             tenant: tenant.clone(),
+            actor: actor.clone(),
             transport,
             progress: audience.progress.subscribe(),
             closing: self.shared.closing.subscribe(),
@@ -99,6 +107,12 @@ impl Hub {
     }
 }
 
+impl Audience {
+    fn new() -> Self {
+        Self { streams: 0, by_actor: HashMap::new(), progress: broadcast::Sender::new(PROGRESS_BEHIND) }
+    }
+}
+
 impl Shared {
     fn tenants(&self) -> MutexGuard<'_, HashMap<TenantId, Audience>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,6 +123,7 @@ impl Shared {
 pub struct Place {
     shared: Arc<Shared>,
     tenant: TenantId,
+    actor: Actor,
     transport: Transport,
     progress: broadcast::Receiver<JobProgress>,
     closing: watch::Receiver<bool>,
@@ -150,6 +165,12 @@ impl Drop for Place {
         let mut tenants = self.shared.tenants();
         if let Some(audience) = tenants.get_mut(&self.tenant) {
             audience.streams -= 1;
+            if let Some(own) = audience.by_actor.get_mut(&self.actor) {
+                *own -= 1;
+                if *own == 0 {
+                    audience.by_actor.remove(&self.actor);
+                }
+            }
             if audience.streams == 0 {
                 tenants.remove(&self.tenant);
             }
@@ -165,17 +186,21 @@ mod tests {
     use crate::domain::{JobId, JobState};
 
     #[tokio::test]
-    async fn places_are_limited_by_tenant_and_come_back() {
+    async fn places_are_limited_by_tenant_and_by_user_and_come_back() {
         let open = IntGaugeVec::new(Opts::new("open", "open"), &["transport"]).unwrap();
-        let hub = Hub::new(2, open.clone());
+        let hub = Hub::new(3, open.clone());
         let (one, other): (TenantId, TenantId) = ("one".parse().unwrap(), "other".parse().unwrap());
-        let mut first = hub.enter(&one, Transport::Sse).unwrap();
-        let second = hub.enter(&one, Transport::WebSocket).unwrap();
-        assert_eq!(hub.enter(&one, Transport::Sse).err().unwrap().code(), "too_many_streams");
-        let mut theirs = hub.enter(&other, Transport::Sse).unwrap();
+        let [ada, bea, eve] = ["ada", "bea", "eve"].map(|user| Actor::User(user.parse().unwrap()));
+        let refused = |actor| hub.enter(&one, actor, Transport::Sse).err().map(|error| error.code());
+        let mut first = hub.enter(&one, &ada, Transport::Sse).unwrap();
+        let second = hub.enter(&one, &ada, Transport::WebSocket).unwrap();
+        assert_eq!(refused(&ada), Some("too_many_streams"), "the rest is for others");
+        let third = hub.enter(&one, &bea, Transport::WebSocket).unwrap();
+        assert_eq!(refused(&eve), Some("too_many_streams"));
+        let mut theirs = hub.enter(&other, &ada, Transport::Sse).unwrap();
         assert_eq!(open.with_label_values(&["sse"]).get(), 2);
-        drop(second);
-        drop(hub.enter(&one, Transport::Sse).unwrap());
+        drop((second, third));
+        assert_eq!((refused(&ada), refused(&eve)), (None, None));
         let progress = JobProgress { job: JobId::generate(), group: None, state: JobState::Running, done: 1, total: 2 };
         hub.tell_progress(&one, progress.clone());
         assert!(matches!(first.hear().await, Heard::Progress(heard) if heard == progress));

@@ -17,7 +17,7 @@ use crate::{
 
 /// How long a ticket is good.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(60);
-/// The most tickets of a tenant that are good at one time.
+/// The most tickets of a tenant that are good at one time; of one user or key, half of them.
 const MAX_TICKETS: usize = 1000;
 /// The most of all tenants.
 const MAX_ALL: usize = 100_000;
@@ -51,8 +51,9 @@ impl Tickets {
         let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.retain(|_, ticket| ticket.is_good(now));
         let realm: &Realm = &access.grant().realm;
-        let of_realm = tickets.values().filter(|ticket| ticket.access.grant().realm == *realm).count();
-        if of_realm >= MAX_TICKETS || tickets.len() >= MAX_ALL {
+        let of_realm = tickets.values().map(|ticket| &ticket.access).filter(|access| access.grant().realm == *realm);
+        let (own, others): (Vec<_>, Vec<_>) = of_realm.partition(|of| of.actor() == access.actor());
+        if own.len() >= MAX_TICKETS / 2 || own.len() + others.len() >= MAX_TICKETS || tickets.len() >= MAX_ALL {
             return Err(Error::new(ErrorKind::Overloaded, "too many tickets were asked for and not used")
                 .with_code("too_many_tickets")
                 .with_retry_after(TICKET_LIFETIME));
@@ -80,7 +81,11 @@ mod tests {
     use crate::domain::{Actor, Grant};
 
     fn access(tenant: &str) -> Access {
-        Access::granted(Grant::admin(tenant.parse().unwrap()), Actor::Machine)
+        access_of("ada", tenant)
+    }
+
+    fn access_of(user: &str, tenant: &str) -> Access {
+        Access::granted(Grant::admin(tenant.parse().unwrap()), Actor::User(user.parse().unwrap()))
     }
 
     #[test]
@@ -95,12 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn tickets_nobody_uses_are_limited_by_tenant_and_make_room() {
+    fn tickets_nobody_uses_are_limited_by_user_and_by_tenant_and_make_room() {
         let (tickets, now) = (Tickets::default(), Timestamp::UNIX_EPOCH);
-        for _ in 0..MAX_TICKETS {
-            tickets.give(access("t"), now).unwrap();
+        for user in ["ada", "bea"] {
+            for _ in 0..MAX_TICKETS / 2 {
+                tickets.give(access_of(user, "t"), now).unwrap();
+            }
+            assert_eq!(tickets.give(access_of(user, "t"), now).unwrap_err().code(), "too_many_tickets");
         }
-        assert_eq!(tickets.give(access("t"), now).unwrap_err().code(), "too_many_tickets");
+        assert_eq!(tickets.give(access_of("eve", "t"), now).unwrap_err().code(), "too_many_tickets");
         tickets.give(access("u"), now).unwrap();
         tickets.give(access("t"), now + 61.seconds()).unwrap();
         assert_eq!(tickets.0.lock().unwrap().len(), 1);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use self::samples::{face, id, model, sample, short_sample, vector};
 use super::*;
 use crate::{
-    domain::{Actor, FaceSample, Grant, Person, PersonId, Standing, Tenant, TenantScope},
+    domain::{FaceSample, Grant, Person, PersonId, Right, Standing, Tenant, TenantScope},
     gallery::{GalleryOptions, SearchRequest, TenantGallery},
     store::{ApiKey, Store, StoreOptions},
 };
@@ -35,7 +35,7 @@ async fn store_with_tenants(folder: &tempfile::TempDir) -> Store {
         };
         let grant = Grant::admin(tenant.id.clone());
         let key = ApiKey::new([n as u8; 32], grant, Timestamp::UNIX_EPOCH);
-        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
+        store.create_tenant(&Right::of_machine(), tenant, key).await.unwrap();
     }
     store
 }
@@ -154,7 +154,7 @@ async fn many_tenants(folder: &tempfile::TempDir, count: u64) -> Store {
         hash[..8].copy_from_slice(&n.to_le_bytes());
         let key = ApiKey::new(hash, Grant::admin(id.clone()), Timestamp::UNIX_EPOCH);
         let tenant = Tenant { id, name: "n".into(), created_at: Timestamp::UNIX_EPOCH, standing: Standing::Active };
-        store.create_tenant(&Actor::Machine, tenant, key).await.unwrap();
+        store.create_tenant(&Right::of_machine(), tenant, key).await.unwrap();
         enrol(&store, &format!("n{n}"), vec![sample("p", n, n)]).await;
     }
     store

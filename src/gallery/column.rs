@@ -3,6 +3,7 @@
 //! A column is a list of chunks that never move; chunks double in size up to a largest, so a small gallery costs
 //! little and a large one few allocations. A [`ColumnView`] is the column as it was at one moment: it shares the
 //! chunks and ends where the column ended then. The writer only touches what lies behind every view's end.
+#![expect(unsafe_code, reason = "memory that is read while it grows")]
 
 use std::{
     alloc::{self, Layout},

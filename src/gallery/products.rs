@@ -2,18 +2,19 @@
 //!
 //! A tile of queries by rows keeps its sums in registers, so that each number that is loaded serves several
 //! products: one query over a large gallery runs at the speed of memory.
+#![expect(unsafe_code, reason = "vectors are read by pointers")]
 
 use std::sync::LazyLock;
 
 use nn::kernels::{
-    Isa,
+    Isa, LANE_ALIGN,
     simd::{Kernel, Simd},
 };
 
 /// Queries and rows of a tile.
 const TILE: (usize, usize) = (2, 4);
-/// Numbers in the widest vector.
-const MOST_LANES: usize = 16;
+/// Numbers in the widest vector: those of all others divide it.
+const MOST_LANES: usize = LANE_ALIGN;
 
 /// Writes the product of query `i` and row `j` to `out[i * rows.len() + j]`.
 ///
@@ -106,6 +107,7 @@ fn tile<S: Simd, const Q: usize, const R: usize>(simd: S, queries: &[&[f32]; Q],
 #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
 #[inline(always)]
 fn sum_of_lanes<S: Simd>(simd: S, lanes: S::V) -> f32 {
+    const { assert!(S::LANES <= MOST_LANES) };
     let mut numbers = [0.0; MOST_LANES];
     // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
     unsafe { simd.store(numbers.as_mut_ptr(), lanes) };
@@ -117,11 +119,12 @@ fn sum_of_lanes<S: Simd>(simd: S, lanes: S::V) -> f32 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use testing::Fenced;
 
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(testing::cases(64))]
         #[test]
         fn every_instruction_set_agrees_with_the_plain_sum(
             (length, queries, rows) in (0_usize..70, 0_usize..6, 0_usize..11),
@@ -131,14 +134,14 @@ mod tests {
                 let mixed = (n as u64 + 1).wrapping_mul(seed | 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
                 (mixed >> 40) as f32 / (1 << 23) as f32 - 1.0
             };
-            let matrix = |count: usize, from: usize| -> Vec<Vec<f32>> {
+            let matrix = |count: usize, from: usize| -> Vec<Fenced<f32>> {
                 (0..count).map(|row| (0..length).map(|k| number(from + row * length + k)).collect()).collect()
             };
             let (queries, rows) = (matrix(queries, 0), matrix(rows, 10_000));
-            let queries: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
-            let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+            let queries: Vec<&[f32]> = queries.iter().map(|query| &query[..]).collect();
+            let rows: Vec<&[f32]> = rows.iter().map(|row| &row[..]).collect();
             for isa in Isa::available() {
-                let mut out = vec![f32::NAN; queries.len() * rows.len()];
+                let mut out = Fenced::filled(f32::NAN, queries.len() * rows.len());
                 products_by(isa, &queries, &rows, &mut out);
                 for (i, query) in queries.iter().enumerate() {
                     for (j, row) in rows.iter().enumerate() {

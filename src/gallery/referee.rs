@@ -225,7 +225,7 @@ mod tests {
         planner::{self, Situation},
     };
     use domain::{FaceId, GalleryPlan};
-    use runtime::{ComputeOptions, NoObserver, Rest};
+    use runtime::{ComputeOptions, Lingers, NoObserver, Rest};
 
     const DIMENSION: usize = 16;
 
@@ -241,7 +241,7 @@ mod tests {
     async fn searches_are_repeated_over_all_rows_as_they_were_and_a_plan_that_misses_is_no_longer_taken() {
         let options = ComputeOptions {
             threads: NonZeroUsize::MIN,
-            interactive_linger: Duration::ZERO,
+            lingers: Lingers::default(),
             observer: Arc::new(NoObserver),
             rest: Rest::default(),
         };

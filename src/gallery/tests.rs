@@ -10,14 +10,18 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use proptest::prelude::*;
+use testing::FencedLines;
 
 use self::samples::{DIMENSION, face, id, model, sample, short_sample, vector, vector_of};
 use super::*;
 use domain::{FaceId, FaceSample, GalleryPlan, ModelId, PersonId};
+
+/// Columns end at fences.
+#[global_allocator]
+static ALLOCATOR: FencedLines = FencedLines;
 
 fn gallery(plan: GalleryPlan) -> TenantGallery {
     TenantGallery::new(model(), GalleryOptions { plan, ..GalleryOptions::default() })

@@ -11,6 +11,7 @@ use super::{
     auth::{Granted, Operate, OwnAccount},
     error::ApiError,
     get_or_head, resource,
+    upload::{Body, OpenBody},
 };
 use crate::service::access::sessions::{Login, Me, NewPassword, Refresh, TokenPair};
 
@@ -26,22 +27,27 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 
 #[utoipa::path(post, path = "/api/v1/auth/login", tag = "auth", request_body = Login, security(()),
     responses((status = 200, body = TokenPair),
-        (status = 401, description = "wrong_login"), (status = 429, description = "too_many_attempts, overloaded")))]
-/// Begins a login. Too many wrong ones are told to wait (429, Retry-After), by account and by address.
+        (status = 401, description = "wrong_login"), (status = 403, description = "tenant_suspended"),
+        (status = 429, description = "too_many_attempts")))]
+/// Begins a login. Too many wrong ones are told to wait (429, Retry-After), by address and by account at an address.
 pub(super) async fn log_in(
     request: HttpRequest,
     state: Data<ApiState>,
-    login: Json<Login>,
+    OpenBody(login): OpenBody<Login>,
 ) -> Result<Json<TokenPair>, ApiError> {
     let from = client_address(&request, &state.trusted_proxies);
-    Ok(Json(state.service.log_in(login.into_inner(), from).await?))
+    Ok(Json(state.service.log_in(login, from).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh, security(()),
     responses((status = 200, body = TokenPair), (status = 401, description = "login_over"),
-        (status = 429, description = "too_many_attempts")))]
-/// Gives the next pair of tokens. A refresh token is good once: one that comes twice ends the login.
-pub(super) async fn refresh(state: Data<ApiState>, refresh: Json<Refresh>) -> Result<Json<TokenPair>, ApiError> {
+        (status = 403, description = "tenant_suspended"), (status = 429, description = "too_many_attempts")))]
+/// Gives the next pair of tokens. A refresh token is good once: one that comes twice ends the login. One that was never
+/// issued changes nothing.
+pub(super) async fn refresh(
+    state: Data<ApiState>,
+    OpenBody(refresh): OpenBody<Refresh>,
+) -> Result<Json<TokenPair>, ApiError> {
     Ok(Json(state.service.refresh(&refresh.refresh_token).await?))
 }
 
@@ -66,16 +72,15 @@ pub(super) async fn me(caller: Granted<OwnAccount>) -> Json<Me> {
 /// Changes the caller's own password and ends their other logins.
 pub(super) async fn change_password(
     state: Data<ApiState>,
-    caller: Granted<OwnAccount>,
-    change: Json<NewPassword>,
+    Body { scope, params: change }: Body<NewPassword, OwnAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.change_password(&caller.0, change.into_inner()).await?;
+    state.service.change_password(&scope, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/rotate", tag = "auth",
     responses((status = 204)))]
-/// Makes a new key that signs access tokens (operator's key); those signed before are good until they are over.
+/// Makes a new key that signs access tokens (operator's key); those issued before are good until they are over.
 pub(super) async fn rotate(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
     state.service.rotate_token_key(&operator.0).await?;
     Ok(HttpResponse::NoContent().finish())

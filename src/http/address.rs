@@ -1,6 +1,6 @@
 //! Where a request comes from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
 use ipnet::IpNet;
@@ -14,18 +14,28 @@ pub(super) fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option
     Some(behind_proxies(peer, forwarded.collect::<Vec<_>>().join(","), trusted))
 }
 
+/// Whether `address` is a trusted proxy's.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
 fn behind_proxies(peer: IpAddr, forwarded: impl AsRef<str>, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     let mut nearest = peer;
     for hop in forwarded.as_ref().rsplit(',') {
-        if !is_trusted(nearest) {
+        if !is_trusted(nearest, trusted) {
             break;
         }
         // What is no address was not written by a proxy that could be trusted.
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(address) = hop_address(hop.trim()) else { break };
         nearest = address.to_canonical();
     }
     nearest
+}
+
+/// The address of a hop, which proxies write with or without a port; of IPv6, then in brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let without_port = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    without_port.parse().ok().or_else(|| Some(hop.parse::<SocketAddr>().ok()?.ip()))
 }
 
 #[cfg(test)]
@@ -45,6 +55,14 @@ mod tests {
             ("10.0.0.1", "10.0.0.7", "10.0.0.7"),
             ("::1", "2001:db8::5", "2001:db8::5"),
             ("::1", "::ffff:198.51.100.1", "198.51.100.1"),
+            ("::1", "198.51.100.1:5", "198.51.100.1"),
+            ("::1", "[2001:db8::1]:443", "2001:db8::1"),
+            ("::1", "[2001:db8::1]", "2001:db8::1"),
+            ("::1", "1.2.3.4:5, [2001:db8::1]:443,10.0.0.2:80", "2001:db8::1"),
+            ("::1", "[::ffff:198.51.100.1]:5", "198.51.100.1"),
+            ("203.0.113.9", "[2001:db8::1]:443", "203.0.113.9"),
+            ("::1", "198.51.100.1:x", "::1"),
+            ("::1", "[198.51.100.1:5", "::1"),
         ] {
             let found = behind_proxies(peer.parse().unwrap(), forwarded, &trusted);
             assert_eq!(found.to_string(), client, "{peer} for {forwarded:?}");

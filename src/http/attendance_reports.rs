@@ -1,7 +1,7 @@
 //! `/reports/attendance` and what is made of it: tables, people at risk, a heat map.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::header::CONTENT_DISPOSITION,
     web::{Data, Query, ServiceConfig},
 };
@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     ApiState,
-    auth::{Granted, ReportAttendance},
+    auth::{self, Granted, ReportAttendance},
     error::ApiError,
     get_or_head, resource,
 };
@@ -110,13 +110,14 @@ pub(super) struct HeatMapView {
 /// Counts the attendance of closed sessions. A rate is of what was attended and missed: what is excused, undecided, a
 /// holiday or before somebody came onto the roster is left out.
 pub(super) async fn attendance(
-    state: Data<ApiState>,
+    request: HttpRequest,
     caller: Granted<ReportAttendance>,
     query: Query<ReportQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let ReportQuery { group, from, until, by, format } = query.into_inner();
     let params = params(group.as_deref(), from, until)?;
-    report(&state, &caller.0, params, (by.unwrap_or(By::Person), "attendance"), format.unwrap_or_default(), None).await
+    report(&request, &caller.0, params, (by.unwrap_or(By::Person), "attendance"), format.unwrap_or_default(), None)
+        .await
 }
 
 #[utoipa::path(get, path = "/api/v1/reports/at-risk", tag = "reports", params(AtRiskQuery),
@@ -125,13 +126,13 @@ pub(super) async fn attendance(
         (status = 400, description = "invalid_range, invalid_threshold"), (status = 404, description = "group_not_found"), (status = 422, description = "report_too_large")))]
 /// Lists the people who attended less than a share of what counts for them.
 pub(super) async fn at_risk(
-    state: Data<ApiState>,
+    request: HttpRequest,
     caller: Granted<ReportAttendance>,
     query: Query<AtRiskQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let AtRiskQuery { group, from, until, threshold, format } = query.into_inner();
     let (params, below) = (params(group.as_deref(), from, until)?, threshold.unwrap_or(AT_RISK));
-    report(&state, &caller.0, params, (By::Person, "at-risk"), format.unwrap_or_default(), Some(below)).await
+    report(&request, &caller.0, params, (By::Person, "at-risk"), format.unwrap_or_default(), Some(below)).await
 }
 
 #[utoipa::path(get, path = "/api/v1/reports/heatmap", tag = "reports", params(HeatMapQuery),
@@ -160,15 +161,17 @@ fn params(group: Option<&str>, from: Option<Date>, until: Option<Date>) -> Resul
 
 /// Streams a report; `name` is that of the file in which it may be kept.
 async fn report(
-    state: &ApiState,
+    request: &HttpRequest,
     caller: &Access,
     params: ReportParams,
     (by, name): (By, &str),
     format: Format,
     below: Option<f64>,
 ) -> Result<HttpResponse, ApiError> {
+    let state = auth::state(request)?;
     let Report { period: Period { from, until }, parts } =
         state.service.attendance_report(caller, params, by, format, below).await?;
+    let parts = auth::while_let_in(request, parts).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(media_type(format));
     let extension = match format {

@@ -30,7 +30,7 @@ pub(super) struct AuditParams {
     limit: Option<usize>,
     /// Of this action, such as `person.update`.
     action: Option<String>,
-    /// By this actor: `user:ID`, `key:ID` or `machine`.
+    /// By this actor: `user:ID`, `key:ID`, `machine` or `nobody`.
     actor: Option<String>,
     /// About the person of this id, who may be gone.
     #[param(value_type = Option<String>)]
@@ -45,8 +45,8 @@ pub(super) struct AuditParams {
 
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditParams),
     responses((status = 200, body = AuditView), (status = 400, description = "invalid_id")))]
-/// Lists what was changed, in order: in the tenant (its admins), or of the server itself (operator's key). Each entry
-/// holds the hash of the one before it; `rollcall audit verify` follows them.
+/// Lists what was changed, who logged in and what was given away, in order: in the tenant (its admins), or of the server
+/// itself (operator's key). Each entry holds the hash of the one before it; `rollcall audit verify` follows them.
 pub(super) async fn list(
     state: Data<ApiState>,
     caller: Granted<ReadAudit>,

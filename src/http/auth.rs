@@ -3,7 +3,11 @@
 //! A handler says what it does by the type of that argument, e.g. [`Granted<ReadPeople>`]: without one it has no
 //! scope to call a use case with, so it does not compile.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -11,17 +15,24 @@ use actix_web::{
     http::header,
     web::{Data, Path},
 };
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use serde::Deserialize;
 
-use super::{ApiState, address::client_address, error::ApiError};
+use super::{ApiState, address::client_address, error::ApiError, patience::Known};
 use crate::{
-    domain::{Access, GroupId, Permission, TenantScope},
+    domain::{Access, GroupId, Permission, TenantScope, unauthenticated},
     error::{Error, Result},
     service::{
-        access::{OperatorScope, RealmScope, Scope, unauthenticated},
+        access::{OperatorScope, RealmScope, Scope},
         audit::AuditScope,
     },
 };
+
+/// The fail point behind the door: the caller was let in, and nothing is done yet.
+const PERMITTED: &str = "door.permitted";
+/// How long a long answer goes on before it is asked again whether its reader is still let in.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What a handler asks of its caller.
 pub(super) trait Permit: 'static {
@@ -98,7 +109,8 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access
         let state = state(request)?;
         group = Some(state.service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
     }
-    access.require(P::PERMISSION, group.as_ref())?;
+    let access = access.permitted(P::PERMISSION, group)?;
+    state(request)?.service.pipeline().tools().faults.hit_async(PERMITTED).await;
     Ok(access)
 }
 
@@ -110,8 +122,32 @@ pub(super) async fn authenticated(request: &HttpRequest) -> Result<Access> {
     let state = state(request)?;
     let from = client_address(request, &state.trusted_proxies);
     let access = state.service.authenticate(&credential(request)?, from).await?;
+    Known::note(request);
     request.extensions_mut().insert(access.clone());
     Ok(access)
+}
+
+/// The parts of a long answer, for as long as the caller is let in with the same rights; then an error, which cuts the
+/// answer off.
+pub(super) async fn while_let_in<S: Stream<Item = Result<Bytes>>>(
+    request: &HttpRequest,
+    parts: S,
+) -> Result<impl Stream<Item = Result<Bytes>> + use<S>> {
+    let (state, access) = (state(request)?, authenticated(request).await?);
+    let mut asked_at = Instant::now();
+    Ok(parts.and_then(move |part| {
+        let is_due = asked_at.elapsed() >= ASK_AGAIN_AFTER;
+        if is_due {
+            asked_at = Instant::now();
+        }
+        let (state, access) = (state.clone(), access.clone());
+        async move {
+            if is_due && !state.service.store().still_grants(&access).await? {
+                return Err(unauthenticated());
+            }
+            Ok(part)
+        }
+    }))
 }
 
 /// The server's state.

@@ -10,6 +10,7 @@ use super::{
     auth::{Granted, ManagePeople, ReadPeople},
     error::ApiError,
     get_or_head, resource,
+    upload::Body,
 };
 use crate::{
     domain::PersonId,
@@ -41,11 +42,10 @@ pub(super) async fn show(
 /// Records a consent in the place of the one before.
 pub(super) async fn give(
     state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
     person: Path<String>,
-    consent: Json<NewConsent>,
+    Body { scope, params: consent }: Body<NewConsent, ManagePeople>,
 ) -> Result<Json<ConsentView>, ApiError> {
-    Ok(Json(state.service.give_consent(&caller.0, &person.parse()?, consent.into_inner()).await?))
+    Ok(Json(state.service.give_consent(&scope, &person.parse()?, consent).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}/consent", tag = "consent", params(("person" = PersonId, Path)),

@@ -1,4 +1,5 @@
-//! Around every request: its id, its log line, its metrics, the envelope of its error, and its end with the server's.
+//! Around every request: its id, its log line, its metrics, the envelope of its error, its connection's note that it is
+//! being answered, and its end with the server's.
 
 use std::{
     future::{Ready, ready},
@@ -9,25 +10,32 @@ use std::{
 
 use actix_web::{
     Error, HttpResponse,
-    body::{BoxBody, MessageBody},
+    body::{BodySize, BoxBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     error::InternalError,
     http::{
         ConnectionType, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
+    web::Data,
 };
 use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
 use super::{
+    ApiState,
     error::ApiError,
     hardening::{harden, harden_headers},
     leaving::Leaving,
+    listeners::{Answer, Conversation},
     openapi,
+    recognition::THAT_ONLY_TELL,
+    shares,
 };
 use crate::{
     error::{Error as CrateError, ErrorKind},
+    pipeline::full,
+    runtime::Reservation,
     store::under_request,
     telemetry::Metrics,
 };
@@ -37,12 +45,18 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The longest request id taken from a client.
 const MAX_REQUEST_ID_BYTES: usize = 64;
 
+/// The longest answer that takes of nobody's share, in bytes: as long as what a connection has of its own.
+const SHORT_BYTES: u64 = 64 << 10;
+
 /// The middleware; see the module.
+#[derive(Clone)]
 pub struct Envelope {
     /// Where requests are counted.
     pub metrics: Metrics,
     /// The end of the server.
     pub leaving: Leaving,
+    /// Whether requests come over TLS.
+    pub secure: bool,
 }
 
 /// The running middleware.
@@ -50,6 +64,7 @@ pub struct Enveloped<S> {
     service: Rc<S>,
     metrics: Metrics,
     leaving: Leaving,
+    secure: bool,
 }
 
 impl<S, B> Transform<S, ServiceRequest> for Envelope
@@ -64,8 +79,8 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let Self { metrics, leaving } = self;
-        ready(Ok(Enveloped { service: Rc::new(service), metrics: metrics.clone(), leaving: leaving.clone() }))
+        let (metrics, leaving, secure) = (self.metrics.clone(), self.leaving.clone(), self.secure);
+        ready(Ok(Enveloped { service: Rc::new(service), metrics, leaving, secure }))
     }
 }
 
@@ -84,24 +99,26 @@ where
         let (service, metrics, leaving) = (Rc::clone(&self.service), self.metrics.clone(), self.leaving.clone());
         let started = Instant::now();
         leaving.note_request();
-        let secure = request.app_config().secure();
+        let secure = self.secure;
+        let answering = request.conn_data::<Rc<Conversation>>().map(Conversation::answer);
         let id: Arc<str> = request_id(&request).into();
         Box::pin(async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
             let answered = leaving.answered(under_request(Some(Arc::clone(&id)), service.call(request))).await;
             let response = answered.map_err(|error| cut_off(error, &id, secure))??.map_into_boxed_body();
+            let (response, held) = held_until_written(response);
             // Taken before the envelope replaces the answer: the client is told a code, the log the cause.
             let cause = response.response().error().map(ToString::to_string);
             let mut response = enveloped(response, &id);
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(REQUEST_ID, value);
             }
-            harden(&mut response);
+            harden(&mut response, secure);
             if leaving.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             note(&metrics, &response, cause.as_deref(), started, &id);
-            Ok(response)
+            Ok(response.map_body(|_, body| BoxBody::new(Answer::new(body, answering, held))))
         })
     }
 }
@@ -114,6 +131,25 @@ fn request_id(request: &ServiceRequest) -> String {
     };
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(harmless);
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// A long answer with its memory, of the caller's share, for as long as it is being written. Where there is none an answer
+/// that only tells something is refused; one to what was done is given all the same.
+fn held_until_written(response: ServiceResponse<BoxBody>) -> (ServiceResponse<BoxBody>, Option<Reservation>) {
+    let bytes = match response.response().body().size() {
+        BodySize::Sized(bytes) if bytes > SHORT_BYTES => bytes,
+        _ => return (response, None),
+    };
+    let request = response.request();
+    let state = request.app_data::<Data<ApiState>>();
+    let Some((turn, state)) = shares::of_caller(request).zip(state) else { return (response, None) };
+    let only_tells = request.method().is_safe()
+        || request.match_pattern().is_some_and(|route| THAT_ONLY_TELL.contains(&route.as_str()));
+    match state.service.pipeline().tools().budget.reserve_past_line(&turn, bytes) {
+        Ok(held) => (response, Some(held)),
+        Err(exhausted) if only_tells => (response.error_response(ApiError(full(exhausted))), None),
+        Err(_) => (response, None),
+    }
 }
 
 /// The answer where the server's end comes first. The request has gone with who worked on it.

@@ -5,7 +5,6 @@ use std::{fmt, num::NonZeroU32};
 use actix_web::{
     HttpResponse, ResponseError,
     body::BoxBody,
-    error::JsonPayloadError,
     http::{StatusCode, header},
 };
 use serde::{Deserialize, Serialize};
@@ -106,19 +105,5 @@ impl ResponseError for ApiError {
     /// Replaced by [`Self::answer`] in the envelope, which knows the request's id.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         self.answer("")
-    }
-}
-
-/// The error for a JSON body that cannot be read.
-pub(super) fn bad_json(error: JsonPayloadError) -> Error {
-    match error {
-        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => {
-            Error::new(ErrorKind::TooLarge, "the body is too large").with_code("body_too_large")
-        }
-        JsonPayloadError::ContentType => {
-            Error::new(ErrorKind::Unsupported, "send JSON with Content-Type: application/json")
-                .with_code("unsupported_content_type")
-        }
-        error => Error::invalid(format!("the JSON body cannot be read: {error}")).with_code("invalid_json"),
     }
 }

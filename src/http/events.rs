@@ -1,5 +1,8 @@
 //! `/events`: what happens, read, listened to, or pushed through a WebSocket.
 
+mod frames;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod socket;
 mod sse;
 
@@ -142,6 +145,8 @@ pub(super) async fn open(
     wanted: Query<Wanted>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = wanted.parse()?;
+    let payload = web::Payload::from_request(&request, &mut frames::bounded(payload.into_inner())).await;
+    let payload = payload.map_err(|_| Error::internal("a socket has no bytes to read"))?;
     let (answer, session, messages) = actix_ws::handle(&request, payload).map_err(|_| {
         Error::invalid("this route speaks WebSocket: ask for an upgrade").with_code("websocket_required")
     })?;

@@ -2,12 +2,7 @@
 
 use actix_web::web::{self, Data, Json, ServiceConfig};
 
-use super::{
-    ApiState,
-    auth::{Granted, MaintainGallery},
-    error::ApiError,
-    resource,
-};
+use super::{ApiState, auth::MaintainGallery, error::ApiError, resource, upload::Body};
 use crate::service::gallery::{GalleryCheckPage, GalleryCheckParams};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -19,8 +14,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// Looks for enrolled samples in every way that the gallery can be searched, a page at a time.
 pub(super) async fn check(
     state: Data<ApiState>,
-    caller: Granted<MaintainGallery>,
-    params: Json<GalleryCheckParams>,
+    Body { scope, params }: Body<GalleryCheckParams, MaintainGallery>,
 ) -> Result<Json<GalleryCheckPage>, ApiError> {
-    Ok(Json(state.service.check_gallery(&caller.0, params.into_inner()).await?))
+    Ok(Json(state.service.check_gallery(&scope, params).await?))
 }

@@ -14,6 +14,7 @@ use super::{
     get_or_head,
     idempotency::creating,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::{GroupId, PersonId},
@@ -26,7 +27,9 @@ const MAX_PAGE: usize = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/groups").route(creating(web::post().to(create))).route(get_or_head().to(list)))
+        .service(
+            resource("/groups").route(creating::<ManageGroups>(web::post().to(create))).route(get_or_head().to(list)),
+        )
         .service(
             resource("/groups/{group}")
                 .route(get_or_head().to(show))
@@ -79,10 +82,9 @@ pub(super) fn foreign_cursor() -> Error {
 /// Makes a group.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Granted<ManageGroups>,
-    new: Json<NewGroup>,
+    Body { scope, params: new }: Body<NewGroup, ManageGroups>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_group(&caller.0, new.into_inner()).await?))
+    Ok(HttpResponse::Created().json(state.service.create_group(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/groups", tag = "groups", params(Page),
@@ -113,11 +115,10 @@ pub(super) async fn show(
 /// Changes a group's name, time zone or rules.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Granted<ManageGroups>,
     group: Path<String>,
-    patch: Json<GroupPatch>,
+    Body { scope, params: patch }: Body<GroupPatch, ManageGroups>,
 ) -> Result<Json<GroupView>, ApiError> {
-    Ok(Json(state.service.update_group(&caller.0, &group.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_group(&scope, &group.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),

@@ -22,11 +22,10 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
 /// How long a browser may keep a preflight's answer, in seconds.
 const PREFLIGHT_SECONDS: usize = 3600;
 
-/// Sets the headers of an answer.
-pub(super) fn harden<B>(answer: &mut ServiceResponse<B>) {
+/// Sets the headers of an answer, which may have come over TLS.
+pub(super) fn harden<B>(answer: &mut ServiceResponse<B>, secure: bool) {
     let path = answer.request().path();
     let docs = path == "/docs" || path.starts_with("/docs/");
-    let secure = answer.request().app_config().secure();
     harden_headers(answer.headers_mut(), docs, secure);
 }
 

@@ -3,7 +3,7 @@
 mod events;
 
 use actix_web::{
-    HttpResponse, guard,
+    HttpRequest, HttpResponse, guard,
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    auth::{Granted, ManagePeople, RecogniseMany, SeeJobs},
+    auth::{Granted, ManagePeople, RecogniseMany, SeeJobs, while_let_in},
     error::ApiError,
     get_or_head,
     groups::{Page, checked_limit},
@@ -28,8 +28,10 @@ use crate::{
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         // Only what is posted: the person of that id is reached by all else.
-        .service(resource("/people/import").guard(guard::Post()).route(creating(web::post().to(import))))
-        .service(resource("/groups/{group}/jobs/recognize").route(creating(web::post().to(recognize))))
+        .service(
+            resource("/people/import").guard(guard::Post()).route(creating::<ManagePeople>(web::post().to(import))),
+        )
+        .service(resource("/groups/{group}/jobs/recognize").route(creating::<RecogniseMany>(web::post().to(recognize))))
         .service(resource("/jobs").route(get_or_head().to(list)))
         .service(resource("/jobs/{job}").route(get_or_head().to(show)))
         .service(resource("/jobs/{job}/cancel").route(web::post().to(cancel)))
@@ -68,7 +70,8 @@ pub(super) struct ResultParams {
     responses((status = 202, body = JobView),
         (status = 400, description = "invalid_form, incomplete_body, no_roster, invalid_csv, invalid_zip"),
         (status = 413, description = "field_too_large, too_many_rows, too_many_entries, zip_bomb"),
-        (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed")))]
+        (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed"),
+        (status = 507, description = "job_files_full")))]
 /// Takes people in from a CSV file, with photos from a ZIP file, as a job: answers once the files are safe and can be read.
 pub(super) async fn import(
     state: Data<ApiState>,
@@ -84,7 +87,8 @@ pub(super) async fn import(
         (status = 400, description = "invalid_form, incomplete_body, no_images, invalid_zip, invalid_at, invalid_threshold, invalid_margin, outside_session"),
         (status = 404, description = "session_not_found"), (status = 409, description = "session_closed, session_cancelled"),
         (status = 413, description = "field_too_large, too_many_entries, zip_bomb"),
-        (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed")))]
+        (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed"),
+        (status = 507, description = "job_files_full")))]
 /// Recognises a group in many photos, as a job: each is for the session named, or for that of the time at which it was taken.
 pub(super) async fn recognize(
     state: Data<ApiState>,
@@ -100,7 +104,7 @@ pub(super) async fn recognize(
     responses((status = 200, content(
         (StreamedEvent = "text/event-stream",
             example = json!({"event": "progress", "data": "{\"state\":\"running\",\"done\":7}"})),
-    ))))]
+    )), (status = 429, description = "too_many_streams")))]
 /// Tells how the job comes on, as server-sent events: `progress` with the job at the beginning and whenever it has come
 /// further, until it is over.
 pub(super) async fn events(
@@ -148,6 +152,7 @@ pub(super) async fn cancel(
     responses((status = 200, content((JobResults = "application/json"), (String = "text/csv")))))]
 /// What became of the items, as far as they are done: in pages, or all of them to download as CSV.
 pub(super) async fn results(
+    request: HttpRequest,
     state: Data<ApiState>,
     caller: Granted<SeeJobs>,
     job: Path<String>,
@@ -159,7 +164,7 @@ pub(super) async fn results(
     Ok(match format {
         ResultFormat::Json => HttpResponse::Ok().json(state.service.job_results(&caller.0, job, after, limit).await?),
         ResultFormat::Csv => {
-            let lines = state.service.download_results(&caller.0, job).await?;
+            let lines = while_let_in(&request, state.service.download_results(&caller.0, job).await?).await?;
             let name = format!("attachment; filename=\"{job}.csv\"");
             HttpResponse::Ok()
                 .content_type("text/csv; charset=utf-8")

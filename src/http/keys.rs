@@ -13,6 +13,7 @@ use super::{
     groups::Page,
     idempotency::creating_secret,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::KeyId,
@@ -21,20 +22,24 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/keys").route(creating_secret(web::post().to(create))).route(get_or_head().to(list)))
-        .service(resource("/keys/{key}").route(web::delete().to(revoke)));
+        .service(
+            resource("/keys")
+                .route(creating_secret::<ManageAccess>(web::post().to(create)))
+                .route(get_or_head().to(list)),
+        )
+        .service(resource("/keys/{key}").route(web::delete().to(revoke)))
+        .service(resource("/keys/{key}/rotate").route(web::post().to(rotate)));
 }
 
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = NewKey,
-    responses((status = 201, body = KeyWithSecret), (status = 400, description = "invalid_role, invalid_expiry, invalid_name"),
+    responses((status = 201, body = KeyWithSecret), (status = 400, description = "invalid_role, invalid_expiry, invalid_name, invalid_offline_hours"),
         (status = 404, description = "group_not_found"), (status = 409, description = "limit_reached")))]
 /// Makes an API key, which is shown this once.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Granted<ManageAccess>,
-    new: Json<NewKey>,
+    Body { scope, params: new }: Body<NewKey, ManageAccess>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_key(&caller.0, new.into_inner()).await?))
+    Ok(HttpResponse::Created().json(state.service.create_key(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(Page),
@@ -51,7 +56,7 @@ pub(super) async fn list(
 
 #[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys", params(("key" = KeyId, Path)),
     responses((status = 204)))]
-/// Revokes an API key: its next request is refused.
+/// Revokes an API key: its next request is refused, and whatever those under way, and its jobs, would still do.
 pub(super) async fn revoke(
     state: Data<ApiState>,
     caller: Granted<ManageAccess>,
@@ -59,4 +64,16 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, ApiError> {
     state.service.revoke_key(&caller.0, key.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[utoipa::path(post, path = "/api/v1/keys/{key}/rotate", tag = "keys", params(("key" = KeyId, Path)),
+    responses((status = 200, body = KeyWithSecret)))]
+/// Gives an API key another secret, which is shown this once; the old one is refused from now on. It stays the same key:
+/// its jobs go on.
+pub(super) async fn rotate(
+    state: Data<ApiState>,
+    caller: Granted<ManageAccess>,
+    key: Path<String>,
+) -> Result<Json<KeyWithSecret>, ApiError> {
+    Ok(Json(state.service.rotate_key(&caller.0, key.parse()?).await?))
 }

@@ -1,14 +1,14 @@
 //! `/backup`, `/backups`, `/check`, `/store/rewrite`: the operator's care for the store.
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::header::ContentType,
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
 use super::{
     ApiState,
-    auth::{Granted, Operate},
+    auth::{Granted, Operate, while_let_in},
     error::ApiError,
     get_or_head,
     groups::Page,
@@ -33,8 +33,12 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 409, description = "backup_running, rewrite_running"), (status = 429, description = "copy_outrun")))]
 /// Copies everything on the server as of one moment (operator's key), for `rollcall restore`. Ends early if it fails:
 /// the file's own checksums tell a whole one.
-pub(super) async fn backup(state: Data<ApiState>, operator: Granted<Operate>) -> Result<HttpResponse, ApiError> {
-    let pieces = state.service.backup(&operator.0).await?;
+pub(super) async fn backup(
+    request: HttpRequest,
+    state: Data<ApiState>,
+    operator: Granted<Operate>,
+) -> Result<HttpResponse, ApiError> {
+    let pieces = while_let_in(&request, state.service.backup(&operator.0).await?).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(pieces))
 }
 

@@ -7,10 +7,13 @@ mod attendance_reports;
 mod audit;
 mod auth;
 mod consent;
+mod docs;
 mod envelope;
 mod erasures;
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gallery;
 mod groups;
 mod hardening;
@@ -18,6 +21,7 @@ mod idempotency;
 mod jobs;
 mod keys;
 mod leaving;
+mod listeners;
 mod maintenance;
 mod negatives;
 mod openapi;
@@ -28,6 +32,7 @@ mod recognition;
 mod register;
 mod reports;
 mod sessions;
+mod shares;
 mod strangers;
 mod tenants;
 mod timetables;
@@ -46,7 +51,8 @@ use ipnet::IpNet;
 
 use self::error::ApiError;
 pub use self::{
-    envelope::Envelope, hardening::cors, idempotency::Register, leaving::Leaving, patience::patience, tls::TlsIdentity,
+    envelope::Envelope, hardening::cors, idempotency::Register, leaving::Leaving, listeners::Door, patience::patience,
+    tls::tls_config,
 };
 use crate::{
     config::Limits,
@@ -73,12 +79,7 @@ pub struct ApiState {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Requests under idempotency keys.
     pub idempotency: Register,
-    /// This start of the server, as its address file names it.
-    pub instance: Arc<str>,
 }
-
-/// The largest JSON body without images, in bytes.
-const MAX_JSON_BYTES: usize = 64 * 1024;
 
 /// Every route of the server.
 pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
@@ -90,12 +91,17 @@ pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
     });
     config
         .app_data(Data::new(state.clone()))
-        .app_data(json_up_to(MAX_JSON_BYTES))
         .app_data(query)
         .app_data(path)
         .service(web::scope("/api/v1").configure(api).default_service(web::to(not_found)))
         .configure(ops::routes)
+        .configure(docs::routes)
         .default_service(web::to(not_found));
+}
+
+/// The routes of the listener of health.
+pub fn health_routes(config: &mut ServiceConfig, state: &ApiState) {
+    config.app_data(Data::new(state.clone())).configure(ops::health).default_service(web::to(not_found));
 }
 
 fn api(config: &mut ServiceConfig) {
@@ -123,11 +129,6 @@ fn api(config: &mut ServiceConfig) {
     events::routes(config);
     webhooks::routes(config);
     attendance_reports::routes(config);
-}
-
-/// How JSON without images is read.
-fn json_up_to(bytes: usize) -> web::JsonConfig {
-    web::JsonConfig::default().limit(bytes).error_handler(|error, _| ApiError(error::bad_json(error)).into())
 }
 
 /// A resource that answers 405 in the common envelope to methods it does not have.

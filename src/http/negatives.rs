@@ -23,7 +23,9 @@ use crate::{
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(
-            resource("/people/{person}/negatives").route(creating(web::post().to(add))).route(get_or_head().to(list)),
+            resource("/people/{person}/negatives")
+                .route(creating::<ManagePeople>(web::post().to(add)))
+                .route(get_or_head().to(list)),
         )
         .service(resource("/people/{person}/negatives/{negative}").route(web::delete().to(delete)));
 }
@@ -33,7 +35,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     responses((status = 201, body = NegativeView), (status = 400, description = "one_face_wanted, same_person"),
         (status = 404, description = "face_not_found"),
         (status = 409, description = "too_many_negatives, limit_reached"),
-        (status = 422, description = "no_face, several_faces")))]
+        (status = 422, description = "no_face, several_faces, consent_required")))]
 /// Keeps a face that is not the person's, from an image or from a sample of somebody else: no face at least as near to it
 /// as to the person's own samples is given to the person.
 pub(super) async fn add(

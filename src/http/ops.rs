@@ -1,4 +1,4 @@
-//! For operators, at the root: health, metrics, the API's description and a page to try it.
+//! For operators, at the root: health and metrics.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -7,37 +7,24 @@ use actix_web::{
 };
 use serde::Deserialize;
 use serde_json::json;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{
-    ApiState,
-    auth::{self, Operate},
-    error::ApiError,
-    get_or_head, openapi, resource,
-};
+use super::{ApiState, auth, error::ApiError, get_or_head, resource};
 use crate::{domain::Permission, telemetry::Metrics};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    config.configure(health).service(resource("/metrics").route(get_or_head().to(metrics)));
+}
+
+/// Those that a listener of their own serves as well.
+pub(super) fn health(config: &mut ServiceConfig) {
     config
         .service(resource("/health/live").route(get_or_head().to(live)))
-        .service(resource("/health/ready").route(get_or_head().to(ready)))
-        .service(resource("/metrics").route(get_or_head().to(metrics)))
-        .service(resource("/docs").route(get_or_head().to(to_docs)))
-        .service(
-            SwaggerUi::new("/docs/{_:.*}")
-                .external_url_unchecked("/openapi.json", openapi::description())
-                .config(docs_page()),
-        );
+        .service(resource("/health/ready").route(get_or_head().to(ready)));
 }
 
-/// The page is made of our own files alone; its default would show the API's address to a validator on the internet.
-fn docs_page() -> Config<'static> {
-    Config::default().validator_url("none")
-}
-
-/// The process answers, and says which start of the server it is.
-async fn live(state: Data<ApiState>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "live", "instance": &*state.instance }))
+/// The process answers.
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
 /// Photos can be served: no stage was given up, the store writes, nobody asked to stop.
@@ -64,21 +51,16 @@ struct MetricsWanted {
     tenants: bool,
 }
 
-/// Public on loopback; elsewhere, also behind a proxy on this machine, it takes an admin's or an operator's key.
+/// Takes a key of the role `metrics`, an admin's or an operator's: whether a client is on this machine cannot be told from
+/// its address, as a proxy may be. One tenant's key does not show who the others are.
 async fn metrics(
     request: HttpRequest,
     state: Data<ApiState>,
     wanted: Query<MetricsWanted>,
 ) -> Result<HttpResponse, ApiError> {
-    let proxied = ["forwarded", "x-forwarded-for"].iter().any(|name| request.headers().contains_key(*name));
-    let local = !proxied && request.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
-    if !local && wanted.tenants {
-        // One tenant's key does not show who the others are.
-        auth::permitted::<Operate>(&request).await?;
-    } else if !local {
-        let access = auth::authenticated(&request).await?;
-        access.require(Permission::ManageAccess, None)?;
-    }
+    let access = auth::authenticated(&request).await?;
+    let asked = if wanted.tenants { Permission::ReadTenantsMetrics } else { Permission::ReadMetrics };
+    access.require(asked, None)?;
     let tools = state.service.pipeline().tools();
     state.metrics.budget_bytes.set(tools.budget.used() as i64);
     let galleries: Vec<(String, usize, usize)> = tools
@@ -100,8 +82,4 @@ async fn metrics(
         text += &Metrics::render_tenants(&galleries)?;
     }
     Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4")).body(text))
-}
-
-async fn to_docs() -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }

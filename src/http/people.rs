@@ -19,6 +19,7 @@ use super::{
     idempotency::creating,
     openapi::{EnrolForm, FacesForm, VerifyForm},
     resource,
+    upload::Body,
     upload::Upload,
 };
 use crate::{
@@ -34,7 +35,9 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/people").route(creating(web::post().to(enrol))).route(get_or_head().to(list)))
+        .service(
+            resource("/people").route(creating::<ManagePeople>(web::post().to(enrol))).route(get_or_head().to(list)),
+        )
         .service(
             resource("/people/{person}")
                 .route(get_or_head().to(show))
@@ -44,7 +47,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(
             resource("/people/{person}/faces")
                 .route(web::put().to(replace_faces))
-                .route(creating(web::post().to(add_faces))),
+                .route(creating::<ManagePeople>(web::post().to(add_faces))),
         )
         .service(resource("/people/{person}/faces/{face}").route(web::delete().to(delete_face)))
         .service(resource("/people/{person}/faces/{face}/move").route(web::post().to(move_face)))
@@ -121,11 +124,10 @@ pub(super) async fn show(
 /// Changes what is known of a person.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
     person: Path<String>,
-    patch: Json<PersonPatch>,
+    Body { scope, params: patch }: Body<PersonPatch, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.update_person(&caller.0, &person.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_person(&scope, &person.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -191,11 +193,10 @@ pub(super) async fn delete_face(
 /// Gives one sample of a person to another, who is returned.
 pub(super) async fn move_face(
     state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
-    params: Json<MoveParams>,
+    Body { scope, params }: Body<MoveParams, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.move_face(&caller.0, &path.0.parse()?, path.1.parse()?, &params.to).await?))
+    Ok(Json(state.service.move_face(&scope, &path.0.parse()?, path.1.parse()?, &params.to).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/merge", tag = "people", params(("person" = PersonId, Path)),
@@ -205,11 +206,10 @@ pub(super) async fn move_face(
 /// one lacks of address and metadata.
 pub(super) async fn merge(
     state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
     person: Path<String>,
-    params: Json<MergeParams>,
+    Body { scope, params }: Body<MergeParams, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.merge_people(&caller.0, &person.parse()?, &params.from).await?))
+    Ok(Json(state.service.merge_people(&scope, &person.parse()?, &params.from).await?))
 }
 
 /// Which photo of a person.

@@ -18,6 +18,10 @@ use crate::{
     },
 };
 
+/// Those whose POST changes nothing: an answer for which there is no memory may be refused.
+pub(super) const THAT_ONLY_TELL: [&str; 5] =
+    ["/api/v1/identify", "/api/v1/compare", "/api/v1/detect", "/api/v1/embeddings", "/api/v1/people/{person}/verify"];
+
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/groups/{group}/recognize").route(web::post().to(recognize)))

@@ -8,7 +8,8 @@ use super::{
     error::ApiError,
     get_or_head,
     groups::Page,
-    json_up_to, resource,
+    resource,
+    upload::{Body, BodyLimit},
 };
 use crate::{
     domain::{GroupSessionId, PersonId},
@@ -19,14 +20,14 @@ use crate::{
 };
 
 /// As many people as may be settled at once, with the longest reasons.
-const MAX_CONFIRM_BYTES: usize = 4 << 20;
+const MAX_CONFIRM_BYTES: u64 = 4 << 20;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/sessions/{session}/review").route(get_or_head().to(review)))
         .service(
             resource("/sessions/{session}/confirm")
-                .app_data(json_up_to(MAX_CONFIRM_BYTES))
+                .app_data(BodyLimit(MAX_CONFIRM_BYTES))
                 .route(web::post().to(confirm)),
         )
         .service(resource("/sessions/{session}/records").route(get_or_head().to(records)))
@@ -74,11 +75,10 @@ pub(super) async fn records(
 /// the group's roster or has a record in the session; `details.person` of the error says who is not.
 pub(super) async fn confirm(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     session: Path<String>,
-    params: Json<ConfirmParams>,
+    Body { scope, params }: Body<ConfirmParams, CorrectAttendance>,
 ) -> Result<Json<SettledView>, ApiError> {
-    Ok(Json(state.service.confirm(&caller.0, session.parse()?, params.into_inner()).await?))
+    Ok(Json(state.service.confirm(&scope, session.parse()?, params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/records/{person}/undo", tag = "attendance",
@@ -100,11 +100,10 @@ pub(super) async fn undo_correction(
 /// Notes what a person has to say to what counts.
 pub(super) async fn appeal(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
-    params: Json<AppealParams>,
+    Body { scope, params }: Body<AppealParams, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.appeal(&caller.0, path.0.parse()?, &path.1.parse()?, &params).await?))
+    Ok(Json(state.service.appeal(&scope, path.0.parse()?, &path.1.parse()?, &params).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
@@ -114,9 +113,8 @@ pub(super) async fn appeal(
 /// Answers an appeal; what counts is corrected by itself.
 pub(super) async fn settle(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
-    patch: Json<AppealPatch>,
+    Body { scope, params: patch }: Body<AppealPatch, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.settle_appeal(&caller.0, path.0.parse()?, &path.1.parse()?, &patch).await?))
+    Ok(Json(state.service.settle_appeal(&scope, path.0.parse()?, &path.1.parse()?, &patch).await?))
 }

@@ -15,6 +15,7 @@ use super::{
     get_or_head,
     idempotency::creating,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::{GroupId, GroupSessionId, session::Step},
@@ -24,7 +25,9 @@ use crate::{
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
         .service(
-            resource("/groups/{group}/sessions").route(creating(web::post().to(create))).route(get_or_head().to(list)),
+            resource("/groups/{group}/sessions")
+                .route(creating::<CorrectAttendance>(web::post().to(create)))
+                .route(get_or_head().to(list)),
         )
         .service(resource("/groups/{group}/sessions/current").route(get_or_head().to(current)))
         .service(
@@ -69,11 +72,10 @@ pub(super) struct When {
 /// Plans a session beside the timetable.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     group: Path<String>,
-    new: Json<NewSession>,
+    Body { scope, params: new }: Body<NewSession, CorrectAttendance>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = state.service.create_session(&caller.0, &group.parse()?, new.into_inner()).await?;
+    let made = state.service.create_session(&scope, &group.parse()?, new).await?;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -122,11 +124,10 @@ pub(super) async fn show(
 /// Changes or moves a session that is not closed.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     session: Path<String>,
-    patch: Json<SessionPatch>,
+    Body { scope, params: patch }: Body<SessionPatch, CorrectAttendance>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.update_session(&caller.0, session.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_session(&scope, session.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/sessions/{session}", tag = "sessions",
@@ -171,11 +172,10 @@ pub(super) async fn open(
 /// Closes a session: who was not seen is absent. While an expected source is missing nothing happens, unless forced.
 pub(super) async fn close(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     session: Path<String>,
-    params: Json<CloseParams>,
+    Body { scope, params }: Body<CloseParams, CorrectAttendance>,
 ) -> Result<Json<ClosingView>, ApiError> {
-    Ok(Json(state.service.close_session(&caller.0, session.parse()?, &params).await?))
+    Ok(Json(state.service.close_session(&scope, session.parse()?, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/reopen", tag = "sessions",
@@ -185,9 +185,8 @@ pub(super) async fn close(
 /// Opens a closed session again; nobody is absent any more until it is closed.
 pub(super) async fn reopen(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     session: Path<String>,
-    params: Json<ReopenParams>,
+    Body { scope, params }: Body<ReopenParams, CorrectAttendance>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.reopen_session(&caller.0, session.parse()?, &params).await?))
+    Ok(Json(state.service.reopen_session(&scope, session.parse()?, &params).await?))
 }

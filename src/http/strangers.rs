@@ -10,6 +10,7 @@ use super::{
     auth::{CorrectAttendance, Granted},
     error::ApiError,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::{GroupSessionId, StrangerId},
@@ -42,9 +43,8 @@ pub(super) async fn dismiss(
 /// Says whose an unknown face is: they were there when it was seen. It can be undone as any correction.
 pub(super) async fn name(
     state: Data<ApiState>,
-    caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
-    params: Json<NameParams>,
+    Body { scope, params }: Body<NameParams, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.name_stranger(&caller.0, path.0.parse()?, path.1.parse()?, &params).await?))
+    Ok(Json(state.service.name_stranger(&scope, path.0.parse()?, path.1.parse()?, &params).await?))
 }

@@ -17,6 +17,7 @@ use super::{
     groups::Page,
     idempotency::creating_secret,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::{ErasureId, TenantId},
@@ -25,7 +26,11 @@ use crate::{
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/tenants").route(creating_secret(web::post().to(create))).route(get_or_head().to(list)))
+        .service(
+            resource("/tenants")
+                .route(creating_secret::<Operate>(web::post().to(create)))
+                .route(get_or_head().to(list)),
+        )
         .service(
             resource("/tenants/{tenant}")
                 .route(get_or_head().to(show))
@@ -63,11 +68,10 @@ pub(super) struct TenantWithKey {
 /// Makes a tenant and its key (operator's key).
 pub(super) async fn create(
     state: Data<ApiState>,
-    operator: Granted<Operate>,
-    new: Json<NewTenant>,
+    Body { scope, params: new }: Body<NewTenant, Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    let NewTenant { id, name } = new.into_inner();
-    let (tenant, key) = state.service.create_tenant(&operator.0, id, &name).await?;
+    let NewTenant { id, name } = new;
+    let (tenant, key) = state.service.create_tenant(&scope, id, &name).await?;
     Ok(HttpResponse::Created().json(TenantWithKey {
         id: tenant.id,
         name: tenant.name,
@@ -105,11 +109,10 @@ pub(super) async fn show(
 /// Renames or suspends a tenant, or changes its limits and settings (operator's key).
 pub(super) async fn update(
     state: Data<ApiState>,
-    operator: Granted<Operate>,
     tenant: Path<String>,
-    patch: Json<TenantPatch>,
+    Body { scope, params: patch }: Body<TenantPatch, Operate>,
 ) -> Result<Json<TenantView>, ApiError> {
-    Ok(Json(state.service.update_tenant(&operator.0, &tenant.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_tenant(&scope, &tenant.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),

@@ -7,6 +7,7 @@ use super::{
     auth::{Granted, ListGroups, ManageGroups, ReadGroup},
     error::ApiError,
     get_or_head, resource,
+    upload::Body,
 };
 use crate::{
     domain::GroupId,
@@ -36,11 +37,10 @@ pub(super) async fn timetable(
 /// Says when a group meets. Sessions to which something has happened stay as they are.
 pub(super) async fn replace(
     state: Data<ApiState>,
-    caller: Granted<ManageGroups>,
     group: Path<String>,
-    new: Json<TimetableView>,
+    Body { scope, params: new }: Body<TimetableView, ManageGroups>,
 ) -> Result<Json<TimetableView>, ApiError> {
-    Ok(Json(state.service.put_timetable(&caller.0, &group.parse()?, new.into_inner()).await?))
+    Ok(Json(state.service.put_timetable(&scope, &group.parse()?, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/holidays", tag = "sessions", responses((status = 200, body = HolidaysView)))]
@@ -57,8 +57,7 @@ pub(super) async fn holidays(
 /// Says on which days no group meets.
 pub(super) async fn replace_holidays(
     state: Data<ApiState>,
-    caller: Granted<ManageGroups>,
-    new: Json<HolidaysView>,
+    Body { scope, params: new }: Body<HolidaysView, ManageGroups>,
 ) -> Result<Json<HolidaysView>, ApiError> {
-    Ok(Json(state.service.put_holidays(&caller.0, new.into_inner()).await?))
+    Ok(Json(state.service.put_holidays(&scope, new).await?))
 }

@@ -7,43 +7,34 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// What a server shows that it is.
-pub struct TlsIdentity {
-    /// For the listening side.
-    pub config: ServerConfig,
-    /// SHA-256 of its own certificate, in hexadecimal.
-    pub fingerprint: String,
-}
-
-impl TlsIdentity {
-    /// Reads the certificate with those that it was issued by, and its key: both PEM.
-    ///
-    /// # Errors
-    /// `Invalid` `invalid_tls`, naming the file, if one cannot be read, holds none, or they do not belong together.
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self> {
-        let bad =
-            |what: &str, path: &Path| Error::invalid(format!("{what}, in {}", path.display())).with_code("invalid_tls");
-        let unreadable = |_| bad("server.tls_certificate: there is no certificate in PEM form", certificate);
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
-            .map_err(unreadable)?
-            .collect::<Result<_, _>>()
-            .map_err(unreadable)?;
-        let fingerprint = chain.first().map(|own| hex::encode(Sha256::digest(own)));
-        let fingerprint =
-            fingerprint.ok_or_else(|| bad("server.tls_certificate: there is no certificate", certificate))?;
-        // Its cause may quote the file.
-        let key_der = PrivateKeyDer::from_pem_file(key)
-            .map_err(|_| bad("server.tls_key: there is no private key in PEM form", key))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key_der))
-            .map_err(|error| bad("server.tls_key: it does not belong to the certificate", key).with_source(error))?;
-        Ok(Self { config, fingerprint })
+/// Reads the certificate with those that it was issued by, and its key: both PEM.
+///
+/// # Errors
+/// `Invalid` `invalid_tls`, naming the file, if one cannot be read, holds none, or they do not belong together.
+pub fn tls_config(certificate: &Path, key: &Path) -> Result<ServerConfig> {
+    let bad =
+        |what: &str, path: &Path| Error::invalid(format!("{what}, in {}", path.display())).with_code("invalid_tls");
+    let unreadable = |_| bad("server.tls_certificate: there is no certificate in PEM form", certificate);
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
+        .map_err(unreadable)?
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    if chain.is_empty() {
+        return Err(bad("server.tls_certificate: there is no certificate", certificate));
     }
+    // Its cause may quote the file.
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|_| bad("server.tls_key: there is no private key in PEM form", key))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key_der))
+        .map_err(|error| bad("server.tls_key: it does not belong to the certificate", key).with_source(error))?;
+    // What the listeners speak: a client that wants something else alone is refused here.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -62,7 +53,7 @@ mod tests {
             fs::write(path(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
         }
         fs::write(path("empty"), "").unwrap();
-        assert_eq!(TlsIdentity::read(&path("a.pem"), &path("a.key")).unwrap().fingerprint.len(), 64);
+        assert!(tls_config(&path("a.pem"), &path("a.key")).is_ok());
         for (certificate, key, named) in [
             ("none", "a.key", "tls_certificate"),
             ("empty", "a.key", "tls_certificate"),
@@ -71,7 +62,7 @@ mod tests {
             ("a.pem", "a.pem", "tls_key"),
             ("a.pem", "b.key", "does not belong"),
         ] {
-            let error = TlsIdentity::read(&path(certificate), &path(key)).err().unwrap();
+            let error = tls_config(&path(certificate), &path(key)).err().unwrap();
             assert_eq!(error.code(), "invalid_tls");
             assert!(error.message().contains(named), "{certificate} {key}: {error}");
         }

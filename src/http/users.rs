@@ -13,6 +13,7 @@ use super::{
     groups::Page,
     idempotency::creating,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::UserId,
@@ -20,12 +21,16 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/users").route(creating(web::post().to(create))).route(get_or_head().to(list))).service(
-        resource("/users/{user}")
-            .route(get_or_head().to(show))
-            .route(web::patch().to(update))
-            .route(web::delete().to(delete)),
-    );
+    config
+        .service(
+            resource("/users").route(creating::<ManageAccess>(web::post().to(create))).route(get_or_head().to(list)),
+        )
+        .service(
+            resource("/users/{user}")
+                .route(get_or_head().to(show))
+                .route(web::patch().to(update))
+                .route(web::delete().to(delete)),
+        );
 }
 
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = NewUser,
@@ -34,10 +39,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// Makes a user.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Granted<ManageAccess>,
-    new: Json<NewUser>,
+    Body { scope, params: new }: Body<NewUser, ManageAccess>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_user(&caller.0, new.into_inner()).await?))
+    Ok(HttpResponse::Created().json(state.service.create_user(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Page),
@@ -69,11 +73,10 @@ pub(super) async fn show(
 /// Changes a user's role, groups or password; it holds from their next request on.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Granted<ManageAccess>,
     user: Path<String>,
-    patch: Json<UserPatch>,
+    Body { scope, params: patch }: Body<UserPatch, ManageAccess>,
 ) -> Result<Json<UserView>, ApiError> {
-    Ok(Json(state.service.update_user(&caller.0, &user.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_user(&scope, &user.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),

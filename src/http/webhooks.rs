@@ -14,6 +14,7 @@ use super::{
     get_or_head,
     idempotency::creating_secret,
     resource,
+    upload::Body,
 };
 use crate::{
     domain::WebhookId,
@@ -28,7 +29,11 @@ const MAX_PAGE: usize = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/webhooks").route(creating_secret(web::post().to(create))).route(get_or_head().to(list)))
+        .service(
+            resource("/webhooks")
+                .route(creating_secret::<ManageWebhooks>(web::post().to(create)))
+                .route(get_or_head().to(list)),
+        )
         .service(
             resource("/webhooks/{webhook}")
                 .route(get_or_head().to(show))
@@ -57,10 +62,9 @@ pub(super) struct DeadPage {
 /// Makes a webhook, which is told of what happens from here on. Its secret is shown this once.
 pub(super) async fn create(
     state: Data<ApiState>,
-    caller: Granted<ManageWebhooks>,
-    new: Json<NewWebhook>,
+    Body { scope, params: new }: Body<NewWebhook, ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_webhook(&caller.0, new.into_inner()).await?))
+    Ok(HttpResponse::Created().json(state.service.create_webhook(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks",
@@ -92,11 +96,10 @@ pub(super) async fn show(
 /// Changes a webhook.
 pub(super) async fn update(
     state: Data<ApiState>,
-    caller: Granted<ManageWebhooks>,
     webhook: Path<String>,
-    patch: Json<WebhookPatch>,
+    Body { scope, params: patch }: Body<WebhookPatch, ManageWebhooks>,
 ) -> Result<Json<WebhookView>, ApiError> {
-    Ok(Json(state.service.update_webhook(&caller.0, webhook.parse()?, patch.into_inner()).await?))
+    Ok(Json(state.service.update_webhook(&scope, webhook.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/webhooks/{webhook}", tag = "webhooks", params(("webhook" = WebhookId, Path)),
@@ -133,9 +136,8 @@ pub(super) async fn dead(
 /// Sends dead letters again, each once and in order; those that do not arrive stay.
 pub(super) async fn replay(
     state: Data<ApiState>,
-    caller: Granted<ManageWebhooks>,
     webhook: Path<String>,
-    wanted: Json<ReplayWanted>,
+    Body { scope, params: wanted }: Body<ReplayWanted, ManageWebhooks>,
 ) -> Result<Json<ReplayView>, ApiError> {
-    Ok(Json(state.service.replay(&caller.0, webhook.parse()?, wanted.into_inner()).await?))
+    Ok(Json(state.service.replay(&scope, webhook.parse()?, wanted).await?))
 }

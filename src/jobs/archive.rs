@@ -69,7 +69,8 @@ impl Archive {
             return Err(Error::new(ErrorKind::TooLarge, message).with_code("too_many_entries"));
         }
         file.rewind().map_err(failed)?;
-        let left = Arc::new(AtomicU64::new(SEARCH_BYTES + max_entries.saturating_mul(DIRECTORY_BYTES_AN_ENTRY)));
+        let left =
+            Arc::new(AtomicU64::new(SEARCH_BYTES.saturating_add(max_entries.saturating_mul(DIRECTORY_BYTES_AN_ENTRY))));
         let metered = Metered { file: BufReader::new(file), left: Arc::clone(&left) };
         let archive = ZipArchive::new(metered).map_err(unreadable)?;
         left.store(u64::MAX, Ordering::Relaxed);
@@ -117,7 +118,7 @@ impl Archive {
             .map_err(|lost| Error::internal("a photo was not unpacked").with_source(lost))
     }
 
-    fn unpack(&self, index: usize, max_bytes: u64) -> Result<Bytes, Fault> {
+    pub(super) fn unpack(&self, index: usize, max_bytes: u64) -> Result<Bytes, Fault> {
         let mut archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let broken = |_| fault("corrupt_entry", "this entry of the ZIP file cannot be unpacked".to_owned());
         let mut entry = archive.by_index(index).map_err(broken)?;

@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     archive::Archive,
+    names::RowNames,
     photos::{Assigned, PhotoFile},
     roster::{Roster, RosterRow},
-    runner::Work,
     spool::{PHOTOS, ROSTER},
+    work::Work,
 };
 use crate::{
     domain::{ImportOptions, ItemReport, RowReport, TenantScope},
@@ -52,12 +53,13 @@ impl Checked {
     }
 }
 
-fn roster(csv: &Path) -> Result<Roster<File>> {
+/// The roster in a file.
+pub(super) fn roster(csv: &Path) -> Result<Roster<File>> {
     Roster::open(File::open(csv).map_err(missing)?)
 }
 
 /// The photos of a job, where it has some.
-fn zip(folder: &Path) -> Option<PathBuf> {
+pub(super) fn zip(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(PHOTOS)).filter(|path| path.exists())
 }
 
@@ -133,6 +135,11 @@ impl PlannedRow {
             return Err(Error::invalid("an earlier row has the same id").with_code("repeated_id"));
         }
         service.import_row(scope, self.row.clone(), self.photos.clone(), rules, place).await
+    }
+
+    /// What it is called, and its photos.
+    pub fn names(&self) -> RowNames {
+        RowNames::new(&self.row.id, self.photos.iter().map(|photo| photo.name.clone()).collect())
     }
 
     /// The report where that failed.

@@ -3,31 +3,44 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `spool` | the files of jobs |
+//! | `spool`, `room` | the files of jobs, and how much of the disk they may hold |
 //! | `roster` | people as CSV |
 //! | `archive`, `photos` | photos in a ZIP file, and whose they are |
 //! | `import` | a roster with its photos, row by row |
 //! | `recognise` | a group in many photos, one by one |
+//! | `names` | what rows and photos are called while their files are there |
+//! | `reading` | how many read such files at a time |
 //! | `taken` | when a photo was taken |
-//! | `runner` | who works on which job, and when |
+//! | `runner`, `places` | who works on which job, and when |
+//! | `work` | a job that is worked on |
 //!
 //! The use cases of clients are in [`crate::service::jobs`].
 
 mod archive;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod import;
+mod names;
 mod photos;
+mod places;
+mod reading;
 mod recognise;
+mod room;
 mod roster;
 mod runner;
 mod spool;
 mod taken;
+mod work;
 
 pub(crate) use self::taken::taken;
 pub use self::{
     archive::Archive,
     import::{Checked, Plan, PlannedRow},
+    names::{ItemNames, RowNames, photo_names, row_names},
     photos::{PhotoFile, PhotoPlace},
+    reading::Readers,
     recognise::CheckedPhotos,
+    room::RoomRules,
     roster::{Roster, RosterRow},
     runner::{JobDesk, JobOptions, Runner},
     spool::{Incoming, PHOTOS, ROSTER, Spool, SpoolFile, image},

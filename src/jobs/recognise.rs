@@ -7,8 +7,8 @@ use jiff::civil::DateTime;
 use super::{
     archive::Archive,
     photos::{PhotoFile, PhotoPlace},
-    runner::Work,
     spool::{PHOTOS, image_number},
+    work::Work,
 };
 use crate::{
     domain::{ItemReport, PhotoReport, RecogniseOptions},
@@ -45,19 +45,12 @@ impl CheckedPhotos {
 }
 
 /// A photo with its number, which stays when others are done and gone, and the time of its file.
-type Numbered = (u64, PhotoFile, Option<DateTime>);
+pub(super) type Numbered = (u64, PhotoFile, Option<DateTime>);
 
 /// The photos in `folder`. Blocks.
 fn photos(folder: &Path, max_entries: u64) -> Result<Vec<Numbered>> {
-    let mut photos = Vec::new();
-    if folder.join(PHOTOS).exists() {
-        let archive = Archive::open(&folder.join(PHOTOS), max_entries)?;
-        for (number, entry) in (0..).zip(archive.entries()) {
-            let name = entry.name.rsplit('/').next().unwrap_or_default().to_owned();
-            let file = PhotoFile { name, place: PhotoPlace::Zipped(archive.clone(), entry.index) };
-            photos.push((number, file, entry.modified));
-        }
-    }
+    let zip = folder.join(PHOTOS);
+    let mut photos = if zip.exists() { zipped(&Archive::open(&zip, max_entries)?) } else { Vec::new() };
     let first = photos.len() as u64;
     let failed = |error: io::Error| Error::internal("the files of a job cannot be read").with_source(error);
     for entry in folder.read_dir().map_err(failed)? {
@@ -68,6 +61,16 @@ fn photos(folder: &Path, max_entries: u64) -> Result<Vec<Numbered>> {
         }
     }
     Ok(photos)
+}
+
+/// The photos in a ZIP file.
+pub(super) fn zipped(archive: &Archive) -> Vec<Numbered> {
+    let numbered = (0..).zip(archive.entries()).map(|(number, entry)| {
+        let name = entry.name.rsplit('/').next().unwrap_or_default().to_owned();
+        let file = PhotoFile { name, place: PhotoPlace::Zipped(archive.clone(), entry.index) };
+        (number, file, entry.modified)
+    });
+    numbered.collect()
 }
 
 /// Works off all photos that have no report yet.
@@ -88,7 +91,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
         let report = match work.patiently(recognise).await {
             Ok(report) => report,
             Err(error) if work.ends_with(&error) => return Err(error),
-            Err(error) => failed_photo(&photo, &error),
+            Err(error) => failed_photo(&error),
         };
         work.service.pipeline().tools().faults.hit_async(REPORT_FAULT).await;
         note(work, number, report).await?;

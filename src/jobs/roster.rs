@@ -97,9 +97,10 @@ impl<R: Read> Roster<R> {
                 return Ok(None);
             }
             if record.iter().any(|field| !field.trim_ascii().is_empty()) {
-                self.rows_read += 1;
                 let line = record.position().map_or(0, csv::Position::line);
-                return Ok(Some(self.row(line, &text(record, line)?)));
+                let record = text(record, line)?;
+                self.rows_read += 1;
+                return Ok(Some(self.row(line, &record)));
             }
         }
     }

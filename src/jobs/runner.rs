@@ -1,25 +1,28 @@
-//! Who works on which job, and when: one job a tenant at a time, oldest first, and no more than a few on the server.
+//! Who works on which job, and when: one job a tenant at a time, oldest first, and no more than a few on the server, which
+//! take turns where there are more. A job is laid aside after its turn, and taken up again where it was.
 
 use std::{
-    collections::{BTreeSet, HashSet},
-    path::PathBuf,
-    pin::pin,
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
-use prometheus::{IntCounterVec, IntGauge};
+use prometheus::IntGauge;
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::Notify,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
-use super::{Spool, import, recognise};
+use super::{
+    RoomRules, Spool,
+    places::{Place, Places},
+    reading::Readers,
+    work::{LAID_ASIDE, Work},
+};
 use crate::{
     config,
-    domain::{Job, JobId, JobState, JobTask, TenantId, TenantScope},
+    domain::{Job, JobId, JobState, Right, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
     runtime::ShutdownSignal,
     service::Service,
@@ -28,20 +31,18 @@ use crate::{
 
 /// Jobs that are worked on at once, of different tenants: each keeps the directory of its files in memory.
 const JOBS_AT_ONCE: usize = 8;
+/// How long one of them goes on while others wait. To begin again, the directory of its files is read again.
+const TURN: Duration = Duration::from_secs(5);
 /// How often jobs that were over long ago are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-/// Between two tries of an item for which there is no room.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// The least time between two reports of how far a job has come.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// However long a quota says to wait, one looks again after so long: the operator may have lifted it.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What jobs go by.
 #[derive(Debug, Clone)]
 pub struct JobOptions {
     /// The most bytes of the files of one job.
     pub max_upload_bytes: u64,
+    /// How much of the disk the files of all jobs may hold.
+    pub room: RoomRules,
     /// The most rows of a roster, and entries of a ZIP file.
     pub max_entries: u64,
     /// The most jobs of a tenant that are not over.
@@ -60,6 +61,7 @@ impl JobOptions {
         let jobs = &settings.jobs;
         Self {
             max_upload_bytes: jobs.max_upload_bytes,
+            room: RoomRules::of(jobs),
             max_entries: jobs.max_entries,
             max_open: jobs.max_open,
             keep: jiff::SignedDuration::from_hours(24 * i64::from(jobs.keep_days)),
@@ -77,6 +79,8 @@ pub struct JobDesk {
     pub spool: Spool,
     /// What jobs go by.
     pub options: Arc<JobOptions>,
+    /// Who looks into the files.
+    pub readers: Readers,
     calls: Arc<Calls>,
 }
 
@@ -90,7 +94,7 @@ struct Calls {
 impl JobDesk {
     /// A desk over a spool.
     pub fn new(spool: Spool, options: JobOptions) -> Self {
-        Self { spool, options: options.into(), calls: Arc::default() }
+        Self { spool, options: options.into(), readers: Readers::default(), calls: Arc::default() }
     }
 
     /// Has the runner look at a tenant's jobs.
@@ -109,9 +113,9 @@ impl JobDesk {
 pub struct Runner {
     service: Service,
     stop: ShutdownSignal,
-    places: Arc<Semaphore>,
-    /// Tenants of whom a job is worked on.
-    busy: Arc<Mutex<HashSet<TenantId>>>,
+    places: Arc<Places>,
+    /// Tenants of whom a job is worked on, and whether they were called again meanwhile.
+    busy: Arc<Mutex<HashMap<TenantId, bool>>>,
     workers: JoinSet<()>,
 }
 
@@ -119,14 +123,13 @@ impl Runner {
     /// Removes files that belong to no job. To be called before any comes in.
     pub async fn new(service: Service, stop: ShutdownSignal) -> Result<Self> {
         let jobs = service.store().all_jobs().await?;
-        let open = jobs.iter().filter(|(_, job)| job.state.is_open());
-        let (tenants, ids): (Vec<TenantId>, HashSet<JobId>) =
-            open.map(|(tenant, job)| (tenant.clone(), job.id)).unzip();
-        service.desk().spool.keep_only(ids).await?;
-        for tenant in &tenants {
+        let open = jobs.into_iter().filter(|(_, job)| job.state.is_open());
+        let open: HashMap<JobId, TenantId> = open.map(|(tenant, job)| (job.id, tenant)).collect();
+        for tenant in open.values() {
             service.desk().call(tenant);
         }
-        let (places, busy) = (Arc::new(Semaphore::new(JOBS_AT_ONCE)), Arc::default());
+        service.desk().spool.keep_only(open).await?;
+        let (places, busy) = (Places::new(JOBS_AT_ONCE, TURN), Arc::default());
         Ok(Self { service, stop, places, busy, workers: JoinSet::new() })
     }
 
@@ -152,18 +155,24 @@ impl Runner {
     }
 
     fn look_at(&mut self, tenant: TenantId) {
-        if !self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone()) {
-            return;
-        }
+        match self.busy.lock().unwrap_or_else(PoisonError::into_inner).entry(tenant.clone()) {
+            Entry::Occupied(mut busy) => {
+                busy.insert(true);
+                return;
+            }
+            Entry::Vacant(free) => free.insert(false),
+        };
         let (service, stop) = (self.service.clone(), self.stop.clone());
         let (places, busy) = (Arc::clone(&self.places), Arc::clone(&self.busy));
         self.workers.spawn(async move {
             let scope = TenantScope::granted(tenant.clone());
             let worked = work_on_next(&service, &scope, &stop, &places).await;
-            busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant);
+            let is_called = busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant).unwrap_or_default();
             match worked {
                 // There may be more, behind those of other tenants.
                 Ok(true) => service.desk().call(&tenant),
+                // Laid down while it was called: it may have been opened again just now.
+                Ok(false) if is_called => service.desk().call(&tenant),
                 Ok(false) => {}
                 Err(error) => tracing::error!(%error, "a job was laid down: the next start takes it up again"),
             }
@@ -171,40 +180,84 @@ impl Runner {
     }
 }
 
-/// Works on the tenant's oldest job; whether there was one and it is over.
+/// Works on the tenant's oldest job, in as many turns as it takes; whether there was one and it is over.
 async fn work_on_next(
     service: &Service,
     scope: &TenantScope,
     stop: &ShutdownSignal,
-    places: &Semaphore,
+    places: &Arc<Places>,
 ) -> Result<bool> {
-    let place = tokio::select! {
-        place = places.acquire() => place,
-        () = stop.wait() => return Ok(false),
-    };
-    let _place = place.map_err(|closed| Error::internal("no job is taken up any more").with_source(closed))?;
+    let mut laid_aside: Option<(JobId, Duration)> = None;
+    loop {
+        if let Some((job, wait)) = laid_aside.take() {
+            if timeout(wait, stop.wait()).await.is_ok() {
+                return Ok(false);
+            }
+            match service.store().job(scope, job).await {
+                Ok(job) if job.state.is_open() => {}
+                // Called off meanwhile: nobody else knows that its files are not needed.
+                Ok(_) => service.desk().spool.remove(job).await?,
+                // Gone with its tenant.
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        let place = tokio::select! {
+            place = places.enter() => place?,
+            () = stop.wait() => return Ok(false),
+        };
+        match take_turn(service, scope, stop, place).await? {
+            TurnEnd::NoJob | TurnEnd::LaidDown => return Ok(false),
+            TurnEnd::Over => return Ok(true),
+            TurnEnd::LaidAside(job, wait) => laid_aside = Some((job, wait)),
+        }
+    }
+}
+
+/// What became of the tenant's oldest job in one turn.
+enum TurnEnd {
+    /// There is none.
+    NoJob,
+    /// It is over.
+    Over,
+    /// The server stops, or the tenant was suspended or removed: it is called again where it goes on.
+    LaidDown,
+    /// Others have their turn; it goes on after so long.
+    LaidAside(JobId, Duration),
+}
+
+async fn take_turn(service: &Service, scope: &TenantScope, stop: &ShutdownSignal, place: Place) -> Result<TurnEnd> {
     let metrics = &service.pipeline().tools().metrics;
-    let Some(Job { id, task, by, request_id, .. }) = service.store().open_jobs(scope).await?.into_iter().next() else {
-        return Ok(false);
+    let Some(Job { id, task, by, request_id, created_at, .. }) =
+        service.store().open_jobs(scope).await?.into_iter().next()
+    else {
+        return Ok(TurnEnd::NoJob);
     };
+    let group = task.group().cloned();
+    let right = Right::of_work(by, scope.tenant().clone(), task.permission(), group, created_at);
     let work = Work {
         service: service.clone(),
-        scope: scope.clone().by(by),
+        scope: scope.clone().by(right),
         job: id,
         items_done: metrics.job_items.clone(),
         kind: task.name(),
         folder: service.desk().spool.folder(id),
         options: Arc::clone(&service.desk().options),
         stop: stop.clone(),
+        place,
     };
     let running = metrics.jobs_running.with_label_values(&[task.name()]);
     running.inc();
     let _running = Running(running);
     match under_request(request_id.map(Into::into), work.run(task)).await {
         Err(error) if error.code() == "job_over" => {}
-        // The stop, or the tenant was suspended or removed: it is called again where it goes on.
-        Err(error) if work.is_laid_down(&error) => return Ok(false),
+        Err(error) if error.code() == LAID_ASIDE => {
+            let wait = error.retry_after_s().map_or(0, |seconds| seconds.get().into());
+            return Ok(TurnEnd::LaidAside(id, Duration::from_secs(wait)));
+        }
+        Err(error) if work.is_laid_down(&error) => return Ok(TurnEnd::LaidDown),
         Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
+        Err(error) if is_refusal(&error) => work.end(JobState::Failed, Some(&rights_ended(error))).await?,
         Err(error) => {
             tracing::warn!(job = %id, %error, "a job failed");
             work.end(JobState::Failed, Some(&error)).await?;
@@ -212,7 +265,19 @@ async fn work_on_next(
         Ok(()) => work.end(JobState::Done, None).await?,
     }
     service.desk().spool.remove(id).await?;
-    Ok(true)
+    Ok(TurnEnd::Over)
+}
+
+/// Whether an error says that whoever started a job may not do it any more.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)
+}
+
+/// The same, as the job says it.
+fn rights_ended(refusal: Error) -> Error {
+    let message =
+        "whoever started this job was removed or may not do it any more: somebody who may has to start it again";
+    Error::new(ErrorKind::Forbidden, message).with_code("rights_ended").with_source(refusal)
 }
 
 /// A job is worked on, and counted as such, until this is dropped.
@@ -221,124 +286,5 @@ struct Running(IntGauge);
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// A job that is worked on.
-pub(super) struct Work {
-    pub(super) service: Service,
-    pub(super) scope: TenantScope,
-    pub(super) job: JobId,
-    pub(super) folder: PathBuf,
-    pub(super) options: Arc<JobOptions>,
-    /// Of which kind it is, in metrics.
-    kind: &'static str,
-    items_done: IntCounterVec,
-    stop: ShutdownSignal,
-}
-
-impl Work {
-    async fn run(&self, task: JobTask) -> Result<()> {
-        let begun = self.service.store().begin_job(&self.scope, self.job, self.service.now()).await?;
-        self.service.tell_progress(&self.scope, begun.progress());
-        match task {
-            JobTask::Import(options) => import::run(self, options).await,
-            JobTask::Recognise(options) => recognise::run(self, &options).await,
-        }
-    }
-
-    async fn end(&self, state: JobState, error: Option<&Error>) -> Result<()> {
-        let ended =
-            self.service.store().end_job(&self.scope, self.job, state, error.map(Into::into), self.service.now());
-        match ended.await {
-            // Called off at the last moment.
-            Err(error) if error.code() == "job_over" => Ok(()),
-            ended => {
-                self.service.tell_progress(&self.scope, ended?.progress());
-                Ok(())
-            }
-        }
-    }
-
-    /// Counts an item that has its report.
-    pub(super) fn count_item(&self, outcome: &str) {
-        self.items_done.with_label_values(&[self.kind, outcome]).inc();
-    }
-
-    /// The numbers of the items that have a report.
-    pub(super) async fn done(&self) -> Result<HashSet<u64>> {
-        Ok(self.service.store().done_items(&self.scope, self.job).await?.into_iter().collect())
-    }
-
-    /// Counts something that is no item's.
-    pub(super) async fn count(&self, name: &'static str, number: u64) -> Result<()> {
-        self.service.store().set_job_count(&self.scope, self.job, name, number).await.map(drop)
-    }
-
-    /// Does items, several at once, until all are done, one fails or the server stops.
-    pub(super) async fn drive<F: Future<Output = Result<()>>>(&self, items: impl Iterator<Item = F>) -> Result<()> {
-        let mut items = pin!(stream::iter(items).buffer_unordered(self.options.items_at_once));
-        let mut told_at = Instant::now();
-        loop {
-            self.require_going_on()?;
-            let done = tokio::select! {
-                done = items.next() => done,
-                () = self.stop.wait() => continue,
-            };
-            match done {
-                Some(done) => done?,
-                None => return Ok(()),
-            }
-            if told_at.elapsed() >= TELL_EVERY {
-                let job = self.service.store().job(&self.scope, self.job).await?;
-                self.service.tell_progress(&self.scope, job.progress());
-                told_at = Instant::now();
-            }
-        }
-    }
-
-    /// Errors once the server stops: `Unavailable`.
-    fn require_going_on(&self) -> Result<()> {
-        if self.stop.requested() {
-            return Err(Error::new(ErrorKind::Unavailable, "the server is stopping"));
-        }
-        Ok(())
-    }
-
-    /// Whether an item's error is the whole job's.
-    pub(super) fn ends_with(&self, error: &Error) -> bool {
-        error.code() == "job_over" || error.kind() == ErrorKind::Storage || self.is_laid_down(error)
-    }
-
-    fn is_laid_down(&self, error: &Error) -> bool {
-        let is_closed = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Cancelled);
-        is_closed || error.code() == "tenant_not_found" || self.stop.requested()
-    }
-
-    /// Does an item, again and again while there is no room for it. A day's quota is waited for as well.
-    pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
-        loop {
-            self.require_going_on()?;
-            let error = match attempt().await {
-                Err(error) if matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::Full) => error,
-                answer => return answer,
-            };
-            let told = error.retry_after_s().map(|seconds| Duration::from_secs(seconds.get().into()));
-            let until = Instant::now() + told.unwrap_or(RETRY_AFTER).min(LONGEST_WAIT);
-            let left = until.saturating_duration_since(Instant::now());
-            if timeout(left, self.stop.wait()).await.is_ok() {
-                return self.require_going_on().and(Err(error));
-            }
-            self.require_open().await?;
-        }
-    }
-
-    /// Errors: `Conflict` `job_over` where it was called off.
-    async fn require_open(&self) -> Result<()> {
-        let job = self.service.store().job(&self.scope, self.job).await?;
-        if job.state.is_open() {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Conflict, "this job is over").with_code("job_over"))
     }
 }

@@ -12,6 +12,7 @@ use std::{
 
 use tokio::{io::AsyncWriteExt, task::spawn_blocking};
 
+use super::room::{Room, RoomRules};
 use crate::{
     domain::{JobId, TenantId},
     error::{Error, ErrorKind, Result},
@@ -40,14 +41,16 @@ pub(super) fn image_number(path: &Path) -> Option<u64> {
 #[derive(Debug, Clone)]
 pub struct Spool {
     folder: Arc<Path>,
+    room: Room,
     /// Jobs whose files are on their way.
     coming: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 
 impl Spool {
     /// The spool of a data folder.
-    pub fn of(data: &Path) -> Self {
-        Self { folder: data.join("spool").into(), coming: Arc::default() }
+    pub fn of(data: &Path, rules: RoomRules) -> Self {
+        let folder: Arc<Path> = data.join("spool").into();
+        Self { room: Room::new(Arc::clone(&folder), rules), folder, coming: Arc::default() }
     }
 
     /// Makes room for the files of a new job; `None` where the tenant sends as many as it `may` at once.
@@ -80,23 +83,34 @@ impl Spool {
 
     /// Removes the files of a job; nothing happens where there are none.
     pub async fn remove(&self, job: JobId) -> Result<()> {
-        let folder = self.folder(job);
-        in_background(move || remove(&folder)).await
+        let (folder, room) = (self.folder(job), self.room.clone());
+        in_background(move || remove(&folder).map(|()| room.give_back(job))).await
     }
 
-    /// Removes what is left of jobs other than these, unless it is on its way.
-    pub async fn keep_only(&self, jobs: HashSet<JobId>) -> Result<()> {
+    /// Whose files are there.
+    pub async fn jobs(&self) -> Result<HashSet<JobId>> {
         let folder = Arc::clone(&self.folder);
+        in_background(move || paths(&folder)?.filter_map(|path| path.map(|path| job_of(&path)).transpose()).collect())
+            .await
+    }
+
+    /// Removes the files of all jobs of a tenant, those that are on their way among them.
+    pub async fn remove_tenant(&self, tenant: &TenantId) -> Result<()> {
+        for job in self.room.jobs_of(tenant) {
+            self.remove(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is left of jobs other than these of these tenants. To be called before any comes in.
+    pub async fn keep_only(&self, mut jobs: HashMap<JobId, TenantId>) -> Result<()> {
+        let (folder, room) = (Arc::clone(&self.folder), self.room.clone());
         in_background(move || {
-            let entries = match fs::read_dir(&folder) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                entries => entries?,
-            };
-            for entry in entries {
-                let path = entry?.path();
-                let job = path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
-                if job.is_none_or(|job| !jobs.contains(&job)) {
-                    remove(&path)?;
+            for path in paths(&folder)? {
+                let path = path?;
+                match job_of(&path).and_then(|job| jobs.remove_entry(&job)) {
+                    Some((job, tenant)) => room.note(job, tenant, bytes_in(&path)?),
+                    None => remove(&path)?,
                 }
             }
             Ok(())
@@ -130,10 +144,15 @@ impl Incoming {
         self.folder.join(name)
     }
 
+    /// Errors where so many bytes could not be taken in at this moment: as for [`SpoolFile::write`].
+    pub fn require_room(&self, bytes: u64) -> Result<()> {
+        self.spool.room.require(&self.tenant, bytes)
+    }
+
     /// A new file.
-    pub async fn file(&self, name: &str) -> Result<SpoolFile> {
+    pub async fn file(&self, name: &str) -> Result<SpoolFile<'_>> {
         let made = tokio::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(name)).await;
-        Ok(SpoolFile { file: made.map_err(failed)?, folder: self.folder.clone() })
+        Ok(SpoolFile { file: made.map_err(failed)?, incoming: self })
     }
 
     /// Makes the files' names durable: each has been finished.
@@ -159,23 +178,28 @@ impl Drop for Incoming {
         }
         drop(coming);
         if !self.is_kept {
-            let folder = std::mem::take(&mut self.folder);
+            let (folder, room, job) = (std::mem::take(&mut self.folder), self.spool.room.clone(), self.job);
             // The next start removes what is left here.
-            drop(spawn_blocking(move || remove(&folder)));
+            drop(spawn_blocking(move || remove(&folder).map(|()| room.give_back(job))));
         }
     }
 }
 
 /// A file that is being written.
-pub struct SpoolFile {
+pub struct SpoolFile<'a> {
     file: tokio::fs::File,
-    folder: PathBuf,
+    incoming: &'a Incoming,
 }
 
-impl SpoolFile {
-    /// Appends bytes. Errors: `Full` `disk_full` before the disk has no room for anything else.
+impl SpoolFile<'_> {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// `Full` `disk_full` before the disk has no room for anything else; `Full` `job_files_full` where the tenant's jobs
+    /// hold as much as they may; `Unavailable` `spool_failed`.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        disk::require_room(&self.folder, disk::FILES_LEAVE)?;
+        let Incoming { spool, tenant, job, .. } = self.incoming;
+        spool.room.take(*job, tenant, bytes.len() as u64)?;
         self.file.write_all(bytes).await.map_err(failed)
     }
 
@@ -186,6 +210,25 @@ impl SpoolFile {
     }
 }
 
+/// What lies in the spool, which may never have been made.
+fn paths(spool: &Path) -> io::Result<impl Iterator<Item = io::Result<PathBuf>>> {
+    let entries = match fs::read_dir(spool) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        entries => Some(entries?),
+    };
+    Ok(entries.into_iter().flatten().map(|entry| Ok(entry?.path())))
+}
+
+/// Whose folder it is.
+fn job_of(path: &Path) -> Option<JobId> {
+    path.file_name().and_then(OsStr::to_str).and_then(|name| name.parse().ok())
+}
+
+/// Bytes of the files in a folder.
+fn bytes_in(folder: &Path) -> io::Result<u64> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -194,7 +237,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn in_background(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
     spawn_blocking(work)
         .await
         .map_err(|lost| Error::internal("work on the spool was cut short").with_source(lost))?

@@ -24,8 +24,8 @@ fn offset(text: &str) -> Option<Offset> {
         _ => return None,
     };
     let (hours, minutes) = rest.split_once(':')?;
-    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-    Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    Offset::from_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()
 }
 
 #[cfg(test)]
@@ -34,8 +34,16 @@ mod tests {
 
     #[test]
     fn offsets_are_read_on_both_sides_of_utc() {
-        for (text, seconds) in [("+02:00", Some(7200)), ("-09:30", Some(-34200)), ("Z", None), ("", None), ("+2", None)]
-        {
+        for (text, seconds) in [
+            ("+02:00", Some(7200)),
+            ("-09:30", Some(-34200)),
+            ("Z", None),
+            ("", None),
+            ("+2", None),
+            ("+99:00", None),
+            ("+999999:00", None),
+            ("-1193046:28", None),
+        ] {
             assert_eq!(offset(text).map(Offset::seconds), seconds, "{text}");
         }
     }

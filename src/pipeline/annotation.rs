@@ -1,9 +1,10 @@
 //! The annotated copy of a photo: drawn at the end of the flow, so that no answer holds pixels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    messages::{HeldPhoto, OutcomeFace},
+    ingest::full,
+    messages::{EncodedImage, HeldPhoto, OutcomeFace},
     request::Ticket,
     tools::{Tools, while_wanted},
 };
@@ -18,21 +19,24 @@ use crate::{
 const STEP: &str = "annotate";
 
 impl Tools {
-    /// A JPEG of the photo with its faces framed and the people named.
+    /// A JPEG of the photo with its faces framed and the people named. The photo's own pixels are drawn on where nobody else
+    /// has it. Errors: `Overloaded` where there is no memory for the answer that the JPEG is sent in.
     pub(super) async fn annotated(
         &self,
         ticket: &mut Ticket,
         photo: HeldPhoto,
         faces: &[OutcomeFace],
-    ) -> Result<Vec<u8>> {
+    ) -> Result<EncodedImage> {
         let people: Vec<PersonId> = faces.iter().filter_map(person).cloned().collect();
         let names = self.store.names(&ticket.wanted().scope, people.clone()).await?;
         let names: BTreeMap<PersonId, Option<String>> = people.into_iter().zip(names).collect();
         let annotations: Vec<Annotation> = faces.iter().map(|face| annotation(face, &names)).collect();
         let turn = ticket.request().turn().clone();
-        let job = JobSpec { turn, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
-        let drawn = self.pool.run(job, move || annotate(&photo.photo, &annotations));
-        while_wanted(ticket, STEP, drawn).await?
+        let job = JobSpec { turn: turn.clone(), stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
+        let drawn = self.pool.run(job, move || annotate(Arc::unwrap_or_clone(photo.photo), &annotations));
+        let jpeg = while_wanted(ticket, STEP, drawn).await??;
+        let held = self.budget.reserve_past_line(&turn, (jpeg.len().div_ceil(3) * 4) as u64).map_err(full)?;
+        Ok(EncodedImage { bytes: jpeg.into(), held })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Candidate, Mark, ModelId, PhotoId, SessionOrigin, Sighting,
+        Candidate, Mark, ModelId, PhotoId, SessionOrigin, Sighting, TimeTrust,
         attendance::{LivenessPolicy, liveness_allows},
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
@@ -72,12 +72,12 @@ impl Attendance {
         };
         let Frame { width, height, photo } = frame;
         let wanted = request.wanted();
-        let annotated = match photo.clone().filter(|_| wanted.annotate) {
-            Some(photo) => Some(self.tools.annotated(ticket, photo, &faces).await?),
+        let copy = match photo.clone().zip(wanted.copy) {
+            Some((photo, form)) => Some(self.tools.copied(ticket, photo, &faces, form).await?),
             None => None,
         };
-        let copy = match photo.zip(wanted.copy) {
-            Some((photo, form)) => Some(self.tools.copied(ticket, photo, &faces, form).await?),
+        let annotated = match photo.filter(|_| wanted.annotate) {
+            Some(photo) => Some(self.tools.annotated(ticket, photo, &faces).await?),
             None => None,
         };
         let timings = std::mem::take(&mut ticket.timings);
@@ -93,9 +93,9 @@ impl Attendance {
         faces: Vec<OutcomeFace>,
     ) -> Result<Vec<OutcomeFace>> {
         let model = self.tools.networks.get().embedder.model_id().clone();
-        let Marking { session, at, source, unknown } = marking.clone();
+        let Marking { session, at, time, source, unknown } = marking.clone();
         let photo = ticket.photo.ok_or_else(|| Error::internal("a photo came to be marked without its id"))?;
-        let taken = Taken { photo, at, width: frame.width, height: frame.height, model };
+        let taken = Taken { photo, at, time, width: frame.width, height: frame.height, model };
         let prepare = move || {
             let seen = taken.seen(&faces);
             let unknown = unknown.map(|keeping| taken.unknown(&faces, keeping));
@@ -108,7 +108,7 @@ impl Attendance {
         }
         let started = Instant::now();
         let (indices, seen): (Vec<usize>, Vec<Seen>) = seen.into_iter().unzip();
-        let marks = PhotoMarks { session, at, source, seen, unknown };
+        let marks = PhotoMarks { session, at, time, source, seen, unknown };
         for (index, mark) in indices.into_iter().zip(self.tools.store.mark_photo(&ticket.wanted().scope, marks).await?)
         {
             outcomes[index].mark = mark;
@@ -137,6 +137,7 @@ fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
 struct Taken {
     photo: PhotoId,
     at: Timestamp,
+    time: TimeTrust,
     /// In pixels, upright.
     width: u32,
     height: u32,
@@ -162,6 +163,7 @@ impl Taken {
                 liveness: assessed.liveness.map(|(verdict, _)| verdict),
                 model: self.model.clone(),
                 refuted: false,
+                time: self.time,
             };
             seen.push((index, Seen { person: person.clone(), sighting, runner_up: decision.runner_up.clone() }));
         }

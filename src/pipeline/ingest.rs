@@ -57,31 +57,29 @@ impl Ingest {
     /// itself, and a while for others to give theirs back; then the door is full.
     async fn reserve(&self, ticket: &mut Ticket, header: &PhotoHeader) -> Result<Reservation> {
         let request = Arc::clone(ticket.request());
-        let tenant = ticket.wanted().scope.tenant().clone();
         let bytes = header.decoded_bytes() as u64;
-        let waiting = self.tools.budget.reserve_within(tenant.as_str(), bytes, Duration::MAX);
+        let waiting = self.tools.budget.reserve_within(request.turn(), bytes, Duration::MAX);
         tokio::select! {
             biased;
             reserved = waiting => reserved.map_err(full),
             () = ticket.unwanted() => Err(Error::new(ErrorKind::Cancelled, "the caller has gone")),
-            () = request.starved(self.tools.options.admission_wait) => Err(full(self.exhausted(tenant.as_str(), bytes))),
+            () = request.starved(self.tools.options.admission_wait) => {
+                Err(full(self.tools.budget.refusal(request.turn(), bytes)))
+            }
         }
-    }
-
-    /// What stands in the way of so many bytes more.
-    fn exhausted(&self, tenant: &str, bytes: u64) -> Exhausted {
-        let budget = &self.tools.budget;
-        if budget.used_by(tenant) + bytes > budget.share_per_key() { Exhausted::Share } else { Exhausted::Total }
     }
 }
 
 /// The error for a budget that has no room.
 pub(crate) fn full(exhausted: Exhausted) -> Error {
     let message = match exhausted {
-        Exhausted::Total => "the server's memory for photos is in use; try again shortly",
-        Exhausted::Share => "your share of the server's memory for photos is in use; try again shortly",
+        Exhausted::Total => "the server's memory is in use; try again shortly",
+        Exhausted::Share => "your tenant's share of the server's memory is in use; try again shortly",
+        Exhausted::OwnShare => {
+            "your share of the server's memory is in use: wait for your other requests, or try again shortly"
+        }
         Exhausted::TooLarge => {
-            return Error::new(ErrorKind::TooLarge, "this is larger than the server's memory for photos");
+            return Error::new(ErrorKind::TooLarge, "this is larger than your share of the server's memory");
         }
     };
     Error::new(ErrorKind::Overloaded, message)

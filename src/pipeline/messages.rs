@@ -14,7 +14,7 @@ use crate::{
     vision::{Photo, decode::PhotoHeader, quality::CropQuality},
 };
 
-/// An image as it came in, with the memory that it holds.
+/// An image as it came in or goes out, with the memory that it holds.
 #[derive(Debug)]
 pub struct EncodedImage {
     /// The file's bytes.
@@ -218,8 +218,8 @@ pub struct PhotoOutcome {
     pub width: u32,
     /// Height of the upright photo in pixels.
     pub height: u32,
-    /// The annotated copy, a JPEG, if it was wanted.
-    pub annotated: Option<Vec<u8>>,
+    /// The annotated copy, a JPEG, if it was wanted. It holds what it takes as base64.
+    pub annotated: Option<EncodedImage>,
     /// The copy to be kept, a JPEG, if it was wanted.
     pub copy: Option<Vec<u8>>,
     /// The faces in the order of detection.

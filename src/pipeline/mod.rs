@@ -40,7 +40,7 @@ use self::{
     liveness::Liveness,
     matching::Matching,
     messages::{EncodedImage, PhotoFailure, PhotoReply, Upload},
-    request::{Request, Ticket, Wanted},
+    request::{Request, Ticket, Wanted, turn_of},
     tools::stopping,
 };
 pub use self::{
@@ -100,8 +100,10 @@ impl Pipeline {
     /// request.
     pub async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         let _inside = self.requests.enter().ok_or_else(stopping)?;
-        let interactive = (wanted.class == ServiceClass::Interactive).then(|| self.tools.pool.expect_interactive());
-        let request = Arc::new(Request::new(wanted, interactive));
+        let turn = turn_of(wanted.class, &wanted.scope);
+        let is_person = turn.class == ServiceClass::Interactive;
+        let interactive = is_person.then(|| self.tools.pool.expect_interactive(&turn.key));
+        let request = Arc::new(Request::new(wanted, turn, interactive));
         let mut answers: Vec<oneshot::Receiver<PhotoReply>> = Vec::with_capacity(images.len());
         for image in images {
             let (ticket, answer) = Ticket::new(Arc::clone(&request));

@@ -15,7 +15,7 @@ use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
     domain::{
-        GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, attendance::LivenessPolicy,
+        GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, TimeTrust, attendance::LivenessPolicy,
         stranger::Keeping,
     },
     runtime::{InteractiveGuard, ServiceClass, Turn},
@@ -67,10 +67,17 @@ pub struct Marking {
     pub session: GroupSession,
     /// When they were seen.
     pub at: Timestamp,
+    /// How far that is trusted.
+    pub time: TimeTrust,
     /// What took the photo.
     pub source: Option<String>,
     /// How the faces that nobody is named for are kept, if they are.
     pub unknown: Option<Keeping>,
+}
+
+/// When it is the turn of work of `class` in the tenant of `scope`, and whose share of the tenant's memory it takes.
+pub fn turn_of(class: ServiceClass, scope: &TenantScope) -> Turn {
+    Turn::new(class, scope.tenant().as_str()).of(&scope.actor().to_string())
 }
 
 /// What the photos of one request share.
@@ -86,8 +93,7 @@ pub struct Request {
 
 impl Request {
     /// A request none of whose photos is under way yet.
-    pub fn new(wanted: Wanted, interactive: Option<InteractiveGuard>) -> Self {
-        let turn = Turn::new(wanted.class, wanted.scope.tenant().as_str());
+    pub fn new(wanted: Wanted, turn: Turn, interactive: Option<InteractiveGuard>) -> Self {
         Self { wanted, turn, holding_pixels: watch::Sender::new(0), _interactive: interactive }
     }
 

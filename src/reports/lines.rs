@@ -78,6 +78,8 @@ pub enum Value<'a> {
     Count(u64),
     /// Which share, 0 to 1.
     Share(f64),
+    /// A raw cosine.
+    Similarity(f32),
     /// A date.
     Day(Date),
     /// A date and a time on the clocks of a group.
@@ -148,7 +150,7 @@ impl Line {
     }
 }
 
-/// Whether a spreadsheet could take a text for a formula.
+/// Whether a spreadsheet could take a text for a formula. The one judge of that.
 pub fn is_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
 }

@@ -4,8 +4,9 @@ use jiff::civil::date;
 use serde_json::{Value as Json, json};
 
 use super::{
+    csv::Csv,
     heatmap::heatmap,
-    lines::{Line, is_formula},
+    lines::{Line, Value, is_formula},
     writer::{Format, Rest, Wanted, Writer},
     *,
 };
@@ -165,6 +166,14 @@ fn no_text_is_a_formula() {
     for text in ["", "a=1", "1-1", " =1", "Zoë"] {
         assert!(!is_formula(text), "{text:?}");
     }
+}
+
+/// A program that takes semicolons for what parts cells makes several of one.
+#[test]
+fn no_part_of_a_text_is_a_formula() {
+    let mut csv = Csv::new();
+    csv.line([Value::Text(";=A1;\t@x; -1;a=1".into())]).unwrap();
+    assert_eq!(String::from_utf8(csv.finish().unwrap()).unwrap(), ";'=A1;'\t'@x; -1;a=1\r\n");
 }
 
 #[test]

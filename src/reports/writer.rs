@@ -23,6 +23,13 @@ pub enum Format {
     Svg,
 }
 
+impl Format {
+    /// Whether it is a file of rows, to be kept elsewhere.
+    pub const fn is_table(self) -> bool {
+        matches!(self, Self::Csv | Self::Xlsx)
+    }
+}
+
 /// What a report is to be.
 #[derive(Debug, Clone)]
 pub struct Wanted {

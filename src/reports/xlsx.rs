@@ -126,6 +126,9 @@ fn write(sheet: &mut Worksheet, row: u32, line: &Line, formats: &Formats) -> Res
             Value::Count(count) => {
                 sheet.write_number(row, column, count as f64)?;
             }
+            Value::Similarity(similarity) => {
+                sheet.write_number(row, column, similarity)?;
+            }
             Value::Share(share) => {
                 sheet.write_number_with_format(row, column, share, &formats.share)?;
             }

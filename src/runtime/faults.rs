@@ -2,7 +2,8 @@
 //!
 //! A registry belongs to one service, so services in one process do not disturb each other. Points are named
 //! `<stage>.work` (inside the compute task) and `<stage>.actor` (inside the actor's handler, where a panic kills the
-//! actor); `job.report` lies between the marks of a job's photo and its report. Without debug assertions, as in a
+//! actor); `job.report` lies between the marks of a job's photo and its report, `photos.written` between the files of kept
+//! photos and their records, `door.permitted` between a request's rights and all that it does. Without debug assertions, as in a
 //! release, a registry is empty and hitting a point does nothing.
 
 #[cfg(not(debug_assertions))]
@@ -58,6 +59,8 @@ mod enabled {
     struct Point {
         panics_left: usize,
         gates: usize,
+        /// Whether the gates hold nobody but those who wait already.
+        is_passed_by_others: bool,
         waiting: usize,
     }
 
@@ -80,7 +83,7 @@ mod enabled {
 
         /// Passes `point`: waits on this thread while it is blocked, then panics if a panic is planted.
         pub fn hit(&self, point: &str) {
-            if self.is_blocked(point) {
+            if self.stops(point) {
                 self.change(point, |point| point.waiting += 1);
                 let mut points = lock(&self.registry.points);
                 while points.get(point).is_some_and(|point| point.gates > 0) {
@@ -94,7 +97,7 @@ mod enabled {
 
         /// Passes `point` like [`hit`](Self::hit), without holding the thread while it waits.
         pub async fn hit_async(&self, point: &str) {
-            if self.is_blocked(point) {
+            if self.stops(point) {
                 let _waiting = Waiting::begin(self, point);
                 loop {
                     let changed = self.registry.changed_async.notified();
@@ -107,6 +110,12 @@ mod enabled {
             self.panic_if_planted(point);
         }
 
+        /// Whether a hit has to wait.
+        fn stops(&self, point: &str) -> bool {
+            lock(&self.registry.points).get(point).is_some_and(|point| point.gates > 0 && !point.is_passed_by_others)
+        }
+
+        /// Whether one that waits goes on waiting.
         fn is_blocked(&self, point: &str) -> bool {
             lock(&self.registry.points).get(point).is_some_and(|point| point.gates > 0)
         }
@@ -159,9 +168,19 @@ mod enabled {
         point: String,
     }
 
+    impl Gate {
+        /// Lets later hits pass; those that wait go on waiting.
+        pub fn hold_only_those_present(&self) {
+            self.faults.change(&self.point, |point| point.is_passed_by_others = true);
+        }
+    }
+
     impl Drop for Gate {
         fn drop(&mut self) {
-            self.faults.change(&self.point, |point| point.gates -= 1);
+            self.faults.change(&self.point, |point| {
+                point.gates -= 1;
+                point.is_passed_by_others &= point.gates > 0;
+            });
         }
     }
 }
@@ -213,5 +232,19 @@ mod tests {
         drop(gates.1);
         assert!(hit.as_mut().now_or_never().is_some());
         assert_eq!(faults.waiting_at("p"), 0);
+    }
+
+    #[test]
+    fn a_gate_may_hold_those_alone_who_wait_already() {
+        let faults = Faults::default();
+        let gate = faults.block("p");
+        let mut first = pin!(faults.hit_async("p"));
+        assert!(first.as_mut().now_or_never().is_none());
+        gate.hold_only_those_present();
+        assert!(faults.hit_async("p").now_or_never().is_some() && first.as_mut().now_or_never().is_none());
+        drop(gate);
+        assert!(first.as_mut().now_or_never().is_some());
+        let _gate = faults.block("p");
+        assert!(faults.hit_async("p").now_or_never().is_none(), "another holds everybody again");
     }
 }

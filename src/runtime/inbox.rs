@@ -10,7 +10,7 @@ use actix::{Recipient, prelude::SendError};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    line::{ServiceClass, Turn},
+    line::Turn,
     observe::{Observer, StageState},
     turnstile::{NoPlace, Permit, Turnstile},
 };
@@ -74,14 +74,11 @@ impl<M: Send + 'static> StageSender<M> {
     ///
     /// Fails when the stage was given up or the service has stopped.
     pub async fn send(&self, message: M, turn: &Turn) -> Result<(), SendFailed<M>> {
-        let permit = match self.inbox.places.try_enter(turn.class) {
-            Ok(permit) => permit,
-            Err(NoPlace::Closed) => return Err(SendFailed(message)),
-            Err(NoPlace::Taken) => match self.wait_for_place(turn).await {
-                Some(permit) => permit,
-                None => return Err(SendFailed(message)),
-            },
+        let entered = match self.inbox.places.try_enter(turn) {
+            Err(NoPlace::Taken) => self.wait_for_place(turn).await,
+            entered => entered,
         };
+        let Ok(permit) = entered else { return Err(SendFailed(message)) };
         let envelope = Envelope::new(message, permit, &self.inbox.state);
         match self.inbox.offer(envelope) {
             Ok(()) => Ok(()),
@@ -91,8 +88,8 @@ impl<M: Send + 'static> StageSender<M> {
     }
 
     /// Hands the message over at once or gives it back.
-    pub fn try_send(&self, message: M, class: ServiceClass) -> Result<(), TrySendFailed<M>> {
-        let permit = match self.inbox.places.try_enter(class) {
+    pub fn try_send(&self, message: M, turn: &Turn) -> Result<(), TrySendFailed<M>> {
+        let permit = match self.inbox.places.try_enter(turn) {
             Ok(permit) => permit,
             Err(NoPlace::Taken) => return Err(TrySendFailed::Full(message)),
             Err(NoPlace::Closed) => return Err(TrySendFailed::Closed(message)),
@@ -128,9 +125,9 @@ impl<M: Send + 'static> StageSender<M> {
         self.inbox.is_closed()
     }
 
-    async fn wait_for_place(&self, turn: &Turn) -> Option<Permit> {
+    async fn wait_for_place(&self, turn: &Turn) -> Result<Permit, NoPlace> {
         let _blocked = Blocked::begin(&self.inbox);
-        self.inbox.places.enter(turn).await
+        self.inbox.places.enter(turn, usize::MAX).await
     }
 
     async fn wait_for_successor(&self, envelope: Envelope<M>) -> Result<(), SendFailed<M>> {

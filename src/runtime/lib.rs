@@ -12,6 +12,7 @@ mod faults;
 mod health;
 mod inbox;
 mod line;
+mod local_socket;
 mod lock;
 mod observe;
 mod panics;
@@ -24,11 +25,11 @@ mod supervisor;
 mod tests;
 mod turnstile;
 
-pub use budget::{ByteBudget, Exhausted, Reservation};
+pub use budget::{BudgetLimits, ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compute::{
     CancelOnDrop, CancelToken, ComputeError, ComputeOptions, ComputePool, ComputeSnapshot, InteractiveGuard, JobSpec,
-    Rest, Timed,
+    Lingers, Rest, Timed,
 };
 pub use faults::Faults;
 #[cfg(debug_assertions)]
@@ -36,6 +37,7 @@ pub use faults::Gate;
 pub use health::{Health, HealthReport};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};
 pub use line::{ServiceClass, Turn};
+pub use local_socket::{Listening, LocalSocket, is_owner_or_root};
 pub use observe::{LastError, NoObserver, Observer, StageSnapshot, StageStatus};
 pub use panics::{PanicSite, contain};
 pub use restart::{RestartCause, RestartPolicy};
@@ -43,3 +45,4 @@ pub use shutdown::{InFlight, InFlightGuard, Shutdown, ShutdownSignal, StillInFli
 pub use signals::{Ending, Signals, listen_for_signals};
 pub use stage::{Stage, StageContext, StageSpec};
 pub use supervisor::{Supervisor, SupervisorOptions};
+pub use turnstile::{NoPlace, Permit, Turnstile};

@@ -21,8 +21,10 @@ use error::Error;
 /// Far beyond what any of this takes; only a hang reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// One who waits, of another key each time: the last place of an inbox is for who has none.
 fn person() -> Turn {
-    Turn::new(ServiceClass::Interactive, "key")
+    static PEOPLE: AtomicUsize = AtomicUsize::new(0);
+    Turn::new(ServiceClass::Interactive, &PEOPLE.fetch_add(1, SeqCst).to_string())
 }
 
 #[derive(Default)]
@@ -211,7 +213,7 @@ async fn places_come_back_however_a_message_ends() {
         answers.push(answer);
     }
     assert!(matches!(
-        worker.try_send(Order::PanicInHandler, ServiceClass::Interactive),
+        worker.try_send(Order::PanicInHandler, &person()),
         Err(TrySendFailed::Full(Order::PanicInHandler))
     ));
     gate.add_permits(3);
@@ -272,7 +274,7 @@ async fn a_stage_that_keeps_dying_is_given_up_and_turns_readiness() {
         assert!(sent < 1000);
     }
     assert!(worker.is_closed());
-    assert!(matches!(worker.try_send(Order::PanicInFuture, ServiceClass::Interactive), Err(TrySendFailed::Closed(_))));
+    assert!(matches!(worker.try_send(Order::PanicInFuture, &person()), Err(TrySendFailed::Closed(_))));
     let snapshot = service.snapshot("worker");
     assert_eq!((snapshot.status, snapshot.restarts[&RestartCause::Panic]), (StageStatus::GivenUp, 3));
     assert!(snapshot.last_error.unwrap().what.starts_with("panicked at src"));

@@ -171,7 +171,7 @@ impl Service {
     ) -> Result<Verification> {
         let known = self.store.person(scope, person).await?.person;
         let policy = self.store.tenant_settings(scope).await?.enrolment.consent;
-        self.require_consent(policy, known.consent.as_ref())?;
+        policy.require(known.consent.as_ref(), self.clock.now())?;
         if images.len() != 1 {
             return Err(Error::invalid("send exactly one image").with_code("one_image_wanted"));
         }

@@ -36,7 +36,7 @@ pub struct EntryView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// Whose it is: `user:ID`, `key:ID` or `machine`.
+    /// Whose it is: `user:ID`, `key:ID`, `machine`, or `nobody` who was not let in.
     pub actor: String,
     /// The request that made it; null for what the machine does by itself.
     pub request_id: Option<String>,

@@ -19,10 +19,10 @@ use super::{
     access::{OperatorScope, first_start},
 };
 use crate::{
-    domain::BackupId,
+    domain::{Author, BackupId, Right},
     error::{Error, ErrorKind, Result},
     runtime::disk,
-    store::{self, Backup, BackupStream, Store, StoreOptions},
+    store::{self, About, Backup, BackupStream, Store, StoreOptions},
     vault,
 };
 
@@ -45,8 +45,8 @@ pub struct Saved {
 
 impl Service {
     /// Begins a copy of everything on the server. Errors as for [`Store::backup`].
-    pub async fn backup(&self, _operator: &OperatorScope) -> Result<BackupStream> {
-        self.store.backup(self.telling_time()).await
+    pub async fn backup(&self, operator: &OperatorScope) -> Result<BackupStream> {
+        backup(&self.store, operator.right(), self.telling_time()).await
     }
 
     /// A page of the backups that were given after `after` and may still exist.
@@ -65,7 +65,7 @@ impl Service {
 
     /// Takes a backup off the list: the operator says that it was destroyed. Errors: `NotFound` `backup_not_found`.
     pub async fn strike_backup(&self, operator: &OperatorScope, backup: BackupId) -> Result<()> {
-        self.store.strike_backup(operator.actor(), backup).await
+        self.store.strike_backup(operator.right(), backup).await
     }
 }
 
@@ -124,6 +124,17 @@ pub fn require_store(data: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Begins a copy of a whole store by `right`, which the audit log says. Errors as for [`Store::backup`].
+pub async fn backup(
+    store: &Store,
+    right: &Right,
+    now: impl Fn() -> Timestamp + Send + 'static,
+) -> Result<BackupStream> {
+    // First: nothing is given without an entry, though one that was not given may have one.
+    store.note_act(&Author::on_server(right), "backup.take", About::Nothing).await?;
+    store.backup(right, now).await
+}
+
 /// Writes a backup to the file `path`, readable by its owner alone: aside, read back and checked, durable, and only
 /// then under its name, where it takes the place of an older one.
 ///
@@ -172,13 +183,15 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
         store::restore(&target, backup).inspect_err(|_| drop(remove(&target)))
     })
     .await?;
-    take_place(unfinished, data, now).await?;
+    take_place(unfinished, data, now, "store.restore").await?;
     Ok(records)
 }
 
-/// Makes the whole store in `unfinished` the data folder's, with the key files that are missing.
-pub(super) async fn take_place(unfinished: PathBuf, data: &Path, now: Timestamp) -> Result<()> {
+/// Makes the whole store in `unfinished` the data folder's, with the key files that are missing; its audit log says by which
+/// `action` it came there.
+pub(super) async fn take_place(unfinished: PathBuf, data: &Path, now: Timestamp, action: &'static str) -> Result<()> {
     let store = open_when_free(&unfinished).await?;
+    store.note_act(&Author::on_server(&Right::of_machine()), action, About::Nothing).await?;
     first_start::complete_key_files(&store, data, now).await?;
     let data = data.to_owned();
     in_background(move || {

@@ -42,7 +42,7 @@ impl Service {
         let group = self.store.group(scope, &options.group).await?;
         let bytes = match photo.file.read(photo.max_bytes).await? {
             Ok(bytes) => bytes,
-            Err(fault) => return Ok(PhotoReport { error: Some(fault), ..empty_report(photo) }),
+            Err(fault) => return Ok(PhotoReport { error: Some(fault), ..empty_report() }),
         };
         let session = match options.session {
             Some(session) => Some(self.session_of(scope, &group.id, session).await?),
@@ -52,7 +52,7 @@ impl Service {
             Some(at) => (at, TimeSource::Given),
             None => time(&group, session.as_ref(), photo, &bytes),
         };
-        let report = PhotoReport { at: Some(at), time_from: Some(source), ..empty_report(photo) };
+        let report = PhotoReport { at: Some(at), time_from: Some(source), ..empty_report() };
         let params = RecognizeParams {
             mark: Some(options.mark),
             at: Some(at),
@@ -82,13 +82,12 @@ impl Service {
 }
 
 /// The report of a photo that could not be used.
-pub fn failed_photo(photo: &JobPhoto, error: &Error) -> PhotoReport {
-    PhotoReport { error: Some(error.into()), ..empty_report(photo) }
+pub fn failed_photo(error: &Error) -> PhotoReport {
+    PhotoReport { error: Some(error.into()), ..empty_report() }
 }
 
-fn empty_report(photo: &JobPhoto) -> PhotoReport {
+fn empty_report() -> PhotoReport {
     PhotoReport {
-        photo: photo.file.name.clone(),
         photo_id: None,
         at: None,
         time_from: None,

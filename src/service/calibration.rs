@@ -161,6 +161,8 @@ impl Service {
         let gallery = self.galleries.tenant(scope).await?;
         let job = gallery_job(ServiceClass::Bulk, scope);
         let pairs = pairs(&self.pipeline.tools().pool, &job, &gallery, LIMITS).await?;
+        // It took long, and it is of people.
+        self.store.require_right(scope.right()).await?;
         Ok(CalibrationReport::new(pairs, params, [naming.roster.threshold, naming.gallery.threshold]))
     }
 }

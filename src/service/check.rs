@@ -13,10 +13,12 @@ impl Service {
     /// See [`check`].
     ///
     /// # Errors
-    /// `Storage` if the check could not go on.
-    pub async fn check(&self, _operator: &OperatorScope) -> Result<CheckReport> {
+    /// `Storage` if the check could not go on; those of a right that has ended.
+    pub async fn check(&self, operator: &OperatorScope) -> Result<CheckReport> {
         let model = self.pipeline.tools().networks.get().embedder.model_id().clone();
-        check(&self.store, model, &self.vault).await
+        let report = check(&self.store, model, &self.vault).await?;
+        self.store.require_right(operator.right()).await?;
+        Ok(report)
     }
 }
 

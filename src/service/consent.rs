@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::{Service, to_completion};
 use crate::{
-    domain::{Consent, ConsentPolicy, ConsentState, LegalBasis, PersonId, TenantScope},
-    error::{Error, ErrorKind, Result},
+    domain::{Consent, LegalBasis, PersonId, TenantScope},
+    error::{Error, Result},
 };
 
 /// A consent as it is given.
@@ -97,20 +97,5 @@ impl Service {
             service.galleries.insert(&scope, &samples).await
         })
         .await
-    }
-
-    /// Refuses a person without the consent that `policy` asks for.
-    ///
-    /// # Errors
-    /// `Unprocessable` `consent_required`.
-    pub(super) fn require_consent(&self, policy: ConsentPolicy, consent: Option<&Consent>) -> Result<()> {
-        let state = ConsentState::of(consent, self.clock.now());
-        if policy == ConsentPolicy::Off || state == ConsentState::Valid {
-            return Ok(());
-        }
-        let message = "the person has no consent that holds, which this tenant requires: record one first";
-        Err(Error::new(ErrorKind::Unprocessable, message)
-            .with_code("consent_required")
-            .with_details(serde_json::json!({ "consent": state })))
     }
 }

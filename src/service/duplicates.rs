@@ -18,8 +18,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     galleries::PersonGuard,
     gallery::SearchRequest,
-    pipeline::Station,
-    runtime::{CancelToken, JobSpec, ServiceClass, Turn},
+    pipeline::{Station, request::turn_of},
+    runtime::{CancelToken, JobSpec, ServiceClass},
 };
 
 /// Locks for tenants: two of them share one now and then, which costs one a short wait.
@@ -115,6 +115,6 @@ impl Service {
 
 /// Work in the gallery on behalf of no photo.
 pub(super) fn gallery_job(class: ServiceClass, scope: &TenantScope) -> JobSpec {
-    let (station, turn) = (Station::Matching, Turn::new(class, scope.tenant().as_str()));
+    let (station, turn) = (Station::Matching, turn_of(class, scope));
     JobSpec { turn, stage: station.name(), stage_rank: station.rank(), cancel: CancelToken::default() }
 }

@@ -1,6 +1,6 @@
 //! Erasures: who was erased is nobody's to see; whether it is done is.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,10 @@ use super::{
     to_completion,
 };
 use crate::{
-    domain::ErasureId,
+    domain::{Author, ErasureId, Right},
     error::Result,
-    store::{Backup, Erasure, Rewritten},
+    jobs::Spool,
+    store::{About, Backup, Erasure, Rewritten, Store, Uploads},
 };
 
 /// Between two looks at whether an erasure has been pending for long enough.
@@ -28,9 +29,10 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErasureState {
-    /// Nobody finds anything of it; its bytes may be in the files of the store until that is rewritten.
+    /// Nobody finds anything of it; its bytes may be in the files of the store until that is rewritten, and in those of
+    /// jobs that were handed in before and are not over.
     Pending,
-    /// Its bytes have left the files of the store.
+    /// Its bytes have left these files.
     Done,
 }
 
@@ -114,10 +116,10 @@ impl Service {
 
     /// Rewrites the store, to its end even if nobody waits for it. Errors as for
     /// [`Store::rewrite`](crate::store::Store::rewrite).
-    pub async fn rewrite_store(&self, _operator: &OperatorScope) -> Result<RewriteView> {
-        let service = self.clone();
+    pub async fn rewrite_store(&self, operator: &OperatorScope) -> Result<RewriteView> {
+        let (service, right) = (self.clone(), operator.right().clone());
         to_completion(async move {
-            let rewritten = service.store.rewrite(service.telling_time()).await?;
+            let rewritten = rewrite(&service.store, &service.desk.spool, &right, service.telling_time()).await?;
             Ok(service.rewritten(rewritten))
         })
         .await
@@ -126,7 +128,7 @@ impl Service {
     /// Rewrites the store whenever an erasure has been pending for `patience`, for ever.
     pub async fn keep_erasing(self, patience: SignedDuration) {
         loop {
-            match self.store.rewrite_if_due(patience, self.telling_time()).await {
+            match self.rewrite_if_due(patience).await {
                 Ok(None) => sleep(LOOK_EVERY).await,
                 Ok(Some(rewritten)) => {
                     self.rewritten(rewritten);
@@ -137,6 +139,18 @@ impl Service {
                 }
             }
         }
+    }
+
+    async fn rewrite_if_due(&self, patience: SignedDuration) -> Result<Option<Rewritten>> {
+        let uploads = uploads(&self.store, &self.desk.spool, self.clock.now()).await?;
+        let rewritten = self.store.rewrite_if_due(patience, uploads, self.telling_time()).await?;
+        if rewritten.is_some()
+            && let Err(error) =
+                self.store.note_act(&Author::on_server(&Right::of_machine()), "store.rewrite", About::Nothing).await
+        {
+            tracing::warn!(%error, "a rewrite was not noted");
+        }
+        Ok(rewritten)
     }
 
     /// Sets the metrics of what is pending.
@@ -162,4 +176,26 @@ impl Service {
         );
         view
     }
+}
+
+/// Rewrites a store by `right`, which the audit log says. Errors as for [`Store::rewrite`], and those of a right that has
+/// ended.
+pub async fn rewrite(store: &Store, spool: &Spool, right: &Right, now: impl Fn() -> Timestamp) -> Result<Rewritten> {
+    store.note_act(&Author::on_server(right), "store.rewrite", About::Nothing).await?;
+    store.rewrite(uploads(store, spool, now()).await?, now).await
+}
+
+/// The uploads in the spool, `now` being before it is looked at. One that has not been handed in yet is none: it is no matter of an earlier erasure, as it
+/// goes, or comes later.
+async fn uploads(store: &Store, spool: &Spool, now: Timestamp) -> Result<Uploads> {
+    let mut uploads = Uploads { as_of: now, first: BTreeMap::new() };
+    let there = spool.jobs().await?;
+    if there.is_empty() {
+        return Ok(uploads);
+    }
+    for (tenant, job) in store.all_jobs().await?.into_iter().filter(|(_, job)| there.contains(&job.id)) {
+        let first = uploads.first.entry(tenant).or_insert(job.created_at);
+        *first = job.created_at.min(*first);
+    }
+    Ok(uploads)
 }

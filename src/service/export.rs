@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{FaceSample, GroupId, PersonId, TenantScope},
     error::Result,
-    store::{PersonFile, SessionRecord},
+    store::{About, PersonFile, SessionRecord},
 };
 
 /// A sample with its vector.
@@ -71,7 +71,7 @@ impl From<FaceSample> for ExportedSample {
 }
 
 impl Service {
-    /// Everything that is stored of a person.
+    /// Everything that is stored of a person, and the audit log says that it was given.
     ///
     /// # Errors
     /// `NotFound` `person_not_found`.
@@ -79,6 +79,7 @@ impl Service {
         let exported_at = self.clock.now();
         let PersonFile { record, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
+        self.store.note_act(&scope.author(), "person.export", About::Person(person.clone())).await?;
         let name = record.person.name.clone();
         let exported = |record: SessionRecord| ExportedRecord {
             group: record.session.group.clone(),

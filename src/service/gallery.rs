@@ -87,6 +87,7 @@ impl Service {
         let passed_over = passed - chosen.len();
         let (ours, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|sample| sample.model == *gallery.model());
         let (checked, lost) = self.check_samples(scope, &gallery, ours).await?;
+        self.store.require_right(scope.right()).await?;
         Ok(GalleryCheckPage {
             checked: checked.samples,
             passed_over,

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     domain::{
-        FaceSample, GroupId, ImportOptions, Person, PersonId, RowOutcome, RowReport, TenantScope,
+        FaceSample, GroupId, ImportOptions, Person, RowOutcome, RowReport, TenantScope,
         ids::checked_name,
         job::{DoublePhoto, Fault, RefusedPhoto},
         person::checked_email,
     },
     error::{Error, ErrorKind, Result},
     jobs::{PhotoFile, RosterRow},
-    pipeline::{full, messages::EncodedImage},
+    pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::ServiceClass,
     store::{ItemPlace, PersonImport, PersonPhotos, Samples},
 };
@@ -29,8 +29,6 @@ const PHOTOS_AT_ONCE: usize = 20;
 const BYTES_AT_ONCE: usize = 16 << 20;
 /// The most photos of a row.
 const MAX_PHOTOS: usize = 200;
-/// Of an id that is none, so much is shown.
-const SHOWN_ID_CHARS: usize = 128;
 
 /// How rows are taken in.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +55,7 @@ struct Shown {
 /// A row whose photos were judged.
 struct Judged {
     import: PersonImport,
-    /// What the row's photos are called.
-    names: Vec<String>,
-    /// Those that are to be kept.
+    /// The row's photos that are to be kept.
     photos: Vec<NewPhoto>,
     /// The images behind the samples of `import`.
     accepted: Vec<AcceptedImage>,
@@ -97,7 +93,6 @@ impl Service {
         self.store.preview_import(scope, import.clone()).await?;
         let unmade = || Person::new(import.person.clone(), String::new(), import.at);
         let person = known.unwrap_or_else(unmade);
-        let names: Vec<String> = photos.iter().map(|photo| photo.name.clone()).collect();
         let shown = match self.entrance(scope, &person, options.faces, options.quality, Vec::new()).await {
             Ok(entrance) => {
                 let keeps = entrance.keeps.filter(|_| !options.dry_run);
@@ -105,7 +100,7 @@ impl Service {
                 self.show(entrance, &stored, photos, rules).await?
             }
             Err(error) if error.code() == "consent_required" => {
-                let refused = names.iter().map(|name| refused(name, &Fault::from(&error))).collect();
+                let refused = (0..photos.len()).map(|number| refused(number, (&error).into())).collect();
                 Shown { refused, ..Shown::default() }
             }
             Err(error) => return Err(error),
@@ -117,7 +112,7 @@ impl Service {
         let samples_added = samples.len() as u32;
         import.samples = Samples { added: samples.into(), removed };
         let report = RowReport { samples_added, refused, ..empty_report(&row) };
-        let judged = Judged { import, names, photos, accepted, report };
+        let judged = Judged { import, photos, accepted, report };
         let (service, scope) = (self.clone(), scope.clone());
         to_completion(async move { service.take_in(&scope, judged, options.dry_run, place).await }).await
     }
@@ -130,21 +125,17 @@ impl Service {
         dry_run: bool,
         place: Option<ItemPlace>,
     ) -> Result<RowReport> {
-        let Judged { mut import, names, photos, accepted, report } = judged;
+        let Judged { mut import, photos, accepted, report } = judged;
         let person = import.person.clone();
         let policy = self.store.tenant_settings(scope).await?.enrolment.duplicates;
         let _turns = self.turns(scope, &person, policy).await;
         let added = import.samples.added.samples.clone();
         let twins = self.twins(scope, &person, &added, &accepted, policy, ServiceClass::Bulk).await?;
-        let double = |Twin { image, person, similarity }: Twin| DoublePhoto {
-            photo: names.get(image).cloned().unwrap_or_default(),
-            person,
-            similarity,
-        };
+        let double = |Twin { image, person, similarity }: Twin| DoublePhoto { photo: image as u32, person, similarity };
         let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
         if dry_run {
             let outcome = self.store.preview_import(scope, import).await?;
-            return Ok(RowReport { outcome, person: Some(person), ..report });
+            return Ok(RowReport { outcome, ..report });
         }
         let removed = import.samples.removed.clone();
         let old = match self.store.photos(scope, &person).await {
@@ -204,9 +195,9 @@ impl Service {
                     Ok(bytes) => {
                         bytes_held += bytes.len();
                         images.push(self.hold(entrance.scope, bytes).await?);
-                        numbers.push((number, photo.name));
+                        numbers.push(number);
                     }
-                    Err(fault) => shown.refused.push(refused(&photo.name, &fault)),
+                    Err(fault) => shown.refused.push(refused(number, fault)),
                 }
             }
             let (mut fresh, mut places) = (Vec::new(), Vec::new());
@@ -227,7 +218,7 @@ impl Service {
         &self,
         entrance: &mut Entrance<'_>,
         shots: Vec<Shot>,
-        places: &[(usize, String)],
+        places: &[usize],
         shown: &mut Shown,
     ) -> Result<()> {
         if shots.is_empty() {
@@ -239,35 +230,35 @@ impl Service {
         shown.samples.extend(judged.samples);
         shown.photos.extend(judged.photos);
         for accepted in judged.accepted {
-            let Some(&(number, _)) = places.get(accepted.image) else { continue };
+            let Some(&number) = places.get(accepted.image) else { continue };
             shown.accepted.push(AcceptedImage { image: number, ..accepted });
         }
         for RejectedImage { image, reason, message, .. } in judged.rejected {
-            let Some((_, name)) = places.get(image) else { continue };
-            shown.refused.push(refused(name, &Fault { code: reason, message }));
+            let Some(&number) = places.get(image) else { continue };
+            shown.refused.push(refused(number, Fault { code: reason, message }));
         }
         Ok(())
     }
 
-    /// Takes memory for an image from the pipeline's budget, waiting for room.
+    /// Takes memory for an image of a job from the pipeline's budget, waiting for room.
     pub(super) async fn hold(&self, scope: &TenantScope, bytes: bytes::Bytes) -> Result<EncodedImage> {
         let tools = self.pipeline.tools();
         let patience = tools.options.admission_wait;
-        let held = tools.budget.reserve_within(scope.tenant().as_str(), bytes.len() as u64, patience);
+        let turn = turn_of(ServiceClass::Bulk, scope);
+        let held = tools.budget.reserve_within(&turn, bytes.len() as u64, patience);
         Ok(EncodedImage { held: held.await.map_err(full)?, bytes })
     }
 }
 
 /// The report of a row that failed.
 pub fn failed_row(row: &RosterRow, error: &Error) -> RowReport {
-    RowReport { person: row.id.parse::<PersonId>().ok(), error: Some(error.into()), ..empty_report(row) }
+    RowReport { error: Some(error.into()), ..empty_report(row) }
 }
 
 fn empty_report(row: &RosterRow) -> RowReport {
     RowReport {
         line: row.line,
-        id: row.id.chars().take(SHOWN_ID_CHARS).collect(),
-        person: None,
+        person: row.id.parse().ok(),
         outcome: RowOutcome::Failed,
         error: None,
         samples_added: 0,
@@ -276,7 +267,7 @@ fn empty_report(row: &RosterRow) -> RowReport {
     }
 }
 
-fn refused(photo: &str, fault: &Fault) -> RefusedPhoto {
-    let Fault { code, message } = fault.clone();
-    RefusedPhoto { photo: photo.to_owned(), reason: code, message }
+fn refused(photo: usize, fault: Fault) -> RefusedPhoto {
+    let Fault { code, message } = fault;
+    RefusedPhoto { photo: photo as u32, reason: code, message }
 }

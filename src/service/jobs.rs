@@ -8,21 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
-use tokio::task::spawn_blocking;
+use serde_json::json;
 
 pub use self::views::{
-    ImportParams, ItemView, JobKind, JobPage, JobResults, JobView, RecogniseJobParams, RecognisedPhotoView, RowView,
-    SeenFaceView,
+    DoublePhotoView, ImportParams, ItemView, JobKind, JobPage, JobResults, JobView, RecogniseJobParams,
+    RecognisedPhotoView, RefusedPhotoView, RowView, SeenFaceView,
 };
 use super::{RuleChanges, Service, recognise::require_window};
 use crate::{
     domain::{
-        Access, GroupId, ItemReport, Job, JobId, JobTask, Permission, PersonId, RecogniseOptions, TenantScope,
+        Access, GroupId, ItemReport, Job, JobId, JobTask, PersonId, RecogniseOptions, TenantScope, job::permission,
         session::Step,
     },
     error::{Error, Result},
-    jobs::{Checked, CheckedPhotos, Incoming, JobDesk, ROSTER},
-    store::{ItemPage, job_not_found, too_many_jobs},
+    jobs::{Checked, CheckedPhotos, Incoming, ItemNames, JobDesk, ROSTER},
+    store::{About, ItemPage, job_not_found, too_many_jobs},
 };
 
 /// Reports read at once for a download.
@@ -52,9 +52,8 @@ impl Service {
             return Err(Error::invalid("send the roster in the field csv").with_code("no_roster"));
         }
         let (folder, max_entries) = (files.path(""), self.desk.options.max_entries);
-        let checked = spawn_blocking(move || Checked::new(&folder, max_entries))
-            .await
-            .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
+        let check = move || Checked::new(&folder, max_entries);
+        let checked = self.desk.readers.read(scope.tenant(), check).await?;
         let task = JobTask::Import(params.into());
         self.hand_in(scope, files, task, checked.rows).await
     }
@@ -88,9 +87,8 @@ impl Service {
             }
         }
         let (folder, max_entries) = (files.path(""), self.desk.options.max_entries);
-        let checked = spawn_blocking(move || CheckedPhotos::new(&folder, max_entries))
-            .await
-            .map_err(|lost| Error::internal("photos were not looked at").with_source(lost))??;
+        let check = move || CheckedPhotos::new(&folder, max_entries);
+        let checked = self.desk.readers.read(scope.tenant(), check).await?;
         let options = RecogniseOptions { group: group.id, mark, at, session, source, threshold, margin, liveness };
         self.hand_in(scope, files, JobTask::Recognise(options), checked.photos).await
     }
@@ -126,9 +124,10 @@ impl Service {
     }
 
     async fn visible_job(&self, access: &Access, job: JobId) -> Result<(TenantScope, Job)> {
-        let scope = access.tenant_scope()?;
-        let job = self.store.job(&scope, job).await?;
-        if may_see(access, job.task.group()) { Ok((scope, job)) } else { Err(job_not_found()) }
+        let job = self.store.job(&access.tenant_scope()?, job).await?;
+        let group = job.task.group().cloned();
+        let access = access.clone().permitted(job.task.permission(), group).map_err(|_| job_not_found())?;
+        Ok((access.tenant_scope()?, job))
     }
 
     /// Calls a job off: nothing more of it is done from here on, and what was done stands. One that is over stays as it
@@ -154,13 +153,29 @@ impl Service {
         after: Option<u64>,
         limit: usize,
     ) -> Result<JobResults> {
-        let (scope, _) = self.visible_job(access, job).await?;
-        let ItemPage { items, next } = self.store.items(&scope, job, after, limit).await?;
-        let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| named(report)).cloned().collect();
+        let (scope, job) = self.visible_job(access, job).await?;
+        let ItemPage { items, next } = self.store.items(&scope, job.id, after, limit).await?;
+        let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| recognised(report)).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
         let names = self.store.names(&scope, people.clone()).await?;
-        let names = people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect();
-        Ok(JobResults { results: items.into_iter().filter_map(|item| view(item, &names)).collect(), next })
+        let people = people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect();
+        let names = Names { people, items: self.item_names(&scope, &job, &items).await? };
+        Ok(JobResults { results: items.into_iter().filter_map(|item| names.view(item)).collect(), next })
+    }
+
+    /// What the items of a job are called, while its files are there: they go when it is over. Errors as
+    /// [`Readers::read`](crate::jobs::Readers::read)'s own.
+    async fn item_names(&self, scope: &TenantScope, job: &Job, items: &[(u64, ItemReport)]) -> Result<ItemNames> {
+        let (Some((first, _)), Some((last, _)), true) = (items.first(), items.last(), job.state.is_open()) else {
+            return Ok(ItemNames::default());
+        };
+        let has_photos = |report: &ItemReport| matches!(report, ItemReport::Row(row) if !(row.refused.is_empty() && row.duplicates.is_empty()));
+        let (wanted, with_photos) = (*first..=*last, items.iter().any(|(_, report)| has_photos(report)));
+        let (folder, task, max_entries) =
+            (self.desk.spool.folder(job.id), job.task.clone(), self.desk.options.max_entries);
+        // What cannot be read has gone just now.
+        let read = move || Ok(ItemNames::read(&folder, &task, wanted, with_photos, max_entries).unwrap_or_default());
+        self.desk.readers.read(scope.tenant(), read).await
     }
 
     /// All reports that there are by now, as CSV. Errors as for [`Self::job`].
@@ -169,15 +184,17 @@ impl Service {
         access: &Access,
         job: JobId,
     ) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
-        let (_, Job { task, .. }) = self.visible_job(access, job).await?;
+        let (scope, Job { task, .. }) = self.visible_job(access, job).await?;
         let header = table::header(&task);
+        let asked = json!({ "report": "job", "job": job.to_string(), "format": "csv" });
+        self.store.note_act(&scope.author(), "report.export", About::Report(asked)).await?;
         let (service, access) = (self.clone(), access.clone());
         let pages = stream::try_unfold(Some(None), move |after: Option<Option<u64>>| {
             let (service, access) = (service.clone(), access.clone());
             async move {
                 let Some(after) = after else { return Ok(None) };
                 let page = service.job_results(&access, job, after, DOWNLOADED_AT_ONCE).await?;
-                let lines = table::lines(page.results)?;
+                let lines = table::lines(&page.results)?;
                 Ok(Some((lines, page.next.map(Some))))
             }
         });
@@ -203,22 +220,36 @@ impl Service {
 
 /// Whether a job is one that the caller could have started: one of that group, or of a roster where there is none.
 pub(super) fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
-    let permission = if group.is_some() { Permission::RecogniseMany } else { Permission::ManagePeople };
-    access.require(permission, group).is_ok()
+    access.require(permission(group), group).is_ok()
 }
 
 /// Those whose names are shown with a report.
-fn named(report: &ItemReport) -> Vec<&PersonId> {
-    match report {
-        ItemReport::Photo(_) => report.people(),
-        ItemReport::Row(_) | ItemReport::Erased => Vec::new(),
-    }
+fn recognised(report: &ItemReport) -> impl Iterator<Item = &PersonId> {
+    let photo = if let ItemReport::Photo(photo) = report { Some(photo) } else { None };
+    photo.into_iter().flat_map(|photo| &photo.faces).filter_map(|face| face.person.as_ref())
 }
 
-fn view((item, report): (u64, ItemReport), names: &BTreeMap<PersonId, String>) -> Option<ItemView> {
-    match report {
-        ItemReport::Row(report) => Some(ItemView::Row(RowView::new(item, report))),
-        ItemReport::Photo(report) => Some(ItemView::Photo(RecognisedPhotoView::new(item, report, names))),
-        ItemReport::Erased => None,
+/// What reports do not hold.
+struct Names {
+    people: BTreeMap<PersonId, String>,
+    items: ItemNames,
+}
+
+impl Names {
+    fn view(&self, (item, report): (u64, ItemReport)) -> Option<ItemView> {
+        match report {
+            ItemReport::Row(report) => {
+                let row = RowView::new(item, report);
+                Some(ItemView::Row(match self.items.rows.get(&item) {
+                    Some(names) => row.named(names),
+                    None => row,
+                }))
+            }
+            ItemReport::Photo(report) => {
+                let photo = self.items.photos.get(&item).cloned();
+                Some(ItemView::Photo(RecognisedPhotoView::new(item, report, &self.people, photo)))
+            }
+            ItemReport::Erased => None,
+        }
     }
 }

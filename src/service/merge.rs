@@ -65,7 +65,7 @@ impl Service {
             let _turns = service.galleries.person_locks(&scope, &[&person, &to]).await;
             let policy = service.store.tenant_settings(&scope).await?.enrolment.consent;
             let other = service.store.person(&scope, &to).await?.person;
-            service.require_consent(policy, other.consent.as_ref())?;
+            policy.require(other.consent.as_ref(), service.clock.now())?;
             let (photos, old) = service.write_photos_over(&scope, &person, &to, Some(face)).await?;
             let moved = service.store.move_face(&scope, &person, face, &to, photos.records()).await;
             let (sample, record) = photos.settled(moved)?;

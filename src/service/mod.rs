@@ -42,7 +42,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use self::{
     access::{Gate, Lifetimes},
@@ -62,7 +62,7 @@ use crate::{
         messages::{EncodedImage, PhotoReply},
         request::{FaceChoice, Wanted},
     },
-    runtime::{Clock, ServiceClass},
+    runtime::{Clock, ServiceClass, Turnstile},
     store::{Store, carried},
     vault::Vault,
 };
@@ -84,7 +84,7 @@ pub struct Service {
     event_settings: config::Events,
     desk: JobDesk,
     /// Turns for making workbooks.
-    workbooks: Arc<Semaphore>,
+    workbooks: Arc<Turnstile>,
     /// The data folder, where keys have their files.
     data: Arc<Path>,
     vault: Vault,
@@ -181,10 +181,10 @@ impl Service {
         let hub = Hub::new(events.max_streams, pipeline.tools().metrics.event_streams.clone());
         let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
-        let desk = JobDesk::new(Spool::of(&data), jobs);
+        let desk = JobDesk::new(Spool::of(&data, jobs.room), jobs);
         let (vault, retention_changed) = (Vault::of(&data), Arc::default());
         let (tenant_turns, data) = (TenantTurns::default(), data.into());
-        let workbooks = Arc::new(Semaphore::new(reports::WORKBOOKS_AT_ONCE));
+        let workbooks = Turnstile::new(reports::WORKBOOKS_AT_ONCE);
         Ok(Self {
             store,
             galleries,
@@ -237,7 +237,11 @@ impl Service {
         }
         let (scope, photos) = (wanted.scope.clone(), images.len() as u64);
         self.quotas.count_photos(&scope, &self.store.tenant_settings(&scope).await?, photos).await?;
-        self.pipeline.run(images, wanted).await.inspect_err(|_| self.quotas.discount_photos(&scope, photos))
+        let replies = self.pipeline.run(images, wanted).await;
+        let replies = replies.inspect_err(|_| self.quotas.discount_photos(&scope, photos))?;
+        // What comes of them is told, and not only stored, and they may have been under way for long.
+        self.store.require_right(scope.right()).await?;
+        Ok(replies)
     }
 
     /// The rules of naming in a tenant.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     answer::{NotSeen, Present, Reason, Recognition, RecognizedFace, RecognizedPhoto, SearchView},
@@ -11,7 +11,7 @@ pub use self::{
 use super::{RuleChanges, Service, is_the_images_fault, view::ProblemView, wanted};
 use crate::{
     domain::{
-        Access, Group, GroupId, GroupSession, GroupSessionId, PersonId, Role, TenantScope, session::Step,
+        Access, Group, GroupId, GroupSession, GroupSessionId, PersonId, Role, TenantScope, TimeTrust, session::Step,
         stranger::Keeping,
     },
     error::{Error, Result},
@@ -38,6 +38,17 @@ impl Service {
         images: Vec<EncodedImage>,
         params: &RecognizeParams,
     ) -> Result<Recognition> {
+        self.recognize_told_by(Teller::Trusted, scope, group, images, params).await
+    }
+
+    async fn recognize_told_by(
+        &self,
+        teller: Teller,
+        scope: &TenantScope,
+        group: &GroupId,
+        images: Vec<EncodedImage>,
+        params: &RecognizeParams,
+    ) -> Result<Recognition> {
         let found = self.store.group(scope, group).await?;
         let now = self.clock.now();
         let at = params.at.unwrap_or(now);
@@ -50,9 +61,12 @@ impl Service {
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
         // Who is one is the tenant's affair, whatever a request asks of names.
         let unknown = (own.unknown_faces_days > 0).then_some(Keeping { threshold: naming.roster.threshold, now });
-        let marking = match params.mark {
-            Some(false) => None,
-            _ => Some(Marking { unknown, ..self.marking(scope, &found, params, at).await? }),
+        let marking = if params.mark == Some(false) {
+            None
+        } else {
+            let marking = self.marking(scope, &found, params, at).await?;
+            let time = teller.trust(&found, &marking.session, params.at, now);
+            Some(Marking { time, unknown, ..marking })
         };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
@@ -101,10 +115,11 @@ impl Service {
         require_window(group, &session, at)?;
         // Says at once what the mark would say.
         session.clone().after(Step::Open, at)?;
-        Ok(Marking { session, at, source: params.source.clone(), unknown: None })
+        Ok(Marking { session, at, time: TimeTrust::Trusted, source: params.source.clone(), unknown: None })
     }
 
-    /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked.
+    /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked. Whatever it
+    /// says of a time at which the session takes no photos any more is to be confirmed, beyond its key's allowance.
     ///
     /// # Errors
     /// As for [`Self::recognize`]; `Forbidden` where a kiosk asks for more than to mark.
@@ -120,7 +135,8 @@ impl Service {
             return self.recognize(&scope, group, images, params).await;
         }
         params.require_plain()?;
-        Ok(self.recognize(&scope, group, images, params).await?.who_was_marked())
+        let teller = Teller::Kiosk { offline: access.offline() };
+        Ok(self.recognize_told_by(teller, &scope, group, images, params).await?.who_was_marked())
     }
 
     /// Looks faces up in the whole gallery; marks nobody.
@@ -176,9 +192,38 @@ impl Service {
     }
 }
 
+/// Who says when photos were taken.
+#[derive(Clone, Copy)]
+enum Teller {
+    /// Somebody who may say so.
+    Trusted,
+    /// A kiosk, which stands where anybody may reach it.
+    Kiosk {
+        /// How long ago it may have been.
+        offline: SignedDuration,
+    },
+}
+
+impl Teller {
+    /// How far what they say is trusted; `at` is none where they say nothing, and the server's time counts.
+    fn trust(self, group: &Group, session: &GroupSession, at: Option<Timestamp>, now: Timestamp) -> TimeTrust {
+        match (self, at) {
+            (Self::Trusted, _) | (Self::Kiosk { .. }, None) => TimeTrust::Trusted,
+            (Self::Kiosk { .. }, Some(_)) if takes_photos(group, session, now) => TimeTrust::Trusted,
+            (Self::Kiosk { offline }, Some(at)) if now.duration_since(at) <= offline => TimeTrust::Offline,
+            (Self::Kiosk { .. }, Some(_)) => TimeTrust::Doubted,
+        }
+    }
+}
+
+/// Whether photos of that time are the session's.
+fn takes_photos(group: &Group, session: &GroupSession, at: Timestamp) -> bool {
+    group.rules.window(&session.meeting(false)).holds(at)
+}
+
 /// Errors unless the session takes photos of that time: `Invalid` `outside_session`.
 pub(super) fn require_window(group: &Group, session: &GroupSession, at: Timestamp) -> Result<()> {
-    if group.rules.window(&session.meeting(false)).holds(at) {
+    if takes_photos(group, session, at) {
         return Ok(());
     }
     let message = "the session does not take photos of that time: say in at when they were taken";

@@ -5,6 +5,7 @@ use std::{fs::File, io::Read, mem, pin::Pin, sync::Arc};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use jiff::{ToSpan, civil::Date};
+use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::Service;
@@ -18,7 +19,8 @@ use crate::{
         tables::Table,
         writer::{Format, Rest, Wanted, Writer},
     },
-    store::Store,
+    runtime::{ServiceClass, Turn, disk},
+    store::{About, Store},
 };
 
 /// The longest period, in days.
@@ -27,7 +29,7 @@ const MAX_DAYS: i32 = 366;
 const HALF_A_YEAR_DAYS: i32 = 182;
 /// The most sessions of a report: in a workbook they are columns, of which Excel has 16 384.
 const MAX_SESSIONS: usize = 4000;
-/// Workbooks that are made at once; each takes a processor and room on the disk.
+/// Workbooks that are made at once, of different tenants; each takes a processor and room on the disk.
 pub(super) const WORKBOOKS_AT_ONCE: usize = 2;
 /// The most people of a page, and the most cells.
 const PAGE_PEOPLE: usize = 500;
@@ -60,7 +62,8 @@ pub struct Report {
 pub type ReportParts = Pin<Box<dyn Stream<Item = Result<Bytes>>>>;
 
 impl Service {
-    /// A report of closed sessions. With `below`, 0 to 1, it is of people who attended less than this of what counts.
+    /// A report of closed sessions. With `below`, 0 to 1, it is of people who attended less than this of what counts. That
+    /// a file of rows was given is in the audit log.
     ///
     /// # Errors
     /// `Forbidden` for a group that the caller may not read, `NotFound` `group_not_found`, `Invalid` `invalid_range` or
@@ -76,12 +79,19 @@ impl Service {
         if !below.is_none_or(|rate| (0.0..=1.0).contains(&rate)) {
             return Err(Error::invalid("threshold is 0 to 1").with_code("invalid_threshold"));
         }
+        let group = params.group.clone();
         let (period, pages) = self.pages(access, params).await?;
+        if format.is_table() {
+            let asked = json!({ "report": "attendance", "by": by, "below": below, "period": period, "group": group,
+                "format": format });
+            self.store.note_act(&access.author(), "report.export", About::Report(asked)).await?;
+        }
         let wanted = Wanted { by, format, period, below, folder: self.data.to_path_buf() };
         let begun = (wanted, Arc::clone(&pages.sessions));
         let (writer, head) = in_background(move || Writer::begin(begun.0, begun.1)).await?;
         if format == Format::Xlsx {
-            let parts = file_parts(self.workbook(writer, pages).await?);
+            let turn = Turn::new(ServiceClass::Interactive, access.tenant_scope()?.tenant().as_str());
+            let parts = file_parts(self.workbook(&turn, writer, pages).await?);
             return Ok(Report { period, parts });
         }
         let state = Some((writer, pages, head));
@@ -106,10 +116,11 @@ impl Service {
         Ok(heatmap(lines.iter().filter_map(|line| if let Line::Session(line) = line { Some(line) } else { None })))
     }
 
-    async fn workbook(&self, mut writer: Writer, mut pages: Pages) -> Result<File> {
-        let closed = |error| Error::internal("no workbook can be made any more").with_source(error);
-        let _turn = self.workbooks.acquire().await.map_err(closed)?;
+    async fn workbook(&self, turn: &Turn, mut writer: Writer, mut pages: Pages) -> Result<File> {
+        let place = self.workbooks.enter(turn, usize::MAX).await;
+        let _place = place.map_err(|_| Error::internal("no workbook can be made any more"))?;
         while let Some(rows) = pages.next().await? {
+            disk::require_room(&self.data, disk::FILES_LEAVE)?;
             writer = in_background(move || writer.add(rows).map(|_| writer)).await?;
         }
         match in_background(move || writer.finish()).await? {

@@ -45,7 +45,7 @@ pub async fn salvage(data: &Path, into: &Path, scratch: Option<&Path>, now: Time
         Ok(made)
     })
     .await?;
-    take_place(unfinished, into, now).await?;
+    take_place(unfinished, into, now, "store.salvage").await?;
     Ok(salvaged)
 }
 

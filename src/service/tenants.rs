@@ -254,7 +254,7 @@ impl Service {
     /// Makes a tenant and its first key, which may do everything in it.
     ///
     /// # Errors
-    /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`.
+    /// `Conflict` if the id is taken, `Invalid` `invalid_id` for `operator`, and for one that its files cannot be named by.
     pub async fn create_tenant(
         &self,
         operator: &OperatorScope,
@@ -264,6 +264,7 @@ impl Service {
         if id.as_ref().is_some_and(|id| id.as_str() == OPERATOR) {
             return Err(Error::invalid("a tenant cannot have the id operator").with_code("invalid_id"));
         }
+        id.as_ref().map_or(Ok(()), TenantId::require_file_name)?;
         let tenant = Tenant {
             id: id.unwrap_or_else(TenantId::generate),
             name: checked_name(name)?,
@@ -272,7 +273,7 @@ impl Service {
         };
         let key = SecretKey::generate()?;
         let stored = key.hashed(FIRST_KEY.into(), Grant::admin(tenant.id.clone()), tenant.created_at);
-        self.store.create_tenant(operator.actor(), tenant.clone(), stored).await?;
+        self.store.create_tenant(operator.right(), tenant.clone(), stored).await?;
         Ok((tenant, key))
     }
 
@@ -311,7 +312,7 @@ impl Service {
         id: &TenantId,
         patch: TenantPatch,
     ) -> Result<TenantView> {
-        self.change_tenant(&TenantScope::granted(id.clone()).by(operator.actor().clone()), patch).await
+        self.change_tenant(&TenantScope::granted(id.clone()).by(operator.right().clone()), patch).await
     }
 
     /// [`Self::update_tenant`] for whoever may make this change.
@@ -344,7 +345,7 @@ impl Service {
     /// `NotFound` `tenant_not_found`; `Storage` if a record or the key's file cannot be removed: deleting it again, or a
     /// start of the server, goes on from there.
     pub async fn delete_tenant(&self, operator: &OperatorScope, id: &TenantId) -> Result<Option<Erasure>> {
-        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.actor().clone()));
+        let (service, scope) = (self.clone(), TenantScope::granted(id.clone()).by(operator.right().clone()));
         to_completion(async move {
             service.store.begin_deletion(&scope).await?;
             service.finish_deletion(&scope).await
@@ -372,6 +373,7 @@ impl Service {
         spawn_blocking(move || remove_tenant_key(&data, &tenant).and_then(|()| vault.remove_tenant(&tenant)))
             .await
             .map_err(|lost| Error::internal("a tenant's files were not removed").with_source(lost))??;
+        self.desk.spool.remove_tenant(scope.tenant()).await?;
         let erasure = self.store.finish_deletion(scope, self.clock.now()).await?;
         self.quotas.forget(scope);
         self.couriers.poke(scope);

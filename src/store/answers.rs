@@ -21,7 +21,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{Tenant, TenantId},
+    domain::{Right, Tenant, TenantId},
     error::Result,
 };
 
@@ -128,7 +128,7 @@ impl Store {
     /// Keeps the answer of a request that has succeeded; not where it shows somebody who was erased meanwhile.
     pub async fn keep_answer(&self, claim: &Claim, answer: Option<(u16, Vec<u8>)>) -> Result<()> {
         let (key, note, erased) = (claim.key.clone(), (claim.note)(), Arc::clone(&claim.erased));
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             // Asked among the writes: an erasure before this one is known here, one after it finds what is kept.
             let answer = answer.filter(|(_, body)| !erased.are_in(body));
             transaction.put(key, &KeptAnswer { answer, ..note })
@@ -142,7 +142,7 @@ impl Store {
             return Ok(());
         }
         let key = claim.key.clone();
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             transaction.remove(key);
             Ok(())
         })
@@ -172,7 +172,7 @@ impl Store {
             let old: Vec<Key> = page.into_iter().filter(|&(_, at)| at < end).map(|(key, _)| key).collect();
             num_left += num_seen - old.len();
             if !old.is_empty() {
-                self.write(move |transaction| {
+                self.write(&Right::of_machine(), move |transaction| {
                     for key in old {
                         transaction.remove(key);
                     }

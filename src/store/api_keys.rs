@@ -5,11 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, audit, codec::Record, db::Read, groups::require_group, keys, tenants::require_tenant,
+    Store, audit,
+    codec::{self, OlderBody, Record},
+    db::Read,
+    groups::require_group,
+    keys,
+    tenants::require_tenant,
     transaction::Transaction,
 };
 use crate::{
-    domain::{Actor, Author, Grant, GroupId, KeyId, Realm},
+    domain::{Author, Grant, GroupId, KeyId, Realm, Right, Role},
     error::{Error, ErrorKind, Result},
 };
 
@@ -37,19 +42,49 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// How many hours ago photos may have been taken whose time the key says; none where it says no such time.
+    pub offline_hours: Option<u16>,
 }
 
 impl ApiKey {
     /// One without a name, that never ends and was not used.
     pub fn new(hash: [u8; 32], grant: Grant, created_at: Timestamp) -> Self {
         let (prefix, name) = (String::new(), String::new());
-        Self { id: KeyId::generate(), hash, prefix, name, grant, created_at, expires_at: None, last_used_at: None }
+        let (expires_at, last_used_at, offline_hours) = (None, None, None);
+        Self { id: KeyId::generate(), hash, prefix, name, grant, created_at, expires_at, last_used_at, offline_hours }
+    }
+
+    /// Whether it opens nothing any more at `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
     }
 }
 
 impl Record for ApiKey {
     const KIND: u8 = 2;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
+
+    fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
+        if version != 2 {
+            return Err(codec::damaged());
+        }
+        let KeyV2 { id, hash, prefix, name, grant, created_at, expires_at, last_used_at } = body.read()?;
+        let offline_hours = None;
+        Ok(Self { id, hash, prefix, name, grant, created_at, expires_at, last_used_at, offline_hours })
+    }
+}
+
+/// Before keys had an allowance for photos of before.
+#[derive(Deserialize)]
+struct KeyV2 {
+    id: KeyId,
+    hash: [u8; 32],
+    prefix: String,
+    name: String,
+    grant: Grant,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
 }
 
 /// Where a key is, by its id.
@@ -65,24 +100,14 @@ impl Record for KeyPlace {
 impl Store {
     /// Adds a key to the grant's realm. Errors: `NotFound` `tenant_not_found` or `group_not_found` for a key to what does not exist,
     /// `Conflict` `limit_reached`.
-    pub async fn put_api_key(&self, actor: &Actor, key: ApiKey) -> Result<()> {
-        let actor = actor.clone();
-        self.write(move |transaction| put(transaction, &actor, &key)).await
+    pub async fn put_api_key(&self, right: &Right, key: ApiKey) -> Result<()> {
+        let by = right.clone();
+        self.write(right, move |transaction| put(transaction, &by, &key)).await
     }
 
     /// The key with this SHA-256.
     pub async fn find_api_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
         self.read(move |view| view.get(&keys::api_key(&hash))).await
-    }
-
-    /// The key of a realm by its id.
-    pub async fn api_key(&self, realm: &Realm, key: KeyId) -> Result<Option<ApiKey>> {
-        let at = keys::key_place(realm, key);
-        self.read(move |view| match view.get::<KeyPlace>(&at)? {
-            Some(place) => view.get(&keys::api_key(&place.hash)),
-            None => Ok(None),
-        })
-        .await
     }
 
     /// Notes that a key is used, once a minute.
@@ -92,7 +117,7 @@ impl Store {
             return Ok(());
         }
         let at = keys::api_key(&key.hash);
-        self.write(move |transaction| match transaction.get::<ApiKey>(&at)? {
+        self.write(&Right::of_machine(), move |transaction| match transaction.get::<ApiKey>(&at)? {
             Some(key) if is_due(key.last_used_at) => transaction.put(at, &ApiKey { last_used_at: Some(now), ..key }),
             _ => Ok(()),
         })
@@ -111,21 +136,48 @@ impl Store {
 
     /// Removes a key: it opens nothing from now on. Errors: `NotFound` `key_not_found`.
     pub async fn delete_api_key(&self, author: &Author, key: KeyId) -> Result<()> {
-        let (author, at) = (author.clone(), keys::key_place(&author.realm, key));
-        self.write(move |transaction| {
+        let (by, at) = (author.clone(), keys::key_place(&author.realm, key));
+        self.write(&author.right, move |transaction| {
             let place: KeyPlace = transaction.get(&at)?.ok_or_else(key_not_found)?;
             // One that cannot be read can still be removed.
             let old: Option<ApiKey> = transaction.get(&keys::api_key(&place.hash)).ok().flatten();
             transaction.remove(keys::api_key(&place.hash));
             transaction.remove(at);
-            audit::note(transaction, &author, "key.delete", |it| it.key(key).before(&old))
+            audit::note(transaction, &by, "key.delete", |it| it.key(key).before(&old))
+        })
+        .await
+    }
+
+    /// Gives a key another secret, of this SHA-256 and with this beginning: the old one opens nothing from now on. All else
+    /// of the key stays. Errors: `NotFound` `key_not_found`.
+    pub async fn rotate_api_key(&self, author: &Author, key: KeyId, hash: [u8; 32], prefix: String) -> Result<ApiKey> {
+        let by = author.clone();
+        self.write(&author.right, move |transaction| {
+            let old = of_realm(transaction, &by.realm, key)?.ok_or_else(key_not_found)?;
+            let new = ApiKey { hash, prefix, ..old.clone() };
+            transaction.remove(keys::api_key(&old.hash));
+            transaction.put(keys::api_key(&hash), &new)?;
+            transaction.put(keys::key_place(&by.realm, key), &KeyPlace { hash })?;
+            audit::note(transaction, &by, "key.rotate", |it| it.key(key).changed(&old, &new))?;
+            Ok(new)
         })
         .await
     }
 
     /// Whether the server has an operator's key.
     pub async fn has_operator_key(&self) -> Result<bool> {
-        self.read(|view| Ok(view.scan_keys(&keys::key_places(&Realm::Server)).next().transpose()?.is_some())).await
+        self.read(|view| {
+            for place in view.scan::<KeyPlace>(&keys::key_places(&Realm::Server), None) {
+                match view.get::<ApiKey>(&keys::api_key(&place?.hash)) {
+                    Ok(Some(key)) if key.grant.role != Role::Operator => {}
+                    Ok(None) => {}
+                    // One that cannot be read may be.
+                    Ok(Some(_)) | Err(_) => return Ok(true),
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 }
 
@@ -133,7 +185,15 @@ fn key_not_found() -> Error {
     Error::not_found("there is no such key").with_code("key_not_found")
 }
 
-pub(super) fn put(transaction: &mut Transaction<'_>, actor: &Actor, key: &ApiKey) -> Result<()> {
+/// The key of a realm by its id.
+pub(super) fn of_realm(read: &impl Read, realm: &Realm, key: KeyId) -> Result<Option<ApiKey>> {
+    match read.get::<KeyPlace>(&keys::key_place(realm, key))? {
+        Some(place) => read.get(&keys::api_key(&place.hash)),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn put(transaction: &mut Transaction<'_>, right: &Right, key: &ApiKey) -> Result<()> {
     require_reach(transaction, &key.grant)?;
     if transaction.scan_keys(&keys::key_places(&key.grant.realm)).take(MAX_KEYS).count() == MAX_KEYS {
         let message = format!("there are {MAX_KEYS} keys already: revoke some first");
@@ -141,7 +201,7 @@ pub(super) fn put(transaction: &mut Transaction<'_>, actor: &Actor, key: &ApiKey
     }
     transaction.put(keys::key_place(&key.grant.realm, key.id), &KeyPlace { hash: key.hash })?;
     transaction.put(keys::api_key(&key.hash), key)?;
-    let author = Author { realm: key.grant.realm.clone(), actor: actor.clone() };
+    let author = Author { realm: key.grant.realm.clone(), right: right.clone() };
     audit::note(transaction, &author, "key.create", |it| it.key(key.id).after(key))
 }
 

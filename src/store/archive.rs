@@ -189,7 +189,8 @@ impl<R: Read> Reader<R> {
     }
 }
 
-fn parse(mut body: &[u8]) -> Option<Vec<Change>> {
+/// The changes of a chunk's body.
+pub(super) fn parse(mut body: &[u8]) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     while !body.is_empty() {
         let (key_length, rest) = body.split_first_chunk()?;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store, audit,
-    codec::{self, Record},
+    codec::{self, OlderBody, Record},
+    consent,
     db::Read,
     groups::{members, on_roster, require_group},
     keys,
@@ -18,8 +19,11 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Mark, Occurrence, PersonId, Pseudonym,
-        RecordId, SessionState, Sighting, TenantId, TenantScope, rules::judge::Verdict, session::Step,
+        AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Likeness, LivenessVerdict, Mark, ModelId,
+        Occurrence, PersonId, PhotoId, Pseudonym, RecordId, SessionState, Sighting, TenantId, TenantScope, TimeTrust,
+        attendance::{Appeal, Correction},
+        rules::judge::Verdict,
+        session::Step,
         stranger::UnknownFaces,
     },
     error::{Error, Result},
@@ -27,6 +31,47 @@ use crate::{
 
 impl Record for AttendanceRecord {
     const KIND: u8 = 8;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let RecordV1 { id, session, person, verdict, sightings, corrections, appeal } = body.read()?;
+        let sightings = sightings.into_iter().map(Into::into).collect();
+        Ok(Self { id, session, person, verdict, sightings, corrections, appeal })
+    }
+}
+
+/// Before sightings said how far their time is trusted.
+#[derive(Deserialize)]
+struct RecordV1 {
+    id: Option<RecordId>,
+    session: GroupSessionId,
+    person: PersonId,
+    verdict: Verdict,
+    sightings: Vec<SightingV1>,
+    corrections: Vec<Correction>,
+    appeal: Option<Appeal>,
+}
+
+#[derive(Deserialize)]
+struct SightingV1 {
+    photo: PhotoId,
+    face: u32,
+    at: Timestamp,
+    similarity: f32,
+    margin: Option<f32>,
+    runner_up: Option<Likeness>,
+    width_px: f32,
+    liveness: Option<LivenessVerdict>,
+    model: ModelId,
+    refuted: bool,
+}
+
+impl From<SightingV1> for Sighting {
+    fn from(old: SightingV1) -> Self {
+        let SightingV1 { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted } = old;
+        let time = TimeTrust::Trusted;
+        Self { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted, time }
+    }
 }
 
 /// Where a record is, by its id.
@@ -48,6 +93,8 @@ pub struct PhotoMarks {
     pub session: GroupSession,
     /// When the photo was taken.
     pub at: Timestamp,
+    /// How far that is trusted.
+    pub time: TimeTrust,
     /// What took it.
     pub source: Option<String>,
     /// Who was named.
@@ -79,17 +126,18 @@ pub struct SessionRecord {
 impl Store {
     /// Takes a photo's people as evidence, in one transaction, with what became of each in the order of `seen`. However
     /// many calls run at once, one of them marks a person. Who was deleted or taken off the roster since they were
-    /// recognised is not marked, and keeps nobody else from being marked. Faces that nobody was named for are kept in the
+    /// recognised, or has no longer the consent that their tenant asks for, is not marked, and keeps nobody else from being
+    /// marked. Faces that nobody was named for are kept in the
     /// same transaction.
     ///
     /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
-            let PhotoMarks { session: found, at, source, seen, unknown } = photo;
+        self.write(scope.right(), move |transaction| {
+            let PhotoMarks { session: found, at, time, source, seen, unknown } = photo;
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
             let mut session = stored.clone().unwrap_or(found).after(Step::Open, at)?;
-            session.note_photo(at, source.as_deref());
+            session.note_photo(at, time, source.as_deref());
             if stored.as_ref() != Some(&session) {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
@@ -177,7 +225,7 @@ impl Store {
     /// `Conflict` `session_closed`.
     pub async fn undo_mark(&self, scope: &TenantScope, group: &GroupId, record: RecordId) -> Result<AttendanceRecord> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let missing = || Error::not_found("the group has no such attendance record").with_code("record_not_found");
             let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
@@ -214,6 +262,10 @@ fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> R
     let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
         return Ok(Mark::NotMarked);
     };
+    match consent::require(transaction, tenant, who) {
+        Err(error) if error.code() == "consent_required" => return Ok(Mark::NotMarked),
+        asked => asked?,
+    }
     if let Some(runner_up) = runner_up {
         sighting.runner_up = strangers::likeness(transaction, tenant, &runner_up)?;
     }

@@ -32,7 +32,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{Actor, Author, BackupId},
+    domain::{Author, BackupId, Right},
     error::{Error, ErrorKind, Result},
 };
 
@@ -74,13 +74,13 @@ impl Store {
     /// Errors: `Conflict` `backup_running` while another is taken, `rewrite_running` while the store is rewritten. In
     /// the stream: `Storage` `damaged_record` where a record is not what was written; `Overloaded` `copy_outrun` where it
     /// does not catch up with the writes.
-    pub async fn backup(&self, now: impl Fn() -> Timestamp + Send + 'static) -> Result<BackupStream> {
+    pub async fn backup(&self, right: &Right, now: impl Fn() -> Timestamp + Send + 'static) -> Result<BackupStream> {
         let watch = self
             .db()
             .watch()
             .ok_or_else(|| if self.is_being_rewritten() { rewrite_running() } else { backup_running() })?;
         let id = BackupId::generate();
-        self.begin_backup(Backup { id, begun_at: now(), ended_at: None }).await?;
+        self.begin_backup(right, Backup { id, begun_at: now(), ended_at: None }).await?;
         let copy = Copying::new(Copy::new(watch)?);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
         let store = self.clone();
@@ -104,9 +104,9 @@ impl Store {
     }
 
     /// Takes a backup off the list: its file is no more. Errors: `NotFound` `backup_not_found`.
-    pub async fn strike_backup(&self, actor: &Actor, backup: BackupId) -> Result<()> {
-        let (author, at) = (Author::on_server(actor), keys::backup(backup));
-        self.write(move |transaction| {
+    pub async fn strike_backup(&self, right: &Right, backup: BackupId) -> Result<()> {
+        let (author, at) = (Author::on_server(right), keys::backup(backup));
+        self.write(right, move |transaction| {
             if !transaction.has(&at)? {
                 return Err(Error::not_found("there is no such backup").with_code("backup_not_found"));
             }
@@ -117,8 +117,8 @@ impl Store {
     }
 
     /// One is taken at a time, so whatever began before has ended, if only by a crash.
-    async fn begin_backup(&self, backup: Backup) -> Result<()> {
-        self.write(move |transaction| {
+    async fn begin_backup(&self, right: &Right, backup: Backup) -> Result<()> {
+        self.write(right, move |transaction| {
             end(transaction, backup.begun_at, |_| true)?;
             transaction.put(keys::backup(backup.id), &backup)
         })
@@ -126,7 +126,7 @@ impl Store {
     }
 
     async fn end_backup(&self, id: BackupId, at: Timestamp) -> Result<()> {
-        self.write(move |transaction| end(transaction, at, |backup| backup.id == id)).await
+        self.write(&Right::of_machine(), move |transaction| end(transaction, at, |backup| backup.id == id)).await
     }
 }
 

@@ -42,7 +42,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Closing> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let open = sessions::require(transaction, &tenant, session)?;
             let closed = open.clone().after(Step::Close, now)?;
             if !is_forced && open.missing_sources().next().is_some() {
@@ -69,7 +69,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<GroupSession> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let closed = sessions::require(transaction, &tenant, session)?;
             let open = closed.clone().after(Step::Reopen { reason }, now)?;
             sessions::put(transaction, &tenant, Some(&closed), &open)?;

@@ -7,10 +7,11 @@ use super::{
     db::Read,
     keys, person_not_found,
     pseudonyms::{find, person_entry},
-    search,
+    search, tenants,
+    transaction::Transaction,
 };
 use crate::{
-    domain::{Consent, FaceSample, Person, PersonId, TenantScope},
+    domain::{Consent, ConsentPolicy, FaceSample, Person, PersonId, Pseudonym, TenantId, TenantScope},
     error::Result,
 };
 
@@ -26,7 +27,7 @@ impl Store {
         consent: Option<Consent>,
     ) -> Result<Vec<FaceSample>> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let (who, known) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
             let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
             audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
@@ -54,4 +55,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// Errors where the tenant asks for a consent that somebody does not have at this moment: `Unprocessable`
+/// `consent_required`. Asked wherever something comes to be known of their face: what was asked before the work may have
+/// changed since.
+pub(super) fn require(transaction: &Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<()> {
+    let policy = tenants::settings(transaction, tenant)?.enrolment.consent;
+    if policy == ConsentPolicy::Off {
+        return Ok(());
+    }
+    let known: Option<Person> = transaction.get(&keys::person(tenant, who))?;
+    policy.require(known.and_then(|known| known.consent).as_ref(), transaction.origin().at)
 }

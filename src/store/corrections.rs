@@ -29,7 +29,7 @@ impl Store {
         said: Vec<(PersonId, Correction)>,
     ) -> Result<Vec<SessionRecord>> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
             let mut corrected = Vec::with_capacity(said.len());
@@ -60,7 +60,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<SessionRecord> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let faces = strangers::require(transaction, &tenant, session.id, stranger, now)?.glimpses;
             let register = Register::of(transaction, &tenant, &session)?;
@@ -131,7 +131,7 @@ impl Store {
         change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()> + Send + 'static,
     ) -> Result<SessionRecord> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
             let record = changed(transaction, &author, &register, &person, action, change)?;

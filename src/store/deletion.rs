@@ -18,7 +18,7 @@ use super::{
     users::User,
 };
 use crate::{
-    domain::{Author, Realm, Standing, Tenant, TenantId, TenantScope},
+    domain::{Author, Realm, Right, Standing, Tenant, TenantId, TenantScope},
     error::Result,
 };
 
@@ -29,8 +29,8 @@ impl Store {
     /// Marks a tenant as one that is being deleted; nothing changes where it is one already. Its id is free again after
     /// [`Self::finish_deletion`]. Errors: `NotFound` `tenant_not_found`.
     pub async fn begin_deletion(&self, scope: &TenantScope) -> Result<()> {
-        let (author, at) = (Author::on_server(scope.actor()), keys::tenant(scope.tenant()));
-        self.write(move |transaction| {
+        let (author, at) = (Author::on_server(scope.right()), keys::tenant(scope.tenant()));
+        self.write(scope.right(), move |transaction| {
             let mut tenant: Tenant = transaction.get(&at)?.ok_or_else(tenant_not_found)?;
             if tenant.standing == Standing::Deleting {
                 return Ok(());
@@ -60,7 +60,8 @@ impl Store {
     /// See [`remove_some`].
     pub(super) async fn remove_some_of(&self, scope: &TenantScope, at: Timestamp) -> Result<Removal> {
         let (tenant, erasure) = (scope.tenant().clone(), Erasure::new(at, scope.actor()));
-        self.write(move |transaction| remove_some(transaction, &tenant, erasure)).await
+        // Begun is done: whoever began it may have lost their right with it.
+        self.write(&Right::of_machine(), move |transaction| remove_some(transaction, &tenant, erasure)).await
     }
 
     /// The tenants whose deletion has not ended.

@@ -1,7 +1,10 @@
 //! Erasures: what was removed for good, and whether its bytes may still lie on the disk.
 //!
-//! sled goes on keeping bytes that were overwritten, so an erasure is pending until the store has been rewritten.
+//! sled goes on keeping bytes that were overwritten, so an erasure is pending until the store has been rewritten, and
+//! until the files of jobs have gone that were handed in before it: the person may be in them.
 //! Nothing here says who was erased.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,12 +18,31 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{Actor, ErasureId, Realm, Standing},
+    domain::{Actor, ErasureId, Realm, Right, Standing, TenantId},
     error::Result,
 };
 
 /// Erasures noted as done in one transaction: others' writes wait for no more than this.
 const NOTED_AT_ONCE: usize = 512;
+
+/// Files of jobs on the disk, as they were at a moment.
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    /// The moment: what came since is not among them.
+    pub as_of: Timestamp,
+    /// Of each tenant that has some, when the first of their jobs was handed in.
+    pub first: BTreeMap<TenantId, Timestamp>,
+}
+
+impl Uploads {
+    /// There are none, and none come.
+    pub const NONE: Self = Self { as_of: Timestamp::MAX, first: BTreeMap::new() };
+
+    /// Whether they may hold something of who was erased from a tenant at this time.
+    fn may_hold(&self, tenant: &TenantId, asked_at: Timestamp) -> bool {
+        asked_at > self.as_of || self.first.get(tenant).is_some_and(|&handed_in| handed_in <= asked_at)
+    }
+}
 
 /// A person who was erased from a tenant, or a tenant from the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,24 +113,28 @@ impl Store {
 
     /// How many erasures are pending.
     pub async fn num_pending_erasures(&self) -> Result<usize> {
-        Ok(self.pending_erasures().await?.len())
+        Ok(self.pending_erasures(Uploads::NONE).await?.len())
     }
 
-    pub(super) async fn pending_erasures(&self) -> Result<PendingErasures> {
-        self.read(PendingErasures::of).await
+    /// Those that a rewrite would end.
+    pub(super) async fn pending_erasures(&self, uploads: Uploads) -> Result<PendingErasures> {
+        self.read(move |view| PendingErasures::beside(&uploads, view)).await
     }
 
     /// Notes that the bytes of these erasures are gone since `at`.
     pub(super) async fn finish_erasures(&self, pending: &PendingErasures, at: Timestamp) -> Result<()> {
         for some in pending.keys.chunks(NOTED_AT_ONCE) {
             let some = some.to_vec();
-            self.write(move |transaction| some.into_iter().try_for_each(|key| finish(transaction, key, at))).await?;
+            self.write(&Right::of_machine(), move |transaction| {
+                some.into_iter().try_for_each(|key| finish(transaction, key, at))
+            })
+            .await?;
         }
         Ok(())
     }
 }
 
-/// Those erasures whose bytes may be on the disk.
+/// Erasures whose bytes may be in the store's files, and nowhere else.
 pub(super) struct PendingErasures {
     keys: Vec<Key>,
     /// When the first of them was asked for.
@@ -116,11 +142,16 @@ pub(super) struct PendingErasures {
 }
 
 impl PendingErasures {
-    fn of(view: &View<'_>) -> Result<Self> {
+    fn beside(uploads: &Uploads, view: &View<'_>) -> Result<Self> {
         let mut pending = Self { keys: Vec::new(), oldest: None };
         for entry in view.scan_bytes(&keys::all_pending(), None) {
             let (key, bytes) = entry?;
             let Pending(asked_at) = codec::decode(&bytes)?;
+            if let Some(Parsed::Pending(Realm::Tenant(tenant), _)) = keys::parse(&key)
+                && uploads.may_hold(&tenant, asked_at)
+            {
+                continue;
+            }
             pending.oldest = Some(pending.oldest.map_or(asked_at, |oldest| oldest.min(asked_at)));
             pending.keys.push(key);
         }

@@ -23,7 +23,7 @@ use super::{
     webhooks,
 };
 use crate::{
-    domain::{Event, EventKind, GroupId, PersonId, Pseudonym, Tenant, TenantId, TenantScope},
+    domain::{Event, EventKind, GroupId, PersonId, Pseudonym, Right, Tenant, TenantId, TenantScope},
     error::{ErrorKind, Result},
 };
 
@@ -162,7 +162,8 @@ impl Store {
     pub async fn listen(&self, scope: &TenantScope) -> Result<watch::Receiver<u64>> {
         let tenant = scope.tenant().clone();
         // An operation that writes nothing is acknowledged when all that it has seen is durable.
-        let last = self.write(move |transaction| Ok(Numbers::of(transaction, &tenant)?.last())).await?;
+        let last =
+            self.write(&Right::of_machine(), move |transaction| Ok(Numbers::of(transaction, &tenant)?.last())).await?;
         Ok(self.inner.events.raise(scope.tenant(), last))
     }
 
@@ -200,7 +201,7 @@ impl Store {
     async fn sweep_some(&self, tenant: &TenantId, end: Timestamp) -> Result<bool> {
         let tenant = tenant.clone();
         let swept = self
-            .write(move |transaction| {
+            .write(&Right::of_machine(), move |transaction| {
                 let prefix = keys::events(&tenant);
                 let page: Vec<Event> = transaction.scan(&prefix, None).take(SWEPT_AT_ONCE).collect::<Result<_>>()?;
                 let old: Vec<u64> = page.iter().take_while(|event| event.time < end).map(|event| event.id).collect();

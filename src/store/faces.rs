@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     Store, audit, blocking,
     codec::{self, FaceSampleRef, Record},
+    consent,
     db::Read,
     keys,
     photos::{self, NewFaces},
@@ -76,7 +77,7 @@ impl Store {
     /// Adds samples to a person, all or none; returns all that they have then.
     ///
     /// Errors: `NotFound` `person_not_found`; `Conflict` `too_many_faces` over [`MAX_FACES_A_PERSON`] or
-    /// `limit_reached`; `Internal` for a sample of another person.
+    /// `limit_reached`; `Unprocessable` `consent_required`; `Internal` for a sample of another person.
     pub async fn add_faces(
         &self,
         scope: &TenantScope,
@@ -86,7 +87,7 @@ impl Store {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
         let NewFaces { samples: faces, photos } = faces.into();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, who)?;
             let before = all.len();
@@ -113,7 +114,7 @@ impl Store {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
         let NewFaces { samples: faces, photos } = faces.into();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let before = remove_all(transaction, &tenant, who)?;
             let all = put_all(transaction, &tenant, who, &person, &faces, 0)?;
@@ -130,7 +131,7 @@ impl Store {
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let key = keys::face(&tenant, who, face);
             if !transaction.has(&key)? {
@@ -262,8 +263,24 @@ pub(super) fn infos(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Resu
     read.scan::<FaceSample>(&keys::faces_of(tenant, who), None).map(|sample| Ok(FaceInfo::from(&sample?))).collect()
 }
 
-/// Writes samples of a person who keeps `kept` others.
+/// Writes new samples of a person who keeps `kept` others. Errors: as for [`give_all`], and as for [`consent::require`].
 pub(super) fn put_all(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    who: Pseudonym,
+    person: &PersonId,
+    faces: &[FaceSample],
+    kept: usize,
+) -> Result<Vec<FaceInfo>> {
+    if !faces.is_empty() {
+        consent::require(transaction, tenant, who)?;
+    }
+    give_all(transaction, tenant, who, person, faces, kept)
+}
+
+/// Writes samples of a person who keeps `kept` others, which were stored of them before under another record. Errors:
+/// `Conflict` `too_many_faces`.
+pub(super) fn give_all(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     who: Pseudonym,

@@ -54,7 +54,7 @@ impl Store {
     /// Makes a group. Errors: `Conflict` `group_exists` or `limit_reached`, `NotFound` `tenant_not_found`.
     pub async fn create_group(&self, scope: &TenantScope, group: Group) -> Result<()> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let key = keys::group(&tenant, &group.id);
             if transaction.has(&key)? {
                 return Err(
@@ -84,7 +84,7 @@ impl Store {
     /// Changes a group and returns it as it is then. Errors: `NotFound` `group_not_found`.
     pub async fn update_group(&self, scope: &TenantScope, group: &GroupId, change: GroupChange) -> Result<Group> {
         let (author, tenant, key) = (scope.author(), scope.tenant().clone(), keys::group(scope.tenant(), group));
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let old: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
             let mut group = old.clone();
             group.name = change.name.unwrap_or(group.name);
@@ -105,7 +105,7 @@ impl Store {
     pub async fn delete_group(&self, scope: &TenantScope, group: &GroupId) -> Result<()> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
         let limits = self.inner.default_limits;
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let roster = members(transaction, &tenant, &group)?;
             for (who, _) in &roster {
@@ -137,7 +137,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let who = require_person(transaction, &tenant, &person)?;
             if transaction.has(&keys::member(&tenant, &group, who))? {
@@ -153,7 +153,7 @@ impl Store {
     /// Errors: `NotFound` `group_not_found` or `person_not_found`.
     pub async fn remove_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
         let (author, tenant, group, person) = (scope.author(), scope.tenant().clone(), group.clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let who = require_person(transaction, &tenant, &person)?;
             if !transaction.has(&keys::member(&tenant, &group, who))? {

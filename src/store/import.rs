@@ -62,10 +62,11 @@ struct Plan {
 }
 
 impl Store {
-    /// Takes a row in, and its report where it is an item of a job; the report's outcome and person are filled in here.
+    /// Takes a row in, and its report where it is an item of a job; the report's outcome is filled in here.
     ///
     /// Errors: `Invalid` `invalid_name` for a new person without one, or `invalid_metadata`; `NotFound`
-    /// `group_not_found`; `Conflict` `too_many_faces`, `limit_reached`, or `job_over`. Nothing is changed then.
+    /// `group_not_found`; `Conflict` `too_many_faces`, `limit_reached`, or `job_over`; `Unprocessable` `consent_required`.
+    /// Nothing is changed then.
     pub async fn import_person(
         &self,
         scope: &TenantScope,
@@ -74,10 +75,9 @@ impl Store {
         place: Option<ItemPlace>,
     ) -> Result<RowReport> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let plan = plan(transaction, &tenant, limits, &import)?;
             report.outcome = plan.outcome;
-            report.person = Some(import.person);
             carry_out(transaction, &tenant, limits, &plan, &import.samples.added, import.at)?;
             tell(transaction, &author, &plan, &import.samples.added)?;
             if let Some(place) = place {

@@ -1,9 +1,11 @@
 //! Jobs and the reports of their items. A report is written in the transaction of its item's effect, and counted there,
 //! so no end of the process makes an item happen twice or get lost.
 
-use std::collections::BTreeSet;
+mod kept;
 
 use jiff::Timestamp;
+
+pub(super) use self::kept::KeptReport;
 
 use super::{
     Store,
@@ -11,24 +13,18 @@ use super::{
     db::{Read, View},
     keys::{self, Kind, Parsed},
     origin::current_request,
-    pseudonyms::{pseudonym, require_person},
     tenants,
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        ItemReport, Job, JobId, JobState, PersonId, Pseudonym, RowReport, Standing, Tenant, TenantId, TenantScope,
-        job::Fault,
+        ItemReport, Job, JobId, JobState, PersonId, Pseudonym, Standing, Tenant, TenantId, TenantScope, job::Fault,
     },
     error::{Error, ErrorKind, Result},
 };
 
 impl Record for Job {
     const KIND: u8 = 76;
-}
-
-impl Record for ItemReport {
-    const KIND: u8 = 77;
 }
 
 /// Reports removed in one transaction: others' writes wait for no more than this.
@@ -60,7 +56,7 @@ impl Store {
     pub async fn create_job(&self, scope: &TenantScope, mut job: Job, max_open: usize) -> Result<()> {
         job.request_id = current_request().as_deref().map(str::to_owned);
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             if open_jobs(transaction, &tenant)?.len() >= max_open {
                 return Err(too_many_jobs(max_open));
             }
@@ -155,7 +151,7 @@ impl Store {
         change: impl FnOnce(&mut Job) -> Result<()> + Send + 'static,
     ) -> Result<Job> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let mut job = load(transaction, &tenant, id)?;
             require_open(&job)?;
             change(&mut job)?;
@@ -168,7 +164,7 @@ impl Store {
     /// Writes the report of an item that changed nothing else. Errors as for [`Self::begin_job`].
     pub async fn note_item(&self, scope: &TenantScope, place: ItemPlace, report: ItemReport) -> Result<()> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| note(transaction, &tenant, place, report)).await
+        self.write(scope.right(), move |transaction| note(transaction, &tenant, place, report)).await
     }
 
     /// The numbers of the items that have a report, in order.
@@ -196,7 +192,8 @@ impl Store {
                 }
                 bytes_read += bytes.len();
                 let number = key.last_chunk().map_or(0, |number| u64::from_be_bytes(*number));
-                page.items.push((number, super::codec::decode(&bytes)?));
+                let report: KeptReport = super::codec::decode(&bytes)?;
+                page.items.push((number, report.shown(view, &tenant)?));
             }
             Ok(page)
         })
@@ -207,7 +204,7 @@ impl Store {
     pub async fn remove_job(&self, scope: &TenantScope, job: JobId) -> Result<()> {
         loop {
             let tenant = scope.tenant().clone();
-            let is_gone = self.write(move |transaction| {
+            let is_gone = self.write(scope.right(), move |transaction| {
                 let prefix = keys::items_of(&tenant, job);
                 let entries = transaction.scan_keys(&prefix).take(REMOVED_AT_ONCE).collect::<Result<Vec<_>>>()?;
                 let is_last = entries.len() < REMOVED_AT_ONCE;
@@ -243,33 +240,14 @@ pub(super) fn note(
     if tenants::standing(transaction, &keys::tenant(tenant))? != Some(Standing::Active) {
         return Err(Error::new(ErrorKind::Unavailable, "nothing may be done in this tenant at the moment"));
     }
-    let report = of_those_present(transaction, tenant, report)?;
-    mention(transaction, tenant, id, number, &report)?;
     let key = keys::item(tenant, id, number);
     if !transaction.has(&key)? {
         job.note(&report);
         transaction.put(keys::job(tenant, id), &job)?;
     }
-    transaction.put(key, &report)
-}
-
-/// The report without those who were erased while it came about.
-fn of_those_present(read: &impl Read, tenant: &TenantId, report: ItemReport) -> Result<ItemReport> {
-    let mut gone = BTreeSet::new();
-    for person in report.people() {
-        if pseudonym(read, tenant, person)?.is_none() {
-            gone.insert(person.clone());
-        }
-    }
-    Ok(match report {
-        // A row may well be of nobody, or one of its photos of somebody who is gone.
-        ItemReport::Row(row) => ItemReport::Row(RowReport {
-            person: row.person.filter(|person| !gone.contains(person)),
-            duplicates: row.duplicates.into_iter().filter(|double| !gone.contains(&double.person)).collect(),
-            ..row
-        }),
-        report => report.without(|person| gone.contains(person)),
-    })
+    let kept = KeptReport::of(transaction, tenant, report)?;
+    mention(transaction, tenant, id, number, &kept)?;
+    transaction.put(key, &kept)
 }
 
 /// Takes a person out of the reports that speak of them. An item whose report is blank then is not done again.
@@ -283,9 +261,9 @@ pub(super) fn forget_person(
     for mention in mentions {
         if let Some(Parsed::Data(_, Kind::Mention(_, job, number))) = keys::parse(&mention) {
             let key = keys::item(tenant, job, number);
-            if let Some(report) = transaction.get::<ItemReport>(&key)? {
+            if let Some(report) = transaction.get::<KeptReport>(&key)? {
                 forget_mentions(transaction, tenant, &key)?;
-                let left = report.without(|one| one == person);
+                let left = report.without(person);
                 self::mention(transaction, tenant, job, number, &left)?;
                 transaction.put(key, &left)?;
             }
@@ -301,10 +279,9 @@ fn mention(
     tenant: &TenantId,
     job: JobId,
     number: u64,
-    report: &ItemReport,
+    report: &KeptReport,
 ) -> Result<()> {
-    for person in report.people() {
-        let who = require_person(transaction, tenant, person)?;
+    for who in report.people(transaction, tenant)?.into_iter().flatten() {
         transaction.put(keys::mention(tenant, who, job, number), &who)?;
     }
     Ok(())
@@ -316,10 +293,9 @@ pub(super) fn is_mentioned(
     tenant: &TenantId,
     job: JobId,
     number: u64,
-    report: &ItemReport,
+    report: &KeptReport,
 ) -> Result<bool> {
-    for person in report.people() {
-        let who = pseudonym(read, tenant, person)?;
+    for who in report.people(read, tenant)? {
         if !who.map_or(Ok(false), |who| read.has(&keys::mention(tenant, who, job, number)))? {
             return Ok(false);
         }
@@ -330,12 +306,10 @@ pub(super) fn is_mentioned(
 /// Removes what leads from people to the report under `key`.
 fn forget_mentions(transaction: &mut Transaction<'_>, tenant: &TenantId, key: &[u8]) -> Result<()> {
     if let Some(Parsed::Data(_, Kind::Item(job, number))) = keys::parse(key)
-        && let Some(report) = transaction.get::<ItemReport>(key)?
+        && let Some(report) = transaction.get::<KeptReport>(key)?
     {
-        for person in report.people() {
-            if let Some(who) = pseudonym(transaction, tenant, person)? {
-                transaction.remove(keys::mention(tenant, who, job, number));
-            }
+        for who in report.people(transaction, tenant)?.into_iter().flatten() {
+            transaction.remove(keys::mention(tenant, who, job, number));
         }
     }
     Ok(())

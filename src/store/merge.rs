@@ -37,14 +37,14 @@ impl Store {
     ) -> Result<(PersonRecord, Vec<FaceSample>)> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_two(&target, &from)?;
             let load = |transaction: &Transaction<'_>, id| find(transaction, &tenant, id)?.ok_or_else(person_not_found);
             let ((who, kept), (other, gone)) = (load(transaction, &target)?, load(transaction, &from)?);
             let merged = merged(kept.clone(), gone)?;
             let mut samples = faces_of(transaction, &tenant, who)?;
             let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
-            faces::put_all(transaction, &tenant, who, &target, &moved, samples.len())?;
+            faces::give_all(transaction, &tenant, who, &target, &moved, samples.len())?;
             photos::give(transaction, &tenant, other, photos)?;
             photos::remove_key(transaction, &tenant, other);
             faces::remove_all(transaction, &tenant, other)?;
@@ -82,7 +82,8 @@ impl Store {
 
     /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other as they are then.
     ///
-    /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`.
+    /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`;
+    /// `Unprocessable` `consent_required`.
     pub async fn move_face(
         &self,
         scope: &TenantScope,
@@ -92,7 +93,7 @@ impl Store {
         photos: PersonPhotos,
     ) -> Result<(FaceSample, PersonRecord)> {
         let (author, tenant, person, to) = (scope.author(), scope.tenant().clone(), person.clone(), to.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_two(&person, &to)?;
             let who = require_person(transaction, &tenant, &person)?;
             let (target, other) = find(transaction, &tenant, &to)?.ok_or_else(person_not_found)?;

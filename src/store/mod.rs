@@ -30,6 +30,7 @@
 //! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
 //! | `check` | whether every record can be read and every reference resolves |
+//! | `rights` | whether what was granted at the door still holds |
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
@@ -76,6 +77,8 @@ mod export;
 mod faces;
 mod failures;
 mod folders;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod groups;
 mod import;
 mod jobs;
@@ -93,6 +96,7 @@ mod pseudonyms;
 mod register;
 mod reports;
 mod rewrite;
+mod rights;
 mod salvage;
 mod search;
 mod sessions;
@@ -130,13 +134,13 @@ pub use self::{
     answers::{Claim, KeptAnswer, under_claim},
     api_keys::ApiKey,
     attendance::{PhotoMarks, Seen, SessionRecord},
-    audit::{AuditPage, AuditQuery},
+    audit::{About, AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     closing::Closing,
     committer::FlushObserver,
     erased::Erasing,
-    erasures::Erasure,
+    erasures::{Erasure, Uploads},
     events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
@@ -154,11 +158,11 @@ pub use self::{
     tenants::TenantRecord,
     timetables::NewEntry,
     usage::Growth,
-    users::{Session, User, UserChange},
+    users::{Session, SessionRefresh, User, UserChange, wrong_password},
     webhooks::{Errand, WebhookRecord},
 };
 use crate::{
-    domain::Amounts,
+    domain::{Amounts, Right},
     error::{Error, Result},
     runtime::Clock,
 };
@@ -218,17 +222,22 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` as one durable transaction, in which what it tells is logged and the request's claim is noted
-    /// where it has one. Errors: its own, `NotFound` `tenant_not_found` where it would leave a record in a tenant that is
-    /// not there or is being deleted, or `Internal` where it changes something without an entry in the audit log.
+    /// Runs `operation` by `right` as one durable transaction, in which what it tells is logged and the request's claim is
+    /// noted where it has one. Errors: its own; `Unauthenticated` or `Forbidden` where the right has ended by then;
+    /// `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being deleted;
+    /// `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
+        right: &Right,
         operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
         let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
+        let right = right.clone();
         let guarded = move |transaction: &mut Transaction<'_>| {
-            transaction.set_origin(Origin { at: clock.now(), request_id });
+            let at = clock.now();
+            rights::require(transaction, &right, at)?;
+            transaction.set_origin(Origin { at, request_id });
             let value = operation(transaction)?;
             let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;

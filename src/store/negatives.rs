@@ -4,6 +4,7 @@
 use super::{
     Store, audit, blocking,
     codec::{self, Record},
+    consent,
     db::Read,
     faces::face_not_found,
     keys::{self, Kind, Parsed},
@@ -30,13 +31,14 @@ impl Store {
     /// Adds a negative to its person; one of the same id takes its place.
     ///
     /// Errors: `NotFound` `person_not_found`, also for whose sample it was made of; `Conflict` `too_many_negatives` over
-    /// [`MAX_NEGATIVES_A_PERSON`], or `limit_reached`.
+    /// [`MAX_NEGATIVES_A_PERSON`], or `limit_reached`; `Unprocessable` `consent_required` of whose sample it was made of.
     pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) -> Result<()> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &negative.person)?;
             if let Some(other) = &negative.of {
-                require_person(transaction, &tenant, other)?;
+                let other = require_person(transaction, &tenant, other)?;
+                consent::require(transaction, &tenant, other)?;
             }
             let is_new = !transaction.has(&keys::negative(&tenant, who, negative.id))?;
             let present = of_person(transaction, &tenant, who)?.len();
@@ -66,7 +68,7 @@ impl Store {
     pub async fn delete_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             let negative: Option<Negative> = transaction.get(&keys::negative(&tenant, who, face))?;
             let missing = || Error::not_found("the person has no such negative").with_code("negative_not_found");

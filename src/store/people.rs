@@ -63,7 +63,7 @@ impl Store {
     /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
-    /// `Internal` for a sample of another person.
+    /// `Unprocessable` `consent_required`; `Internal` for a sample of another person.
     pub async fn create_person(
         &self,
         scope: &TenantScope,
@@ -74,7 +74,7 @@ impl Store {
         let NewFaces { samples, photos } = faces.into();
         let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
         let limits = self.inner.default_limits;
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             if pseudonym(transaction, &tenant, &person.id)?.is_some() {
                 return Err(
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
@@ -161,7 +161,7 @@ impl Store {
         change: PersonChange,
     ) -> Result<PersonRecord> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let (who, old) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
             let old_groups = groups_of(transaction, &tenant, who)?;
             let mut person = old.clone();
@@ -192,7 +192,7 @@ impl Store {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let (limits, erasure) = (self.inner.default_limits, Erasure::new(at, scope.actor()));
         let erasing = self.begin_erasure();
-        let erased = self.write(move |transaction| {
+        let erased = self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             // A record that cannot be read does not keep anybody from being erased.
             let known: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();

@@ -86,7 +86,7 @@ impl Store {
     /// Removes those of `photos` that are still there.
     pub async fn forget_photos(&self, scope: &TenantScope, photos: Vec<KeptPhoto>) -> Result<()> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             for photo in photos {
                 let Some(who) = pseudonym(transaction, &tenant, &photo.person)? else { continue };
                 let at = keys::kept_photo(&tenant, who, photo.face);

@@ -31,7 +31,7 @@ impl Record for Pseudonym {
 }
 
 impl Salt {
-    /// The tenant's; `None` where nobody was ever enrolled.
+    /// The tenant's; `None` where nobody was ever enrolled, nor spoken of in a report.
     pub(super) fn of(read: &impl Read, tenant: &TenantId) -> Result<Option<Self>> {
         read.get(&keys::salt(tenant))
     }
@@ -57,7 +57,7 @@ impl Salt {
     }
 }
 
-/// The tenant's salt, made now where nobody was ever enrolled.
+/// The tenant's salt, made now where there is none yet.
 pub(super) fn salt(transaction: &mut Transaction<'_>, tenant: &TenantId) -> Result<Salt> {
     if let Some(salt) = Salt::of(transaction, tenant)? {
         return Ok(salt);

@@ -25,6 +25,7 @@ use super::{
     blocking,
     copy::Copy,
     db::{Db, LAST_THREADS, LOOK_AGAIN},
+    erasures::Uploads,
     folders::{Folders, SwitchError},
     keys::{self, Kind, Parsed},
     sled_files::DATA_FILE,
@@ -51,14 +52,14 @@ pub struct Rewritten {
 
 impl Store {
     /// Rewrites the store. Erasures that were asked for before it began are done when it has ended, at a time that `now`
-    /// tells.
+    /// tells, but for those of people who may be in `uploads`.
     ///
     /// Errors: `Conflict` `rewrite_running` or `backup_running`; `Full` `not_enough_space`; `Storage` `damaged_record`,
     /// `store_io`; `Overloaded` `copy_outrun` where it does not catch up with the writes. The store is then what it was.
-    pub async fn rewrite(&self, now: impl Fn() -> Timestamp) -> Result<Rewritten> {
+    pub async fn rewrite(&self, uploads: Uploads, now: impl Fn() -> Timestamp) -> Result<Rewritten> {
         let begun = Instant::now();
         let _turn = self.inner.rewriting.try_lock().map_err(|_| rewrite_running())?;
-        let pending = self.pending_erasures().await?;
+        let pending = self.pending_erasures(uploads).await?;
         let old = self.db();
         let watch = old.watch().ok_or_else(backup_running)?;
         let bytes_before = self.size_on_disk().await?;
@@ -68,15 +69,16 @@ impl Store {
         Ok(Rewritten { erasures: pending.len(), bytes_before, bytes_after, took: begun.elapsed(), held })
     }
 
-    /// [`Self::rewrite`] where an erasure has been pending for `patience`.
+    /// [`Self::rewrite`] where an erasure that it would end has been pending for `patience`.
     pub async fn rewrite_if_due(
         &self,
         patience: SignedDuration,
+        uploads: Uploads,
         now: impl Fn() -> Timestamp,
     ) -> Result<Option<Rewritten>> {
-        let oldest = self.pending_erasures().await?.oldest;
+        let oldest = self.pending_erasures(uploads.clone()).await?.oldest;
         match oldest.filter(|oldest| now().duration_since(*oldest) >= patience) {
-            Some(_) => self.rewrite(now).await.map(Some),
+            Some(_) => self.rewrite(uploads, now).await.map(Some),
             None => Ok(None),
         }
     }

@@ -35,7 +35,7 @@ impl Store {
     /// Plans a session. Errors: `NotFound` `group_not_found`, `Conflict` `too_many_sessions`.
     pub async fn create_group_session(&self, scope: &TenantScope, session: GroupSession) -> Result<GroupSession> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             put(transaction, &tenant, None, &session)?;
             audit::note(transaction, &author, "session.create", |it| {
                 it.group(&session.group).session(session.id).after(&session)
@@ -106,7 +106,7 @@ impl Store {
         change: impl FnOnce(GroupSession) -> Result<GroupSession> + Send + 'static,
     ) -> Result<GroupSession> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let before = require(transaction, &tenant, session)?;
             let after = change(before.clone())?;
             put(transaction, &tenant, Some(&before), &after)?;

@@ -15,7 +15,7 @@ use super::{
     keys::{self, Key},
 };
 use crate::{
-    domain::{TenantId, TenantScope},
+    domain::{Right, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
 
@@ -64,7 +64,7 @@ impl Store {
         }
         let old = self.other_chunks(tenant, generation, num_chunks).await?;
         let tenant = tenant.clone();
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             transaction.put(keys::snapshot(&tenant), &Head { generation, num_chunks, num_bytes })?;
             for key in old {
                 transaction.remove(key);
@@ -95,7 +95,7 @@ impl Store {
     pub async fn remove_snapshot(&self, scope: &TenantScope) -> Result<()> {
         let tenant = scope.tenant().clone();
         let chunks = self.chunk_keys(&tenant).await?;
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             transaction.remove(keys::snapshot(&tenant));
             for key in chunks {
                 transaction.remove(key);
@@ -112,7 +112,7 @@ impl Store {
 
     /// Writes `group` as chunks from number `first` on; returns the number after the last.
     async fn put_chunks(&self, tenant: TenantId, generation: u64, first: u32, mut group: Bytes) -> Result<u32> {
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             let mut number = first;
             while !group.is_empty() {
                 let chunk = Chunk(group.split_to(group.len().min(CHUNK_BYTES)));
@@ -174,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(StoreOptions::new(folder.path())).unwrap();
         for (n, name) in ["t", "t2"].into_iter().enumerate() {
-            store.create_tenant(&crate::domain::Actor::Machine, tenant(name), tenant_key(name, n as u8)).await.unwrap();
+            store.create_tenant(&Right::of_machine(), tenant(name), tenant_key(name, n as u8)).await.unwrap();
         }
         (folder, store)
     }
@@ -187,7 +187,7 @@ mod tests {
     /// Changes the store under the snapshot, as a crash or a bad disk does.
     async fn spoil(store: &Store, change: impl FnOnce(&mut Transaction<'_>) + Send + 'static) {
         store
-            .write(|transaction| {
+            .write(&Right::of_machine(), |transaction| {
                 change(transaction);
                 Ok(())
             })

@@ -53,7 +53,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let of = sessions::require(transaction, &tenant, session)?;
             require(transaction, &tenant, session, stranger, now)?;
             transaction.remove(keys::stranger(&tenant, session, stranger));
@@ -85,7 +85,7 @@ impl Store {
             after = Some(last.clone());
             let over: Vec<Key> = page.into_iter().filter(|&(_, is_over)| is_over).map(|(key, _)| key).collect();
             if !over.is_empty() {
-                self.write(move |transaction| {
+                self.write(scope.right(), move |transaction| {
                     for key in over {
                         transaction.remove(key);
                     }

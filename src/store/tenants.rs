@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Actor, Amounts, Author, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Standing, Tenant, TenantId, TenantScope,
-        TenantSettings,
+        Amounts, Author, EnrolmentPolicy, GalleryPlan, PhotosOfDay, Realm, Right, Standing, Tenant, TenantId,
+        TenantScope, TenantSettings, unauthenticated,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -81,17 +81,17 @@ impl Store {
     /// Makes a tenant together with its first key, so that no tenant is ever out of reach.
     ///
     /// Errors: `Conflict` `tenant_exists`, or `tenant_deleting` while an earlier one of this id is still being removed.
-    pub async fn create_tenant(&self, actor: &Actor, tenant: Tenant, key: ApiKey) -> Result<()> {
-        let actor = actor.clone();
-        self.write(move |transaction| {
+    pub async fn create_tenant(&self, right: &Right, tenant: Tenant, key: ApiKey) -> Result<()> {
+        let by = right.clone();
+        self.write(right, move |transaction| {
             let at = keys::tenant(&tenant.id);
             let (message, code) = match standing(transaction, &at)? {
                 None => {
                     transaction.put(at, &tenant)?;
-                    audit::note(transaction, &Author::on_server(&actor), "tenant.create", |it| {
+                    audit::note(transaction, &Author::on_server(&by), "tenant.create", |it| {
                         it.tenant(&tenant.id).after(&(&tenant, &TenantSettings::default()))
                     })?;
-                    return api_keys::put(transaction, &actor, &key);
+                    return api_keys::put(transaction, &by, &key);
                 }
                 Some(Standing::Deleting) => ("the tenant of this id is still being deleted", "tenant_deleting"),
                 Some(_) => ("there is a tenant of this id already", "tenant_exists"),
@@ -107,17 +107,14 @@ impl Store {
         self.read(move |view| tenant(view, &id)).await
     }
 
-    /// What was set for the tenant of `scope`, if work may be done in it.
+    /// What was set for the tenant of `scope`, if its keys and users open it.
     /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
     pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantSettings> {
         let id = scope.tenant().clone();
-        self.read(move |view| match tenant(view, &id)?.standing {
-            Standing::Suspended => Err(Error::new(
-                ErrorKind::Forbidden,
-                "this tenant is suspended: nothing of it is lost, ask the operator to open it again",
-            )
-            .with_code("tenant_suspended")),
-            Standing::Active | Standing::Deleting => settings(view, &id),
+        self.read(move |view| {
+            tenant(view, &id)?;
+            require_open(view, &id)?;
+            settings(view, &id)
         })
         .await
     }
@@ -154,8 +151,8 @@ impl Store {
         scope: &TenantScope,
         change: impl FnOnce(&mut Tenant, &mut TenantSettings) + Send + 'static,
     ) -> Result<TenantRecord> {
-        let (author, id) = (Author::on_server(scope.actor()), scope.tenant().clone());
-        self.write(move |transaction| {
+        let (author, id) = (Author::on_server(scope.right()), scope.tenant().clone());
+        self.write(scope.right(), move |transaction| {
             let (old, old_settings) = (tenant(transaction, &id)?, settings(transaction, &id)?);
             let (mut tenant, mut settings) = (old.clone(), old_settings.clone());
             change(&mut tenant, &mut settings);
@@ -183,6 +180,28 @@ pub(super) fn settings(read: &impl Read, tenant: &TenantId) -> Result<TenantSett
 /// A tenant's standing, by its key; `None` where there is no such tenant.
 pub(super) fn standing(read: &impl Read, at: &Key) -> Result<Option<Standing>> {
     Ok(read.get::<Tenant>(at)?.map(|tenant| tenant.standing))
+}
+
+/// The same for the keys and users of a realm: the server is always open.
+pub(super) fn require_open_realm(read: &impl Read, realm: &Realm) -> Result<()> {
+    match realm {
+        Realm::Tenant(tenant) => require_open(read, tenant),
+        Realm::Server => Ok(()),
+    }
+}
+
+/// Errors unless the keys and users of a tenant open it: `Forbidden` `tenant_suspended`; `Unauthenticated` where it is not
+/// there or is being deleted, for they open as little as they will when they are gone.
+pub(super) fn require_open(read: &impl Read, id: &TenantId) -> Result<()> {
+    match standing(read, &keys::tenant(id))? {
+        Some(Standing::Active) => Ok(()),
+        Some(Standing::Suspended) => Err(Error::new(
+            ErrorKind::Forbidden,
+            "this tenant is suspended: nothing of it is lost, ask the operator to open it again",
+        )
+        .with_code("tenant_suspended")),
+        None | Some(Standing::Deleting) => Err(unauthenticated()),
+    }
 }
 
 /// Errors unless `tenant` exists and is not being deleted.

@@ -59,7 +59,7 @@ impl Store {
         holidays: Vec<Holiday>,
     ) -> Result<Timetable> {
         let (author, tenant, group) = (scope.author(), scope.tenant().clone(), group.clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_group(transaction, &tenant, &group)?;
             let old = timetable(transaction, &tenant, &group)?;
             if old.is_none() && transaction.has(&keys::timetable_tag(&tenant, fresh))? {
@@ -86,7 +86,7 @@ impl Store {
     /// Puts [checked](crate::domain::timetable::checked_holidays) holidays in the place of those that the tenant had.
     pub async fn put_holidays(&self, scope: &TenantScope, holidays: Vec<Holiday>) -> Result<()> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let old = json!({ "holidays": self::holidays(transaction, &tenant)? });
             let new = json!({ "holidays": &holidays });
             transaction.put(keys::holidays(&tenant), &Holidays(holidays))?;

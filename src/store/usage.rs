@@ -41,7 +41,7 @@ impl Store {
     /// Puts a day's photos in the place of the last that were counted. Errors: `NotFound` `tenant_not_found`.
     pub async fn put_photos_of_day(&self, scope: &TenantScope, photos: PhotosOfDay) -> Result<()> {
         let key = keys::photos(scope.tenant());
-        self.write(move |transaction| transaction.put(key, &photos)).await
+        self.write(scope.right(), move |transaction| transaction.put(key, &photos)).await
     }
 
     /// Errors where `growth` would be refused at this moment, so that no work is done for it: `Conflict`

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, api_keys::require_reach, audit, codec::Record, db::Read, keys, transaction::Transaction};
+use super::{Store, api_keys::require_reach, audit, codec::Record, db::Read, keys, tenants, transaction::Transaction};
 use crate::{
-    domain::{Actor, Author, Grant, GroupId, Realm, SessionId, UserId},
+    domain::{Actor, Author, Grant, GroupId, Realm, Right, Role, SessionId, UserId},
     error::{Error, ErrorKind, Result},
 };
 
@@ -52,13 +52,32 @@ impl Record for Session {
     const KIND: u8 = 42;
 }
 
+/// How a login goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionRefresh {
+    /// The login.
+    pub session: SessionId,
+    /// SHA-256 of the refresh token that was shown for it.
+    pub shown: [u8; 32],
+    /// Whether that was ever issued for it.
+    pub was_issued: bool,
+    /// SHA-256 of the next one.
+    pub fresh: [u8; 32],
+    /// Until when the login is good then.
+    pub expires_at: Timestamp,
+}
+
 /// What to change of a user; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserChange {
-    /// What they may do.
-    pub grant: Option<Grant>,
+    /// What they are there for.
+    pub role: Option<Role>,
+    /// All groups that they are to have.
+    pub groups: Option<Vec<GroupId>>,
     /// A new password's hash; ends all their logins but `keep`.
     pub password: Option<String>,
+    /// The hash of the password that was shown for the change: nothing is changed where they have another one by then.
+    pub replaces: Option<String>,
     /// The login that outlives a new password.
     pub keep: Option<SessionId>,
 }
@@ -66,9 +85,9 @@ pub struct UserChange {
 impl Store {
     /// Makes a user of the grant's realm. Errors: `Conflict` `user_exists` or `limit_reached`, `NotFound` `tenant_not_found` or
     /// `group_not_found`.
-    pub async fn create_user(&self, actor: &Actor, user: User) -> Result<()> {
-        let author = Author { realm: user.grant.realm.clone(), actor: actor.clone() };
-        self.write(move |transaction| {
+    pub async fn create_user(&self, right: &Right, user: User) -> Result<()> {
+        let author = Author { realm: user.grant.realm.clone(), right: right.clone() };
+        self.write(right, move |transaction| {
             require_reach(transaction, &user.grant)?;
             let key = keys::user(&user.grant.realm, &user.id);
             if transaction.has(&key)? {
@@ -95,23 +114,27 @@ impl Store {
         self.read(move |view| view.scan(&prefix, after.as_deref()).take(limit).collect()).await
     }
 
-    /// Changes a user, as the next request of theirs will find them. Errors: `NotFound` `user_not_found` or
-    /// `group_not_found`.
+    /// Changes a user, as the next request of theirs will find them: what is not in `change` stays as it is at this
+    /// moment, whatever the caller has seen of it. Errors: `NotFound` `user_not_found` or `group_not_found`; `Invalid`
+    /// `invalid_role`; `Forbidden` `wrong_password` where another password than `change` says was changed meanwhile.
     pub async fn update_user(&self, author: &Author, user: &UserId, change: UserChange) -> Result<User> {
-        let (author, key) = (author.clone(), keys::user(&author.realm, user));
-        self.write(move |transaction| {
+        let (by, key) = (author.clone(), keys::user(&author.realm, user));
+        self.write(&author.right, move |transaction| {
             let old: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
+            if change.replaces.is_some_and(|replaced| replaced != old.password) {
+                return Err(wrong_password());
+            }
             let mut user = old.clone();
-            if let Some(grant) = change.grant {
-                require_reach(transaction, &grant)?;
-                user.grant = grant;
+            if change.role.is_some() || change.groups.is_some() {
+                user.grant = user.grant.changed(change.role, change.groups)?;
+                require_reach(transaction, &user.grant)?;
             }
             if let Some(password) = change.password {
                 user.password = password;
                 end_sessions(transaction, &mut user, |session| Some(session) != change.keep);
             }
             transaction.put(key, &user)?;
-            audit::note(transaction, &author, "user.update", |it| it.user(&user.id).changed(&old, &user))?;
+            audit::note(transaction, &by, "user.update", |it| it.user(&user.id).changed(&old, &user))?;
             Ok(user)
         })
         .await
@@ -119,29 +142,34 @@ impl Store {
 
     /// Removes a user and ends their logins. Errors: `NotFound` `user_not_found`.
     pub async fn delete_user(&self, author: &Author, user: &UserId) -> Result<()> {
-        let (author, key) = (author.clone(), keys::user(&author.realm, user));
-        self.write(move |transaction| {
+        let (by, key) = (author.clone(), keys::user(&author.realm, user));
+        self.write(&author.right, move |transaction| {
             let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
             end_sessions(transaction, &mut user, |_| true);
             transaction.remove(key);
-            audit::note(transaction, &author, "user.delete", |it| it.user(&user.id).before(&user))
+            audit::note(transaction, &by, "user.delete", |it| it.user(&user.id).before(&user))
         })
         .await
     }
 
     /// Begins a login of a user whose password was checked against the hash `checked`; returns them as they are then,
     /// or `None` if they have gone or have another password by now. The oldest login ends where there are too many.
+    /// Errors: `Forbidden` `tenant_suspended`.
     pub async fn open_session(&self, session: Session, checked: String) -> Result<Option<User>> {
-        self.write(move |transaction| {
+        self.write(&Right::of_machine(), move |transaction| {
             let key = keys::user(&session.realm, &session.user);
             let user = transaction.get::<User>(&key)?.filter(|user| user.password == checked);
             let Some(mut user) = user else { return Ok(None) };
+            tenants::require_open_realm(transaction, &session.realm)?;
             let surplus = (user.sessions.len() + 1).saturating_sub(MAX_SESSIONS);
             let oldest = user.sessions[..surplus].to_vec();
             end_sessions(transaction, &mut user, |session| oldest.contains(&session));
             user.sessions.push(session.id);
             transaction.put(keys::session(session.id), &session)?;
             transaction.put(key, &user)?;
+            let right = Right::of(Actor::User(session.user), session.realm.clone());
+            let author = Author { realm: session.realm, right };
+            audit::note(transaction, &author, "login.begin", |it| it.user(&user.id))?;
             Ok(Some(user))
         })
         .await
@@ -152,19 +180,18 @@ impl Store {
         self.read(move |view| Ok(live(view, session, now)?.map(|(_, user)| user))).await
     }
 
-    /// Takes the refresh token of hash `spent`, and makes `fresh` the next one, good until `expires_at`. A token that
-    /// was spent before has been copied: its login is ended. `None` where there is no such login, or it was ended.
-    pub async fn refresh_session(
-        &self,
-        session: SessionId,
-        spent: [u8; 32],
-        fresh: [u8; 32],
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> Result<Option<User>> {
-        self.write(move |transaction| {
+    /// Takes the refresh token that was shown, and makes the fresh one the next. A token that was spent before has been
+    /// copied: its login is ended. `None` where there is no such login, it was ended, or the token is not its last.
+    /// Errors: `Forbidden` `tenant_suspended`; then the token stays good.
+    pub async fn refresh_session(&self, refresh: SessionRefresh, now: Timestamp) -> Result<Option<User>> {
+        let SessionRefresh { session, shown, was_issued, fresh, expires_at } = refresh;
+        self.write(&Right::of_machine(), move |transaction| {
             let Some((login, mut user)) = live(transaction, session, now)? else { return Ok(None) };
-            if login.refresh_hash != spent {
+            tenants::require_open_realm(transaction, &login.realm)?;
+            if login.refresh_hash != shown {
+                if !was_issued {
+                    return Ok(None);
+                }
                 end_sessions(transaction, &mut user, |ended| ended == session);
                 transaction.put(keys::user(&login.realm, &login.user), &user)?;
                 return Ok(None);
@@ -177,8 +204,8 @@ impl Store {
     }
 
     /// Ends a login; nothing changes where it is over.
-    pub async fn close_session(&self, session: SessionId) -> Result<()> {
-        self.write(move |transaction| {
+    pub async fn close_session(&self, right: &Right, session: SessionId) -> Result<()> {
+        self.write(right, move |transaction| {
             let Some(login) = transaction.get::<Session>(&keys::session(session))? else { return Ok(()) };
             let key = keys::user(&login.realm, &login.user);
             let Some(mut user) = transaction.get::<User>(&key)? else { return Ok(()) };
@@ -193,11 +220,17 @@ fn conflict(message: &'static str, code: &'static str) -> Error {
     Error::new(ErrorKind::Conflict, message).with_code(code)
 }
 
+/// The error where the password that was shown for a change is not the user's.
+pub fn wrong_password() -> Error {
+    Error::new(ErrorKind::Forbidden, "the old password is wrong").with_code("wrong_password")
+}
+
 fn user_not_found() -> Error {
     Error::not_found("there is no such user").with_code("user_not_found")
 }
 
-fn live(read: &impl Read, session: SessionId, now: Timestamp) -> Result<Option<(Session, User)>> {
+/// A login that is not over at `now`, and its user.
+pub(super) fn live(read: &impl Read, session: SessionId, now: Timestamp) -> Result<Option<(Session, User)>> {
     let Some(login) = read.get::<Session>(&keys::session(session))?.filter(|login| login.expires_at > now) else {
         return Ok(None);
     };

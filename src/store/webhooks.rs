@@ -54,7 +54,7 @@ impl Store {
     /// Errors: `NotFound` `group_not_found` or `tenant_not_found`, `Conflict` `limit_reached`.
     pub async fn create_webhook(&self, scope: &TenantScope, webhook: Webhook) -> Result<WebhookRecord> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require_groups(transaction, &tenant, &webhook)?;
             if transaction.scan_keys(&keys::webhooks(&tenant)).take(MAX_WEBHOOKS).count() == MAX_WEBHOOKS {
                 let message = format!("there are {MAX_WEBHOOKS} webhooks already: delete some first");
@@ -109,7 +109,7 @@ impl Store {
         change: impl FnOnce(&mut Webhook) + Send + 'static,
     ) -> Result<WebhookRecord> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let old = require(transaction, &tenant, id)?;
             let mut webhook = old.clone();
             change(&mut webhook);
@@ -124,7 +124,7 @@ impl Store {
     /// Removes a webhook with its dead letters. Errors: `NotFound` `webhook_not_found`.
     pub async fn delete_webhook(&self, scope: &TenantScope, id: WebhookId) -> Result<()> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             let old = require(transaction, &tenant, id)?;
             let letters: Vec<_> = transaction.scan_keys(&keys::dead_letters(&tenant, id)).collect::<Result<_>>()?;
             for key in letters.into_iter().chain([keys::webhook(&tenant, id), keys::delivery(&tenant, id)]) {
@@ -155,7 +155,7 @@ impl Store {
         change: impl FnOnce(&mut Delivery) + Send + 'static,
     ) -> Result<()> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require(transaction, &tenant, id)?;
             let mut delivery = delivery(transaction, &tenant, id)?;
             change(&mut delivery);
@@ -168,7 +168,7 @@ impl Store {
     /// Errors: `NotFound` `webhook_not_found`.
     pub async fn give_up(&self, scope: &TenantScope, id: WebhookId, letter: DeadLetter) -> Result<()> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require(transaction, &tenant, id)?;
             let mut delivery = delivery(transaction, &tenant, id)?;
             delivery.done = delivery.done.max(letter.event);
@@ -218,7 +218,7 @@ impl Store {
     /// `dead_letter_not_found` for an event that is none.
     pub async fn replay(&self, scope: &TenantScope, id: WebhookId, event: Option<u64>) -> Result<usize> {
         let tenant = scope.tenant().clone();
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             require(transaction, &tenant, id)?;
             let (replay, count) = match event {
                 Some(event) if transaction.has(&keys::dead_letter(&tenant, id, event))? => {
@@ -246,7 +246,7 @@ impl Store {
     /// Forgets a dead letter, which has arrived after all.
     pub async fn forget_dead_letter(&self, scope: &TenantScope, id: WebhookId, event: u64) -> Result<()> {
         let key = keys::dead_letter(scope.tenant(), id, event);
-        self.write(move |transaction| {
+        self.write(scope.right(), move |transaction| {
             transaction.remove(key);
             Ok(())
         })

@@ -34,6 +34,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// The embedded database tells what it does while its threads end, when the subscriber's memory of them may have gone.
 const DATABASE: &str = "sled=info";
 
+/// What is no HTTP is an error to the parser, a line each; anybody can send as much of it as they like.
+const PARSER: &str = "actix_http::h1=off";
+
 static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
 
 /// What the writing thread is given.
@@ -52,6 +55,7 @@ pub fn start(settings: &Log) -> Result<()> {
     let unreadable = |error: ParseError| Error::invalid("log.filter cannot be read").with_source(error);
     let filter = EnvFilter::try_new(&settings.filter).map_err(unreadable)?;
     let filter = filter.add_directive(DATABASE.parse().map_err(unreadable)?);
+    let filter = filter.add_directive(PARSER.parse().map_err(unreadable)?);
     let (queue, entries) = sync_channel(QUEUED_LINES);
     let lines = {
         let queue = queue.clone();

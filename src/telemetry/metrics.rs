@@ -26,6 +26,10 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// Seconds from a request's first byte to its answer, by route pattern.
     pub request_seconds: HistogramVec,
+    /// Connections that are open.
+    pub connections: IntGauge,
+    /// Connections that the server closed, by reason: `full`, `address`, `handshake`, `head` or `answer`.
+    pub connections_closed: IntCounterVec,
     /// Photos, by outcome: `done`, or the code of the error.
     pub photos: IntCounterVec,
     /// Faces of recognised photos, by outcome: `named`, or the reason they were not.
@@ -44,7 +48,7 @@ pub struct Metrics {
     pub stage_restarts: IntCounterVec,
     /// Faces in one batch of a network.
     pub batch_faces: HistogramVec,
-    /// Bytes of request bodies and decoded pixels held now.
+    /// Bytes of bodies, decoded pixels and long answers held now.
     pub budget_bytes: IntGauge,
     /// Face samples in the galleries that are in memory.
     pub gallery_faces: IntGauge,
@@ -93,6 +97,12 @@ impl Metrics {
         Ok(Self {
             requests: declare.counters("requests_total", "Requests answered", &["route", "method", "status"])?,
             request_seconds: declare.histograms("request_seconds", "Seconds from request to answer", &["route"])?,
+            connections: declare.gauge("connections", "Connections that are open")?,
+            connections_closed: declare.counters(
+                "connections_closed_total",
+                "Connections closed because there were as many as may be, or because the client was too slow",
+                &["reason"],
+            )?,
             photos: declare.counters("photos_total", "Photos by outcome: done or an error code", &["outcome"])?,
             faces: declare.counters(
                 "faces_total",
@@ -115,7 +125,7 @@ impl Metrics {
                 &["stage"],
                 &[1.0, 2.0, 4.0, 8.0, 16.0],
             )?,
-            budget_bytes: declare.gauge("budget_bytes", "Bytes of bodies and decoded pixels held")?,
+            budget_bytes: declare.gauge("budget_bytes", "Bytes of bodies, decoded pixels and long answers held")?,
             gallery_faces: declare.gauge("gallery_faces", "Face samples in memory")?,
             gallery_bytes: declare.gauge("gallery_bytes", "Bytes of the galleries in memory")?,
             search_seconds: declare.histograms("search_seconds", "Seconds of a gallery search", &["plan"])?,

@@ -148,8 +148,7 @@ impl Vault {
     }
 
     fn folder(&self, tenant: &TenantId) -> Folder {
-        // An id may hold a slash; a file name may not.
-        Folder::at(self.root.join(tenant.as_str().replace('/', "%2F")))
+        Folder::at(self.root.join(tenant.file_name()))
     }
 
     fn arriving(&self) -> MutexGuard<'_, HashSet<PhotoFile>> {

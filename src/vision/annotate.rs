@@ -48,18 +48,19 @@ pub struct Annotation {
     pub kind: AnnotationKind,
 }
 
-/// Draws `annotations` into a copy of `photo` and encodes it as JPEG. Lines and letters grow with the photo. Labels stand
+/// Draws `annotations` into `photo` and encodes it as JPEG. Lines and letters grow with the photo. Labels stand
 /// on plates of their own, above all boxes, so that they can be read on any background.
 ///
 /// Errors: `internal` if the encoder fails.
-pub fn annotate(photo: &Photo, annotations: &[Annotation]) -> Result<Vec<u8>> {
+pub fn annotate(photo: Photo, annotations: &[Annotation]) -> Result<Vec<u8>> {
     let font = FontRef::try_from_slice(FONT).map_err(|cause| Error::internal("unreadable font").with_source(cause))?;
-    let mut canvas = Canvas { width: photo.width(), height: photo.height(), pixels: photo.pixels().to_vec() };
-    let stroke = (photo.longest_side() as f32 / 400.0).round().max(2.0);
+    let (width, height, longest_side) = (photo.width(), photo.height(), photo.longest_side() as f32);
+    let mut canvas = Canvas { width, height, pixels: photo.into_pixels() };
+    let stroke = (longest_side / 400.0).round().max(2.0);
     for annotation in annotations {
         canvas.frame(&annotation.bbox, stroke, annotation.kind.color());
     }
-    let largest_text = (photo.longest_side() as f32 / 50.0).max(MIN_TEXT_PX);
+    let largest_text = (longest_side / 50.0).max(MIN_TEXT_PX);
     for annotation in annotations {
         let text_px = (annotation.bbox.width() * 0.3).clamp(MIN_TEXT_PX, largest_text);
         canvas.label(&Line::set(&font, &annotation.label, text_px), annotation, stroke);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn drawn(annotations: &[Annotation]) -> Photo {
-        let jpeg = annotate(&grey_photo(), annotations).unwrap();
+        let jpeg = annotate(grey_photo(), annotations).unwrap();
         let limits = DecodeLimits::default();
         decode(&jpeg, &read_header(&jpeg, &limits).unwrap(), &limits).unwrap()
     }
@@ -232,6 +233,6 @@ mod tests {
             assert_eq!((photo.width(), photo.height()), (400, 300));
         }
         let tiny = Photo::new(1, 1, vec![9; 3]).unwrap();
-        assert!(annotate(&tiny, &[annotation(0.0, 0.0, "x", AnnotationKind::Named)]).is_ok());
+        assert!(annotate(tiny, &[annotation(0.0, 0.0, "x", AnnotationKind::Named)]).is_ok());
     }
 }

@@ -13,6 +13,7 @@ pub(super) use sse2::{Lanes, between, weighted};
 const SPACED_BY_ONE: f32 = 8_388_608.0;
 
 #[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "instructions that every x86_64 has, on values and on arrays")]
 mod sse2 {
     use std::arch::x86_64::{
         __m128, _mm_add_epi16, _mm_add_ps, _mm_cvtepi32_ps, _mm_cvtsi32_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64,
@@ -149,6 +150,7 @@ mod array {
 #[expect(clippy::float_cmp, reason = "the same sums in the same order")]
 mod tests {
     use proptest::prelude::*;
+    use testing::Fenced;
 
     use super::{Lanes, array, between, weighted};
 
@@ -167,7 +169,9 @@ mod tests {
             prop_assert_eq!(&weighted(neighbours, weights)[..3], &array::weighted(neighbours, weights)[..3]);
             let upper = [0, 128, 32_640, i16::from(from[0]) * 128, i16::from(from[1]) * 128, 77, 5000, 32_000];
             let lower = [32_640, 0, 128, i16::from(to[0]) * 128, i16::from(to[1]) * 128, 32_111, 5001, 1];
-            prop_assert_eq!(between(&upper, &lower, weights), array::between(&upper, &lower, weights));
+            let [upper, lower] = [upper, lower].map(|values| Fenced::filled(values, 1));
+            let (upper, lower) = (&upper[0], &lower[0]);
+            prop_assert_eq!(between(upper, lower, weights), array::between(upper, lower, weights));
         }
     }
 }

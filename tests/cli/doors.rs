@@ -1,8 +1,10 @@
 //! Both doors: the server's where one answers, the store itself where none does, on one and the same data.
 
 use std::{
+    fs::Permissions,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     sync::mpsc,
 };
 
@@ -39,7 +41,7 @@ fn what_one_door_writes_the_other_reads() {
             .succeeded()
             .says("1 enrolled, 2 updated, 0 failed; 4 images used, 0 refused");
     }
-    // The server was killed: its address is stale, and the store is free.
+    // The server was killed: its address and socket are stale, and the store is free.
     assert!(rollcall::app::address_path(&place.data()).exists());
     let hopper = portrait_path("hopper");
     place.run(&["recognize", &hopper, "--group", "class"]).succeeded().says("present: 1 (1 marked");
@@ -75,45 +77,62 @@ fn a_locked_store_without_a_server_is_told() {
         .failed_saying("is in use by another process, and no server answers");
 }
 
-/// What a server that crashed leaves behind.
-fn leave_address(place: &Place, address: SocketAddr) {
-    std::fs::write(rollcall::app::address_path(&place.data()), format!("{address}\n0123456789abcdef\n")).unwrap();
+/// What is heard of requests by somebody who answers all of them as a live server would.
+fn play_a_server(mut connection: impl Read + Write, heard: &mpsc::Sender<String>) {
+    let mut request = [0; 4096];
+    let length = connection.read(&mut request).unwrap_or_default();
+    heard.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
+    let body = r#"{"status":"live"}"#;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+    drop(write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
 }
 
+/// After a crash anybody can have the address, and can have heard all that the server ever said in public.
 #[test]
-fn a_stranger_at_the_old_address_who_plays_a_server_gets_no_key() {
+fn a_stranger_at_the_old_address_who_plays_the_server_hears_nothing() {
     let place = Place::new();
-    std::fs::create_dir_all(place.data()).unwrap();
-    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
-    leave_address(&place, stranger.local_addr().unwrap());
+    let address = {
+        let _killed = place.serve();
+        std::fs::read_to_string(rollcall::app::address_path(&place.data())).unwrap()
+    };
+    let stranger = TcpListener::bind(address.trim()).unwrap();
     let (heard, requests) = mpsc::channel();
-    std::thread::spawn(move || {
-        for connection in stranger.incoming() {
-            let mut connection = connection.unwrap();
-            let mut request = [0; 4096];
-            let length = connection.read(&mut request).unwrap();
-            heard.send(String::from_utf8_lossy(&request[..length]).into_owned()).unwrap();
-            let body = r#"{"status":"live","instance":"fedcba9876543210"}"#;
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-            write!(connection, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
-        }
-    });
+    std::thread::spawn(move || stranger.incoming().for_each(|caller| play_a_server(caller.unwrap(), &heard)));
     let photo = portrait_path("biden");
     place.run(&["recognize", &photo, "--key", "rk_secret"]).succeeded().says("unknown faces: 1");
-    let requests: Vec<String> = requests.try_iter().collect();
-    assert_eq!(requests.len(), 1, "{requests:?}");
-    assert!(requests[0].starts_with("GET /health/live") && !requests[0].contains("rk_secret"), "{requests:?}");
+    place.run(&["check"]).succeeded();
+    assert_eq!(requests.try_iter().collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]
-fn something_else_at_the_old_address_is_no_server() {
+fn nothing_is_sent_to_a_socket_that_others_could_have_put_there() {
     let place = Place::new();
-    std::fs::create_dir_all(place.data()).unwrap();
-    // Bound and never accepting HTTP: closed as soon as somebody connects.
-    let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    leave_address(&place, other.local_addr().unwrap());
-    std::thread::spawn(move || while other.accept().is_ok() {});
-    place.run(&["recognize", &portrait_path("biden")]).succeeded().says("unknown faces: 1");
+    let local = rollcall::app::local_folder(&place.data());
+    std::fs::create_dir_all(&local).unwrap();
+    std::fs::set_permissions(&local, Permissions::from_mode(0o777)).unwrap();
+    let stranger = UnixListener::bind(local.join("socket")).unwrap();
+    let (heard, requests) = mpsc::channel();
+    std::thread::spawn(move || stranger.incoming().for_each(|caller| play_a_server(caller.unwrap(), &heard)));
+    let photo = portrait_path("biden");
+    place.run(&["recognize", &photo, "--key", "rk_secret"]).failed_saying("can be entered by others");
+    place.run(&["backup", place.path("copy").to_str().unwrap()]).failed_saying("can be entered by others");
+    assert_eq!(requests.try_iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn the_socket_is_its_owners_alone_and_goes_with_its_server() {
+    let place = Place::new();
+    let local = rollcall::app::local_folder(&place.data());
+    {
+        let _server = place.serve();
+        assert_eq!(local.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        // The address is for scripts: without it commands find the server all the same.
+        std::fs::remove_file(rollcall::app::address_path(&place.data())).unwrap();
+        place.run(&["user", "list"]).succeeded();
+    }
+    // It was killed: nobody listens at what it left.
+    assert!(local.join("socket").exists());
+    place.run(&["check"]).succeeded().says("The store is sound.");
 }
 
 #[test]

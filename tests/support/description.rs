@@ -35,7 +35,8 @@ pub(crate) fn resolved<'a>(response: &'a Value, description: &'a Value) -> &'a V
 
 /// Fails the test unless an error names its request, and the description allows the answer. Unknown routes and methods are not its concern.
 pub(super) fn check(method: &Method, path: &str, answer: &Answer) {
-    if let Ok(body) = serde_json::from_slice::<Value>(&answer.bytes)
+    if answer.status >= 400
+        && let Ok(body) = serde_json::from_slice::<Value>(&answer.bytes)
         && body["error"]["code"].is_string()
     {
         let id = &body["request_id"];

@@ -59,9 +59,8 @@ impl Disk {
         let filler = self.mounted.join("filler");
         let take = || {
             drop(fs::remove_file(&filler));
-            let room = rustix::fs::statvfs(&self.mounted).unwrap();
             // It takes some for itself.
-            let taken = (room.f_bavail * room.f_frsize).saturating_sub(bytes.max(1 << 20));
+            let taken = self.free_bytes().saturating_sub(bytes.max(1 << 20));
             run("fallocate", &["-l", &taken.to_string(), text(&filler)])
         };
         // A server on it may take what was free a moment ago: its reserve, say.
@@ -70,6 +69,12 @@ impl Disk {
             let rest = self.mounted.join("filler.rest");
             run("dd", &["if=/dev/zero", &format!("of={}", text(&rest)), "bs=4096"]);
         }
+    }
+
+    /// Bytes that are free.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let room = rustix::fs::statvfs(&self.mounted).unwrap();
+        room.f_bavail * room.f_frsize
     }
 
     /// Gives back what [`Self::leave_free`] took.

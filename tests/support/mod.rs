@@ -1,6 +1,7 @@
 //! What the tests share: servers of their own, a client, images.
 
 pub(crate) mod api;
+pub(crate) mod callers;
 pub(crate) mod description;
 pub(crate) mod disk;
 pub(crate) mod images;

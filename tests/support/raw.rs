@@ -55,6 +55,53 @@ impl Raw {
         false
     }
 
+    /// Reads whatever comes and does `piece`, again and again, until the server has closed the connection. False if it
+    /// never does.
+    pub(crate) fn until_closed(&mut self, mut piece: impl FnMut(&mut Self) -> bool) -> bool {
+        self.0.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            match self.0.read(&mut [0; 4096]) {
+                Ok(0) => return true,
+                Err(error)
+                    if !matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) =>
+                {
+                    return true;
+                }
+                _ if !piece(self) => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Whether the server closes the connection, on which nothing happens, within a moment.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.0.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        match self.0.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted),
+        }
+    }
+
+    /// Reads until so many answers have begun; fails the test if they do not come.
+    pub(crate) fn answers(&mut self, count: usize) {
+        let (mut read, mut begun) = (Vec::new(), 0);
+        let start = b"HTTP/1.1 200 OK\r\n";
+        let mut buffer = vec![0; 1 << 16];
+        while begun < count {
+            let bytes = self.0.read(&mut buffer).expect("the server goes on");
+            assert!(bytes > 0, "{begun} of {count} answers");
+            read.extend_from_slice(&buffer[..bytes]);
+            begun += read.windows(start.len()).filter(|window| window == start).count();
+            // Only what may be the beginning of a beginning.
+            read.drain(..read.len().saturating_sub(start.len() - 1));
+        }
+    }
+
     /// Sends one chunk of a chunked body. False when the server has closed the connection.
     pub(crate) fn chunk(&mut self, bytes: &[u8]) -> bool {
         let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();

@@ -1,5 +1,6 @@
 //! Every route of the API's description, with a request that works: what the tests that walk all routes send.
 
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use super::{Answer, Api, form, portrait, rosters::roster};
@@ -29,6 +30,7 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
         ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),
         ("post", "/keys") => Body::Json(json!({ "name": "new", "role": "kiosk", "groups": ["g"] })),
+        ("post", "/keys/{key}/rotate") => Body::Nothing,
         ("post", "/groups") => Body::Json(json!({ "id": "new", "name": "new" })),
         ("patch", "/groups/{group}") => Body::Json(json!({ "name": "stolen" })),
         ("put", "/groups/{group}/people/{person}") => Body::Nothing,
@@ -94,8 +96,13 @@ pub(crate) async fn described(api: &Api) -> Vec<(String, String)> {
 
 /// Sends the request of a route to `path`, which is the route's with ids in it.
 pub(crate) async fn send(api: &Api, method: &str, path: &str, body: &Body) -> Answer {
+    Answer::to(request(api, method, path, body)).await
+}
+
+/// That request.
+pub(crate) fn request(api: &Api, method: &str, path: &str, body: &Body) -> RequestBuilder {
     let request = api.request(method.to_ascii_uppercase().parse().unwrap(), &format!("/api/v1{path}"));
-    Answer::to(match body {
+    match body {
         Body::Nothing => request,
         Body::Json(body) => request.json(body),
         Body::Roster(csv) => request.multipart(roster(csv.as_bytes(), None, &[])),
@@ -103,6 +110,5 @@ pub(crate) async fn send(api: &Api, method: &str, path: &str, body: &Body) -> An
             let photos: Vec<Vec<u8>> = shots.iter().map(|shot| portrait(shot)).collect();
             request.multipart(form(fields, &photos.iter().map(Vec::as_slice).collect::<Vec<_>>()))
         }
-    })
-    .await
+    }
 }

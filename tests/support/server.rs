@@ -134,15 +134,22 @@ impl TestServer {
         self.api.with_key(&read_key(self.data.path(), "operator.key"))
     }
 
+    /// A client with a new key of the role `metrics`.
+    pub(crate) async fn metrics_key(&self) -> Api {
+        let new = json!({ "name": "Prometheus", "role": "metrics" });
+        let made = self.operator().post("/api/v1/keys", &new).await.expect(201);
+        self.api.with_key(made["key"].as_str().unwrap())
+    }
+
     /// A new tenant's client.
     pub(crate) async fn tenant(&self, id: &str) -> Api {
         let made = self.operator().post("/api/v1/tenants", &json!({ "id": id, "name": id })).await.expect(201);
         self.api.with_key(made["key"].as_str().unwrap())
     }
 
-    /// What `/metrics` says now.
+    /// What `/metrics` says now; the operator's key reads it whatever becomes of tenants.
     pub(crate) async fn metrics(&self) -> Metrics {
-        Metrics::parse(&self.api.get("/metrics").await.text())
+        Metrics::parse(&self.operator().get("/metrics").await.text())
     }
 
     /// Returns once no photo is inside and all memory came back: an answer may be there a moment before its photo's

@@ -41,7 +41,10 @@ class Job:
 
 @dataclass(frozen=True)
 class RefusedPhoto:
-    photo: str
+    """`number` counts the row's photos in the order of their names, from 0; `photo` is the file's name, until the job is over."""
+
+    number: int
+    photo: str | None
     reason: str
     message: str
 
@@ -50,18 +53,22 @@ class RefusedPhoto:
 class DoublePhoto:
     """A photo whose face is someone else's."""
 
-    photo: str
+    number: int
+    photo: str | None
     person: str
     similarity: float
 
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """What became of a person of a roster: created, updated, unchanged or failed."""
+    """What became of a person of a roster: created, updated, unchanged or failed.
+
+    `id` is as the row has it until the job is over, and later where there is such a person.
+    """
 
     item: int
     line: int
-    id: str
+    id: str | None
     outcome: str
     samples_added: int
     refused: list[RefusedPhoto]
@@ -83,11 +90,14 @@ class SeenFace:
 
 @dataclass(frozen=True)
 class RecognizedPhoto:
-    """What was seen in a photo of a job. `time_from` says where its time is from: given, exif, file, session or
-    upload."""
+    """What was seen in a photo of a job, the `item`th of those in the ZIP file and then of those sent as such.
+
+    `photo` is the file's name in the ZIP, until the job is over. `time_from` says where the time is from: given, exif,
+    file, session or upload.
+    """
 
     item: int
-    photo: str
+    photo: str | None
     width: int
     height: int
     at: datetime | None

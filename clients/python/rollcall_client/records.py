@@ -70,6 +70,7 @@ class Sighting:
     liveness: str | None
     model: str
     refuted: bool
+    offline: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ NAMES = {
     "Calibration": "CalibrationReport",
     "Candidate": "CandidateView",
     "Closing": "ClosingView",
-    "DoublePhoto": "DoublePhoto",
     "Face": "RecognizedFace",
     "FoundFace": "FaceView",
     "ImportedRow": "RowView",

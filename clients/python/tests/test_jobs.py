@@ -26,7 +26,7 @@ def test_a_roster_is_imported(client: Client, tmp_path: Path) -> None:
     assert (progress[-1].state, progress[-1].done, progress[-1].total) == ("done", 2, 2)
     assert client.jobs.get(job.id) == progress[-1]
     rows = list(client.jobs.imported(job.id))
-    assert [(row.id, row.line, row.outcome) for row in rows] == [("obama", 2, "created"), ("joe", 3, "failed")]
+    assert [(row.id, row.line, row.outcome) for row in rows] == [("obama", 2, "created"), (None, 3, "failed")]
     assert rows[0].samples_added == 1 and rows[1].error is not None
     assert client.jobs.results_csv(job.id).read().count(b"\n") == 3
     assert [one.id for one in client.jobs.all()] == [dry.id, job.id]

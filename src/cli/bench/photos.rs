@@ -16,7 +16,7 @@ use crate::{
     pipeline::{
         full,
         messages::EncodedImage,
-        request::{FaceChoice, Wanted},
+        request::{FaceChoice, Wanted, turn_of},
     },
     runtime::ServiceClass,
     service::access::first_start::DEFAULT_TENANT,
@@ -119,8 +119,8 @@ impl Drive<'_> {
     async fn photo(&self, file: &Path) -> Result<usize> {
         let pipeline = self.parts.app.service().pipeline();
         let bytes = read_file(file)?;
-        let tenant = self.wanted.scope.tenant().as_str();
-        let held = pipeline.tools().budget.reserve_within(tenant, bytes.len() as u64, PATIENCE).await;
+        let turn = turn_of(self.wanted.class, &self.wanted.scope);
+        let held = pipeline.tools().budget.reserve_within(&turn, bytes.len() as u64, PATIENCE).await;
         let image = EncodedImage { held: held.map_err(full)?, bytes: bytes.into() };
         let replies = pipeline.run(vec![image], self.wanted.clone()).await?;
         let mut faces = 0;

@@ -13,8 +13,8 @@ use crate::{
     domain::{GroupId, PersonId, TenantId, TenantScope},
     error::{ErrorKind, Result},
     jobs::Plan,
-    pipeline::{full, messages::EncodedImage},
-    runtime::Faults,
+    pipeline::{full, messages::EncodedImage, request::turn_of},
+    runtime::{Faults, ServiceClass},
     service::{
         Service,
         calibration::{CalibrationParams, CalibrationReport},
@@ -54,9 +54,10 @@ impl Local {
     /// Takes memory for the images from the pipeline's budget, waiting for room.
     async fn hold(&self, images: &[Bytes]) -> Result<Vec<EncodedImage>> {
         let budget = &self.service().pipeline().tools().budget;
+        let turn = turn_of(ServiceClass::Interactive, &self.scope);
         let mut held = Vec::with_capacity(images.len());
         for bytes in images {
-            let reserved = budget.reserve_within(self.scope.tenant().as_str(), bytes.len() as u64, PATIENCE);
+            let reserved = budget.reserve_within(&turn, bytes.len() as u64, PATIENCE);
             let reserved = reserved.await.map_err(full)?;
             held.push(EncodedImage { bytes: bytes.clone(), held: reserved });
         }
@@ -111,7 +112,7 @@ impl Local {
                 Err(error) => row.failed(&error),
                 Ok(report) => report,
             };
-            Ok(RowView::new(row.number, report))
+            Ok(RowView::new(row.number, report).named(&row.names()))
         });
         let mut done = stream::iter(rows).buffered(options.items_at_once);
         let mut all = Vec::new();

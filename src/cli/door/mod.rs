@@ -3,7 +3,6 @@
 mod audit;
 mod local;
 mod operator;
-mod pinned;
 mod server;
 mod users;
 
@@ -27,6 +26,7 @@ use crate::{
     config::Settings,
     domain::{GroupId, GroupSessionId, JobState, PersonId, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
+    jobs::row_names,
     service::{
         calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
@@ -162,7 +162,14 @@ impl Door {
             return Err(Error::invalid(format!("the import did not come to its end{why}")).with_code("job_over"));
         }
         let row = |item| if let ItemView::Row(row) = item { Some(row) } else { None };
-        Ok(server.job_results(&job).await?.into_iter().filter_map(row).collect())
+        let rows = server.job_results(&job).await?.into_iter().filter_map(row);
+        // The server, which has taken the files, keeps no names.
+        let names = row_names(csv, photos, 0..=u64::MAX, u64::MAX)?;
+        let named = |row: RowView| match names.get(&row.item) {
+            Some(names) => row.named(names),
+            None => row,
+        };
+        Ok(rows.map(named).collect())
     }
 
     /// Looks after a part of the gallery.
@@ -215,9 +222,9 @@ fn in_use(data: &Path, error: Error) -> Error {
         return error;
     }
     let message = format!(
-        "the data folder {} is in use by another process, and no server answers at the address in {}",
+        "the data folder {} is in use by another process, and no server answers at the socket in {}",
         data.display(),
-        app::address_path(data).display(),
+        app::local_folder(data).display(),
     );
     Error::storage(message).with_code("store_locked")
 }

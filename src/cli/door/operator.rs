@@ -7,9 +7,15 @@ use super::{Server, in_use};
 use crate::{
     cli::OperatorArgs,
     config::Settings,
+    domain::Right,
     error::{Error, Result},
+    jobs::{RoomRules, Spool},
     pipeline::NetworkSlot,
-    service::{backup::store_path, check::check, erasures::RewriteView},
+    service::{
+        backup::{backup, store_path},
+        check::check,
+        erasures::{RewriteView, rewrite},
+    },
     store::{BackupStream, CheckReport, Store, StoreOptions},
     vault::Vault,
 };
@@ -54,15 +60,18 @@ impl OperatorDoor {
     pub(in crate::cli) async fn backup(&self) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
         match self {
             Self::Server(server) => server.download(&["backup"]).await,
-            Self::Local(store) => store.backup(Timestamp::now).await.map(BackupStream::boxed),
+            Self::Local(store) => backup(store, &Right::of_machine(), Timestamp::now).await.map(BackupStream::boxed),
         }
     }
 
     /// Writes the store afresh.
-    pub(in crate::cli) async fn rewrite(&self) -> Result<RewriteView> {
+    pub(in crate::cli) async fn rewrite(&self, settings: &Settings) -> Result<RewriteView> {
         match self {
             Self::Server(server) => server.post(&["store", "rewrite"], &()).await,
-            Self::Local(store) => store.rewrite(Timestamp::now).await.map(Into::into),
+            Self::Local(store) => {
+                let spool = Spool::of(&settings.server.data, RoomRules::of(&settings.jobs));
+                rewrite(store, &spool, &Right::of_machine(), Timestamp::now).await.map(Into::into)
+            }
         }
     }
 

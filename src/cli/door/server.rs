@@ -1,10 +1,10 @@
-//! The door of a command beside a running server: HTTP, with the address and the key found in the data folder.
+//! The door of a command beside a running server: HTTP by the socket in the data folder, with the key that lies there.
 
 use std::{
     fmt::Display,
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,15 +19,17 @@ use reqwest::{
     header::RETRY_AFTER,
     multipart::{Form, Part},
 };
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{Recognize, pinned::trusting};
+use super::Recognize;
 use crate::{
     app,
     domain::{GroupId, JobId, PersonId},
     error::{Error, ErrorKind, Result},
+    runtime::LocalSocket,
     service::{
         calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
@@ -52,6 +54,8 @@ pub(in crate::cli) struct Server {
     client: Client,
     api: Url,
     key: String,
+    /// Where the server is on this data folder: its path lasts as long.
+    _socket: Option<LocalSocket>,
 }
 
 /// Where the key for a running server is found.
@@ -74,12 +78,6 @@ impl KeyFile<'_> {
     }
 }
 
-/// What a live server says of itself.
-#[derive(Deserialize)]
-struct Live {
-    instance: String,
-}
-
 /// The envelope of every error.
 #[derive(Deserialize)]
 struct ErrorAnswer {
@@ -94,22 +92,29 @@ struct ErrorDetail {
 }
 
 impl Server {
-    /// The server that wrote its address into the data folder, if it still answers there. Another process may have
-    /// the address by now, so no key is looked for before the instance is found to be the one written.
+    /// The server that runs on the data folder, if one does.
     ///
     /// # Errors
-    /// `Invalid` if a server answers and there is no key for it.
+    /// `Invalid` `untrusted_socket` where somebody else could be at its socket, `no_key` if a server answers and there is
+    /// no key for it.
     pub(in crate::cli) async fn find(data: &Path, key: &KeyFile<'_>) -> Result<Option<Self>> {
-        let Some(Listener { address, instance, fingerprint }) = listener(data) else { return Ok(None) };
-        let client = client(fingerprint.as_deref())?;
-        let scheme = if fingerprint.is_some() { "https" } else { "http" };
-        let url = |path: &str| Url::parse(&format!("{scheme}://{address}{path}"));
-        let (Ok(root), Ok(api)) = (url("/health/live"), url("/api/v1")) else { return Ok(None) };
-        let Ok(answer) = client.get(root).timeout(SIGN_OF_LIFE).send().await else { return Ok(None) };
-        match answer.json::<Live>().await {
-            Ok(live) if live.instance == instance => Ok(Some(Self { client, api, key: key.read()? })),
-            _ => Ok(None),
+        let folder = app::local_folder(data);
+        let socket = LocalSocket::find(&folder).map_err(|error| {
+            let message =
+                format!("{} can be entered by others, or is not yours: nothing is sent there", folder.display());
+            Error::invalid(message).with_code("untrusted_socket").with_source(error)
+        })?;
+        let Some(socket) = socket else { return Ok(None) };
+        let client = client(Some(&socket))?;
+        let url = |path: &str| {
+            Url::parse(&format!("http://localhost{path}"))
+                .map_err(|error| Error::internal("the socket has no address").with_source(error))
+        };
+        // Nobody listens where a server was killed.
+        if client.get(url("/health/live")?).timeout(SIGN_OF_LIFE).send().await.is_err() {
+            return Ok(None);
         }
+        Ok(Some(Self { client, api: url("/api/v1")?, key: key.read()?, _socket: Some(socket) }))
     }
 
     /// The server at an address of the form `http://HOST:PORT`, whether it answers or not.
@@ -120,7 +125,7 @@ impl Server {
         let bad = || Error::invalid("the server's address looks like http://127.0.0.1:8080").with_code("invalid_url");
         let mut api = Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(bad)?;
         api.path_segments_mut().map_err(|()| bad())?.pop_if_empty().extend(["api", "v1"]);
-        Ok(Self { client: client(None)?, api, key: key.read()? })
+        Ok(Self { client: client(None)?, api, key: key.read()?, _socket: None })
     }
 
     pub(super) async fn create_group(&self, new: &NewGroup) -> Result<()> {
@@ -304,39 +309,20 @@ impl Server {
     }
 }
 
-/// Connects without a proxy: the server is on this machine or near it. HTTPS is spoken with the server of this
-/// certificate alone.
-fn client(fingerprint: Option<&str>) -> Result<Client> {
-    Client::builder()
-        .no_proxy()
-        .tls_backend_preconfigured(trusting(fingerprint)?)
-        .build()
-        .map_err(|error| Error::internal("cannot make HTTP requests").with_source(error))
-}
-
-/// What a server says of itself in its data folder.
-#[derive(Debug, PartialEq, Eq)]
-struct Listener {
-    address: SocketAddr,
-    instance: String,
-    /// Of its certificate, where it speaks HTTPS.
-    fingerprint: Option<String>,
-}
-
-/// The server of this data folder, or the one that last ran.
-fn listener(data: &Path) -> Option<Listener> {
-    let written = fs::read_to_string(app::address_path(data)).ok()?;
-    let mut lines = written.lines();
-    let mut address: SocketAddr = lines.next()?.parse().ok()?;
-    let instance = lines.next()?.to_owned();
-    let fingerprint = lines.next().map(str::to_owned);
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+/// Connects by the socket of this data folder, or to any address in plain HTTP, never through a proxy.
+fn client(socket: Option<&LocalSocket>) -> Result<Client> {
+    let failed = "cannot make HTTP requests";
+    // No authority is trusted, as no TLS is spoken.
+    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::internal(failed).with_source(error))?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let mut builder = Client::builder().no_proxy().tls_backend_preconfigured(tls);
+    if let Some(socket) = socket {
+        builder = builder.unix_socket(socket.path());
     }
-    Some(Listener { address, instance, fingerprint })
+    builder.build().map_err(|error| Error::internal(failed).with_source(error))
 }
 
 /// A struct as the text fields of a form: what is missing is left out, a list is a repeated field.
@@ -424,26 +410,6 @@ mod tests {
         let expected =
             [("faces", "one"), ("groups", "a/1"), ("groups", "b"), ("metadata", "{\"seat\":\"3\"}"), ("name", "Zoë")];
         assert_eq!(fields, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
-    }
-
-    #[test]
-    fn a_server_for_all_addresses_is_reached_by_loopback() {
-        let data = tempfile::tempdir().unwrap();
-        for (written, reached) in [
-            ("0.0.0.0:81\nabc\n", Some(("127.0.0.1:81", None))),
-            ("[::]:82\nabc\n", Some(("[::1]:82", None))),
-            ("10.1.2.3:9\nabc\n0f\n", Some(("10.1.2.3:9", Some("0f")))),
-            ("10.1.2.3:9\n", None),
-            ("", None),
-        ] {
-            fs::write(app::address_path(data.path()), written).unwrap();
-            let expected = reached.map(|(text, fingerprint)| Listener {
-                address: text.parse().unwrap(),
-                instance: "abc".into(),
-                fingerprint: fingerprint.map(str::to_owned),
-            });
-            assert_eq!(listener(data.path()), expected, "{written}");
-        }
     }
 
     #[test]

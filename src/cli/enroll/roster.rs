@@ -99,7 +99,7 @@ fn summarise(rows: &[RowView]) -> Result<()> {
         }
         people.add_row([
             row.line.to_string(),
-            row.id.clone(),
+            id(row).to_owned(),
             row.outcome.name().to_owned(),
             row.samples_added.to_string(),
             row.refused.len().to_string(),
@@ -108,11 +108,13 @@ fn summarise(rows: &[RowView]) -> Result<()> {
     }
     say(&people)?;
     for (row, photo) in rows.iter().flat_map(|row| row.refused.iter().map(move |photo| (row, photo))) {
-        say(format_args!("{}: {}: {}: {}", row.id, photo.photo, photo.reason, photo.message))?;
+        let file = called(photo.photo.as_deref(), photo.number);
+        say(format_args!("{}: {file}: {}: {}", id(row), photo.reason, photo.message))?;
     }
     for (row, double) in rows.iter().flat_map(|row| row.duplicates.iter().map(move |double| (row, double))) {
-        let (photo, other, similarity) = (&double.photo, &double.person, double.similarity);
-        say(format_args!("{}: {photo}: duplicate_of: looks like {other} as well ({similarity:.2})", row.id))?;
+        let file = called(double.photo.as_deref(), double.number);
+        let (other, similarity) = (&double.person, double.similarity);
+        say(format_args!("{}: {file}: duplicate_of: looks like {other} as well ({similarity:.2})", id(row)))?;
     }
     let sum = |outcome| sums.get(&outcome).copied().unwrap_or(0);
     let samples: u32 = rows.iter().map(|row| row.samples_added).sum();
@@ -123,4 +125,13 @@ fn summarise(rows: &[RowView]) -> Result<()> {
         sum(RowOutcome::Unchanged),
         sum(RowOutcome::Failed),
     ))
+}
+
+fn id(row: &RowView) -> &str {
+    row.id.as_deref().unwrap_or_default()
+}
+
+/// A photo by its file's name, or by its number among the row's.
+fn called(name: Option<&str>, number: u32) -> String {
+    name.map_or_else(|| format!("photo {number}"), str::to_owned)
 }

@@ -1,12 +1,16 @@
 //! `rollcall recognize --watch`: photos go to the server as a job, which goes on if the command ends.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::RecognizeArgs;
 use crate::{
     cli::{Common, door::Server, jobs::progress, say},
     domain::{JobState, PersonId},
     error::{Error, Result},
+    jobs::photo_names,
     service::jobs::{ItemView, JobView, RecogniseJobParams, RecognisedPhotoView},
 };
 
@@ -30,6 +34,11 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
         [one] if is_zip(one) => vec![("photos", one)],
         files => files.iter().map(|file| ("images", file.as_path())).collect(),
     };
+    // The server keeps no names.
+    let names: HashMap<u64, String> = match files {
+        [one] if is_zip(one) => photo_names(one, 0..=u64::MAX, u64::MAX)?,
+        files => (0..).zip(files.iter().map(|file| file.display().to_string())).collect(),
+    };
     actix::System::new().block_on(async {
         let data = &settings.server.data;
         let Some(server) = Server::find(data, &args.tenant.key_file(data)).await? else {
@@ -42,20 +51,19 @@ pub(super) fn run(common: &Common, args: &RecognizeArgs, files: &[PathBuf]) -> R
         let (over, results) = (over?, server.job_results(&job).await?);
         for result in results {
             let ItemView::Photo(photo) = result else { continue };
-            say_photo(&photo, files, args.json)?;
+            let photo = RecognisedPhotoView { photo: names.get(&photo.item).cloned(), ..photo };
+            say_photo(&photo, args.json)?;
         }
         finish(&over, args.json)
     })
 }
 
 /// A line: the file, when it was taken, who was named, or what is wrong with it.
-fn say_photo(photo: &RecognisedPhotoView, files: &[PathBuf], is_json: bool) -> Result<()> {
+fn say_photo(photo: &RecognisedPhotoView, is_json: bool) -> Result<()> {
     if is_json {
         return say(json(photo)?);
     }
-    // Photos that were sent by themselves are called by their numbers.
-    let file = photo.photo.parse().ok().and_then(|number: usize| files.get(number));
-    let name = file.map_or_else(|| photo.photo.clone(), |file| file.display().to_string());
+    let name = photo.photo.as_deref().unwrap_or_default();
     if let Some(fault) = &photo.error {
         return say(format_args!("{name}: {}: {}", fault.code, fault.message));
     }

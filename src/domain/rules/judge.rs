@@ -162,7 +162,7 @@ pub struct Verdict {
 /// was there. Without sightings an excuse counts at once, absence only when the session declares it, and never of who
 /// came onto the roster after the start.
 pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &[Sighting]) -> Verdict {
-    let mut seen = Seen::of(rules, meeting, sightings);
+    let mut seen = Seen::of(rules, meeting, sightings, attendee.by_hand == Some(ByHand::Confirmed));
     for at in attendee.pointed_out.into_iter().flat_map(|(first, last)| [first, last]) {
         seen.note_time(at);
     }
@@ -189,7 +189,8 @@ pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &
     Verdict { state, status, first_seen: seen.first, last_seen: seen.last, late_minutes, early_minutes }
 }
 
-/// The sightings that are worth something. Weak ones make nothing sure, but say when somebody was there.
+/// The sightings that are worth something. Weak ones make nothing sure, but say when somebody was there. Doubted ones do
+/// where they are confirmed, and where there are no others.
 #[derive(Default)]
 struct Seen {
     first: Option<Timestamp>,
@@ -200,16 +201,20 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(rules: &Rules, meeting: &Meeting, sightings: &[Sighting]) -> Self {
+    fn of(rules: &Rules, meeting: &Meeting, sightings: &[Sighting], is_confirmed: bool) -> Self {
         let window = rules.window(meeting);
         let mut seen = Self::default();
-        let mut photos = BTreeSet::new();
+        let (mut photos, mut doubted) = (BTreeSet::new(), Vec::new());
         for sighting in sightings {
             let weight = rules.weigh(&window, sighting);
-            if matches!(weight, Weight::Nothing(_)) {
-                continue;
+            match weight {
+                Weight::Nothing(_) => continue,
+                Weight::Doubted => {
+                    doubted.push(sighting.at);
+                    continue;
+                }
+                Weight::Weak | Weight::Full | Weight::Strong => seen.note_time(sighting.at),
             }
-            seen.note_time(sighting.at);
             if weight >= Weight::Full {
                 seen.full += 1;
                 photos.insert(sighting.photo);
@@ -217,6 +222,11 @@ impl Seen {
             seen.is_strong |= weight == Weight::Strong;
         }
         seen.photos = photos.len();
+        if is_confirmed || seen.first.is_none() {
+            for at in doubted {
+                seen.note_time(at);
+            }
+        }
         seen
     }
 
@@ -281,7 +291,10 @@ fn minutes(from: Timestamp, until: Timestamp) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::rules::sighting::tests::{at, sighting};
+    use crate::rules::sighting::{
+        TimeTrust,
+        tests::{at, sighting},
+    };
 
     /// From minute 100 to 150, with a photo at its end.
     pub(crate) fn meeting() -> Meeting {
@@ -299,6 +312,25 @@ pub(super) mod tests {
         let sightings: Vec<Sighting> = seen.iter().map(|&minute| sighting(minute, 0.6)).collect();
         let Verdict { state, status, .. } = judge(rules, meeting, attendee, &sightings);
         (state, status)
+    }
+
+    #[test]
+    fn a_doubted_time_says_nothing_beside_others_until_it_is_confirmed() {
+        let rules = Rules { late_after_minutes: Some(5), early_before_minutes: Some(5), ..Rules::default() };
+        let doubted = |minute| Sighting { time: TimeTrust::Doubted, ..sighting(minute, 0.6) };
+        let times = |by_hand, sightings: &[Sighting]| {
+            let attendee = Attendee { by_hand, ..Attendee::default() };
+            let Verdict { state, status, first_seen, last_seen, .. } = judge(&rules, &meeting(), &attendee, sightings);
+            (state, status, first_seen, last_seen)
+        };
+        let all = [doubted(100), sighting(120, 0.6), sighting(130, 0.6), doubted(149)];
+        let late = times(None, &all[1..3]);
+        assert_eq!((late.1, late.2, late.3), (Status::Late, Some(at(120)), Some(at(130))));
+        assert_eq!(times(None, &all), late, "neither earlier nor later");
+        let confirmed = times(Some(ByHand::Confirmed), &all);
+        assert_eq!((confirmed.1, confirmed.2, confirmed.3), (Status::Present, Some(at(100)), Some(at(149))));
+        let alone = times(None, &all[..1]);
+        assert_eq!((alone.0, alone.1, alone.2), (RecordState::ToConfirm, Status::Undecided, Some(at(100))));
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub struct Sighting {
     pub model: ModelId,
     /// Somebody looked and said that it is not them.
     pub refuted: bool,
+    /// How far `at` is trusted.
+    pub time: TimeTrust,
+}
+
+/// How far the time of a photo is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeTrust {
+    /// The server saw it come, or somebody who may say so said it.
+    Trusted,
+    /// A kiosk said it that was without the server, within the allowance of its key.
+    Offline,
+    /// A kiosk said it, out of its session and its allowance.
+    Doubted,
 }
 
 /// What a sighting is worth; the later, the more.
@@ -45,6 +58,8 @@ pub struct Sighting {
 pub enum Weight {
     /// Nothing, and why.
     Nothing(Reason),
+    /// It is to be confirmed, and so is its time: beside others that says nothing.
+    Doubted,
     /// It is to be confirmed, however many there are.
     Weak,
     /// One of those that make it sure together.
@@ -77,6 +92,9 @@ impl Rules {
         }
         if !liveness_allows(self.liveness, sighting.liveness) {
             return Weight::Nothing(Reason::NotLive);
+        }
+        if sighting.time == TimeTrust::Doubted {
+            return Weight::Doubted;
         }
         let is_similar = self.min_similarity.is_none_or(|least| sighting.similarity >= least);
         let is_ahead = self.min_margin.zip(sighting.margin).is_none_or(|(least, margin)| margin >= least);
@@ -154,6 +172,7 @@ pub(super) mod tests {
             liveness: None,
             model: ModelId { name: "m".into(), dimension: 4, postprocessing: 1 },
             refuted: false,
+            time: TimeTrust::Trusted,
         }
     }
 
@@ -162,7 +181,7 @@ pub(super) mod tests {
         use LivenessPolicy::{Passive, Strict};
         use LivenessVerdict::{Live, NotAssessable, Spoof};
         use Reason::{NotLive, OutsideWindow, Refuted};
-        use Weight::{Full, Nothing, Strong, Weak};
+        use Weight::{Doubted, Full, Nothing, Strong, Weak};
         let rules = Rules::default;
         let least = Rules { min_similarity: Some(0.5), min_margin: Some(0.1), ..rules() };
         let strong = Rules { sure_similarity: Some(0.8), ..least.clone() };
@@ -175,6 +194,10 @@ pub(super) mod tests {
             (rules(), good.clone(), Full),
             (rules(), with(0.1, Some(0.0)), Full),
             (rules(), Sighting { refuted: true, ..good.clone() }, Nothing(Refuted)),
+            (rules(), Sighting { time: TimeTrust::Offline, ..good.clone() }, Full),
+            (rules(), Sighting { time: TimeTrust::Doubted, ..good.clone() }, Doubted),
+            (strong.clone(), Sighting { time: TimeTrust::Doubted, ..with(0.9, None) }, Doubted),
+            (rules(), Sighting { time: TimeTrust::Doubted, ..sighting(84, 0.6) }, Nothing(OutsideWindow)),
             (rules(), sighting(84, 0.6), Nothing(OutsideWindow)),
             (rules(), sighting(85, 0.6), Full),
             (rules(), sighting(164, 0.6), Full),

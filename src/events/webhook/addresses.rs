@@ -1,12 +1,14 @@
-//! Where a webhook may point. A tenant's admin must not reach through this server what only this server can reach: so
-//! names are resolved here, every address is checked, and the connection is made to the very address that was checked.
+//! Where a webhook may point. A tenant's admin must not reach through this server what only this server can reach, nor
+//! what listens on it: so names are resolved here, every address is checked, and the connection is made to the very
+//! address that was checked, at a port where the web is.
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use ipnet::{IpNet, Ipv6Net};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use reqwest::{
     Url,
     dns::{Name, Resolve, Resolving},
@@ -56,32 +58,76 @@ fn is_public(address: IpAddr) -> bool {
     is_routed && !REFUSED.iter().any(|network| network.contains(&address))
 }
 
-/// A webhook's address, in the form in which it is used.
-///
-/// # Errors
-/// `Invalid` `invalid_url` for what is no http or https address, or carries a password; `webhook_address_refused` for
-/// one that is private and may not be.
-pub fn checked_url(text: &str, allow_private: bool) -> Result<Url> {
-    let invalid =
-        || Error::invalid("url is an http or https address without user and fragment").with_code("invalid_url");
-    let url = Url::parse(text).map_err(|_| invalid())?;
-    let is_plain = ["http", "https"].contains(&url.scheme())
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none();
-    if !is_plain || text.len() > MAX_URL_BYTES {
-        return Err(invalid());
+/// How far webhooks may reach. Clones share the ports.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// Everywhere, whatever else is said.
+    allow_private: bool,
+    ports: Arc<[u16]>,
+}
+
+impl Reach {
+    /// The public internet, at 80, 443 and further `ports`, or everywhere.
+    pub fn new(allow_private: bool, ports: &[u16]) -> Self {
+        Self { allow_private, ports: [&[80, 443][..], ports].concat().into() }
     }
-    let host = url.host_str().ok_or_else(invalid)?;
-    let is_local = match literal(host) {
-        Some(address) => !is_public(address),
-        None => is_local_name(host),
+
+    /// A webhook's address, in the form in which it is used.
+    ///
+    /// # Errors
+    /// `Invalid` `invalid_url` for what is no http or https address, or carries a password; `webhook_address_refused` for
+    /// one out of reach.
+    pub fn checked_url(&self, text: &str) -> Result<Url> {
+        let invalid =
+            || Error::invalid("url is an http or https address without user and fragment").with_code("invalid_url");
+        let url = Url::parse(text).map_err(|_| invalid())?;
+        let is_plain = ["http", "https"].contains(&url.scheme())
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none();
+        if !is_plain || text.len() > MAX_URL_BYTES {
+            return Err(invalid());
+        }
+        let host = url.host_str().ok_or_else(invalid)?;
+        if self.allow_private {
+            return Ok(url);
+        }
+        let is_within = match literal(host) {
+            Some(address) => self.holds(address, &own_addresses()?),
+            None => !is_local_name(host),
+        };
+        if !is_within {
+            return Err(refused(
+                "webhooks may not point into private networks, nor to this server (webhooks.allow_private)",
+            ));
+        }
+        if url.port_or_known_default().is_none_or(|port| !self.ports.contains(&port)) {
+            return Err(refused("webhooks may point to the ports 80 and 443, and to those of webhooks.ports"));
+        }
+        Ok(url)
+    }
+
+    /// Whether a connection may go to an address of a host that has its `own`.
+    fn holds(&self, address: IpAddr, own: &[IpAddr]) -> bool {
+        self.allow_private || is_public(address) && !own.contains(&address)
+    }
+}
+
+fn refused(message: &'static str) -> Error {
+    Error::invalid(message).with_code("webhook_address_refused")
+}
+
+/// The addresses of all interfaces of this host: what listens on a public one of them may expect this host alone. Asked
+/// each time, as they change.
+fn own_addresses() -> Result<Vec<IpAddr>> {
+    let interfaces = getifaddrs()
+        .map_err(|error| Error::internal("the addresses of this host cannot be read").with_source(error))?;
+    let address = |interface: InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     };
-    if is_local && !allow_private {
-        return Err(Error::invalid("webhooks may not point into private networks (webhooks.allow_private)")
-            .with_code("webhook_address_refused"));
-    }
-    Ok(url)
+    Ok(interfaces.filter_map(address).collect())
 }
 
 /// The address that a host is; connections to it ask no resolver.
@@ -95,24 +141,20 @@ fn is_local_name(host: &str) -> bool {
     !host.contains('.') || [".localhost", ".local", ".internal", ".home.arpa"].iter().any(|end| host.ends_with(end))
 }
 
-/// Resolves names to the public addresses among theirs.
-pub(super) struct PublicAddresses {
-    /// Lets all through.
-    pub(super) allow_private: bool,
-}
-
-/// A name that has no public address.
+/// A name that has no address within reach.
 #[derive(Debug, thiserror::Error)]
-#[error("the name has no public address")]
+#[error("the name has no address that webhooks may reach")]
 pub(super) struct AddressRefused;
 
-impl Resolve for PublicAddresses {
+/// Resolves names to those of their addresses that are within reach.
+impl Resolve for Reach {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let reach = self.clone();
         Box::pin(async move {
             // The port is the request's.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.filter(|at| allow_private || is_public(at.ip())).collect();
+            let own = own_addresses()?;
+            let found: Vec<SocketAddr> = found.filter(|at| reach.holds(at.ip(), &own)).collect();
             if found.is_empty() {
                 return Err(AddressRefused.into());
             }
@@ -124,6 +166,14 @@ impl Resolve for PublicAddresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn public() -> Reach {
+        Reach::new(false, &[8443])
+    }
+
+    fn anywhere() -> Reach {
+        Reach::new(true, &[])
+    }
 
     #[test]
     fn the_tables_are_whole() {
@@ -171,26 +221,54 @@ mod tests {
             "[2001:0:7f00:1::]",
             "[2001:db8::1]",
         ] {
-            let url = format!("http://{host}:8080/in");
-            assert_eq!(checked_url(&url, false).unwrap_err().code(), "webhook_address_refused", "{host}");
-            assert!(checked_url(&url, true).is_ok(), "{host}");
+            let url = format!("http://{host}/in");
+            assert_eq!(public().checked_url(&url).unwrap_err().code(), "webhook_address_refused", "{host}");
+            assert!(anywhere().checked_url(&url).is_ok(), "{host}");
         }
         for host in ["example.com", "8.8.8.8", "172.32.0.1", "100.128.0.1", "[2606:4700::1111]", "school.example"] {
-            assert!(checked_url(&format!("https://{host}/in?x=1"), false).is_ok(), "{host}");
+            assert!(public().checked_url(&format!("https://{host}/in?x=1")).is_ok(), "{host}");
         }
         for bad in ["ftp://example.com", "https://u:p@example.com", "https://example.com/#x", "example.com", "http://"]
         {
-            assert_eq!(checked_url(bad, true).unwrap_err().code(), "invalid_url", "{bad}");
+            assert_eq!(anywhere().checked_url(bad).unwrap_err().code(), "invalid_url", "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_web_is_at_two_ports_and_where_the_settings_say() {
+        for (url, is_open) in [
+            ("http://school.example/in", true),
+            ("https://school.example/in", true),
+            ("http://school.example:443/in", true),
+            ("https://8.8.8.8:80/in", true),
+            ("https://school.example:8443/in", true),
+            ("https://school.example:22/in", false),
+            ("http://school.example:6379/in", false),
+            ("http://8.8.8.8:0/in", false),
+            ("http://[2606:4700::1111]:9200/in", false),
+        ] {
+            let code = public().checked_url(url).err().map(|error| error.code().to_owned());
+            assert_eq!(code, (!is_open).then(|| "webhook_address_refused".to_owned()), "{url}");
+            assert!(anywhere().checked_url(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_own_addresses_are_refused_on_every_interface() {
+        let known = own_addresses().unwrap();
+        assert!(known.iter().any(IpAddr::is_loopback), "{known:?}");
+        for own in ["8.8.8.8", "2606:4700::1111"] {
+            let own: IpAddr = own.parse().unwrap();
+            assert!(
+                public().holds(own, &known) && !public().holds(own, &[known[0], own]) && anywhere().holds(own, &[own])
+            );
         }
     }
 
     #[tokio::test]
     async fn a_name_is_judged_by_its_addresses() {
-        let resolve = |allow_private| {
-            let addresses = PublicAddresses { allow_private };
-            async move { addresses.resolve("localhost".parse().unwrap()).await.map(Iterator::count) }
-        };
-        assert!(resolve(true).await.unwrap() > 0);
-        assert!(resolve(false).await.unwrap_err().is::<AddressRefused>());
+        let resolve = async |reach: Reach| reach.resolve("localhost".parse().unwrap()).await.map(Iterator::count);
+        assert!(resolve(anywhere()).await.unwrap() > 0);
+        assert!(resolve(public()).await.unwrap_err().is::<AddressRefused>());
     }
 }

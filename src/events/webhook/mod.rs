@@ -6,7 +6,7 @@ mod post;
 mod signature;
 
 pub use self::{
-    addresses::checked_url,
+    addresses::Reach,
     backoff::Backoff,
     post::{Failure, Letter, Post},
     signature::{new_secret, signature},

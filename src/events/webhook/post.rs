@@ -5,7 +5,7 @@ use std::{error::Error as StdError, sync::Arc, time::Duration};
 use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect::Policy};
 
 use super::{
-    addresses::{AddressRefused, PublicAddresses, checked_url},
+    addresses::{AddressRefused, Reach},
     signature::signature,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Post {
     client: Client,
-    allow_private: bool,
+    reach: Reach,
 }
 
 /// What is sent.
@@ -41,7 +41,7 @@ pub enum Failure {
     Status(StatusCode),
     /// The receiver did not answer in time.
     Timeout,
-    /// The address is private.
+    /// The address is out of reach.
     AddressRefused,
     /// No connection, or one that broke.
     Unreachable,
@@ -65,12 +65,12 @@ impl Post {
     ///
     /// # Errors
     /// `Internal` if there can be no client.
-    pub fn new(timeout: Duration, allow_private: bool) -> Result<Self> {
+    pub fn new(timeout: Duration, reach: Reach) -> Result<Self> {
         // The networks' own choice of cryptography; fails where it was made already.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = || {
             Client::builder()
-                .dns_resolver(Arc::new(PublicAddresses { allow_private }))
+                .dns_resolver(Arc::new(reach.clone()))
                 // A proxy would resolve names by itself, and a redirect may lead anywhere.
                 .no_proxy()
                 .redirect(Policy::none())
@@ -82,14 +82,14 @@ impl Post {
             builder().tls_certs_only([]).build()
         });
         let client = client.map_err(|error| Error::internal("webhooks have no client").with_source(error))?;
-        Ok(Self { client, allow_private })
+        Ok(Self { client, reach })
     }
 
     /// Sends a letter once. Of the answer only the status is read.
     pub async fn send(&self, letter: Letter<'_>) -> Result<(), Failure> {
         let Letter { webhook: Webhook { id, url, secret, .. }, event, timestamp, body } = letter;
         // What was allowed when it was made may not be any more; and numeric addresses are resolved by nobody.
-        let url = checked_url(url, self.allow_private).map_err(|_| Failure::AddressRefused)?;
+        let url = self.reach.checked_url(url).map_err(|_| Failure::AddressRefused)?;
         let id: &WebhookId = id;
         let signed = signature(secret, timestamp, &body).map_err(|_| Failure::Unreachable)?;
         let request = self

@@ -1,12 +1,13 @@
 //! Vectors to codes.
+#![expect(unsafe_code, reason = "vectors are read and written by pointers")]
 
 use super::rotation::Rotation;
-use nn::kernels::{Isa, simd::Kernel, simd::Simd};
+use nn::kernels::{Isa, LANE_ALIGN, simd::Kernel, simd::Simd};
 
 /// Rows whose codes lie together.
 pub(crate) const GROUP_ROWS: usize = 64;
 /// The most rows that are rotated side by side: a vector of the widest instruction set.
-const MOST_LANES: usize = 16;
+const MOST_LANES: usize = LANE_ALIGN;
 
 /// Makes codes of vectors of one dimension.
 #[derive(Debug)]
@@ -127,6 +128,7 @@ impl Kernel for Encode<'_> {
                 for (lane, vector) in lanes.iter_mut().zip(vectors.chunks_exact(coder.dimension)) {
                     *lane = vector[k];
                 }
+                const { assert!(S::LANES <= MOST_LANES) };
                 // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
                 *number = unsafe { simd.load(lanes.as_ptr()) };
             }
@@ -139,6 +141,7 @@ impl Kernel for Encode<'_> {
 #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
 #[inline(always)]
 fn to_array<S: Simd>(simd: S, lanes: S::V) -> [f32; MOST_LANES] {
+    const { assert!(S::LANES <= MOST_LANES) };
     let mut array = [0.0; MOST_LANES];
     // SAFETY: there are `MOST_LANES` numbers, which are at least `S::LANES`.
     unsafe { simd.store(array.as_mut_ptr(), lanes) };

@@ -1,17 +1,15 @@
 //! The scan: all codes for many queries, each code read once for as many of them as the cache allows.
+#![expect(unsafe_code, reason = "what the sums are for is compiled for the instruction set, too")]
 #![expect(
     clippy::inline_always,
     reason = "a function that is not inlined into the one with the target feature is compiled without it"
 )]
 
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256i, __m512i};
-
 use super::{
     coder::{Correction, GROUP_ROWS},
     lookup::Lookup,
     shortlist::Shortlist,
-    sums::{Bytes, Line, sums},
+    sums::{ByteKernel, Bytes, Line, run, sums},
 };
 use crate::view::Removed;
 use nn::kernels::Isa;
@@ -44,37 +42,25 @@ pub(super) struct Codes<'a> {
 
 /// Offers the rows of `codes` that were not `removed` to the shortlists of all searches.
 pub(super) fn scan(isa: Isa, codes: Codes<'_>, removed: &Removed, searches: &mut [Search]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if isa.is_avx512() && is_x86_feature_detected!("avx512bw") {
-            // SAFETY: the processor was asked.
-            unsafe { scan_avx512(codes, removed, searches) };
-            return;
-        }
-        if isa != Isa::PORTABLE {
-            // SAFETY: every instruction set but the portable one includes AVX2 and FMA.
-            unsafe { scan_avx2(codes, removed, searches) };
-            return;
-        }
+    run(isa, Scan { codes, removed, searches });
+}
+
+struct Scan<'a> {
+    codes: Codes<'a>,
+    removed: &'a Removed,
+    searches: &'a mut [Search],
+}
+
+impl ByteKernel for Scan<'_> {
+    #[inline(always)]
+    unsafe fn run<B: Bytes>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { blocks::<B>(self.codes, self.removed, self.searches) }
     }
-    // SAFETY: plain arrays need no instructions of their own.
-    unsafe { blocks::<[u8; 16]>(codes, removed, searches) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
-unsafe fn scan_avx512(codes: Codes<'_>, removed: &Removed, searches: &mut [Search]) {
-    // SAFETY: the caller's promise.
-    unsafe { blocks::<__m512i>(codes, removed, searches) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn scan_avx2(codes: Codes<'_>, removed: &Removed, searches: &mut [Search]) {
-    // SAFETY: the caller's promise.
-    unsafe { blocks::<__m256i>(codes, removed, searches) }
-}
-
+/// # Safety
+/// The processor has the instructions of `B`.
 #[inline(always)]
 unsafe fn blocks<B: Bytes>(codes: Codes<'_>, removed: &Removed, searches: &mut [Search]) {
     let lines = codes.lines.chunks(BLOCK_GROUPS * codes.group_bytes);
@@ -96,6 +82,8 @@ unsafe fn blocks<B: Bytes>(codes: Codes<'_>, removed: &Removed, searches: &mut [
     }
 }
 
+/// # Safety
+/// As for [`blocks`].
 #[inline(always)]
 unsafe fn groups<B: Bytes, const Q: usize>(codes: Codes<'_>, removed: &Removed, searches: &mut [&mut Search; Q]) {
     let mut totals = [[0; GROUP_ROWS]; Q];

@@ -2,23 +2,32 @@
 //!
 //! A byte shuffle looks up one table for as many rows as a vector has bytes (André, Kermarrec and Le Scouarnec,
 //! "Cache locality is not enough", VLDB 2015). Sums of four entries fit into a byte, sums of all into 16 bits.
+#![expect(unsafe_code, reason = "vectors are read and written by pointers")]
 #![expect(
     clippy::inline_always,
     reason = "a function that is not inlined into the one with the target feature is compiled without it"
 )]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256i, __m512i};
+
 use super::{
     coder::{Correction, GROUP_ROWS},
     lookup::ENTRIES,
 };
+use nn::kernels::Isa;
 
 /// The sums of a group's rows, in order.
 pub(super) type Sums = [u16; GROUP_ROWS];
 
-/// Bytes that are worked on at once. A value's type is the proof that the processor has the instructions: functions
-/// of an implementing type are only called where it has.
-pub(super) trait Bytes: Copy {
-    /// Bytes in a vector; divides [`GROUP_ROWS`].
+/// Bytes that are worked on at once.
+///
+/// # Safety
+/// [`Self::load`], [`Self::store`] and [`Self::table`] touch no more than they say. Who calls any of the functions
+/// knows that the processor has the instructions of the type, as it has where [`run`] called, and that what they
+/// touch may be touched.
+pub(super) unsafe trait Bytes: Copy {
+    /// Bytes in a vector.
     const WIDTH: usize;
     /// Queries whose sums fit into the registers together.
     const QUERIES: usize;
@@ -28,7 +37,7 @@ pub(super) trait Bytes: Copy {
     unsafe fn load(from: *const u8) -> Self;
     /// Writes half as many numbers as there are bytes.
     unsafe fn store(self, to: *mut u16);
-    /// Repeats the [`ENTRIES`] bytes at `from`.
+    /// Reads the [`ENTRIES`] bytes at `from` and repeats them.
     unsafe fn table(from: *const u8) -> Self;
     /// The lower four bits of each byte.
     unsafe fn low(self) -> Self;
@@ -48,6 +57,43 @@ pub(super) trait Bytes: Copy {
     unsafe fn raise(self) -> Self;
     /// A bit for each row that reaches `least`: `(step × sum + base) × correction ≥ least`.
     unsafe fn reaching(sums: &Sums, corrections: &[Correction; GROUP_ROWS], line: &Line) -> u64;
+}
+
+/// Work that is compiled once for each kind of [`Bytes`].
+pub(super) trait ByteKernel {
+    /// Does the work; implementations are `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// The processor has the instructions of `B`.
+    unsafe fn run<B: Bytes>(self);
+}
+
+/// Runs `kernel` on the widest bytes that `isa` has.
+#[inline]
+pub(super) fn run<K: ByteKernel>(isa: Isa, kernel: K) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx2,fma")]
+        unsafe fn run_avx512<K: ByteKernel>(kernel: K) {
+            // SAFETY: this function may only be called where these instructions are.
+            unsafe { kernel.run::<__m512i>() }
+        }
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn run_avx2<K: ByteKernel>(kernel: K) {
+            // SAFETY: as above.
+            unsafe { kernel.run::<__m256i>() }
+        }
+        if isa.is_avx512() && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the processor was asked, here and when the Isa was made.
+            return unsafe { run_avx512(kernel) };
+        }
+        if isa != Isa::PORTABLE {
+            // SAFETY: every instruction set but the portable one includes AVX2 and FMA.
+            return unsafe { run_avx2(kernel) };
+        }
+    }
+    // SAFETY: plain arrays need no instructions of their own.
+    unsafe { kernel.run::<[u8; 16]>() }
 }
 
 /// How sums become similarities, and which of these count.
@@ -71,6 +117,7 @@ impl Line {
 /// The processor has the instructions of `B`.
 #[inline(always)]
 pub(super) unsafe fn sums<B: Bytes, const Q: usize>(lines: &[u8], tables: [&[u8]; Q], out: &mut [Sums; Q]) {
+    const { assert!(GROUP_ROWS.is_multiple_of(B::WIDTH)) };
     let num_lines = lines.len() / GROUP_ROWS;
     assert!(tables.iter().all(|tables| tables.len() == num_lines * 2 * ENTRIES), "two tables a line");
     for part in 0..GROUP_ROWS / B::WIDTH {
@@ -107,7 +154,8 @@ pub(super) unsafe fn sums<B: Bytes, const Q: usize>(lines: &[u8], tables: [&[u8]
     }
 }
 
-impl Bytes for [u8; 16] {
+// SAFETY: arrays are read and written as what they are; a table is as long as one.
+unsafe impl Bytes for [u8; 16] {
     const WIDTH: usize = 16;
     const QUERIES: usize = 1;
 
@@ -197,7 +245,8 @@ pub(super) mod x86 {
 
     use super::{Bytes, Correction, GROUP_ROWS, Line, Sums};
 
-    impl Bytes for __m256i {
+    // SAFETY: 32 bytes are loaded, 16 numbers stored, and a table read as the 16 bytes that it is.
+    unsafe impl Bytes for __m256i {
         const WIDTH: usize = 32;
         const QUERIES: usize = 2;
 
@@ -281,7 +330,8 @@ pub(super) mod x86 {
         }
     }
 
-    impl Bytes for __m512i {
+    // SAFETY: 64 bytes are loaded, 32 numbers stored, and a table read as the 16 bytes that it is.
+    unsafe impl Bytes for __m512i {
         const WIDTH: usize = 64;
         const QUERIES: usize = 4;
 

@@ -1,16 +1,25 @@
 //! The kernels against plain sums, and estimates against similarities.
 
-use proptest::prelude::*;
+#![expect(unsafe_code, reason = "the inner loop is handed memory with fences")]
 
-use super::{coder::Group, scan::Codes, test_vectors::unit_vectors, *};
+use proptest::prelude::*;
+use testing::Fenced;
+
+use super::{
+    coder::Group,
+    scan::Codes,
+    sums::{self, ByteKernel, Bytes, Line, Sums},
+    test_vectors::unit_vectors,
+    *,
+};
 use crate::view::Removed;
 
 /// Codes of whole groups, one after the other.
 struct Coded {
     coder: Coder,
     groups: Vec<Group>,
-    lines: Vec<u8>,
-    corrections: Vec<Correction>,
+    lines: Fenced<u8>,
+    corrections: Fenced<Correction>,
 }
 
 fn coded(vectors: &[f32], dimension: usize, isa: Isa) -> Coded {
@@ -45,10 +54,7 @@ impl Coded {
         let lookup = Lookup::new(&self.coder, query);
         let mut rows = Vec::new();
         for at in 0..self.corrections.len() {
-            let code = self.groups[at / GROUP_ROWS].code(at % GROUP_ROWS);
-            let nibbles = code.iter().flat_map(|byte| [byte & 15, byte >> 4]);
-            let entries = nibbles.zip(lookup.tables.chunks_exact(lookup::ENTRIES));
-            let sum: u32 = entries.map(|(nibble, table)| u32::from(table[usize::from(nibble)])).sum();
+            let sum = sum_of_entries(&self.groups[at / GROUP_ROWS], at % GROUP_ROWS, &lookup.tables);
             let row = 1000 + at as u32;
             if !removed.contains(row) {
                 rows.push(((lookup.step * sum as f32 + lookup.base) * self.corrections[at].factor(), row));
@@ -58,8 +64,74 @@ impl Coded {
     }
 }
 
+/// What the tables say of a row's code.
+fn sum_of_entries(group: &Group, row: usize, tables: &[u8]) -> u32 {
+    let code = group.code(row);
+    let nibbles = code.iter().flat_map(|byte| [byte & 15, byte >> 4]);
+    let entries = nibbles.zip(tables.chunks_exact(lookup::ENTRIES));
+    entries.map(|(nibble, table)| u32::from(table[usize::from(nibble)])).sum()
+}
+
+/// The sums of a group for three queries, and which of its rows reach `line` by the first of them.
+struct InnerLoop<'a> {
+    lines: &'a [u8],
+    tables: [&'a [u8]; 3],
+    corrections: &'a [Correction; GROUP_ROWS],
+    line: Line,
+    sums: &'a mut [Sums; 3],
+    reaching: &'a mut u64,
+}
+
+impl ByteKernel for InnerLoop<'_> {
+    #[expect(clippy::inline_always, reason = "compiled for the instruction set of the caller")]
+    #[inline(always)]
+    unsafe fn run<B: Bytes>(self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            sums::sums::<B, 3>(self.lines, self.tables, self.sums);
+            *self.reaching = B::reaching(&self.sums[0], self.corrections, &self.line);
+        }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(testing::cases(48))]
+    #[test]
+    fn the_inner_loop_stays_inside_of_what_it_is_given(
+        dimension in prop_oneof![1_usize..90, Just(512)],
+        seed in any::<u64>(),
+    ) {
+        let vectors = unit_vectors(GROUP_ROWS, dimension, seed);
+        let queries = unit_vectors(3, dimension, seed ^ 1);
+        for isa in Isa::available() {
+            let coder = Coder::new(dimension, isa);
+            let group = coder.encode(&vectors);
+            let lines: Fenced<u8> = group.lines.iter().copied().collect();
+            let tables: Vec<Fenced<u8>> = queries
+                .chunks_exact(dimension)
+                .map(|query| Lookup::new(&coder, query).tables.into_iter().collect())
+                .collect();
+            let corrections = Fenced::filled(group.corrections, 1);
+            let mut found = Fenced::filled([[0; GROUP_ROWS]; 3], 1);
+            let mut reaching = 0;
+            let everything = Line { step: 1.0, base: 0.0, least: f32::NEG_INFINITY };
+            sums::run(isa, InnerLoop {
+                lines: &lines,
+                tables: [&tables[0], &tables[1], &tables[2]],
+                corrections: &corrections[0],
+                line: everything,
+                sums: &mut found[0],
+                reaching: &mut reaching,
+            });
+            prop_assert_eq!(reaching, u64::MAX);
+            for (tables, found) in tables.iter().zip(&found[0]) {
+                for (row, found) in found.iter().enumerate() {
+                    prop_assert_eq!(u32::from(*found), sum_of_entries(&group, row, tables), "{}", isa.name());
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_instruction_set_adds_what_the_tables_say(
         dimension in prop_oneof![1_usize..90, Just(512), Just(4500)],
@@ -90,7 +162,7 @@ fn estimates_are_right_on_average_and_seldom_off_by_more_than_the_bound() {
     let (dimension, rows) = (512, 64 * GROUP_ROWS);
     let vectors = unit_vectors(rows, dimension, 3);
     // A query that has something of every 64th row.
-    let query: Vec<f32> = unit_vectors(1, dimension, 4);
+    let query = unit_vectors(1, dimension, 4);
     let mut near = vec![0.0; dimension];
     for vector in vectors.chunks_exact(dimension).step_by(GROUP_ROWS) {
         near.iter_mut().zip(vector).for_each(|(x, y)| *x += y);
@@ -103,7 +175,7 @@ fn estimates_are_right_on_average_and_seldom_off_by_more_than_the_bound() {
     let mut columns = CodeColumns::new(dimension);
     vectors.chunks_exact(GROUP_ROWS * dimension).for_each(|group| columns.push(group));
     let deviation = columns.view().deviation();
-    for query in [&query, &near] {
+    for query in [&query[..], &near] {
         let [scanned] = &coded.scanned(&[query], &Removed::default())[..] else { panic!("one query") };
         let errors: Vec<f32> = vectors
             .chunks_exact(dimension)

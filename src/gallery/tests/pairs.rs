@@ -7,7 +7,7 @@ use domain::{
     Candidate,
     calibration::{Curves, Histogram},
 };
-use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, NoObserver, Rest, ServiceClass, Turn};
+use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, Lingers, NoObserver, Rest, ServiceClass, Turn};
 
 const ALL: PairLimits = PairLimits { impostor_pairs: u64::MAX, searches: usize::MAX, look_alikes: 20 };
 
@@ -41,9 +41,9 @@ async fn found(samples: &[FaceSample], limits: PairLimits) -> Pairs {
     let gone = FaceSample { vector: samples[0].vector.clone(), ..sample("gone", 999_999, 0) };
     gallery.insert(std::slice::from_ref(&gone)).unwrap();
     gallery.remove_person(&gone.person);
-    let (threads, interactive_linger) = (NonZeroUsize::new(2).unwrap(), Duration::ZERO);
+    let (threads, lingers) = (NonZeroUsize::new(2).unwrap(), Lingers::default());
     let observer = Arc::new(NoObserver);
-    let options = ComputeOptions { threads, interactive_linger, observer, rest: Rest::default() };
+    let options = ComputeOptions { threads, lingers, observer, rest: Rest::default() };
     let pool = ComputePool::new(options).unwrap();
     let turn = Turn::new(ServiceClass::Bulk, "t");
     let job = JobSpec { turn, stage: "test", stage_rank: 0, cancel: CancelToken::default() };

@@ -12,14 +12,17 @@ use crate::service::events::Feed;
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// Pings in a row after which a client that has said nothing is gone.
 const MAX_UNANSWERED: u32 = 3;
+/// Messages of a client between two of our pings. Nobody listens to them, but each costs, and its own pings are answered.
+const MAX_HEARD: u32 = 100;
 /// How long a client may read nothing while something waits to be sent.
 const MAX_STALL: Duration = Duration::from_secs(30);
 
-/// Tells the client of events until the feed ends or the client goes. What the client says is not listened to.
+/// Tells the client of events until the feed ends, the client goes, or sends what is not taken. What it says is not
+/// listened to.
 pub(super) async fn converse(mut feed: Feed, mut session: Session, mut messages: MessageStream) {
     let mut pings = interval(PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut unanswered = 0;
+    let (mut unanswered, mut heard) = (0, 0);
     let reason = loop {
         let sent = tokio::select! {
             told = feed.next() => match told {
@@ -31,9 +34,12 @@ pub(super) async fn converse(mut feed: Feed, mut session: Session, mut messages:
             },
             message = messages.next() => {
                 unanswered = 0;
+                heard += 1;
                 match message {
+                    _ if heard > MAX_HEARD => break CloseCode::Policy,
                     Some(Ok(Message::Ping(payload))) => timeout(MAX_STALL, session.pong(&payload)).await,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => break CloseCode::Normal,
+                    Some(Ok(Message::Close(_))) | None => break CloseCode::Normal,
+                    Some(Err(_)) => break CloseCode::Policy,
                     Some(Ok(_)) => continue,
                 }
             }
@@ -42,6 +48,7 @@ pub(super) async fn converse(mut feed: Feed, mut session: Session, mut messages:
                     break CloseCode::Away;
                 }
                 unanswered += 1;
+                heard = 0;
                 timeout(MAX_STALL, session.ping(b"")).await
             }
         };

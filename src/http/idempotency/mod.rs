@@ -1,6 +1,7 @@
 //! `Idempotency-Key`: a POST that makes something, sent again under the same key, is answered again and not done again.
 //!
-//! A key counts for whoever sends it (a user or an API key), one method and one path. The first request under it runs to its end
+//! A key counts for whoever sends it (a user or an API key), one method and one path, and for as long as they may make the
+//! request. The first request under it runs to its end
 //! even if its client hangs up. If it succeeds, its answer is kept; if it fails, it may be made again. What the store
 //! notes together with the request's effect (see [`Claim`]) holds after a crash too: a request that had no effect runs
 //! again, one whose answer was lost is not repeated and says so.
@@ -24,11 +25,15 @@ use actix_web::{
 use futures_util::{StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 
-use self::digest::BodyDigest;
 pub use self::register::Register;
-use super::{ApiState, auth, error::ApiError};
+use self::{digest::BodyDigest, register::Owner};
+use super::{
+    ApiState,
+    auth::{self, Permit},
+    error::ApiError,
+};
 use crate::{
-    domain::{Realm, TenantId},
+    domain::{Realm, Right},
     error::{Error as CrateError, ErrorKind, Result},
     store::{Claim, KeptAnswer, carried, under_claim},
 };
@@ -51,17 +56,18 @@ enum Keeping {
     Secrets,
 }
 
-/// The route of a POST that makes something; with its handler already.
-pub(super) fn creating(route: Route) -> Route {
-    route.wrap(from_fn(|request, next| once(request, next, Keeping::Answers)))
+/// The route of a POST that makes something, with its handler already; `P` is what that asks of its caller, for a kept
+/// answer is given only to who may still make the request.
+pub(super) fn creating<P: Permit>(route: Route) -> Route {
+    route.wrap(from_fn(|request, next| once::<P>(request, next, Keeping::Answers)))
 }
 
 /// Likewise, where the answer shows a secret.
-pub(super) fn creating_secret(route: Route) -> Route {
-    route.wrap(from_fn(|request, next| once(request, next, Keeping::Secrets)))
+pub(super) fn creating_secret<P: Permit>(route: Route) -> Route {
+    route.wrap(from_fn(|request, next| once::<P>(request, next, Keeping::Secrets)))
 }
 
-async fn once(
+async fn once<P: Permit>(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
     keeping: Keeping,
@@ -70,7 +76,7 @@ async fn once(
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let payload = request.take_payload();
-    let attempt = match Attempt::begin(request.request(), keeping).await {
+    let attempt = match Attempt::begin::<P>(request.request(), keeping).await {
         Ok(attempt) => attempt,
         Err(error) => return Ok(request.error_response(ApiError(error))),
     };
@@ -92,7 +98,8 @@ async fn once(
 /// One request under a key, the only one at this moment.
 struct Attempt {
     state: Data<ApiState>,
-    tenant: Option<TenantId>,
+    owner: Owner,
+    right: Right,
     claim: Arc<Claim>,
     body: Arc<Mutex<BodyDigest>>,
     keeping: Keeping,
@@ -100,17 +107,17 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn begin(request: &HttpRequest, keeping: Keeping) -> Result<Self> {
+    async fn begin<P: Permit>(request: &HttpRequest, keeping: Keeping) -> Result<Self> {
         let state = auth::state(request)?;
         let key = given_key(request)?;
-        let access = auth::authenticated(request).await?;
+        let access = auth::permitted::<P>(request).await?;
         let tenant = match &access.grant().realm {
             Realm::Tenant(tenant) => Some(tenant.clone()),
             Realm::Server => None,
         };
-        let actor = access.actor().to_string();
+        let owner = Owner { tenant, actor: access.actor().clone() };
         let mut id = Sha256::new();
-        for part in [&actor, request.method().as_str(), &request.uri().to_string(), key] {
+        for part in [&owner.actor.to_string(), request.method().as_str(), &request.uri().to_string(), key] {
             id.update(Sha256::digest(part));
         }
         let body = Arc::new(Mutex::new(BodyDigest::new(request.headers())));
@@ -118,9 +125,9 @@ impl Attempt {
             let (body, at) = (Arc::clone(&body), state.service.now());
             move || KeptAnswer { body: digest_of(&body), at, answer: None }
         };
-        let claim = Arc::new(Claim::new(tenant.as_ref(), &id.finalize().into(), note));
+        let claim = Arc::new(Claim::new(owner.tenant.as_ref(), &id.finalize().into(), note));
         let turn = state.idempotency.begin(claim.key())?;
-        Ok(Self { state, tenant, claim, body, keeping, _turn: turn })
+        Ok(Self { state, owner, right: access.right(), claim, body, keeping, _turn: turn })
     }
 
     fn is_expired(&self, kept: &KeptAnswer) -> bool {
@@ -147,6 +154,8 @@ impl Attempt {
         if digest_of(&self.body) != kept.body {
             return Err(conflict("idempotency_key_reused", "this key was used for a request with another body"));
         }
+        // Its body may have come slowly.
+        self.state.service.store().require_right(&self.right).await?;
         let Some((status, body)) = kept.answer else {
             return Err(conflict(
                 "idempotency_answer_gone",
@@ -166,7 +175,7 @@ impl Attempt {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        if let Err(error) = self.state.idempotency.require_room(self.tenant.as_ref()) {
+        if let Err(error) = self.state.idempotency.require_room(&self.owner, self.state.service.now()) {
             return Ok(request.error_response(ApiError(error)));
         }
         let answer = under_claim(Some(Arc::clone(&self.claim)), next.call(request)).await?;
@@ -188,7 +197,7 @@ impl Attempt {
         if let Err(error) = store.keep_answer(&self.claim, kept).await {
             tracing::warn!(%error, "an answer could not be kept for its idempotency key");
         }
-        self.state.idempotency.count(self.tenant.as_ref());
+        self.state.idempotency.count(&self.owner, self.state.service.now());
         Ok(ServiceResponse::new(request, head.set_body(body)))
     }
 }

@@ -1,7 +1,7 @@
 //! Which requests are under way, and how many answers are kept of whom.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::conflict;
 use crate::{
     config,
-    domain::TenantId,
+    domain::{Actor, TenantId},
     error::{Error, ErrorKind, Result},
     service::Service,
 };
@@ -32,6 +32,17 @@ struct Shared {
     under_way: HashSet<Vec<u8>>,
     /// Answers kept, as of the last sweep and those since.
     kept: HashMap<Option<TenantId>, usize>,
+    /// When those since the start were kept, by whose they are.
+    since_start: HashMap<Owner, VecDeque<Timestamp>>,
+}
+
+/// Whose an answer is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    /// `None` for operators.
+    pub(super) tenant: Option<TenantId>,
+    /// The user or key.
+    pub(super) actor: Actor,
 }
 
 impl Register {
@@ -59,10 +70,13 @@ impl Register {
     }
 
     /// # Errors
-    /// `Overloaded` `too_many_idempotency_keys` where as many are kept as may be.
-    pub(super) fn require_room(&self, tenant: Option<&TenantId>) -> Result<()> {
-        let kept = self.shared().kept.get(&tenant.cloned()).copied().unwrap_or_default();
-        if kept >= self.max_keys {
+    /// `Overloaded` `too_many_idempotency_keys` where as many are kept of the tenant as may be, or half as many of one
+    /// user or key.
+    pub(super) fn require_room(&self, owner: &Owner, now: Timestamp) -> Result<()> {
+        let mut shared = self.shared();
+        let own = shared.since_start.get_mut(owner).map_or(0, |kept_at| num_left(kept_at, self.kept_since(now)));
+        let kept = shared.kept.get(&owner.tenant).copied().unwrap_or_default();
+        if kept >= self.max_keys || own >= self.max_keys.div_ceil(2) {
             let message = "too many requests under idempotency keys: wait until older ones are forgotten, or send none";
             return Err(Error::new(ErrorKind::Overloaded, message).with_code("too_many_idempotency_keys"));
         }
@@ -70,15 +84,22 @@ impl Register {
     }
 
     /// Counts an answer that was kept.
-    pub(super) fn count(&self, tenant: Option<&TenantId>) {
-        *self.shared().kept.entry(tenant.cloned()).or_default() += 1;
+    pub(super) fn count(&self, owner: &Owner, now: Timestamp) {
+        let mut shared = self.shared();
+        *shared.kept.entry(owner.tenant.clone()).or_default() += 1;
+        shared.since_start.entry(owner.clone()).or_default().push_back(now);
     }
 
     /// Removes old answers now and again, until the future is dropped.
     pub async fn sweep(self, service: Service) {
         loop {
-            match service.store().sweep_answers(self.kept_since(service.now())).await {
-                Ok(left) => self.shared().kept = left.into_iter().collect(),
+            let end = self.kept_since(service.now());
+            match service.store().sweep_answers(end).await {
+                Ok(left) => {
+                    let mut shared = self.shared();
+                    shared.kept = left.into_iter().collect();
+                    shared.since_start.retain(|_, kept_at| num_left(kept_at, end) > 0);
+                }
                 Err(error) => tracing::warn!(%error, "old answers cannot be removed"),
             }
             tokio::time::sleep(self.keep.min(SWEEP_EVERY)).await;
@@ -88,6 +109,14 @@ impl Register {
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Forgets those from before `end`; how many are left.
+fn num_left(kept_at: &mut VecDeque<Timestamp>, end: Timestamp) -> usize {
+    while kept_at.front().is_some_and(|&at| at < end) {
+        kept_at.pop_front();
+    }
+    kept_at.len()
 }
 
 /// A request's place among those under way.

@@ -25,18 +25,23 @@ const KEYED: Table = &[
     (403, &["forbidden", "tenant_suspended"]),
     // Deleted while this was on its way.
     (404, &["tenant_not_found"]),
-    (429, &["too_many_attempts", "too_many_requests"]),
+    (429, &["too_many_attempts", "too_many_requests", "overloaded"]),
 ];
 /// What takes a body.
-const BODY: Table =
-    &[(400, &["invalid_json"]), (408, &["timeout"]), (413, &["body_too_large"]), (415, &["unsupported_content_type"])];
+const BODY: Table = &[
+    (400, &["invalid_json", "incomplete_body"]),
+    (408, &["timeout"]),
+    (413, &["body_too_large"]),
+    (415, &["unsupported_content_type"]),
+    (429, &["overloaded"]),
+];
 /// What takes images.
 const IMAGES: Table = &[
-    (400, &["invalid_form", "invalid_base64", "incomplete_body", "no_images", "too_many_images"]),
+    (400, &["invalid_form", "invalid_base64", "no_images", "too_many_images"]),
     (400, &["not_an_image", "empty", "corrupt_image"]),
     (413, &["field_too_large", "image_too_large", "too_many_bytes", "too_many_pixels", "side_too_long"]),
     (415, &["unsupported_format"]),
-    (429, &["overloaded", "daily_quota"]),
+    (429, &["daily_quota"]),
     (503, &["photo_key_lost"]),
 ];
 /// What makes something.

@@ -38,7 +38,7 @@ use crate::service::{
     paths(
         account::log_in, account::refresh, account::log_out, account::me, account::change_password, account::rotate,
         users::create, users::list, users::show, users::update, users::delete,
-        keys::create, keys::list, keys::revoke,
+        keys::create, keys::list, keys::revoke, keys::rotate,
         audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
         maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,

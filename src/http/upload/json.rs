@@ -1,26 +1,25 @@
 //! JSON: the images as base64, the settings as the other keys. The text is taken apart in place: images stay where
 //! they are until they are decoded, and of what else a client sends only little becomes values.
 
-use std::{borrow::Cow, fmt, pin::pin};
+use std::{borrow::Cow, fmt};
 
 use actix_web::error::PayloadError;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, TryStreamExt};
+use bytes::Bytes;
+use futures_util::Stream;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{super::ApiState, check_count, check_image, ended_early, field_too_large, meter::Meter};
+use super::{
+    super::ApiState, MAX_SETTINGS_BYTES, check_count, check_image, field_too_large, gathering::whole, meter::Meter,
+};
 use crate::{
     config::Limits,
-    domain::TenantScope,
     error::{Error, Result},
     pipeline::{full, messages::EncodedImage},
-    runtime::{ByteBudget, CancelToken, JobSpec, Reservation, ServiceClass, Turn},
+    runtime::{ByteBudget, CancelToken, JobSpec, Reservation, Turn},
 };
 
-/// The most bytes of keys and values beside `images`, as they stand in the text.
-const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 /// The most keys beside `images`.
 const MAX_SETTINGS: usize = 32;
 
@@ -29,23 +28,12 @@ pub(super) async fn read<P: DeserializeOwned>(
     chunks: impl Stream<Item = Result<Bytes, PayloadError>>,
     meter: &Meter,
     state: &ApiState,
-    scope: &TenantScope,
+    turn: Turn,
 ) -> Result<(Vec<EncodedImage>, P)> {
-    let mut chunks = pin!(chunks);
-    let mut text = BytesMut::with_capacity(meter.held_bytes() as usize);
-    while let Some(chunk) = chunks.try_next().await.map_err(broken)? {
-        text.extend_from_slice(&chunk);
-    }
+    let (text, held) = whole(chunks, meter).await?;
     let budget = state.service.pipeline().tools().budget.clone();
-    let body = Body {
-        text: text.freeze(),
-        _held: meter.claim_all(),
-        budget,
-        scope: scope.clone(),
-        limits: state.limits.clone(),
-    };
-    // A large body takes long enough to stall whoever shares the HTTP thread. What the caller wants is not known yet.
-    let turn = Turn::new(ServiceClass::Interactive, scope.tenant().as_str());
+    let body = Body::new(text, held, budget, turn.clone(), &state.limits);
+    // A large body takes long enough to stall whoever shares the HTTP thread.
     let job = JobSpec { turn, stage: "upload", stage_rank: 0, cancel: CancelToken::default() };
     let pool = &state.service.pipeline().tools().pool;
     let (images, settings) = pool.run(job, move || body.take_apart()).await?.value?;
@@ -54,16 +42,21 @@ pub(super) async fn read<P: DeserializeOwned>(
 }
 
 /// A whole body and its memory.
-struct Body {
+pub(super) struct Body {
     text: Bytes,
     _held: Reservation,
     budget: ByteBudget,
-    scope: TenantScope,
+    /// In whose share of the budget its images are.
+    turn: Turn,
     limits: Limits,
 }
 
 impl Body {
-    fn take_apart(&self) -> Result<(Vec<EncodedImage>, Map<String, Value>)> {
+    pub(super) fn new(text: Bytes, held: Reservation, budget: ByteBudget, turn: Turn, limits: &Limits) -> Self {
+        Self { text, _held: held, budget, turn, limits: limits.clone() }
+    }
+
+    pub(super) fn take_apart(&self) -> Result<(Vec<EncodedImage>, Map<String, Value>)> {
         let Fields { images, settings } = fields(&self.text, &self.limits)?;
         let images = images.into_iter().enumerate().map(|(index, image)| self.decode(index, image));
         Ok((images.collect::<Result<_>>()?, settings))
@@ -93,7 +86,7 @@ impl Body {
     }
 
     fn reserve(&self, bytes: usize) -> Result<Reservation> {
-        self.budget.try_reserve(self.scope.tenant().as_str(), bytes as u64).map_err(full)
+        self.budget.try_reserve(&self.turn, bytes as u64).map_err(full)
     }
 }
 
@@ -111,14 +104,7 @@ fn decoded_bytes(base64: &str) -> usize {
     (base64.len() / 4 * 3).saturating_sub(padding)
 }
 
-fn broken(error: PayloadError) -> Error {
-    match error {
-        PayloadError::Incomplete(_) => ended_early(),
-        error => Error::invalid("the JSON body cannot be read").with_code("invalid_json").with_source(error),
-    }
-}
-
-fn unreadable(error: &serde_json::Error) -> Error {
+pub(super) fn unreadable(error: &serde_json::Error) -> Error {
     Error::invalid(format!("the JSON body cannot be read: {error}")).with_code("invalid_json")
 }
 
@@ -128,7 +114,16 @@ struct Fields<'a> {
     settings: Map<String, Value>,
 }
 
+/// Whether a text is an object or a list, as far as its first character tells. serde's errors quote the whole of a string
+/// that stands in their place.
+fn begins_with(text: &[u8], first: u8) -> bool {
+    text.trim_ascii_start().first() == Some(&first)
+}
+
 fn fields<'a>(text: &'a [u8], limits: &Limits) -> Result<Fields<'a>> {
+    if !begins_with(text, b'{') {
+        return Err(Error::invalid("the JSON body is not an object").with_code("invalid_json"));
+    }
     let mut refusal = None;
     let mut json = serde_json::Deserializer::from_slice(text);
     let fields = FieldsVisitor { limits, refusal: &mut refusal }.deserialize(&mut json);
@@ -174,8 +169,14 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
             }
             let key: String = serde_json::from_str(key.get()).map_err(de::Error::custom)?;
             if key == "images" {
+                let list = map.next_value::<&RawValue>()?.get();
+                if !begins_with(list.as_bytes(), b'[') {
+                    let not_a_list = Error::invalid("images is not a list").with_code("invalid_json");
+                    return Err(refuse(refusal, not_a_list));
+                }
                 let seed = ImagesVisitor { limits, refusal: &mut *refusal };
-                if images.replace(map.next_value_seed(seed)?).is_some() {
+                let list = seed.deserialize(&mut serde_json::Deserializer::from_str(list));
+                if images.replace(list.map_err(de::Error::custom)?).is_some() {
                     return Err(twice());
                 }
                 continue;

@@ -10,16 +10,15 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
 
-use super::super::ApiState;
 use crate::{
-    domain::TenantScope,
     error::{Error, ErrorKind, Result},
     pipeline::full,
-    runtime::Reservation,
+    runtime::{ByteBudget, Reservation, Turn},
 };
 
-/// How much is reserved at a time while a body of unknown length comes in.
-const CHUNKED_STEP_BYTES: u64 = 1 << 20;
+/// How much is reserved ahead of what has come: what is announced is reserved as it comes, so that who sends a head and
+/// nothing more holds next to nothing.
+const AHEAD_BYTES: u64 = 64 << 10;
 
 /// The account of one body. Clones share it: one goes with the stream.
 #[derive(Clone)]
@@ -27,6 +26,7 @@ pub(super) struct Meter(Rc<RefCell<Account>>);
 
 struct Account {
     limit_bytes: u64,
+    announced_bytes: Option<u64>,
     held: Reservation,
     received_bytes: u64,
     /// Received, and not yet handed out by [`Meter::claim`].
@@ -35,20 +35,20 @@ struct Account {
 }
 
 impl Meter {
-    /// Reserves the announced length, or the first step of a body of unknown length.
+    /// Begins the account of a body of at most `limit_bytes` in `budget`, in the shares of `turn`. A body for which
+    /// there is no room at the moment is refused by its head.
     ///
     /// # Errors
     /// `TooLarge` for a body that announces more than the limit, `Overloaded` where there is no memory for it.
-    pub(super) fn admit(headers: &HeaderMap, state: &ApiState, scope: &TenantScope) -> Result<Self> {
-        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let limit_bytes = state.limits.body_bytes;
-        if announced.is_some_and(|bytes| bytes > limit_bytes) {
+    pub(super) fn admit(headers: &HeaderMap, budget: &ByteBudget, turn: &Turn, limit_bytes: u64) -> Result<Self> {
+        let announced_bytes = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced_bytes.is_some_and(|bytes| bytes > limit_bytes) {
             return Err(too_large(limit_bytes));
         }
-        let budget = &state.service.pipeline().tools().budget;
-        let held =
-            budget.try_reserve(scope.tenant().as_str(), announced.unwrap_or(CHUNKED_STEP_BYTES)).map_err(full)?;
-        let account = Account { limit_bytes, held, received_bytes: 0, loose_bytes: 0, refusal: None };
+        let mut held =
+            budget.try_reserve(turn, announced_bytes.unwrap_or(AHEAD_BYTES.min(limit_bytes))).map_err(full)?;
+        held.shrink_to(AHEAD_BYTES);
+        let account = Account { limit_bytes, announced_bytes, held, received_bytes: 0, loose_bytes: 0, refusal: None };
         Ok(Self(Rc::new(RefCell::new(account))))
     }
 
@@ -70,14 +70,10 @@ impl Meter {
         account.held.split(bytes as u64)
     }
 
-    /// Moves all memory out of the account.
-    pub(super) fn claim_all(&self) -> Reservation {
-        self.0.borrow_mut().held.split(u64::MAX)
-    }
-
-    /// How many bytes are reserved.
-    pub(super) fn held_bytes(&self) -> u64 {
-        self.0.borrow().held.bytes()
+    /// How many bytes may still come, as far as is known.
+    pub(super) fn to_come(&self) -> u64 {
+        let account = self.0.borrow();
+        account.announced_bytes.unwrap_or(account.limit_bytes).saturating_sub(account.received_bytes)
     }
 
     /// Why the account stopped the stream, if it did; told once.
@@ -99,10 +95,22 @@ impl Account {
             return Err(too_large(self.limit_bytes));
         }
         if self.loose_bytes > self.held.bytes() {
-            let missing = self.loose_bytes - self.held.bytes();
-            self.held.grow(missing.max(CHUNKED_STEP_BYTES)).map_err(full)?;
+            let ahead = (self.loose_bytes + AHEAD_BYTES).min(self.most_loose_bytes());
+            self.hold(ahead)?;
         }
         Ok(())
+    }
+
+    /// What may be loose in the end, as far as is known.
+    fn most_loose_bytes(&self) -> u64 {
+        let handed_out = self.received_bytes - self.loose_bytes;
+        let whole = self.announced_bytes.unwrap_or(self.limit_bytes);
+        whole.saturating_sub(handed_out).max(self.loose_bytes)
+    }
+
+    /// Reserves until `bytes` are held.
+    fn hold(&mut self, bytes: u64) -> Result<()> {
+        self.held.grow(bytes.saturating_sub(self.held.bytes())).map_err(full)
     }
 }
 

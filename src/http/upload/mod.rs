@@ -1,6 +1,10 @@
-//! Bodies with images: multipart (field `images`, repeated) or JSON with base64. Memory is taken from the byte budget
-//! before it is used, so no number of clients can make the server grow.
+//! Bodies: with images, as multipart (field `images`, repeated) or JSON with base64; JSON alone; whole files, which go to the
+//! disk. Memory is taken from the byte budget before it is used, so no number of clients can make the server grow.
 
+mod body;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+mod gathering;
 mod json;
 mod meter;
 mod multipart;
@@ -12,11 +16,15 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web::Data};
 use serde::de::DeserializeOwned;
 
 use self::meter::Meter;
-pub(super) use self::spooled::Spooled;
+pub(super) use self::{
+    body::{Body, BodyLimit, OpenBody},
+    spooled::Spooled,
+};
 use super::{
     ApiState,
     auth::{self, Permit},
     error::ApiError,
+    shares,
 };
 use crate::{
     config::Limits,
@@ -24,6 +32,9 @@ use crate::{
     pipeline::messages::EncodedImage,
     service::access::Scope,
 };
+
+/// The most bytes of the settings beside images and files, as they are sent.
+const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 
 /// A tenant's request with images and the settings `P`, of a caller who is permitted `N`.
 pub(super) struct Upload<P, N: Permit> {
@@ -46,12 +57,15 @@ impl<P: DeserializeOwned + 'static, N: Permit> FromRequest for Upload<P, N> {
 async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Payload) -> Result<Upload<P, N>> {
     let state: Data<ApiState> = auth::state(request)?;
     let access = auth::permitted::<N>(request).await?;
-    let scope = access.tenant_scope()?;
-    let meter = Meter::admit(request.headers(), &state, &scope)?;
+    // Only tenants have images.
+    access.tenant_scope()?;
+    let turn = shares::of(&access);
+    let budget = &state.service.pipeline().tools().budget;
+    let meter = Meter::admit(request.headers(), budget, &turn, state.limits.body_bytes)?;
     let chunks = meter.stream(payload);
     let outcome = match request.content_type().to_ascii_lowercase().as_str() {
         "multipart/form-data" => multipart::read(request.headers(), chunks, &meter, &state.limits).await,
-        "application/json" => json::read(chunks, &meter, &state, &scope).await,
+        "application/json" => json::read(chunks, &meter, &state, turn).await,
         _ => Err(Error::new(ErrorKind::Unsupported, "send multipart/form-data or application/json")
             .with_code("unsupported_content_type")),
     };

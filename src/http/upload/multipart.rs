@@ -2,11 +2,13 @@
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{error::PayloadError, http::header::HeaderMap};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use serde::de::DeserializeOwned;
 
-use super::{check_count, check_image, ended_early, field_too_large, meter::Meter};
+use super::{
+    MAX_SETTINGS_BYTES, check_count, check_image, ended_early, field_too_large, gathering::Gathering, meter::Meter,
+};
 use crate::{
     config::Limits,
     error::{Error, Result},
@@ -32,8 +34,7 @@ pub(super) async fn read<P: DeserializeOwned>(
         let name = field.name().unwrap_or_default().to_owned();
         if name == "images" {
             check_count(images.len() + 1, limits)?;
-            let bytes = read_field(&mut field, |bytes| check_image(bytes, limits)).await?;
-            images.push(EncodedImage { held: meter.claim(bytes.len()), bytes });
+            images.push(image(&mut field, meter, limits).await?);
         } else {
             add_text(&mut texts, &name, &mut field).await?;
         }
@@ -41,13 +42,17 @@ pub(super) async fn read<P: DeserializeOwned>(
     Ok((images, params(&texts)?))
 }
 
-/// Reads a text field.
+/// Reads a text field, if there are not too many or too long ones.
 pub(super) async fn add_text(texts: &mut Vec<(String, String)>, name: &str, field: &mut Field) -> Result<()> {
     if texts.len() == MAX_FIELDS {
         return Err(Error::invalid("too many fields").with_code("invalid_form"));
     }
     let text = read_text(field, name).await?;
     texts.push((name.to_owned(), text));
+    let all: usize = texts.iter().map(|(name, text)| name.len() + text.len()).sum();
+    if all > MAX_SETTINGS_BYTES {
+        return Err(field_too_large("the fields are too long"));
+    }
     Ok(())
 }
 
@@ -60,9 +65,14 @@ pub(super) fn params<P: DeserializeOwned>(texts: &[(String, String)]) -> Result<
 }
 
 async fn read_text(field: &mut Field, name: &str) -> Result<String> {
-    let short = |bytes| if bytes > MAX_FIELD_BYTES { Err(field_too_large("a field is too long")) } else { Ok(()) };
-    let bytes = read_field(field, short).await?;
-    let text = String::from_utf8(bytes.into())
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.try_next().await.map_err(unreadable)? {
+        if bytes.len() + chunk.len() > MAX_FIELD_BYTES {
+            return Err(field_too_large("a field is too long"));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let text = String::from_utf8(bytes)
         .map_err(|_| Error::invalid(format!("the field {name:.40} is not UTF-8")).with_code("invalid_form"))?;
     // Read further, an empty field would pass for a missing one.
     if text.is_empty() {
@@ -71,14 +81,15 @@ async fn read_text(field: &mut Field, name: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A field's bytes; `check` is asked about their number before they are kept.
-async fn read_field(field: &mut Field, check: impl Fn(usize) -> Result<()>) -> Result<Bytes> {
-    let mut bytes = BytesMut::new();
+/// An image's bytes.
+async fn image(field: &mut Field, meter: &Meter, limits: &Limits) -> Result<EncodedImage> {
+    let mut image = Gathering::new(meter.clone());
     while let Some(chunk) = field.try_next().await.map_err(unreadable)? {
-        check(bytes.len() + chunk.len())?;
-        bytes.extend_from_slice(&chunk);
+        check_image(image.len() + chunk.len(), limits)?;
+        image.add(&chunk)?;
     }
-    Ok(bytes.freeze())
+    let (bytes, held) = image.end();
+    Ok(EncodedImage { bytes, held })
 }
 
 pub(super) fn unreadable(error: MultipartError) -> Error {

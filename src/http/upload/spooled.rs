@@ -75,6 +75,9 @@ async fn read<P: WithFiles, N: Permit<Scope = TenantScope>>(
         return Err(too_large());
     }
     let files = state.service.begin_upload(&scope).await?;
+    if let Some(bytes) = announced {
+        files.require_room(bytes)?;
+    }
     let mut fields = Multipart::new(request.headers(), payload);
     let (mut texts, mut images) = (Vec::new(), 0);
     while let Some(mut field) = fields.try_next().await.map_err(unreadable)? {

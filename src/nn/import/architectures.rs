@@ -55,6 +55,9 @@ fn minifasnet(graph: &Graph) -> Result<Tensors> {
         return Err(bad_model("it has not two products with a batch norm between them"));
     };
     let (mut weight, classes) = (neck.weight(1)?, classes.weight(1)?);
+    let &[_, num_classes] = classes.shape.as_slice() else {
+        return Err(bad_model("the product of the classes has not two axes"));
+    };
     let [scale, shift, mean, variance] = [norm.weight(1)?, norm.weight(2)?, norm.weight(3)?, norm.weight(4)?];
     let width = scale.values.len();
     if weight.shape.get(1) != Some(&width) || [&shift, &mean, &variance].iter().any(|w| w.values.len() != width) {
@@ -77,7 +80,7 @@ fn minifasnet(graph: &Graph) -> Result<Tensors> {
         .zip(&factors)
         .map(|((shift, mean), factor)| shift - mean * factor)
         .collect();
-    let no_bias = Weight { shape: vec![classes.shape[1]], values: vec![0.0; classes.shape[1]] };
+    let no_bias = Weight { shape: vec![num_classes], values: vec![0.0; num_classes] };
     tensors.push(("neck.weight".into(), weight));
     tensors.push(("neck.bias".into(), Weight { shape: vec![width], values: bias }));
     tensors.push(("classes.weight".into(), classes));

@@ -4,6 +4,8 @@
 //! NHWC order (see [`super::layers`]) and batch norm folded. No weight is changed otherwise.
 
 mod architectures;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod onnx;
 
 use std::{
@@ -147,3 +149,6 @@ fn channels_last(weight: &Weight, depthwise: bool) -> Result<Weight> {
     };
     Ok(Weight { shape, values })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,59 +7,59 @@ use crate::weights::bad_model;
 use error::Result;
 
 #[derive(Clone, PartialEq, Message)]
-struct ModelProto {
+pub(super) struct ModelProto {
     #[prost(message, optional, tag = "7")]
-    graph: Option<GraphProto>,
+    pub(super) graph: Option<GraphProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct GraphProto {
+pub(super) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
-    node: Vec<NodeProto>,
+    pub(super) node: Vec<NodeProto>,
     #[prost(message, repeated, tag = "5")]
-    initializer: Vec<TensorProto>,
+    pub(super) initializer: Vec<TensorProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct NodeProto {
+pub(super) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
+    pub(super) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
+    pub(super) output: Vec<String>,
     #[prost(string, tag = "4")]
-    op_type: String,
+    pub(super) op_type: String,
     #[prost(message, repeated, tag = "5")]
-    attribute: Vec<AttributeProto>,
+    pub(super) attribute: Vec<AttributeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct AttributeProto {
+pub(super) struct AttributeProto {
     #[prost(string, tag = "1")]
-    name: String,
+    pub(super) name: String,
     #[prost(float, tag = "2")]
-    f: f32,
+    pub(super) f: f32,
     #[prost(int64, tag = "3")]
-    i: i64,
+    pub(super) i: i64,
     #[prost(int64, repeated, tag = "8")]
-    ints: Vec<i64>,
+    pub(super) ints: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct TensorProto {
+pub(super) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
-    dims: Vec<i64>,
+    pub(super) dims: Vec<i64>,
     #[prost(int32, tag = "2")]
-    data_type: i32,
+    pub(super) data_type: i32,
     #[prost(float, repeated, tag = "4")]
-    float_data: Vec<f32>,
+    pub(super) float_data: Vec<f32>,
     #[prost(string, tag = "8")]
-    name: String,
+    pub(super) name: String,
     #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
+    pub(super) raw_data: Vec<u8>,
 }
 
 /// TensorProto.DataType.FLOAT.
-const FLOAT: i32 = 1;
+pub(super) const FLOAT: i32 = 1;
 
 /// A weight as the graph holds it.
 #[derive(Debug, Clone)]
@@ -109,8 +109,10 @@ impl<'a> Node<'a> {
             let (words, _) = tensor.raw_data.as_chunks::<4>();
             words.iter().map(|word| f32::from_le_bytes(*word)).collect()
         };
+        // No axis of a weight is empty: the product of others with it would say nothing of how long those are.
         let shape: Vec<usize> = tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-        if tensor.data_type != FLOAT || shape.iter().product::<usize>() != values.len() {
+        let numbers = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
+        if tensor.data_type != FLOAT || values.is_empty() || numbers != Some(values.len()) {
             return Err(bad_model(format!("the weight {} is not whole f32 numbers", tensor.name)));
         }
         Ok(Weight { shape, values })

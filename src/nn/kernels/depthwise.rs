@@ -50,7 +50,9 @@ impl Depthwise3x3 {
     /// One output row from the three input rows of `width` pixels under the window; a row outside the map is `None`.
     pub fn run_row(&self, rows: [Option<&[f32]>; 3], width: usize, out: &mut [f32]) {
         let columns = self.bias.len();
-        assert!(rows.iter().flatten().all(|row| row.len() >= width * columns), "depthwise 3×3: row too short");
+        assert!(rows.iter().any(Option::is_some), "depthwise 3×3: no row");
+        // By division: a product could wrap around. From here on none of a width does.
+        assert!(rows.iter().flatten().all(|row| row.len() / columns >= width), "depthwise 3×3: row too short");
         assert!(width > 0 && out.len() >= self.out_size(width) * columns, "depthwise 3×3: out too short");
         self.isa.run(Row { layer: self, rows, width, out });
     }
@@ -73,7 +75,8 @@ impl Depthwise3x3 {
 
     fn check_pair(&self, rows: [&[f32]; 4], width: usize) {
         assert!(self.stride == 1 && width > 0, "depthwise 3×3: pairs need stride 1");
-        assert!(rows.iter().all(|row| row.len() >= width * self.bias.len()), "depthwise 3×3: row too short");
+        // By division: a product could wrap around.
+        assert!(rows.iter().all(|row| row.len() / self.bias.len() >= width), "depthwise 3×3: row too short");
     }
 }
 

@@ -29,15 +29,17 @@ impl Isa {
     /// Plain Rust, which every processor runs.
     pub const PORTABLE: Self = Self(Kind::Portable);
 
-    /// All that this processor has, fastest first.
+    /// All that this processor has, fastest first. All but the portable one include AVX2 and FMA.
     pub fn available() -> Vec<Self> {
         let mut found = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx512f") {
+            let has_avx2 = std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            // Every processor with AVX-512 has both, but a hypervisor may hide what it likes.
+            if has_avx2 && std::arch::is_x86_feature_detected!("avx512f") {
                 found.push(Self(Kind::Avx512));
             }
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            if has_avx2 {
                 found.push(Self(Kind::Avx2));
             }
         }

@@ -4,6 +4,7 @@
 //! zero, so no kernel has a channel tail. The results of the instruction sets agree within 1e-4.
 //!
 //! Shapes were settled when a layer was loaded: a kernel that is handed others panics, for that is a bug.
+#![expect(unsafe_code, reason = "vectors are read and written by pointers")]
 #![expect(clippy::missing_panics_doc, reason = "shapes are a contract with the layers, stated above")]
 
 pub mod activation;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{
-    Isa,
+    Isa, LANE_ALIGN,
     simd::{Kernel, Simd},
 };
 
@@ -39,8 +39,11 @@ impl MaxPool {
 
     /// One output row from `rows`: the rows of its [`Self::window`], each of `width` pixels of `stride` numbers.
     pub fn run_row(self, rows: &[f32], width: usize, stride: usize, out: &mut [f32]) {
-        let pitch = width * stride;
-        assert!(!rows.is_empty() && rows.len().is_multiple_of(pitch), "max pool: rows");
+        assert!(stride > 0 && stride.is_multiple_of(LANE_ALIGN), "max pool: stride");
+        // By division first: a product could wrap around.
+        assert!(!rows.is_empty() && rows.len() / stride >= width, "max pool: rows");
+        assert!(width + 2 * self.padding() >= self.size, "max pool: width");
+        assert!(rows.len().is_multiple_of(width * stride), "max pool: rows");
         assert!(out.len() >= self.out_size(width) * stride, "max pool: out too short");
         self.isa.run(Row { pool: self, rows, width, stride, out });
     }

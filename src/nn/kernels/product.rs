@@ -6,7 +6,7 @@
 #![expect(clippy::inline_always, reason = "bodies take their target features from the caller they are inlined into")]
 
 use super::{
-    Activation, Isa, pairs,
+    Activation, Isa, LANE_ALIGN, pairs,
     scratch::{Buffer, Lines},
     simd::{Kernel, Simd},
 };
@@ -51,10 +51,21 @@ impl<'a> Rows<'a> {
         Self { data, stride, runs: 1, run_len: channels, run_stride: 0, skipped: 0 }
     }
 
-    /// One past the last number that `count` pixels touch.
-    const fn reach(&self, count: usize) -> usize {
-        (count - 1) * self.stride + (self.runs - 1) * self.run_stride + self.run_len
+    /// Inputs of a pixel; none where that is more than can be counted.
+    fn inputs(&self) -> Option<usize> {
+        self.runs.checked_mul(self.run_len)?.checked_add(self.skipped)
     }
+
+    /// One past the last number that `count` pixels touch.
+    fn reach(&self, count: usize) -> Option<usize> {
+        reach(count, self.stride, reach(self.runs, self.run_stride, self.run_len)?)
+    }
+}
+
+/// One past the last number of `count` stretches of `len`, `stride` apart; none where that is more than can be counted,
+/// which wrapped around would look like little.
+fn reach(count: usize, stride: usize, len: usize) -> Option<usize> {
+    count.checked_sub(1)?.checked_mul(stride)?.checked_add(len)
 }
 
 /// What is done with a product's activated result y.
@@ -123,14 +134,18 @@ impl Product {
             return;
         }
         let columns = self.bias.len();
-        assert_eq!(input.skipped + input.runs * input.run_len, self.inputs, "product: inputs");
-        assert!(input.reach(count) <= input.data.len(), "product: input too short");
-        let written = if let Fuse::Interleave(..) = fuse { out_stride } else { columns };
-        assert!(written <= out_stride && (count - 1) * out_stride + written <= out.len(), "product: out too short");
+        let fits = |reach: Option<usize>, slice: &[f32]| reach.is_some_and(|reach| reach <= slice.len());
+        assert!(input.runs > 0, "product: runs");
+        assert_eq!(input.inputs(), Some(self.inputs), "product: inputs");
+        assert!(fits(input.reach(count), input.data), "product: input too short");
+        let is_interleaved = matches!(fuse, Fuse::Interleave(..));
+        assert!(!is_interleaved || out_stride.is_multiple_of(LANE_ALIGN), "product: stride of what is interleaved");
+        let written = if is_interleaved { out_stride } else { columns };
+        assert!(written <= out_stride && fits(reach(count, out_stride, written), out), "product: out too short");
         match fuse {
             Fuse::Store => {}
-            Fuse::Add(residual) => assert!(residual.len() >= (count - 1) * out_stride + columns, "product: residual"),
-            Fuse::Interleave(left, stride) => assert!(left.len() >= (count - 1) * stride + columns, "product: left"),
+            Fuse::Add(residual) => assert!(fits(reach(count, out_stride, columns), residual), "product: residual"),
+            Fuse::Interleave(left, stride) => assert!(fits(reach(count, stride, columns), left), "product: left"),
         }
         if self.is_paired {
             self.run_paired(input, count, out, out_stride, fuse);
@@ -141,6 +156,7 @@ impl Product {
 
     /// A few pixels at a time: their pairs stay in the first cache.
     fn run_paired(&self, input: Rows<'_>, count: usize, out: &mut [f32], out_stride: usize, fuse: Fuse<'_>) {
+        assert!(input.runs == 1, "product: pairs are made of one stretch");
         let steps = self.steps();
         let mut pairs = Buffer::take(PAIRED_PIXELS.min(count) * steps);
         for first in (0..count).step_by(PAIRED_PIXELS) {
@@ -271,7 +287,8 @@ impl Run<'_> {
                     weight = weight.add(width);
                     at = at.add(1);
                 }
-                pixel = pixel.add(input.run_stride);
+                // Behind the last stretch this may point anywhere; it is not read there.
+                pixel = pixel.wrapping_add(input.run_stride);
             }
             product.activation.apply_tile(simd, &mut acc, column);
             self.finish(simd, &acc, first, column);

@@ -5,10 +5,14 @@
 #![expect(clippy::inline_always, reason = "bodies take their target features from the caller they are inlined into")]
 
 /// Vectors of `f32` on one instruction set. A value of an implementing type is the proof that the processor has it.
-pub trait Simd: Copy {
+///
+/// # Safety
+/// [`Self::LANES`] divides [`super::LANE_ALIGN`], and [`Self::load`] and [`Self::store`] touch no more than so many
+/// numbers: it is all that kernels go by over memory of whole multiples of [`super::LANE_ALIGN`].
+pub unsafe trait Simd: Copy {
     /// A vector of [`Self::LANES`] numbers.
     type V: Copy;
-    /// Numbers in a vector; divides [`super::LANE_ALIGN`].
+    /// Numbers in a vector.
     const LANES: usize;
     /// Rows of a register tile of the product: with two vectors a row it fills the register file.
     const TILE_ROWS: usize;
@@ -53,7 +57,8 @@ pub trait Kernel {
 #[derive(Clone, Copy)]
 pub struct Portable;
 
-impl Simd for Portable {
+// SAFETY: four lanes, read and written as arrays of four.
+unsafe impl Simd for Portable {
     type V = [f32; 4];
     const LANES: usize = 4;
     const TILE_ROWS: usize = 6;
@@ -135,7 +140,8 @@ mod x86 {
         }
     }
 
-    impl Simd for Avx2 {
+    // SAFETY: eight lanes, in 32 bytes.
+    unsafe impl Simd for Avx2 {
         type V = __m256;
         const LANES: usize = 8;
         const TILE_ROWS: usize = 6;
@@ -185,7 +191,8 @@ mod x86 {
         }
     }
 
-    impl Simd for Avx512 {
+    // SAFETY: sixteen lanes, in 64 bytes.
+    unsafe impl Simd for Avx512 {
         type V = __m512;
         const LANES: usize = 16;
         const TILE_ROWS: usize = 14;
@@ -249,7 +256,8 @@ mod x86 {
         }
     }
 
-    impl Simd for Avx512Bf16 {
+    // SAFETY: all that touches memory is Avx512's.
+    unsafe impl Simd for Avx512Bf16 {
         type V = __m512;
         const LANES: usize = Avx512::LANES;
         const TILE_ROWS: usize = Avx512::TILE_ROWS;

@@ -1,11 +1,13 @@
-//! Every kernel on every instruction set that this processor has, against a plain loop over the definition.
+//! Every kernel on every instruction set that this processor has, against a plain loop over the definition; what it reads
+//! and writes is fenced in.
 
 use proptest::prelude::*;
+use testing::Fenced;
 
 use super::*;
 
 /// Numbers in -1..1 that look random.
-fn noise(len: usize, seed: u32) -> Vec<f32> {
+fn noise(len: usize, seed: u32) -> Fenced<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
     let mut next = || {
         state ^= state << 13;
@@ -17,7 +19,7 @@ fn noise(len: usize, seed: u32) -> Vec<f32> {
 }
 
 /// Pixels of `channels`, stored padded with numbers that must not matter.
-fn pixels(count: usize, channels: usize, seed: u32) -> Vec<f32> {
+fn pixels(count: usize, channels: usize, seed: u32) -> Fenced<f32> {
     noise(count * padded(channels), seed)
 }
 
@@ -42,7 +44,7 @@ fn assert_close(isa: Isa, found: f32, expected: f32) -> Result<(), TestCaseError
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(testing::cases(48))]
 
     #[test]
     fn product_with_every_epilogue(
@@ -55,7 +57,7 @@ proptest! {
         for isa in Isa::available() {
             let (made, apply) = activation(act, outputs);
             let product = Product::new(isa, &weight, &bias, made);
-            let mut out = vec![f32::NAN; count * padded(wide)];
+            let mut out = Fenced::filled(f32::NAN, count * padded(wide));
             let fused = match fuse {
                 0 => Fuse::Store,
                 1 => Fuse::Add(&other),
@@ -93,19 +95,19 @@ proptest! {
         let rows = [0, 1, 2, 3].map(|y| &map[y * pitch..(y + 1) * pitch]);
         for isa in Isa::available() {
             let layer = Depthwise3x3::new(isa, &weight, &bias, activation(act, channels).0, 1);
-            let mut expected = vec![f32::NAN; 2 * pitch];
+            let mut expected = Fenced::filled(f32::NAN, 2 * pitch);
             let (upper, lower) = expected.split_at_mut(pitch);
             layer.run_row([Some(rows[0]), Some(rows[1]), Some(rows[2])], width, upper);
             layer.run_row([Some(rows[1]), Some(rows[2]), Some(rows[3])], width, lower);
-            let mut pair = vec![f32::NAN; 2 * pitch];
+            let mut pair = Fenced::filled(f32::NAN, 2 * pitch);
             layer.run_pair(rows, width, &mut pair);
-            for (at, (found, expected)) in pair.iter().zip(&expected).enumerate() {
+            for (at, (found, expected)) in pair.iter().zip(expected.iter()).enumerate() {
                 if at % padded(channels) < channels {
                     assert_close(isa, *found, *expected)?;
                 }
             }
             if width % 2 == 0 {
-                let mut pooled = vec![f32::NAN; pitch / 2];
+                let mut pooled = Fenced::filled(f32::NAN, pitch / 2);
                 layer.run_pair_pooled(rows, width, &mut pooled);
                 let at = |y: usize, x: usize, channel: usize| expected[y * pitch + x * padded(channels) + channel];
                 for (x, channel) in (0..width / 2).flat_map(|x| (0..channels).map(move |channel| (x, channel))) {
@@ -128,7 +130,7 @@ proptest! {
         let (weight, bias) = (noise(inputs * outputs, seed), noise(outputs, seed ^ 1));
         let (input, residual) = (pixels(count, inputs, seed ^ 2), pixels(count, outputs, seed ^ 3));
         let (made, apply) = activation(act, outputs);
-        let mut out = vec![f32::NAN; count * padded(outputs)];
+        let mut out = Fenced::filled(f32::NAN, count * padded(outputs));
         let fuse = if adds { Fuse::Add(&residual) } else { Fuse::Store };
         Product::new(isa, &weight, &bias, made)
             .run(Rows::pixels(&input, padded(inputs), inputs), count, &mut out, padded(outputs), fuse);
@@ -151,7 +153,7 @@ proptest! {
         for isa in Isa::available() {
             let (made, apply) = activation(act, channels);
             let layer = Depthwise3x3::new(isa, &weight, &bias, made, stride);
-            let mut out = vec![f32::NAN; layer.out_size(width) * padded(channels)];
+            let mut out = Fenced::filled(f32::NAN, layer.out_size(width) * padded(channels));
             for row in 0..layer.out_size(height) {
                 let at = |y: usize| (y < height).then(|| &map[y * pitch..(y + 1) * pitch]);
                 let centre = row * stride;
@@ -179,7 +181,7 @@ proptest! {
         let map = pixels(size * size, channels, seed ^ 2);
         for isa in Isa::available() {
             let layer = DepthwiseGlobal::new(isa, &weight, &bias);
-            let mut out = vec![f32::NAN; padded(channels)];
+            let mut out = Fenced::filled(f32::NAN, padded(channels));
             layer.run(&map, &mut out);
             for channel in 0..channels {
                 let tap = |i: usize| map[i * padded(channels) + channel] * weight[i * channels + channel];
@@ -194,7 +196,7 @@ proptest! {
         let (stride, padding) = (padded(channels), (size - 1) / 2);
         for isa in Isa::available() {
             let pool = MaxPool::new(isa, size);
-            let mut out = vec![f32::NAN; pool.out_size(width) * stride];
+            let mut out = Fenced::filled(f32::NAN, pool.out_size(width) * stride);
             for row in 0..pool.out_size(height) {
                 let window = pool.window(row, height);
                 pool.run_row(&map[window.start * width * stride..window.end * width * stride], width, stride, &mut out);
@@ -223,13 +225,13 @@ proptest! {
         let (coarse, gate) = (filled(height, width, seed ^ 1), noise(padded(channels), seed ^ 2));
         for isa in Isa::available() {
             let before = filled(2 * height, 2 * width, seed);
-            let mut doubled = vec![f32::NAN; before.pixels().len()];
+            let mut doubled = Fenced::filled(f32::NAN, before.pixels().len());
             for (y, row) in doubled.chunks_exact_mut(2 * width * padded(channels)).enumerate() {
                 elementwise::add_doubled(isa, (&before, &coarse), y, row);
             }
             let mut gated = filled(2 * height, 2 * width, seed);
             elementwise::gate_add(isa, &mut gated, &gate, &before);
-            let mut means = vec![f32::NAN; padded(channels)];
+            let mut means = Fenced::filled(f32::NAN, padded(channels));
             elementwise::mean(isa, &before, &mut means);
             for channel in 0..channels {
                 let mut sum = 0.0;
@@ -244,5 +246,59 @@ proptest! {
                 assert_close(isa, means[channel], sum / (4 * height * width) as f32)?;
             }
         }
+    }
+}
+
+/// `make sanitize` asks here: under valgrind a processor has less than the system says.
+#[test]
+fn says_what_it_runs_on() {
+    let available = Isa::available();
+    let with_pairs = available.iter().filter_map(|isa| isa.with_bf16_products());
+    let names: Vec<_> = available.iter().copied().chain(with_pairs).map(Isa::name).collect();
+    println!("instruction sets: {}", names.join(" "));
+    assert_eq!(available.last(), Some(&Isa::PORTABLE));
+}
+
+/// What kernels read and write by pointers alone rests on these: each must hold whoever calls.
+#[test]
+fn shapes_that_would_reach_outside_are_refused() {
+    fn refused(what: &str, call: impl FnOnce()) {
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err(), "{what}");
+    }
+    for isa in Isa::available() {
+        let zeros = vec![0.0; 4096];
+        let mut out = zeros.clone();
+
+        let depthwise = Depthwise3x3::new(isa, &zeros[..9 * 16], &zeros[..16], Activation::Identity, 1);
+        refused("no row under the window", || depthwise.run_row([None; 3], 4, &mut out));
+        refused("a width that wraps around", || depthwise.run_row([Some(&zeros), None, None], 1 << 60, &mut out));
+        refused("a short row", || depthwise.run_row([Some(&zeros[..63]), None, None], 4, &mut out));
+        refused("a short output", || depthwise.run_row([Some(&zeros), None, None], 4, &mut [0.0; 63]));
+
+        let pool = MaxPool::new(isa, 2);
+        refused("a width that wraps around", || pool.run_row(&zeros, (1 << 60) + 256, 16, &mut out));
+        refused("pixels of half a vector", || pool.run_row(&zeros[..2 * 4 * 8], 4, 8, &mut out));
+        refused("a window wider than its rows", || pool.run_row(&zeros[..2 * 16], 1, 16, &mut out));
+        refused("part of a row", || pool.run_row(&zeros[..100], 4, 16, &mut out));
+
+        let product = Product::new(isa, &zeros[..32 * 16], &zeros[..16], Activation::Identity);
+        let input = Rows::pixels(&zeros, 32, 32);
+        refused("no stretches", || {
+            let none = Rows { runs: 0, run_len: 0, skipped: 32, ..input };
+            product.run(none, 1, &mut out, 16, Fuse::Store);
+        });
+        refused("stretches that wrap around", || {
+            let many = Rows { runs: (1 << 59) + 1, run_stride: 32, ..input };
+            product.run(many, 1, &mut out, 16, Fuse::Store);
+        });
+        refused("pixels that wrap around", || {
+            product.run(Rows { stride: 1 << 60, ..input }, 17, &mut out, 16, Fuse::Store);
+        });
+        refused("half a vector of what is interleaved", || {
+            product.run(input, 2, &mut out, 24, Fuse::Interleave(&zeros, 16));
+        });
+        refused("a short left side", || product.run(input, 2, &mut out, 32, Fuse::Interleave(&zeros[..31], 16)));
+        refused("a short residual", || product.run(input, 2, &mut out, 16, Fuse::Add(&zeros[..31])));
+        refused("a short input", || product.run(Rows::pixels(&zeros[..63], 32, 32), 2, &mut out, 16, Fuse::Store));
     }
 }

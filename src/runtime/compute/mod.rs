@@ -1,9 +1,11 @@
 //! The one pool of threads that runs all CPU work; no stage owns a thread.
 //!
-//! Order: class of service, then the later stage (work drains before more is admitted), then one task of each key in
-//! turn, then first come first served. A started task is never interrupted, so tasks should be short (about 15 ms).
+//! Order: class of service, then one task of each key in turn, then the later stage (work drains before more is
+//! admitted), then first come first served. A started task is never interrupted, so tasks should be short (about
+//! 15 ms): a key's next one waits for at most one on each thread and one of each other key of its class.
 //! With two threads or more, the first of them starts nothing but interactive work while some may come: while an
-//! [`InteractiveGuard`] lives or one did a moment ago.
+//! [`InteractiveGuard`] lives or one did a moment ago. And the last free thread is kept from a key that has one, for a
+//! moment after each task of another that has none and whose guard lives.
 //!
 //! There is no batcher that merges the tasks of several callers: a batch is no faster an item than the items one by
 //! one on the networks that this pool runs, and merging would make callers wait for each other. What pays is the
@@ -11,6 +13,7 @@
 
 mod cancel;
 mod lane;
+mod presence;
 mod scatter;
 mod shared;
 #[cfg(test)]
@@ -46,13 +49,21 @@ use error::{Error, ErrorKind, Result};
 pub struct ComputeOptions {
     /// How many threads, named `compute-0`, `compute-1` and so on.
     pub threads: NonZeroUsize,
-    /// How long after the last interactive request its like may follow at once, so that the first thread keeps
-    /// itself free.
-    pub interactive_linger: Duration,
+    /// How long interactive work is waited for.
+    pub lingers: Lingers,
     /// Hears of queue and work time and of panics.
     pub observer: Arc<dyn Observer>,
     /// What a thread does once no task has come to it for a while.
     pub rest: Rest,
+}
+
+/// How long a thread keeps itself free for interactive work that may follow at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lingers {
+    /// The first thread, after the last request.
+    pub request: Duration,
+    /// The last free thread, after the last task of a key that has a request under way.
+    pub step: Duration,
 }
 
 /// When and how a thread gives back what it keeps between tasks.
@@ -78,7 +89,7 @@ pub struct JobSpec {
     pub turn: Turn,
     /// The stage that it belongs to: the label of its figures.
     pub stage: &'static str,
-    /// The stage's position in the flow; the later goes first within a class.
+    /// The stage's position in the flow; the later goes first among the tasks of a key.
     pub stage_rank: u8,
     /// Asked just before the task starts.
     pub cancel: CancelToken,
@@ -152,7 +163,7 @@ impl ComputePool {
     /// Starts the threads. Fails when the system gives none.
     pub fn new(options: ComputeOptions) -> Result<Self> {
         let num_threads = options.threads.get();
-        let shared = Arc::new(Shared::new(options.interactive_linger, options.rest));
+        let shared = Arc::new(Shared::new(num_threads, options.lingers, options.rest));
         let crew = Crew { shared, observer: options.observer, num_threads, threads: Mutex::default() };
         for index in 0..num_threads {
             let shared = Arc::clone(&crew.shared);
@@ -181,12 +192,13 @@ impl ComputePool {
         job: JobSpec,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Timed<T>, ComputeError> {
-        let _expected = (job.turn.class == ServiceClass::Interactive).then(|| self.expect_interactive());
+        let _expected = (job.turn.class == ServiceClass::Interactive).then(|| self.expect_interactive(&job.turn.key));
         let lane = self.crew.shared.lane(job.stage);
         let (reply, answer) = oneshot::channel();
         let report = Report { stage: job.stage, lane: Arc::clone(&lane), observer: Arc::clone(&self.crew.observer) };
         let cancel = job.cancel.clone();
         let queued = Job {
+            turn: job.turn,
             lane,
             cancel: job.cancel,
             queued_at: Instant::now(),
@@ -196,16 +208,16 @@ impl ComputePool {
                 let _ = reply.send(outcome);
             }),
         };
-        let ticket = self.crew.shared.push(&job.turn, job.stage_rank, queued).ok_or(ComputeError::ShuttingDown)?;
+        let ticket = self.crew.shared.push(job.stage_rank, queued).ok_or(ComputeError::ShuttingDown)?;
         let _queued = Queued { shared: &self.crew.shared, ticket };
         let unanswered = |_| if cancel.is_cancelled() { ComputeError::Dropped } else { ComputeError::ShuttingDown };
         answer.await.map_err(unanswered)?
     }
 
-    /// Says that interactive work is on its way or may follow, as long as the guard lives and a moment longer.
-    pub fn expect_interactive(&self) -> InteractiveGuard {
-        self.crew.shared.expect_interactive();
-        InteractiveGuard { shared: Arc::clone(&self.crew.shared) }
+    /// Says that interactive work of `key` is on its way or may follow, as long as the guard lives and a moment longer.
+    pub fn expect_interactive(&self, key: &Arc<str>) -> InteractiveGuard {
+        self.crew.shared.expect_interactive(key);
+        InteractiveGuard { shared: Arc::clone(&self.crew.shared), key: Arc::clone(key) }
     }
 
     /// Calls `callback`, on the compute thread, after each panic of a task of `stage` and before its caller hears
@@ -235,6 +247,7 @@ impl ComputePool {
 #[must_use = "interactive work is expected only while the guard lives"]
 pub struct InteractiveGuard {
     shared: Arc<Shared>,
+    key: Arc<str>,
 }
 
 impl fmt::Debug for InteractiveGuard {
@@ -245,7 +258,7 @@ impl fmt::Debug for InteractiveGuard {
 
 impl Drop for InteractiveGuard {
     fn drop(&mut self) {
-        self.shared.interactive_ended();
+        self.shared.interactive_ended(&self.key);
     }
 }
 

@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    Rest,
+    Lingers, Rest,
     cancel::CancelToken,
     lane::{ComputeSnapshot, Lane},
+    presence::Presence,
 };
 use crate::{
     line::{Line, ServiceClass, Ticket, Turn},
@@ -19,6 +20,7 @@ use crate::{
 
 /// A task that waits for a thread. `run` is told how long it waited.
 pub(super) struct Job {
+    pub(super) turn: Turn,
     pub(super) lane: Arc<Lane>,
     pub(super) cancel: CancelToken,
     pub(super) queued_at: Instant,
@@ -29,7 +31,8 @@ pub(super) struct Job {
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    interactive_linger: Duration,
+    num_threads: usize,
+    lingers: Lingers,
     rest: Rest,
 }
 
@@ -44,8 +47,9 @@ enum Next {
 struct State {
     queue: Line<Job>,
     lanes: BTreeMap<&'static str, Arc<Lane>>,
-    /// Living [`InteractiveGuard`](super::InteractiveGuard)s.
-    interactive_guards: usize,
+    people: Presence,
+    /// Threads with a task of any class.
+    num_busy: usize,
     /// Until when more interactive work is likely, after the last guard went.
     interactive_until: Option<Instant>,
     closing: bool,
@@ -60,7 +64,7 @@ enum Reservation {
 
 impl State {
     fn reservation(&self, now: Instant) -> Reservation {
-        if self.interactive_guards > 0 {
+        if self.people.is_expected() {
             return Reservation::WhileExpected;
         }
         match self.interactive_until.map(|until| until.saturating_duration_since(now)) {
@@ -68,11 +72,48 @@ impl State {
             _ => Reservation::None,
         }
     }
+
+    /// How long the last free thread of `num_threads` is kept from a key that has one, while another may come back that
+    /// has none: whoever returns for the next step of a photo would find all of them taken by a flood, again and again.
+    fn kept_for(&self, num_threads: usize, linger: Duration, now: Instant) -> Option<Duration> {
+        let is_last = self.num_busy + 1 == num_threads;
+        is_last.then(|| self.people.awaited_for(now, linger)).flatten()
+    }
+
+    /// The next task for a thread that `is_kept`, or that `takes_jobs` as it does not keep itself for interactive work.
+    fn take(&mut self, is_kept: bool, takes_jobs: bool, now: Instant) -> Option<Job> {
+        let Self { queue, people, .. } = self;
+        let mut people_wait = false;
+        let job = queue.pop_if(|Job { turn, .. }| {
+            if is_person(turn) {
+                people_wait = true;
+                return !(is_kept && people.has_thread(&turn.key));
+            }
+            takes_jobs && !people_wait
+        })?;
+        self.num_busy += 1;
+        if is_person(&job.turn) {
+            self.people.begin(&job.turn.key, now);
+        }
+        Some(job)
+    }
+
+    /// A thread is done with a task of this turn.
+    fn ended(&mut self, turn: &Turn) {
+        self.num_busy -= 1;
+        if is_person(turn) {
+            self.people.end(&turn.key, Instant::now());
+        }
+    }
+}
+
+fn is_person(turn: &Turn) -> bool {
+    turn.class == ServiceClass::Interactive
 }
 
 impl Shared {
-    pub(super) fn new(interactive_linger: Duration, rest: Rest) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), interactive_linger, rest }
+    pub(super) fn new(num_threads: usize, lingers: Lingers, rest: Rest) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), num_threads, lingers, rest }
     }
 
     pub(super) fn lane(&self, stage: &'static str) -> Arc<Lane> {
@@ -84,13 +125,14 @@ impl Shared {
     }
 
     /// Queues a task; `None` when the pool is closing.
-    pub(super) fn push(&self, turn: &Turn, stage_rank: u8, job: Job) -> Option<Ticket> {
+    pub(super) fn push(&self, stage_rank: u8, job: Job) -> Option<Ticket> {
         let mut state = lock(&self.state);
         if state.closing {
             return None;
         }
         job.lane.queued();
-        let ticket = state.queue.push(turn, stage_rank, job);
+        let turn = job.turn.clone();
+        let ticket = state.queue.push(&turn, stage_rank, job);
         drop(state);
         // All: the one that a single call would wake may be the reserved thread, which must not take it.
         self.changed.notify_all();
@@ -102,14 +144,14 @@ impl Shared {
         lock(&self.state).queue.remove(ticket)
     }
 
-    pub(super) fn expect_interactive(&self) {
-        lock(&self.state).interactive_guards += 1;
+    pub(super) fn expect_interactive(&self, key: &Arc<str>) {
+        lock(&self.state).people.expect(key, Instant::now());
     }
 
-    pub(super) fn interactive_ended(&self) {
+    pub(super) fn interactive_ended(&self, key: &Arc<str>) {
         let mut state = lock(&self.state);
-        state.interactive_guards -= 1;
-        state.interactive_until = Some(Instant::now() + self.interactive_linger);
+        state.people.unexpect(key);
+        state.interactive_until = Some(Instant::now() + self.lingers.request);
         drop(state);
         self.changed.notify_all();
     }
@@ -130,8 +172,10 @@ impl Shared {
         loop {
             match self.next(reserved, rests_at) {
                 Next::Run(job) => {
+                    let turn = job.turn.clone();
                     // Tasks contain their own panics; this one is for what is dropped with them.
                     let _ = contain(|| run(job));
+                    lock(&self.state).ended(&turn);
                     rests_at = Some(Instant::now() + self.rest.after);
                 }
                 Next::Rest => {
@@ -152,9 +196,8 @@ impl Shared {
             }
             let now = Instant::now();
             let reservation = if reserved { state.reservation(now) } else { Reservation::None };
-            let is_free = matches!(reservation, Reservation::None);
-            let may_take = is_free || state.queue.next_class() == Some(ServiceClass::Interactive);
-            if let Some(job) = may_take.then(|| state.queue.pop()).flatten() {
+            let kept_for = state.kept_for(self.num_threads, self.lingers.step, now);
+            if let Some(job) = state.take(kept_for.is_some(), matches!(reservation, Reservation::None), now) {
                 return Next::Run(job);
             }
             let until_rest = rests_at.map(|rests_at| rests_at.saturating_duration_since(now));
@@ -162,10 +205,11 @@ impl Shared {
                 return Next::Rest;
             }
             let until_free = match reservation {
-                Reservation::For(left) if !state.queue.is_empty() => Some(left),
+                Reservation::For(left) => Some(left),
                 _ => None,
             };
-            state = match until_free.into_iter().chain(until_rest).min() {
+            let until_free = until_free.into_iter().chain(kept_for).filter(|_| !state.queue.is_empty());
+            state = match until_free.chain(until_rest).min() {
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };

@@ -41,9 +41,11 @@ impl Observer for Heard {
     }
 }
 
-fn pool_with(threads: usize, interactive_linger: Duration, observer: Arc<Heard>) -> ComputePool {
+fn pool_with(threads: usize, request: Duration, observer: Arc<Heard>) -> ComputePool {
     let threads = NonZeroUsize::new(threads).unwrap();
-    ComputePool::new(ComputeOptions { threads, interactive_linger, observer, rest: Rest::default() }).unwrap()
+    // A key is awaited as long as it has a guard.
+    let lingers = Lingers { request, step: FOREVER };
+    ComputePool::new(ComputeOptions { threads, lingers, observer, rest: Rest::default() }).unwrap()
 }
 
 fn pool(threads: usize) -> ComputePool {
@@ -51,7 +53,11 @@ fn pool(threads: usize) -> ComputePool {
 }
 
 fn job(class: ServiceClass, stage: &'static str, stage_rank: u8) -> JobSpec {
-    JobSpec { turn: Turn::new(class, "key"), stage, stage_rank, cancel: CancelToken::default() }
+    job_of("key", class, stage, stage_rank)
+}
+
+fn job_of(key: &str, class: ServiceClass, stage: &'static str, stage_rank: u8) -> JobSpec {
+    JobSpec { turn: Turn::new(class, key), stage, stage_rank, cancel: CancelToken::default() }
 }
 
 fn figures(pool: &ComputePool, stage: &str) -> ComputeSnapshot {
@@ -60,6 +66,10 @@ fn figures(pool: &ComputePool, stage: &str) -> ComputeSnapshot {
 
 /// Keeps one thread busy until the returned sender is dropped.
 async fn occupy(pool: &ComputePool, class: ServiceClass) -> mpsc::Sender<()> {
+    occupy_for("key", pool, class).await
+}
+
+async fn occupy_for(key: &'static str, pool: &ComputePool, class: ServiceClass) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel::<()>();
     let (begun, has_begun) = oneshot::channel();
     let pool = pool.clone();
@@ -68,7 +78,7 @@ async fn occupy(pool: &ComputePool, class: ServiceClass) -> mpsc::Sender<()> {
             begun.send(thread::current().name().map(str::to_owned)).unwrap();
             let _ = released.recv();
         };
-        pool.run(job(class, "occupier", 0), work).await.unwrap();
+        pool.run(job_of(key, class, "occupier", 0), work).await.unwrap();
     });
     timeout(DEADLINE, has_begun).await.unwrap().unwrap().unwrap();
     release
@@ -93,6 +103,51 @@ async fn waiting_tasks_start_by_class_then_later_stage_then_age() {
         timeout(DEADLINE, task).await.unwrap().unwrap();
     }
     assert_eq!(*lock(&order), [4, 2, 5, 1, 0, 6, 3]);
+}
+
+/// Ten photos of one key wait at every stage, as many as there may be of a flood.
+#[actix::test]
+async fn a_keys_next_task_waits_for_one_of_a_flood_whatever_its_stage() {
+    let pool = pool(1);
+    let busy = occupy_for("flood", &pool, Interactive).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    let mut queue = |key: &'static str, rank: u8| {
+        let order = order.clone();
+        let mut task = Box::pin(pool.run(job_of(key, Interactive, "ordered", rank), move || lock(&order).push(key)));
+        assert!(task.as_mut().now_or_never().is_none());
+        tasks.push(task);
+    };
+    for number in 0..70 {
+        queue("flood", number % 7);
+    }
+    for key in ["a", "b", "a"] {
+        queue(key, 0);
+    }
+    drop(busy);
+    for task in tasks {
+        timeout(DEADLINE, task).await.unwrap().unwrap();
+    }
+    assert_eq!(lock(&order)[..5], ["flood", "a", "b", "flood", "a"]);
+}
+
+#[actix::test]
+async fn the_last_thread_is_kept_from_a_flood_while_another_key_is_expected() {
+    let pool = pool(2);
+    let expected = pool.expect_interactive(&"other".into());
+    let busy = occupy_for("flood", &pool, Interactive).await;
+    let mut held_back = pin!(pool.run(job_of("flood", Interactive, "s", 6), || ()));
+    let mut job = pin!(pool.run(job(Bulk, "s", 0), || ()));
+    assert!(held_back.as_mut().now_or_never().is_none() && job.as_mut().now_or_never().is_none());
+    for key in ["other", "third"].into_iter().cycle().take(20) {
+        timeout(DEADLINE, pool.run(job_of(key, Interactive, "s", 0), || ())).await.unwrap().unwrap();
+    }
+    assert!(held_back.as_mut().now_or_never().is_none(), "the other comes back for its next step");
+    assert!(job.as_mut().now_or_never().is_none(), "nor is it a job's");
+    drop(expected);
+    timeout(DEADLINE, held_back).await.unwrap().unwrap();
+    drop(busy);
+    timeout(DEADLINE, job).await.unwrap().unwrap();
 }
 
 #[actix::test]
@@ -174,7 +229,7 @@ async fn one_thread_is_kept_for_interactive_work_while_some_may_come() {
     let pool = pool_with(2, Duration::ZERO, Arc::default());
     assert!(two_bulk_tasks_meet(&pool).await, "without interactive work both threads do bulk");
 
-    let guard = pool.expect_interactive();
+    let guard = pool.expect_interactive(&"key".into());
     let busy = occupy(&pool, Bulk).await;
     let mut held_back = pin!(pool.run(job(Bulk, "bulk", 0), || thread::current().name().map(str::to_owned)));
     assert!(held_back.as_mut().now_or_never().is_none());
@@ -201,7 +256,7 @@ async fn the_reservation_lingers_and_then_ends_by_itself() {
     timeout(DEADLINE, held_back).await.unwrap().unwrap();
 
     let short = pool_with(2, Duration::from_millis(20), Arc::default());
-    drop(short.expect_interactive());
+    drop(short.expect_interactive(&"key".into()));
     assert!(two_bulk_tasks_meet(&short).await, "the reserved thread wakes when the moment has passed");
 }
 
@@ -275,7 +330,7 @@ async fn a_thread_rests_once_after_its_last_task() {
     };
     let pool = ComputePool::new(ComputeOptions {
         threads: NonZeroUsize::MIN,
-        interactive_linger: Duration::ZERO,
+        lingers: Lingers::default(),
         observer: Arc::new(Heard::default()),
         rest: Rest { after: Duration::ZERO, call: rest },
     })

@@ -1,5 +1,7 @@
 //! API keys: made, listed, revoked.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,6 +20,9 @@ pub(super) const KEY_PREFIX: &str = "rk_";
 /// Characters of a key's text that are shown for ever: 32 of its 256 bits.
 const SHOWN_CHARS: usize = KEY_PREFIX.len() + 8;
 
+/// How long a kiosk may be without the server.
+const OFFLINE_HOURS: RangeInclusive<u16> = 1..=168;
+
 /// A key in clear; shown once, then only its hash is kept.
 pub struct SecretKey(String);
 
@@ -34,8 +39,15 @@ impl SecretKey {
 
     /// As it is stored.
     pub(in crate::service) fn hashed(&self, name: String, grant: Grant, created_at: Timestamp) -> ApiKey {
-        let prefix = self.0.chars().take(SHOWN_CHARS).collect();
-        ApiKey { prefix, name, ..ApiKey::new(sha256(&self.0), grant, created_at) }
+        ApiKey { prefix: self.prefix(), name, ..ApiKey::new(self.hash(), grant, created_at) }
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        sha256(&self.0)
+    }
+
+    fn prefix(&self) -> String {
+        self.0.chars().take(SHOWN_CHARS).collect()
     }
 }
 
@@ -58,6 +70,10 @@ pub struct NewKey {
     /// From when on it opens nothing; never if missing.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// Of a kiosk: how many hours ago photos may have been taken that it could not send at once, 1–168. Others count as to
+    /// be confirmed.
+    #[schema(minimum = 1, maximum = 168)]
+    pub offline_hours: Option<u16>,
 }
 
 /// A key, without its secret.
@@ -82,6 +98,8 @@ pub struct KeyView {
     /// When it was last used, to the minute.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
+    /// How many hours ago a kiosk's photos may have been taken that it could not send at once.
+    pub offline_hours: Option<u16>,
 }
 
 /// A new key, which is shown this once.
@@ -114,6 +132,7 @@ impl From<ApiKey> for KeyView {
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
+            offline_hours: key.offline_hours,
         }
     }
 }
@@ -122,16 +141,21 @@ impl Service {
     /// Makes a key of the caller's realm.
     ///
     /// # Errors
-    /// `Invalid` for a bad name, role or expiry, `NotFound` for an unknown group, `Conflict` `limit_reached`.
+    /// `Invalid` for a bad name, role, expiry or allowance, `NotFound` for an unknown group, `Conflict` `limit_reached`.
     pub async fn create_key(&self, scope: &RealmScope, new: NewKey) -> Result<KeyWithSecret> {
         let now = self.clock.now();
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid("expires_at lies in the past").with_code("invalid_expiry"));
         }
+        if new.offline_hours.is_some_and(|hours| new.role != Role::Kiosk || !OFFLINE_HOURS.contains(&hours)) {
+            let message = "offline_hours are a kiosk's, 1 to 168: a week";
+            return Err(Error::invalid(message).with_code("invalid_offline_hours"));
+        }
         let grant = Grant::new(scope.realm().clone(), new.role, new.groups)?;
         let secret = SecretKey::generate()?;
-        let key = ApiKey { expires_at: new.expires_at, ..secret.hashed(checked_name(&new.name)?, grant, now) };
-        self.store.put_api_key(&scope.author().actor, key.clone()).await?;
+        let NewKey { expires_at, offline_hours, .. } = new;
+        let key = ApiKey { expires_at, offline_hours, ..secret.hashed(checked_name(&new.name)?, grant, now) };
+        self.store.put_api_key(scope.right(), key.clone()).await?;
         Ok(KeyWithSecret { view: key.into(), key: secret.reveal().to_owned() })
     }
 
@@ -144,7 +168,17 @@ impl Service {
         Ok(KeyPage { keys: keys.into_iter().map(Into::into).collect(), next })
     }
 
-    /// Revokes a key: its next request is refused.
+    /// Gives a key another secret: the old one is refused from now on. It stays the same key, so its jobs go on.
+    ///
+    /// # Errors
+    /// `NotFound` `key_not_found`.
+    pub async fn rotate_key(&self, scope: &RealmScope, key: KeyId) -> Result<KeyWithSecret> {
+        let secret = SecretKey::generate()?;
+        let key = self.store.rotate_api_key(&scope.author(), key, secret.hash(), secret.prefix()).await?;
+        Ok(KeyWithSecret { view: key.into(), key: secret.reveal().to_owned() })
+    }
+
+    /// Revokes a key: its next request is refused, and so is what its requests under way would still do.
     ///
     /// # Errors
     /// `NotFound` `key_not_found`.

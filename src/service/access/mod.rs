@@ -1,8 +1,12 @@
 //! Who may come in, and what that opens: keys for programs, passwords and tokens for people.
 
 pub mod first_start;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod keys;
 mod passwords;
+mod refresh;
+mod refusals;
 pub mod sessions;
 mod throttle;
 mod tokens;
@@ -14,15 +18,17 @@ use jiff::Timestamp;
 
 use self::{
     keys::{KEY_PREFIX, sha256},
+    refresh::RefreshSecret,
+    refusals::Refusals,
     throttle::Throttle,
 };
 pub use self::{
-    passwords::{Password, Passwords},
+    passwords::{Password, Passwords, Queue},
     tokens::Tokens,
 };
 use super::Service;
 use crate::{
-    domain::{Access, Actor, Author, Permission, Realm, TenantId, TenantScope},
+    domain::{Access, Actor, Author, Permission, Realm, Right, Shown, TenantId, TenantScope, unauthenticated},
     error::{Error, ErrorKind, Result},
 };
 
@@ -40,17 +46,21 @@ pub(super) struct Gate {
     lifetimes: Lifetimes,
     passwords: Passwords,
     tokens: Tokens,
+    refresh: RefreshSecret,
     throttle: Throttle,
+    refusals: Refusals,
 }
 
 impl Gate {
-    /// Errors: `Storage` if the keys of the tokens in the data folder cannot be read or made.
+    /// Errors: `Storage` if the secrets of the tokens in the data folder cannot be read or made.
     pub(super) fn open(data: &Path, lifetimes: Lifetimes, now: Timestamp) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
             lifetimes,
             passwords: Passwords::default(),
             tokens: Tokens::open(data, lifetimes.token, now)?,
+            refresh: RefreshSecret::open(data)?,
             throttle: Throttle::default(),
+            refusals: Refusals::default(),
         }))
     }
 }
@@ -76,20 +86,20 @@ impl Scope for TenantScope {
 /// The right to look after the server.
 #[derive(Debug)]
 pub struct OperatorScope {
-    actor: Actor,
+    right: Right,
 }
 
 impl OperatorScope {
-    /// Whose act it is.
-    pub fn actor(&self) -> &Actor {
-        &self.actor
+    /// By which right.
+    pub fn right(&self) -> &Right {
+        &self.right
     }
 }
 
 impl Scope for OperatorScope {
     fn of(access: Access) -> Result<Self> {
         access.require(Permission::Operate, None)?;
-        Ok(Self { actor: access.actor().clone() })
+        Ok(Self { right: access.right() })
     }
 }
 
@@ -97,7 +107,7 @@ impl Scope for OperatorScope {
 #[derive(Debug)]
 pub struct RealmScope {
     realm: Realm,
-    actor: Actor,
+    right: Right,
 }
 
 impl RealmScope {
@@ -106,16 +116,21 @@ impl RealmScope {
         &self.realm
     }
 
+    /// By which right.
+    pub fn right(&self) -> &Right {
+        &self.right
+    }
+
     /// Whose changes are made with it.
     pub fn author(&self) -> Author {
-        Author { realm: self.realm.clone(), actor: self.actor.clone() }
+        Author { realm: self.realm.clone(), right: self.right.clone() }
     }
 }
 
 impl Scope for RealmScope {
     fn of(access: Access) -> Result<Self> {
         access.require(Permission::ManageAccess, None)?;
-        Ok(Self { realm: access.grant().realm.clone(), actor: access.actor().clone() })
+        Ok(Self { realm: access.grant().realm.clone(), right: access.right() })
     }
 }
 
@@ -154,14 +169,15 @@ impl Service {
             self.gate.throttle.unknown_key(from, now)?;
             return Err(unauthenticated());
         };
-        if known.expires_at.is_some_and(|end| end <= now) {
+        if known.is_over(now) {
             return Err(unauthenticated());
         }
         // A store that takes no more writes still answers.
         if let Err(error) = self.store.note_use(&known, now).await {
             tracing::debug!(%error, "the use of a key was not noted");
         }
-        Ok(Access::granted(known.grant, Actor::Key(known.id)))
+        let access = Access::granted(known.grant, Actor::Key(known.id)).showing(Shown::Secret(known.hash));
+        Ok(access.with_offline_hours(known.offline_hours))
     }
 
     /// The login is looked up each time: one that was ended opens nothing, and a changed role holds at once.
@@ -171,13 +187,8 @@ impl Service {
         let user = self.store.session(claims.session, now).await?;
         let user = user.filter(|user| user.id == claims.user && user.grant.realm == claims.realm);
         let user = user.ok_or_else(unauthenticated)?;
-        Ok(Access::granted(user.grant, Actor::User(user.id)).in_session(claims.session))
+        Ok(Access::granted(user.grant, Actor::User(user.id)).showing(Shown::Login(claims.session)))
     }
-}
-
-/// The same words for no key and for a wrong one.
-pub fn unauthenticated() -> Error {
-    Error::new(ErrorKind::Unauthenticated, "send a valid key as Authorization: Bearer KEY or X-API-Key: KEY")
 }
 
 /// `N` random bytes.

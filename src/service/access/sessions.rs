@@ -6,16 +6,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{OperatorScope, Password, keys::sha256, random, tokens::Claims};
+use super::{OperatorScope, Password, Queue, refresh::RefreshToken, tokens::Claims};
 use crate::{
-    domain::{Access, Actor, Author, GroupId, KeyId, Realm, Role, SessionId, TenantId, UserId},
+    domain::{
+        Access, Actor, Author, GroupId, KeyId, Realm, Role, SessionId, TenantId, TenantScope, UserId, unauthenticated,
+    },
     error::{Error, ErrorKind, Result},
     service::Service,
-    store::{Session, User, UserChange},
+    store::{About, Session, SessionRefresh, User, UserChange, wrong_password},
 };
-
-/// How the text of every refresh token begins.
-const REFRESH_PREFIX: &str = "rr_";
 
 /// Who logs in.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -78,7 +77,7 @@ impl From<Access> for Me {
         let (user, key) = match access.actor() {
             Actor::User(user) => (Some(user.clone()), None),
             Actor::Key(key) => (None, Some(*key)),
-            Actor::Machine => (None, None),
+            Actor::Machine | Actor::Nobody => (None, None),
         };
         let grant = access.grant().clone();
         let tenant = match grant.realm {
@@ -94,40 +93,94 @@ impl Service {
     ///
     /// # Errors
     /// `Unauthenticated` `wrong_login`, the same for an unknown tenant, an unknown user and a wrong password;
-    /// `Overloaded` `too_many_attempts` where there were too many.
+    /// `Overloaded` `too_many_attempts` where there were too many; `Forbidden` `tenant_suspended`.
     pub async fn log_in(&self, login: Login, from: Option<IpAddr>) -> Result<TokenPair> {
+        let (realm, user) = (login.tenant.clone().map_or(Realm::Server, Realm::Tenant), login.user.clone());
+        let outcome = self.begin_login(login, from).await;
+        let is_refused = |error: &Error| {
+            matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden)
+                || error.code() == "too_many_attempts"
+        };
+        if outcome.as_ref().is_err_and(is_refused) {
+            self.note_refusal(&realm, &user).await;
+        }
+        outcome
+    }
+
+    /// Writes down that somebody was not let in, unless that was written often enough.
+    async fn note_refusal(&self, realm: &Realm, user: &UserId) {
+        // What is no tenant's has no log, and takes no place of those that are.
+        if let Realm::Tenant(tenant) = realm
+            && !self.gate.refusals.know(realm)
+            && self.store.tenant(&TenantScope::granted(tenant.clone())).await.is_err()
+        {
+            return;
+        }
+        let Some(unwritten) = self.gate.refusals.count(realm, self.clock.now()) else { return };
+        // They are not let in, whether that can be written or not.
+        if let Err(error) = self.store.note_refusal(realm, user, unwritten).await {
+            tracing::warn!(%error, "a refused login was not noted");
+        }
+    }
+
+    async fn begin_login(&self, login: Login, from: Option<IpAddr>) -> Result<TokenPair> {
         let Login { tenant, user, password } = login;
         let (realm, now) = (tenant.map_or(Realm::Server, Realm::Tenant), self.clock.now());
         let attempt = self.gate.throttle.attempt(&realm, &user, from, now)?;
         let wrong =
             || Error::new(ErrorKind::Unauthenticated, "the user or the password is wrong").with_code("wrong_login");
-        let known = match self.store.user(&realm, &user).await {
+        let known = self.known_password(&realm, &user, password, attempt.is_at_home()).await;
+        attempt.end(&known.as_ref().map(Option::is_some));
+        let known = known?.ok_or_else(wrong)?;
+        let refresh = self.gate.refresh.issue(SessionId::generate())?;
+        let (id, refresh_hash, expires_at) = (refresh.login(), refresh.hash(), self.session_end(now)?);
+        let session = Session { id, realm, user, refresh_hash, expires_at };
+        let user = self.store.open_session(session, known).await?.ok_or_else(wrong)?;
+        self.pair(&user, &refresh, now)
+    }
+
+    /// The hash of the user's password, if it is this one. Without a user it takes as long to say no.
+    async fn known_password(
+        &self,
+        realm: &Realm,
+        user: &UserId,
+        password: Password,
+        is_at_home: bool,
+    ) -> Result<Option<String>> {
+        let known = match self.store.user(realm, user).await {
             Ok(user) => Some(user.password),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        // Without a user it takes as long.
-        if !self.gate.passwords.matches(password, known.clone()).await? {
-            return Err(wrong());
-        }
-        let (id, refresh) = (SessionId::generate(), RefreshToken::generate()?);
-        let expires_at = self.session_end(now)?;
-        let session = Session { id, realm, user, refresh_hash: refresh.hash(), expires_at };
-        let user = self.store.open_session(session, known.unwrap_or_default()).await?.ok_or_else(wrong)?;
-        attempt.succeeded();
-        self.pair(&user, id, &refresh, now)
+        let queue = if is_at_home {
+            Queue::Of(realm)
+        } else if known.is_some() || self.is_realm(realm).await? {
+            Queue::GuestOf(realm)
+        } else {
+            Queue::Nowhere
+        };
+        let is_right = self.gate.passwords.matches(queue, password, known.clone()).await?;
+        Ok(known.filter(|_| is_right))
     }
 
-    /// The next pair of tokens. A refresh token that comes twice was copied: the login ends.
+    /// The next pair of tokens. A refresh token that comes twice was copied: the login ends. One that was never issued
+    /// changes nothing.
     ///
     /// # Errors
-    /// `Unauthenticated` `login_over` for a token that is spent, or of a login that is over.
+    /// `Unauthenticated` `login_over` for a token that is spent or none, or of a login that is over; `Forbidden`
+    /// `tenant_suspended`.
     pub async fn refresh(&self, given: &str) -> Result<TokenPair> {
-        let (session, spent) = RefreshToken::parse(given).ok_or_else(login_over)?;
-        let (now, fresh) = (self.clock.now(), RefreshToken::generate()?);
-        let end = self.session_end(now)?;
-        let user = self.store.refresh_session(session, spent, fresh.hash(), now, end).await?;
-        self.pair(&user.ok_or_else(login_over)?, session, &fresh, now)
+        let given = RefreshToken::parse(given).ok_or_else(login_over)?;
+        let (now, fresh) = (self.clock.now(), self.gate.refresh.issue(given.login())?);
+        let refresh = SessionRefresh {
+            session: given.login(),
+            shown: given.hash(),
+            was_issued: self.gate.refresh.has_issued(&given)?,
+            fresh: fresh.hash(),
+            expires_at: self.session_end(now)?,
+        };
+        let user = self.store.refresh_session(refresh, now).await?;
+        self.pair(&user.ok_or_else(login_over)?, &fresh, now)
     }
 
     /// Ends the login that the caller comes from: its tokens open nothing from now on.
@@ -135,7 +188,7 @@ impl Service {
     /// # Errors
     /// `Conflict` `no_login` for a key.
     pub async fn log_out(&self, access: &Access) -> Result<()> {
-        self.store.close_session(access.session().ok_or_else(no_login)?).await
+        self.store.close_session(&access.right(), access.session().ok_or_else(no_login)?).await
     }
 
     /// Changes the caller's own password and ends their other logins.
@@ -147,13 +200,19 @@ impl Service {
         let (Actor::User(user), Some(session)) = (access.actor(), access.session()) else { return Err(no_login()) };
         let realm = &access.grant().realm;
         let attempt = self.gate.throttle.attempt(realm, user, None, self.clock.now())?;
-        let known = self.store.user(realm, user).await?.password;
-        if !self.gate.passwords.matches(change.old, Some(known)).await? {
-            return Err(Error::new(ErrorKind::Forbidden, "the old password is wrong").with_code("wrong_password"));
+        let known = match self.store.user(realm, user).await {
+            Ok(user) => user.password,
+            // Removed since they were let in.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(unauthenticated()),
+            Err(error) => return Err(error),
+        };
+        let is_right = self.gate.passwords.matches(Queue::Of(realm), change.old, Some(known.clone())).await;
+        attempt.end(&is_right);
+        if !is_right? {
+            return Err(wrong_password());
         }
-        attempt.succeeded();
-        let password = Some(self.gate.passwords.hash(change.new).await?);
-        let change = UserChange { grant: None, password, keep: Some(session) };
+        let password = Some(self.gate.passwords.hash(Queue::Of(realm), change.new).await?);
+        let change = UserChange { password, replaces: Some(known), keep: Some(session), ..UserChange::default() };
         self.store.update_user(&access.author(), user, change).await.map(drop)
     }
 
@@ -163,11 +222,22 @@ impl Service {
     /// `Storage` if it cannot be written.
     pub async fn rotate_token_key(&self, operator: &OperatorScope) -> Result<()> {
         // First: there is no change without an entry, though one that failed may have one.
-        self.store.note_act(&Author::on_server(operator.actor()), "token.rotate").await?;
+        self.store.note_act(&Author::on_server(operator.right()), "token.rotate", About::Nothing).await?;
         let (gate, now) = (self.gate.clone(), self.clock.now());
         tokio::task::spawn_blocking(move || gate.tokens.rotate(now))
             .await
             .unwrap_or_else(|lost| Err(Error::internal("the key was not changed").with_source(lost)))
+    }
+
+    /// Whether there is such a realm, suspended or not.
+    async fn is_realm(&self, realm: &Realm) -> Result<bool> {
+        let Realm::Tenant(tenant) = realm else { return Ok(true) };
+        match self.store.open_tenant(&TenantScope::granted(tenant.clone())).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Forbidden => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     fn session_end(&self, now: Timestamp) -> Result<Timestamp> {
@@ -175,12 +245,12 @@ impl Service {
             .map_err(|error| Error::internal("a login cannot last so long").with_source(error))
     }
 
-    fn pair(&self, user: &User, session: SessionId, refresh: &RefreshToken, now: Timestamp) -> Result<TokenPair> {
-        let claims = Claims { realm: user.grant.realm.clone(), user: user.id.clone(), session };
+    fn pair(&self, user: &User, refresh: &RefreshToken, now: Timestamp) -> Result<TokenPair> {
+        let claims = Claims { realm: user.grant.realm.clone(), user: user.id.clone(), session: refresh.login() };
         Ok(TokenPair {
             access_token: self.gate.tokens.sign(&claims, now)?,
             expires_in: self.gate.lifetimes.token.as_secs(),
-            refresh_token: refresh.text(session),
+            refresh_token: refresh.text(),
         })
     }
 }
@@ -191,28 +261,4 @@ fn login_over() -> Error {
 
 fn no_login() -> Error {
     Error::new(ErrorKind::Conflict, "this is for users who logged in, not for keys").with_code("no_login")
-}
-
-/// 256 random bits; its text also says which login it belongs to.
-struct RefreshToken(String);
-
-impl RefreshToken {
-    fn generate() -> Result<Self> {
-        Ok(Self(hex::encode(random::<32>()?)))
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        sha256(&self.0)
-    }
-
-    fn text(&self, session: SessionId) -> String {
-        format!("{REFRESH_PREFIX}{}{}", hex::encode(session.as_bytes()), self.0)
-    }
-
-    /// The login and the hash of a token's text.
-    fn parse(text: &str) -> Option<(SessionId, [u8; 32])> {
-        let (session, secret) = text.strip_prefix(REFRESH_PREFIX)?.split_at_checked(32)?;
-        let session: [u8; 16] = hex::decode(session).ok()?.try_into().ok()?;
-        Some((SessionId::from_bytes(session), sha256(secret)))
-    }
 }

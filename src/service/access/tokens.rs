@@ -1,7 +1,8 @@
 //! Access tokens: JWTs signed by HS256 with a key of this server, as the same server makes and checks them.
 //!
 //! The keys lie in the data folder. After a rotation new tokens take the new key, and the old one still checks those
-//! that it signed until the last of them is over.
+//! that it signed until the last of them is over. How long a token is good is this server's to say: what the token says of
+//! itself can only make that shorter, and one that says to be younger than its key's rotation is none.
 
 use std::{
     fs,
@@ -30,6 +31,8 @@ use crate::{
 
 /// The file of the keys in the data folder.
 const FILE_NAME: &str = "tokens.secret";
+/// A clock that is put right goes back no further than this, and the tokens of just before stay good.
+const CLOCK_SLACK_S: i64 = 60;
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,13 @@ struct SigningKey {
     secret: String,
     /// When another took its place.
     retired_at: Option<Timestamp>,
+}
+
+impl SigningKey {
+    /// Whether it still signed at this second.
+    fn has_signed_at(&self, second: i64) -> bool {
+        self.retired_at.is_none_or(|retired_at| second <= retired_at.as_second())
+    }
 }
 
 /// See the module.
@@ -125,7 +135,7 @@ impl Tokens {
             .map_err(|error| Error::internal("a token cannot be signed").with_source(error))
     }
 
-    /// What a token says, if a key of ours signed it and it is not over.
+    /// What a token says, if a key of ours signed it while it was the one that signs, and it is not over.
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<Claims> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let keys = self.keys.load();
@@ -135,9 +145,12 @@ impl Tokens {
         rules.validate_exp = false;
         let payload =
             jsonwebtoken::decode::<Payload>(token, &DecodingKey::from_secret(key.secret.as_bytes()), &rules).ok()?;
-        let Payload { sub, tid, sid, exp, .. } = payload.claims;
+        let Payload { sub, tid, sid, iat, exp } = payload.claims;
         let realm = tid.map_or(Realm::Server, Realm::Tenant);
-        (exp > now.as_second()).then_some(Claims { realm, user: sub, session: sid })
+        let now = now.as_second();
+        let end = exp.min(iat.saturating_add_unsigned(self.lifetime.as_secs()));
+        let is_issued = iat <= now.saturating_add(CLOCK_SLACK_S) && key.has_signed_at(iat);
+        (is_issued && end > now).then_some(Claims { realm, user: sub, session: sid })
     }
 }
 
@@ -270,6 +283,51 @@ mod tests {
         assert_eq!(tokens.verify(&format!("{}.{stolen}.{}", parts[0], parts[2]), at(1)), None);
         for text in ["", ".", "..", "a.b.c", "rk_0000"] {
             assert_eq!(tokens.verify(text, at(1)), None);
+        }
+    }
+
+    /// A token that says of itself what it likes, signed by the key that signs.
+    fn forged(tokens: &Tokens, iat: i64, exp: i64) -> String {
+        let keys = tokens.keys.load();
+        let payload = Payload { sub: claims().user, tid: None, sid: SessionId::generate(), iat, exp };
+        let header = Header { kid: Some(keys[0].id.clone()), ..Header::new(Algorithm::HS256) };
+        jsonwebtoken::encode(&header, &payload, &EncodingKey::from_secret(keys[0].secret.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn how_long_a_token_is_good_is_the_servers_to_say() {
+        let data = tempfile::tempdir().unwrap();
+        let tokens = open(data.path());
+        let (start, ten_years) = (at(0).as_second(), 10 * 365 * 86_400);
+        let is_good = |iat, exp, now| tokens.verify(&forged(&tokens, start + iat, start + exp), at(now)).is_some();
+        for (iat, exp, now, good) in [
+            (0, ten_years, 899, true),
+            (0, ten_years, 900, false),
+            (0, 100, 99, true),
+            (0, 100, 100, false),
+            // From a clock that was put back since, and from none.
+            (60, 960, 0, true),
+            (61, 961, 0, false),
+            (ten_years, 2 * ten_years, 0, false),
+            (i64::MAX - start, i64::MAX - start, 0, false),
+            (i64::MIN + start, ten_years, 0, false),
+        ] {
+            assert_eq!(is_good(iat, exp, now), good, "{iat} {exp} {now}");
+        }
+    }
+
+    #[test]
+    fn a_retired_key_signs_nothing_more() {
+        let data = tempfile::tempdir().unwrap();
+        let tokens = open(data.path());
+        let start = at(0).as_second();
+        let stolen = |iat: i64| forged(&tokens, start + iat, start + iat + 10 * 365 * 86_400);
+        let (before, after) = (stolen(10), stolen(11));
+        tokens.rotate(at(10)).unwrap();
+        for tokens in [&tokens, &open(data.path())] {
+            assert!(tokens.verify(&before, at(63)).is_some(), "it may be one that it signed");
+            assert_eq!(tokens.verify(&after, at(63)), None, "it says that it was signed after the rotation");
+            assert_eq!(tokens.verify(&before, at(910)), None);
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Password, RealmScope};
+use super::{Password, Queue, RealmScope};
 use crate::{
     domain::{Grant, GroupId, Role, UserId},
     error::Result,
@@ -78,9 +78,9 @@ impl Service {
     /// `Invalid` for a bad role or password, `NotFound` for an unknown group, `Conflict` `user_exists`.
     pub async fn create_user(&self, scope: &RealmScope, new: NewUser) -> Result<UserView> {
         let grant = Grant::new(scope.realm().clone(), new.role, new.groups)?;
-        let password = self.gate.passwords.hash(new.password).await?;
+        let password = self.gate.passwords.hash(Queue::Of(scope.realm()), new.password).await?;
         let user = User { id: new.id, grant, password, created_at: self.clock.now(), sessions: Vec::new() };
-        self.store.create_user(&scope.author().actor, user.clone()).await?;
+        self.store.create_user(scope.right(), user.clone()).await?;
         Ok(user.into())
     }
 
@@ -103,21 +103,14 @@ impl Service {
     /// # Errors
     /// `Invalid` for a role and groups that do not fit, or a bad password; `NotFound` for an unknown user or group.
     pub async fn update_user(&self, scope: &RealmScope, id: &UserId, patch: UserPatch) -> Result<UserView> {
-        let Grant { realm, role, groups } = self.store.user(scope.realm(), id).await?.grant;
-        let grant = match (patch.role, patch.groups) {
-            (None, None) => None,
-            (role_given, groups_given) => {
-                let role = role_given.unwrap_or(role);
-                // Groups that the new role cannot have are not carried over to it.
-                let kept = if role.is_of_groups() { groups } else { Vec::new() };
-                Some(Grant::new(realm, role, groups_given.unwrap_or(kept))?)
-            }
-        };
-        let password = match patch.password {
-            Some(password) => Some(self.gate.passwords.hash(password).await?),
+        let UserPatch { password, role, groups } = patch;
+        // Says at once what the change would say: a hash costs.
+        self.store.user(scope.realm(), id).await?.grant.changed(role, groups.clone())?;
+        let password = match password {
+            Some(password) => Some(self.gate.passwords.hash(Queue::Of(scope.realm()), password).await?),
             None => None,
         };
-        let change = UserChange { grant, password, keep: None };
+        let change = UserChange { role, groups, password, ..UserChange::default() };
         Ok(self.store.update_user(&scope.author(), id, change).await?.into())
     }
 

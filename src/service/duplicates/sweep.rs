@@ -120,6 +120,8 @@ impl Service {
                 break;
             }
         }
+        // It took long, and it is of people.
+        self.store.require_right(scope.right()).await?;
         Ok(page)
     }
 

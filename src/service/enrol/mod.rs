@@ -133,7 +133,7 @@ impl Service {
         let own = self.store.tenant_settings(scope).await?;
         let (policy, threshold) = (own.enrolment, self.naming.with(own.matching).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
-        self.require_consent(policy.consent, person.consent.as_ref())?;
+        policy.consent.require(person.consent.as_ref(), self.clock.now())?;
         let (class, keeps) = (ServiceClass::Interactive, own.photos.policy.form());
         Ok(Entrance { scope, person: &person.id, faces, gate, policy, class, keeps, threshold, stored })
     }

@@ -18,8 +18,8 @@ use crate::{
 
 /// Events read at once.
 const PAGE: usize = 256;
-/// How often it is looked up whether the listener is still let in.
-const RECHECK_EVERY: Duration = Duration::from_secs(2);
+/// How long a look at whether the listener is still let in is good for, where nothing new came since.
+const RECHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a listener is told.
 #[derive(Debug, Clone, Serialize)]
@@ -79,7 +79,9 @@ pub struct Feed {
     /// What the listener says to have read, until that was compared with the log.
     resumed_after: Option<u64>,
     ready: VecDeque<Told>,
-    checked_at: Instant,
+    /// When it was looked up last whether the listener is still let in; `None` where something came since. What happens
+    /// after a right has ended is found after it, so nobody is told of it.
+    checked_at: Option<Instant>,
 }
 
 impl Feed {
@@ -104,7 +106,7 @@ impl Feed {
             position,
             resumed_after: after,
             ready: VecDeque::new(),
-            checked_at: Instant::now(),
+            checked_at: None,
         }
     }
 
@@ -125,11 +127,12 @@ impl Feed {
             if self.place.is_closing() {
                 return Ok(None);
             }
-            if self.checked_at.elapsed() >= RECHECK_EVERY {
-                if !self.service.still_holds(&self.access).await? {
+            if self.until_recheck().is_zero() {
+                let now = Instant::now();
+                if !self.service.store.still_grants(&self.access).await? {
                     return Ok(None);
                 }
-                self.checked_at = Instant::now();
+                self.checked_at = Some(now);
             }
             if let Some(told) = self.ready.pop_front() {
                 return Ok(Some(told));
@@ -141,6 +144,11 @@ impl Feed {
                 return Ok(None);
             }
         }
+    }
+
+    /// How long it need not be looked up whether the listener is still let in.
+    fn until_recheck(&self) -> Duration {
+        self.checked_at.map_or(Duration::ZERO, |at| RECHECK_EVERY.saturating_sub(at.elapsed()))
     }
 
     /// Reads a page of what comes before `last` is told.
@@ -156,12 +164,13 @@ impl Feed {
         let events = page.events.into_iter().filter(|event| admits(&self.filter, event));
         self.ready.extend(events.map(|event| Told::Event(event.into())));
         self.position = read_to;
+        self.checked_at = None;
         Ok(())
     }
 
     /// Waits for something to tell; false at the end.
     async fn wait(&mut self) -> bool {
-        let recheck = sleep(RECHECK_EVERY.saturating_sub(self.checked_at.elapsed()));
+        let recheck = sleep(self.until_recheck());
         tokio::select! {
             changed = self.bell.changed() => changed.is_ok(),
             heard = self.place.hear() => match heard {
@@ -170,6 +179,7 @@ impl Feed {
                     let group = progress.group.as_ref();
                     if self.filter.admits(EventKind::JobProgress, group) && may_see(&self.access, group) {
                         self.ready.push_back(Told::Progress { kind: EventKind::JobProgress, progress });
+                        self.checked_at = None;
                     }
                     true
                 }

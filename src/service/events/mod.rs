@@ -15,10 +15,9 @@ pub use self::{
 };
 use super::Service;
 use crate::{
-    domain::{Access, Actor, Event, EventFilter, EventKind, GroupId, JobProgress, Permission, Realm, TenantScope},
-    error::{ErrorKind, Result},
-    events::{TICKET_LIFETIME, Transport},
-    service::access::unauthenticated,
+    domain::{Access, Event, EventFilter, EventKind, GroupId, JobProgress, Permission, TenantScope, unauthenticated},
+    error::Result,
+    events::{Place, TICKET_LIFETIME, Transport},
 };
 
 /// How often old events are removed.
@@ -81,9 +80,14 @@ impl Service {
     pub async fn listen(&self, access: Access, wanted: EventsWanted, transport: Transport) -> Result<Feed> {
         let scope = access.tenant_scope()?;
         let filter = self.event_filter(&access, &scope, &wanted).await?;
-        let place = self.hub.enter(scope.tenant(), transport)?;
+        let place = self.hub.enter(scope.tenant(), access.actor(), transport)?;
         let bell = self.store.listen(&scope).await?;
         Ok(Feed::new(self.clone(), access, scope, filter, place, bell, wanted.after))
+    }
+
+    /// A place among the listeners for whoever follows a job. Errors: `Overloaded` `too_many_streams`.
+    pub fn follow(&self, access: &Access) -> Result<Place> {
+        self.hub.enter(access.tenant_scope()?.tenant(), access.actor(), Transport::Sse)
     }
 
     /// Tells who listens at this moment how far a job has come.
@@ -106,30 +110,7 @@ impl Service {
     /// `Unauthenticated` for one that is not good, or whose owner is no longer let in.
     pub async fn redeem(&self, ticket: &str) -> Result<Access> {
         let access = self.tickets.take(ticket, self.clock.now()).ok_or_else(unauthenticated)?;
-        if self.still_holds(&access).await? { Ok(access) } else { Err(unauthenticated()) }
-    }
-
-    /// Whether a caller who was let in before would still be, with the same rights.
-    pub(super) async fn still_holds(&self, access: &Access) -> Result<bool> {
-        let (now, grant) = (self.clock.now(), access.grant());
-        let holds = match (access.actor(), access.session()) {
-            (Actor::Key(key), _) => self
-                .store
-                .api_key(&grant.realm, *key)
-                .await?
-                .is_some_and(|key| key.grant == *grant && key.expires_at.is_none_or(|end| now < end)),
-            (Actor::User(_), Some(session)) => {
-                self.store.session(session, now).await?.is_some_and(|user| user.grant == *grant)
-            }
-            (Actor::User(_), None) => false,
-            (Actor::Machine, _) => true,
-        };
-        let Realm::Tenant(tenant) = &grant.realm else { return Ok(holds) };
-        match self.store.open_tenant(&TenantScope::granted(tenant.clone())).await {
-            Ok(_) => Ok(holds),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(false),
-            Err(error) => Err(error),
-        }
+        if self.store.still_grants(&access).await? { Ok(access) } else { Err(unauthenticated()) }
     }
 
     /// Ends all streams, for good.

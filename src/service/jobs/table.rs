@@ -2,17 +2,15 @@
 
 use bytes::Bytes;
 
-use super::{ItemView, RecognisedPhotoView, RowView};
+use super::{DoublePhotoView, ItemView, RecognisedPhotoView, RefusedPhotoView, RowView};
 use crate::{
-    domain::{
-        JobTask, Mark,
-        job::{DoublePhoto, Fault, RefusedPhoto},
-    },
-    error::{Error, Result},
+    domain::{JobTask, Mark, job::Fault},
+    error::Result,
+    reports::{csv::Csv, lines::Value},
 };
 
-const ROW_HEADER: [&str; 8] = ["line", "id", "outcome", "error", "message", "samples_added", "refused", "duplicates"];
-const FACE_HEADER: [&str; 8] = ["photo", "at", "date", "person", "similarity", "attendance", "reason", "error"];
+const ROW_HEADER: &[&str] = &["line", "id", "outcome", "error", "message", "samples_added", "refused", "duplicates"];
+const FACE_HEADER: &[&str] = &["item", "photo", "at", "date", "person", "similarity", "attendance", "reason", "error"];
 
 /// The first line.
 pub(super) fn header(task: &JobTask) -> Result<Bytes> {
@@ -20,81 +18,85 @@ pub(super) fn header(task: &JobTask) -> Result<Bytes> {
         JobTask::Import(_) => ROW_HEADER,
         JobTask::Recognise(_) => FACE_HEADER,
     };
-    written([header.map(str::to_owned)])
+    let mut csv = Csv::new();
+    csv.line(header.iter().map(|name| Value::Text((*name).into())))?;
+    csv.finish().map(Into::into)
 }
 
 /// The lines of some items.
-pub(super) fn lines(items: Vec<ItemView>) -> Result<Bytes> {
-    written(items.into_iter().flat_map(|item| match item {
-        ItemView::Row(row) => vec![row_line(row)],
-        ItemView::Photo(photo) => face_lines(photo),
-    }))
+pub(super) fn lines(items: &[ItemView]) -> Result<Bytes> {
+    let mut csv = Csv::new();
+    for item in items {
+        match item {
+            ItemView::Row(row) => csv.line(row_line(row))?,
+            ItemView::Photo(photo) => face_lines(photo).into_iter().try_for_each(|line| csv.line(line))?,
+        }
+    }
+    csv.finish().map(Into::into)
 }
 
-fn row_line(row: RowView) -> [String; 8] {
-    let Fault { code, message } = row.error.unwrap_or(Fault { code: String::new(), message: String::new() });
-    let refused = row.refused.into_iter().map(|RefusedPhoto { photo, reason, .. }| format!("{photo}: {reason}"));
-    let double = |DoublePhoto { photo, person, similarity }| format!("{photo}: {person} ({similarity:.2})");
-    let duplicates = row.duplicates.into_iter().map(double);
-    [
-        row.line.to_string(),
-        row.id,
-        row.outcome.name().to_owned(),
-        code,
-        message,
-        row.samples_added.to_string(),
-        refused.collect::<Vec<_>>().join("; "),
-        duplicates.collect::<Vec<_>>().join("; "),
+fn row_line(row: &RowView) -> Vec<Value<'_>> {
+    let refused = row.refused.iter().map(|RefusedPhotoView { number, photo, reason, .. }| {
+        format!("{}: {reason}", called(*number, photo.as_deref()))
+    });
+    let duplicates = row.duplicates.iter().map(|DoublePhotoView { number, photo, person, similarity }| {
+        format!("{}: {person} ({similarity:.2})", called(*number, photo.as_deref()))
+    });
+    let error = row.error.as_ref();
+    vec![
+        Value::Count(row.line),
+        maybe(row.id.as_deref()),
+        text(row.outcome.name()),
+        maybe(error.map(|fault| fault.code.as_str())),
+        maybe(error.map(|fault| fault.message.as_str())),
+        Value::Count(row.samples_added.into()),
+        Value::Text(refused.collect::<Vec<_>>().join("; ").into()),
+        Value::Text(duplicates.collect::<Vec<_>>().join("; ").into()),
     ]
 }
 
+/// A photo by its file's name, or by its number where that is not known.
+fn called(number: u32, name: Option<&str>) -> String {
+    name.map_or_else(|| number.to_string(), str::to_owned)
+}
+
 /// One for each face; a photo without any has one, too.
-fn face_lines(photo: RecognisedPhotoView) -> Vec<[String; 8]> {
-    let text = |value: Option<&dyn ToString>| value.map(ToString::to_string).unwrap_or_default();
-    let at = text(photo.at.as_ref().map(|at| at as &dyn ToString));
-    let date = text(photo.date.as_ref().map(|date| date as &dyn ToString));
-    let error = photo.error.map(|fault| fault.code).unwrap_or_default();
-    let line = |person: String, similarity: String, attendance: &str, reason: String| {
-        [
-            photo.photo.clone(),
-            at.clone(),
-            date.clone(),
-            person,
-            similarity,
-            attendance.to_owned(),
-            reason,
-            error.clone(),
+fn face_lines(photo: &RecognisedPhotoView) -> Vec<Vec<Value<'_>>> {
+    let shown = |value: Option<String>| value.map_or(Value::Nothing, |value| Value::Text(value.into()));
+    let of_photo = || {
+        vec![
+            Value::Count(photo.item),
+            maybe(photo.photo.as_deref()),
+            shown(photo.at.map(|at| at.to_string())),
+            photo.date.map_or(Value::Nothing, Value::Day),
         ]
     };
+    let error = || maybe(photo.error.as_ref().map(|Fault { code, .. }| code.as_str()));
+    let line = |of_face: [Value<'static>; 4]| of_photo().into_iter().chain(of_face).chain([error()]).collect();
     if photo.faces.is_empty() {
-        return vec![line(String::new(), String::new(), "", String::new())];
+        return vec![line([const { Value::Nothing }; 4])];
     }
-    let face_line = |face: super::SeenFaceView| {
+    let face_line = |face: &super::SeenFaceView| {
         let attendance = match face.attendance {
             Mark::NotMarked => "not_marked",
             Mark::ToConfirm => "to_confirm",
             Mark::AlreadyMarked => "already_marked",
             Mark::Marked => "marked",
         };
-        let similarity = face.similarity.map(|similarity| format!("{similarity:.3}")).unwrap_or_default();
-        let person = face.person.map(|person| person.to_string()).unwrap_or_default();
-        line(person, similarity, attendance, face.reason.unwrap_or_default())
+        line([
+            shown(face.person.as_ref().map(ToString::to_string)),
+            face.similarity.map_or(Value::Nothing, Value::Similarity),
+            text(attendance),
+            shown(face.reason.clone()),
+        ])
     };
-    photo.faces.into_iter().map(face_line).collect()
+    photo.faces.iter().map(face_line).collect()
 }
 
-fn written(lines: impl IntoIterator<Item = [String; 8]>) -> Result<Bytes> {
-    let failed = |error: csv::Error| Error::internal("a table cannot be written").with_source(error);
-    let mut table = csv::Writer::from_writer(Vec::new());
-    for line in lines {
-        table.write_record(line.map(plain)).map_err(failed)?;
-    }
-    let bytes = table.into_inner();
-    let bytes = bytes.map_err(|error| Error::internal("a table cannot be written").with_source(error.to_string()))?;
-    Ok(bytes.into())
+fn text(text: &str) -> Value<'_> {
+    Value::Text(text.into())
 }
 
-/// A field that no program for tables takes for a formula.
-fn plain(field: String) -> String {
-    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field }
+fn maybe(given: Option<&str>) -> Value<'_> {
+    given.map_or(Value::Nothing, text)
 }

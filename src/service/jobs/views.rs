@@ -13,6 +13,7 @@ use crate::{
         attendance::LivenessPolicy,
         job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
     },
+    jobs::RowNames,
     service::fields::strict_bool,
 };
 
@@ -121,8 +122,8 @@ pub struct RowView {
     pub item: u64,
     /// The line of the file on which it begins, from 1.
     pub line: u64,
-    /// The id as the row has it, shortened where it is none.
-    pub id: String,
+    /// The id as the row has it, shortened where it is none; null once the job is over, unless there is such a person.
+    pub id: Option<String>,
     /// What became of it.
     pub outcome: RowOutcome,
     /// Why it failed.
@@ -130,9 +131,35 @@ pub struct RowView {
     /// Samples made of its photos.
     pub samples_added: u32,
     /// Photos that were not used.
-    pub refused: Vec<RefusedPhoto>,
+    pub refused: Vec<RefusedPhotoView>,
     /// Other people of the tenant who look the same.
-    pub duplicates: Vec<DoublePhoto>,
+    pub duplicates: Vec<DoublePhotoView>,
+}
+
+/// A photo of a row that was not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedPhotoView {
+    /// Its number among the row's photos in the order of their names, from 0.
+    pub number: u32,
+    /// The file's name, without its folders; null once the job is over.
+    pub photo: Option<String>,
+    /// As in `rejected` of an enrolment, or what was wrong with the file.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+/// A photo of a row that shows somebody else as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DoublePhotoView {
+    /// Its number among the row's photos in the order of their names, from 0.
+    pub number: u32,
+    /// The file's name, without its folders; null once the job is over.
+    pub photo: Option<String>,
+    /// The other.
+    pub person: PersonId,
+    /// Raw cosine to the nearest of their samples.
+    pub similarity: f32,
 }
 
 /// What became of a photo.
@@ -140,8 +167,8 @@ pub struct RowView {
 pub struct RecognisedPhotoView {
     /// Its number among the photos, from 0: those of the ZIP file, then those sent as such.
     pub item: u64,
-    /// The file's name in the ZIP, without its folders; else its number in the request.
-    pub photo: String,
+    /// The file's name in the ZIP, without its folders; null where it was sent by itself, and once the job is over.
+    pub photo: Option<String>,
     /// The photo's id, where marks were asked: the evidence in the session's records names it.
     pub photo_id: Option<PhotoId>,
     /// When it was taken.
@@ -234,14 +261,43 @@ impl From<Job> for JobView {
 impl RowView {
     /// The view of the report of the row of that number.
     pub fn new(item: u64, report: RowReport) -> Self {
-        let RowReport { line, id, person: _, outcome, error, samples_added, refused, duplicates } = report;
+        let RowReport { line, person, outcome, error, samples_added, refused, duplicates } = report;
+        let id = person.map(|person| person.to_string());
+        let refused = refused.into_iter().map(|RefusedPhoto { photo, reason, message }| RefusedPhotoView {
+            number: photo,
+            photo: None,
+            reason,
+            message,
+        });
+        let duplicates = duplicates.into_iter().map(|DoublePhoto { photo, person, similarity }| DoublePhotoView {
+            number: photo,
+            photo: None,
+            person,
+            similarity,
+        });
+        let (refused, duplicates) = (refused.collect(), duplicates.collect());
         Self { item, line, id, outcome, error, samples_added, refused, duplicates }
+    }
+
+    /// The same with what the row and its photos are called.
+    #[must_use]
+    pub fn named(mut self, names: &RowNames) -> Self {
+        let photo = |number: u32| names.photos.get(number as usize).cloned();
+        self.id = Some(names.id.clone());
+        self.refused.iter_mut().for_each(|refused| refused.photo = photo(refused.number));
+        self.duplicates.iter_mut().for_each(|double| double.photo = photo(double.number));
+        self
     }
 }
 
 impl RecognisedPhotoView {
-    pub(super) fn new(item: u64, report: PhotoReport, names: &BTreeMap<PersonId, String>) -> Self {
-        let PhotoReport { photo, photo_id, at, time_from, date, width, height, faces, error } = report;
+    pub(super) fn new(
+        item: u64,
+        report: PhotoReport,
+        names: &BTreeMap<PersonId, String>,
+        photo: Option<String>,
+    ) -> Self {
+        let PhotoReport { photo_id, at, time_from, date, width, height, faces, error } = report;
         let face = |SeenFace { bbox, score, person, similarity, margin, reason, attendance }| SeenFaceView {
             name: person.as_ref().and_then(|person| names.get(person).cloned()),
             bbox,

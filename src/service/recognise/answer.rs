@@ -1,6 +1,9 @@
 //! The class, as photos show it: the answer of a recognition, and how it is made of what the pipeline found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::civil::Date;
@@ -10,7 +13,8 @@ use utoipa::ToSchema;
 use crate::{
     domain::{GroupSession, GroupSessionId, HeadPose, Mark, PersonId, PhotoId, UnknownReason},
     gallery::Effort,
-    pipeline::messages::{OutcomeFace, PhotoOutcome, PhotoReply},
+    pipeline::messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply},
+    runtime::Reservation,
     service::view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
 };
 
@@ -88,6 +92,10 @@ pub struct RecognizedPhoto {
     pub faces: Vec<RecognizedFace>,
     /// An annotated JPEG, base64, where it was asked.
     pub annotated: Option<String>,
+    /// The memory of that.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub held: Option<Arc<Reservation>>,
     /// How its people were searched for, where it was asked.
     pub search: Option<SearchView>,
     /// Why the photo could not be used.
@@ -202,9 +210,10 @@ fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>
         .iter()
         .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
         .collect();
-    let annotated = annotated.map(|jpeg| BASE64_STANDARD.encode(jpeg));
+    let (annotated, held) =
+        annotated.map(|EncodedImage { bytes, held }| (BASE64_STANDARD.encode(bytes), Arc::new(held))).unzip();
     let search = searched.map(SearchView::from);
-    RecognizedPhoto { image, photo, width, height, faces, annotated, search, error: None }
+    RecognizedPhoto { image, photo, width, height, faces, annotated, held, search, error: None }
 }
 
 fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
@@ -215,6 +224,7 @@ fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
         height: 0,
         faces: Vec::new(),
         annotated: None,
+        held: None,
         search: None,
         error: Some(problem),
     }
@@ -303,6 +313,7 @@ mod tests {
             height: 1,
             faces,
             annotated: None,
+            held: None,
             search: None,
             error: None,
         };

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        LivenessVerdict, PersonId, PhotoId, Pseudonym, Sighting, Status,
+        LivenessVerdict, PersonId, PhotoId, Pseudonym, Sighting, Status, TimeTrust,
         attendance::{AppealState, Said},
     },
     service::{
@@ -41,14 +41,17 @@ pub struct SightingView {
     pub model: String,
     /// Whether somebody said that it is not them.
     pub refuted: bool,
+    /// Whether a kiosk says when it was taken, which was without the server then, within the allowance of its key.
+    pub offline: bool,
 }
 
 impl SightingView {
     pub(super) fn new(sighting: Sighting, known: &Known) -> Self {
-        let Sighting { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted } = sighting;
+        let Sighting { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted, time } =
+            sighting;
         let runner_up = runner_up.and_then(|runner_up| known.named(runner_up));
-        let model = model.name.to_string();
-        Self { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted }
+        let (model, offline) = (model.name.to_string(), time == TimeTrust::Offline);
+        Self { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted, offline }
     }
 }
 

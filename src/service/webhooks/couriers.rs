@@ -21,7 +21,7 @@ use crate::{
     config,
     domain::{DeadLetter, Event, Replay, TenantId, TenantScope, WebhookId},
     error::{Error, ErrorKind, Result},
-    events::webhook::{Backoff, Failure, Letter, Post},
+    events::webhook::{Backoff, Failure, Letter, Post, Reach},
     service::{Service, events::EventView},
     store::Errand,
 };
@@ -43,7 +43,7 @@ pub(in crate::service) struct Couriers {
 
 struct Shared {
     post: Post,
-    allow_private: bool,
+    reach: Reach,
     backoff: Backoff,
     retry_for: SignedDuration,
     /// Deliveries that may begin.
@@ -75,11 +75,12 @@ struct Contact {
 impl Couriers {
     /// Errors: `Internal` if there can be no HTTP client.
     pub(in crate::service) fn new(settings: &config::Webhooks) -> Result<Self> {
-        let post = Post::new(Duration::from_secs(settings.timeout_seconds), settings.allow_private)?;
+        let reach = Reach::new(settings.allow_private, settings.ports.as_slice());
+        let post = Post::new(Duration::from_secs(settings.timeout_seconds), reach.clone())?;
         Ok(Self {
             shared: Arc::new(Shared {
                 post,
-                allow_private: settings.allow_private,
+                reach,
                 backoff: Backoff { first: Duration::from_millis(settings.retry_first_ms) },
                 retry_for: SignedDuration::from_secs(i64::from(settings.retry_seconds)),
                 turns: Semaphore::new(settings.max_deliveries),
@@ -90,9 +91,9 @@ impl Couriers {
         })
     }
 
-    /// Whether webhooks may point into private networks.
-    pub(in crate::service) fn allows_private(&self) -> bool {
-        self.shared.allow_private
+    /// Where webhooks may point.
+    pub(in crate::service) fn reach(&self) -> &Reach {
+        &self.shared.reach
     }
 
     /// Has a tenant's webhooks looked at again.

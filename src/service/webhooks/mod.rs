@@ -12,7 +12,7 @@ use super::Service;
 use crate::{
     domain::{EventFilter, EventKind, GroupId, TenantScope, Webhook, WebhookId},
     error::{Error, Result},
-    events::webhook::{checked_url, new_secret},
+    events::webhook::new_secret,
 };
 
 /// The most groups of a webhook.
@@ -117,7 +117,7 @@ impl Service {
     }
 
     fn checked_webhook_url(&self, url: &str) -> Result<String> {
-        checked_url(url, self.couriers.allows_private()).map(Into::into)
+        self.couriers.reach().checked_url(url).map(Into::into)
     }
 }
 

@@ -160,7 +160,7 @@ impl Describe for Webhook {
 
 impl Describe for ApiKey {
     fn describe(&self, _: &Salt) -> Value {
-        let Self { id: _, hash: _, prefix, name, grant, created_at, expires_at, last_used_at: _ } = self;
+        let Self { id: _, hash: _, prefix, name, grant, created_at, expires_at, last_used_at: _, offline_hours } = self;
         json!({
             "prefix": prefix,
             "name": name,
@@ -168,6 +168,7 @@ impl Describe for ApiKey {
             "groups": grant.groups,
             "created_at": created_at,
             "expires_at": expires_at,
+            "offline_hours": offline_hours,
         })
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! ```ignore
 //! let author = scope.author();
-//! self.write(move |transaction| {
+//! self.write(scope.right(), move |transaction| {
 //!     …
 //!     audit::note(transaction, &author, "group.update", |it| it.group(&new.id).changed(&old, &new))
 //! })
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, StrangerId, TenantId, UserId,
+        Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, Right, StrangerId, TenantId, UserId,
         WebhookId,
         audit::{Act, Entry, Head, Salt},
     },
@@ -95,11 +95,43 @@ impl Store {
         self.read(move |view| page(view, &realm, &query, after, limit)).await
     }
 
-    /// Writes down an act that changes nothing in the store.
-    pub async fn note_act(&self, author: &Author, action: &'static str) -> Result<()> {
-        let author = author.clone();
-        self.write(move |transaction| note(transaction, &author, action, |it| it)).await
+    /// Writes down an act that changes nothing in the store. Errors: `NotFound` `tenant_not_found`.
+    pub async fn note_act(&self, author: &Author, action: &'static str, about: About) -> Result<()> {
+        let by = author.clone();
+        self.write(&author.right, move |transaction| {
+            note(transaction, &by, action, |it| match about {
+                About::Nothing => it,
+                About::Person(person) => it.person(&person),
+                About::Report(details) => it.after(&details),
+            })
+        })
+        .await
     }
+
+    /// Writes down that somebody was not let in as `user`, and that so many before them were not written down. Errors:
+    /// `NotFound` `tenant_not_found`.
+    pub async fn note_refusal(&self, realm: &Realm, user: &UserId, unwritten: u64) -> Result<()> {
+        let (author, user) = (Author { realm: realm.clone(), right: Right::of_nobody() }, user.clone());
+        self.write(&Right::of_machine(), move |transaction| {
+            let is_known = transaction.has(&keys::user(&author.realm, &user))?;
+            note(transaction, &author, "login.refuse", |it| {
+                let it = if is_known { it.user(&user) } else { it.no_user(&user) };
+                if unwritten == 0 { it } else { it.after(&json!({ "unwritten": unwritten })) }
+            })
+        })
+        .await
+    }
+}
+
+/// What an act was about that changes nothing.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// All that its action says.
+    Nothing,
+    /// A person.
+    Person(PersonId),
+    /// Many people: what was asked for, in which nothing is personal.
+    Report(Value),
 }
 
 /// What an entry says of a change.
@@ -146,6 +178,12 @@ impl Note {
     /// It was done to a user.
     pub(super) fn user(self, id: &UserId) -> Self {
         self.subject(format!("user:{id}"))
+    }
+
+    /// It was tried under the name of a user whom there is not: whatever somebody typed there.
+    pub(super) fn no_user(self, id: &UserId) -> Self {
+        let subject = format!("user:{}", self.salt.digest("user", id.as_str()));
+        self.subject(subject)
     }
 
     /// It was done to an API key.
@@ -200,7 +238,7 @@ pub(super) fn note(
     action: &'static str,
     tell: impl FnOnce(Note) -> Note,
 ) -> Result<()> {
-    let Author { realm, actor } = author;
+    let Author { realm, right } = author;
     transaction.set_noted(realm);
     let salt = salt(transaction, realm)?;
     let note = tell(Note { salt, subjects: Vec::new(), before: None, after: None, is_empty: false });
@@ -210,7 +248,7 @@ pub(super) fn note(
     let origin = transaction.origin();
     let act = Act {
         at: origin.at,
-        actor: actor.to_string(),
+        actor: right.actor().to_string(),
         request_id: origin.request_id.as_deref().map(str::to_owned),
         action: action.to_owned(),
         subjects: note.subjects,

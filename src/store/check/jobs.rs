@@ -1,10 +1,13 @@
 //! Jobs, the reports of their items, and whom those speak of.
 
 use super::{
-    super::{jobs, keys},
+    super::{
+        jobs::{self, KeptReport},
+        keys,
+    },
     found::{Finding, Found, misplaced, missing},
 };
-use crate::domain::{ItemReport, Job, JobId, Person, Pseudonym};
+use crate::domain::{Job, JobId, Pseudonym};
 
 pub(super) fn job(of: &Found<'_>, id: JobId) -> Finding {
     of.read(|job: &Job| Ok(misplaced(job.id != id)))
@@ -12,7 +15,7 @@ pub(super) fn job(of: &Found<'_>, id: JobId) -> Finding {
 
 pub(super) fn item(of: &Found<'_>, job: JobId, number: u64) -> Finding {
     let known = of.has(&keys::job(of.tenant, job))?;
-    of.read(|report: &ItemReport| {
+    of.read(|report: &KeptReport| {
         // What cannot be read is noted where it is.
         let mentioned = jobs::is_mentioned(of.view, of.tenant, job, number, report).unwrap_or(true);
         Ok(missing(!known, "no_job").or_else(|| missing(!mentioned, "no_job_mention")))
@@ -20,12 +23,17 @@ pub(super) fn item(of: &Found<'_>, job: JobId, number: u64) -> Finding {
 }
 
 pub(super) fn mention(of: &Found<'_>, who: Pseudonym, job: JobId, number: u64) -> Finding {
+    let is_there = of.has_person(who)?;
     of.read(|mentioned: &Pseudonym| {
-        let named: Option<Person> = of.get(&keys::person(of.tenant, who));
-        let report: Option<ItemReport> = of.get(&keys::item(of.tenant, job, number));
-        let resolved = report.zip(named.as_ref()).is_some_and(|(report, named)| report.people().contains(&&named.id));
+        let report: Option<KeptReport> = of.get(&keys::item(of.tenant, job, number));
+        let speaks_of = |report: KeptReport| match report {
+            // One of the first layout has been read as blank.
+            KeptReport::Erased => true,
+            // What cannot be read is noted where it is.
+            report => report.people(of.view, of.tenant).map_or(true, |people| people.contains(&Some(who))),
+        };
         Ok(misplaced(*mentioned != who)
-            .or_else(|| missing(named.is_none(), "no_person"))
-            .or_else(|| missing(!resolved, "no_job_item")))
+            .or_else(|| missing(!is_there, "no_person"))
+            .or_else(|| missing(!report.is_some_and(speaks_of), "no_job_item")))
     })
 }

@@ -5,7 +5,9 @@
 //! at a record, and a newer one brings an older store up step by step before anybody uses it. A step that is cut short
 //! is done again at the next start.
 
+mod fresh;
 mod pieces;
+mod reports;
 
 use super::{
     db::{Db, Read},
@@ -21,7 +23,7 @@ use crate::error::{Error, Result};
 type Step = fn(Db, &Folders, u64) -> Result<Db>;
 
 /// The first is from version 1 to 2.
-const STEPS: [Step; (FORMAT_VERSION - 1) as usize] = [pieces::cut];
+const STEPS: [Step; (FORMAT_VERSION - 1) as usize] = [pieces::cut, reports::blank];
 
 /// Brings the live database to this program's version, or makes it one where it is empty.
 ///

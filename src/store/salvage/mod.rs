@@ -28,7 +28,7 @@ use super::{
     folders::{self, Folders},
     keys::{self, Key},
     marker, migrations,
-    open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION},
+    open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, Format},
     transaction::Group,
 };
 use crate::error::Result;
@@ -86,7 +86,9 @@ pub fn salvage(path: &Path, scratch: &Path, into: &Path) -> Result<Salvaged> {
     let folders = Folders::open(into)?;
     let new = Db::open(&folders.live(), DEFAULT_CACHE_BYTES)?;
     copy_survivors(&old, &new, &mut salvaged)?;
-    migrations::set_version(&new, FORMAT_VERSION)?;
+    // Its records are as they were: what has changed since is done at its first start.
+    let format: Option<Format> = old.get(&keys::format()).unwrap_or(None);
+    migrations::set_version(&new, format.map_or(FORMAT_VERSION, |format| format.version))?;
     folders.keep_only_live()?;
     salvaged.report = check_database(&new)?;
     Ok(salvaged)

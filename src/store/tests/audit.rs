@@ -46,15 +46,17 @@ fn actions(entries: &[Entry]) -> Vec<&str> {
 #[tokio::test]
 async fn what_was_changed_is_there_in_order_after_the_store_was_opened_again() {
     let mut fixture = Fixture::new().await;
-    let t = scope("t").by(Actor::User("ada".parse().unwrap()));
+    fixture.create_user(&Right::of_machine(), user("ada", Role::Admin, &[])).await.unwrap();
+    let t = scope("t").by(working(Actor::User("ada".parse().unwrap()), Permission::ManageGroups, None));
     fixture.create_group(&t, group("c")).await.unwrap();
     let before = followed(&fixture, &t).await.unwrap();
     fixture.reopen();
     assert_eq!(followed(&fixture, &t).await.unwrap(), before);
     fixture.delete_group(&t, &"c".parse().unwrap()).await.unwrap();
     let entries = log(&fixture, AuditQuery::default()).await;
-    assert_eq!(actions(&entries), ["key.create", "group.create", "group.create", "group.create", "group.delete"]);
-    let last = &entries[4].act;
+    let expected = ["key.create", "group.create", "group.create", "user.create", "group.create", "group.delete"];
+    assert_eq!(actions(&entries), expected);
+    let last = &entries[5].act;
     assert_eq!(
         (last.actor.as_str(), &last.request_id, &last.subjects[..]),
         ("user:ada", &None, &["group:c".into()][..])
@@ -184,12 +186,12 @@ async fn a_change_without_an_entry_fails_and_changes_nothing() {
         |it| it.put(keys::settings(scope("t").tenant()), &crate::domain::TenantSettings::default()),
         // In another chain than its own.
         |it| {
-            audit::note(it, &crate::domain::Author::on_server(&Actor::Machine), "group.create", |it| it)?;
+            audit::note(it, &crate::domain::Author::on_server(&Right::of_machine()), "group.create", |it| it)?;
             it.put(keys::group(scope("t").tenant(), &"c".parse().unwrap()), &group("c"))
         },
     ];
     for (n, operation) in refused.iter().enumerate() {
-        let error = fixture.write(*operation).await.unwrap_err();
+        let error = fixture.write(&Right::of_machine(), *operation).await.unwrap_err();
         assert!(error.message().contains("audit log"), "{n}: {error}");
     }
     let allowed: &[Forgetful] = &[
@@ -202,7 +204,7 @@ async fn a_change_without_an_entry_fails_and_changes_nothing() {
     ];
     assert_eq!(content(&fixture), before);
     for operation in allowed {
-        fixture.write(*operation).await.unwrap();
+        fixture.write(&Right::of_machine(), *operation).await.unwrap();
     }
 }
 

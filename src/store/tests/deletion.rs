@@ -42,7 +42,7 @@ async fn a_tenant_goes_with_all_that_it_has_and_alone() {
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
     fixture.mark_photo(&scope("t"), photo("a", 29, &["p"])).await.unwrap();
     fixture.update_tenant(&scope("t"), |_, settings| settings.max_people = Some(9000)).await.unwrap();
-    fixture.put_api_key(&Actor::Machine, tenant_key("t", 99)).await.unwrap();
+    fixture.put_api_key(&Right::of_machine(), tenant_key("t", 99)).await.unwrap();
     fixture.put_snapshot(&scope("t"), vec![7; 200_000].into()).await.unwrap();
     fill(&fixture, 1500).await;
 
@@ -64,7 +64,7 @@ async fn a_tenant_goes_with_all_that_it_has_and_alone() {
     assert_eq!(fixture.begin_deletion(&scope("t")).await.unwrap_err().code(), "tenant_not_found");
     fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     // A new one of the same id has nothing of the old.
-    fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 1)).await.unwrap();
+    fixture.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 1)).await.unwrap();
     fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     let record = fixture.tenant_record(&scope("t")).await.unwrap();
     assert_eq!((record.usage, record.settings), Default::default());
@@ -80,14 +80,14 @@ async fn nothing_is_found_in_or_written_into_a_tenant_that_is_being_deleted() {
     fixture.begin_deletion(&t).await.unwrap();
     let refused = async |fixture: &Fixture| {
         let before = content(fixture);
-        let taken = fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 2)).await;
+        let taken = fixture.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 2)).await;
         assert_eq!(taken.unwrap_err().code(), "tenant_deleting");
         let outcomes = [
             fixture.tenant(&t).await.err(),
             fixture.tenant_record(&t).await.err(),
             fixture.open_tenant(&t).await.err(),
             fixture.update_tenant(&t, |_, _| {}).await.err(),
-            fixture.put_api_key(&Actor::Machine, tenant_key("t", 2)).await.err(),
+            fixture.put_api_key(&Right::of_machine(), tenant_key("t", 2)).await.err(),
             fixture.enrol("q", &[], vec![sample("q", 0.1)]).await.err(),
             fixture.create_group(&t, group("c")).await.err(),
             fixture.put_snapshot(&t, vec![7; 9].into()).await.err(),
@@ -114,5 +114,5 @@ async fn nothing_is_found_in_or_written_into_a_tenant_that_is_being_deleted() {
     assert_eq!(fixture.unfinished_deletions().await.unwrap(), [t.tenant().clone()]);
     fixture.finish_deletion(&t, now()).await.unwrap();
     assert!(fixture.unfinished_deletions().await.unwrap().is_empty());
-    fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 2)).await.unwrap();
+    fixture.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 2)).await.unwrap();
 }

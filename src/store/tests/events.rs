@@ -20,7 +20,7 @@ async fn class(max_events: u64, clock: &ManualClock) -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(clock.clone());
     let store = Store::open(StoreOptions { clock, max_events, ..StoreOptions::new(folder.path()) }).unwrap();
-    store.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 1)).await.unwrap();
+    store.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 1)).await.unwrap();
     store.create_group(&scope("t"), group("a")).await.unwrap();
     for n in 0..8 {
         let groups = ["a".parse().unwrap()];

@@ -42,19 +42,20 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         layout::<crate::store::events::Numbers>(),
         layout::<Webhook>(),
         layout::<crate::domain::Job>(),
+        layout::<crate::store::jobs::KeptReport>(),
         layout::<crate::domain::audit::Entry>(),
         layout::<crate::domain::audit::Head>(),
         layout::<crate::store::KeptAnswer>(),
         layout::<crate::store::Backup>(),
         layout::<crate::store::Erasure>(),
     ];
-    let of_version_2 = [
+    let of_version_3 = [
         (0, 1),
         (1, 2),
         (10, 3),
         (11, 1),
         (30, 1),
-        (2, 2),
+        (2, 3),
         (41, 1),
         (42, 1),
         (3, 1),
@@ -66,7 +67,7 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         (32, 1),
         (33, 1),
         (34, 1),
-        (8, 1),
+        (8, 2),
         (9, 1),
         (81, 1),
         (82, 1),
@@ -78,11 +79,12 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         (71, 1),
         (73, 1),
         (76, 1),
+        (77, 2),
         (61, 1),
         (60, 1),
         (31, 1),
         (52, 1),
         (50, 1),
     ];
-    assert_eq!((FORMAT_VERSION, layouts), (2, of_version_2));
+    assert_eq!((FORMAT_VERSION, layouts), (3, of_version_3));
 }

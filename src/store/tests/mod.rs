@@ -12,7 +12,9 @@ mod layouts;
 mod operations;
 mod photos;
 mod pieces;
+mod reports;
 mod rewrite;
+mod rights;
 mod salvage;
 mod search;
 mod sessions;
@@ -30,15 +32,16 @@ use jiff::{Timestamp, civil::date};
 use tempfile::TempDir;
 
 use super::{
-    ApiKey, PhotoMarks, Seen, Store, StoreOptions,
+    ApiKey, PhotoMarks, Seen, Store, StoreOptions, User,
     db::Read,
     keys::{self, Parsed},
     transaction::Transaction,
 };
 use crate::{
     domain::{
-        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Person, PersonId, PhotoId,
-        Pseudonym, Quality, Rules, Sighting, Standing, Tenant, TenantScope, Webhook, WebhookId, timetable::day_session,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Permission, Person, PersonId,
+        PhotoId, Pseudonym, Quality, Right, Role, Rules, Sighting, Standing, Tenant, TenantScope, TimeTrust, Webhook,
+        WebhookId, timetable::day_session,
     },
     error::Result,
 };
@@ -57,6 +60,19 @@ pub(super) fn tenant(id: &str) -> Tenant {
 
 pub(super) fn tenant_key(id: &str, byte: u8) -> ApiKey {
     ApiKey::new([byte; 32], Grant::admin(id.parse().unwrap()), now())
+}
+
+/// A user of the tenant `t` without a login.
+fn user(id: &str, role: Role, groups: &[&str]) -> User {
+    let groups = groups.iter().map(|group| group.parse().unwrap()).collect();
+    let grant = Grant::new(scope("t").author().realm, role, groups).unwrap();
+    User { id: id.parse().unwrap(), grant, password: "hash".into(), created_at: now(), sessions: Vec::new() }
+}
+
+/// A right of work in the tenant `t`.
+fn working(actor: Actor, permission: Permission, group: Option<&str>) -> Right {
+    let group = group.map(|group| group.parse().unwrap());
+    Right::of_work(actor, scope("t").tenant().clone(), permission, group, now())
 }
 
 fn group(id: &str) -> Group {
@@ -98,7 +114,7 @@ fn photo(group: &str, day: i8, people: &[&str]) -> PhotoMarks {
     let session = day_session(&group.parse().unwrap(), "UTC", day).unwrap();
     let photo = PhotoId::generate();
     let seen = people.iter().enumerate().map(|(face, person)| seen(person, sighting(photo, face as u32, at)));
-    PhotoMarks { session, at, source: None, seen: seen.collect(), unknown: None }
+    PhotoMarks { session, at, time: TimeTrust::Trusted, source: None, seen: seen.collect(), unknown: None }
 }
 
 fn seen(person: &str, sighting: Sighting) -> Seen {
@@ -117,6 +133,7 @@ fn sighting(photo: PhotoId, face: u32, at: Timestamp) -> Sighting {
         liveness: None,
         model: ModelId { name: "test".into(), dimension: 512, postprocessing: 1 },
         refuted: false,
+        time: TimeTrust::Trusted,
     }
 }
 
@@ -148,7 +165,7 @@ impl Fixture {
     }
 
     async fn create_tenant_with_groups(&self, id: &str, key: u8) {
-        self.create_tenant(&Actor::Machine, tenant(id), tenant_key(id, key)).await.unwrap();
+        self.create_tenant(&Right::of_machine(), tenant(id), tenant_key(id, key)).await.unwrap();
         for name in ["a", "b"] {
             self.create_group(&scope(id), group(name)).await.unwrap();
         }

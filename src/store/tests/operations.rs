@@ -26,8 +26,8 @@ fn gid(text: &str) -> GroupId {
 async fn tenants_and_keys_survive_reopening() {
     let mut fixture = Fixture::new().await;
     assert!(!fixture.has_operator_key().await.unwrap());
-    fixture.put_api_key(&Actor::Machine, ApiKey::new([9; 32], Grant::operator(), now())).await.unwrap();
-    fixture.create_tenant(&Actor::Machine, tenant("another one"), tenant_key("another one", 2)).await.unwrap();
+    fixture.put_api_key(&Right::of_machine(), ApiKey::new([9; 32], Grant::operator(), now())).await.unwrap();
+    fixture.create_tenant(&Right::of_machine(), tenant("another one"), tenant_key("another one", 2)).await.unwrap();
     fixture.reopen();
     assert!(fixture.has_operator_key().await.unwrap());
     assert_eq!(
@@ -51,11 +51,11 @@ async fn tenants_and_keys_survive_reopening() {
 #[tokio::test]
 async fn a_tenant_is_made_once_and_with_its_key() {
     let fixture = Fixture::new().await;
-    let error = fixture.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 7)).await.unwrap_err();
+    let error = fixture.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 7)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "tenant_exists"));
     assert_eq!(fixture.find_api_key([7; 32]).await.unwrap(), None, "a refused tenant's key opens nothing");
     assert_eq!(
-        fixture.put_api_key(&Actor::Machine, tenant_key("nobody", 8)).await.unwrap_err().code(),
+        fixture.put_api_key(&Right::of_machine(), tenant_key("nobody", 8)).await.unwrap_err().code(),
         "tenant_not_found"
     );
     assert_eq!(fixture.create_group(&scope("nobody"), group("g")).await.unwrap_err().code(), "tenant_not_found");
@@ -410,7 +410,7 @@ async fn many_writers_share_a_flush() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }));
     let store = Store::open(options).unwrap();
-    store.create_tenant(&Actor::Machine, tenant("t"), tenant_key("t", 1)).await.unwrap();
+    store.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 1)).await.unwrap();
     let writes = (0..100).map(|n| {
         let store = store.clone();
         tokio::spawn(async move { store.create_group(&scope("t"), group(&format!("g{n}"))).await.unwrap() })

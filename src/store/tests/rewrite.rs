@@ -13,8 +13,8 @@ use jiff::{SignedDuration, ToSpan};
 
 use super::*;
 use crate::{
-    domain::{Actor, Realm},
-    store::{Backup, Claim, Erasure, KeptAnswer},
+    domain::{Actor, Realm, Right},
+    store::{Backup, Claim, Erasure, KeptAnswer, Uploads},
 };
 
 /// Tells the child, which is this very test binary, where to write.
@@ -37,7 +37,7 @@ fn folders(fixture: &Fixture) -> Vec<String> {
 }
 
 /// Whether any file under the folder holds `bytes`.
-fn is_on_disk(folder: &Path, bytes: &[u8]) -> bool {
+pub(super) fn is_on_disk(folder: &Path, bytes: &[u8]) -> bool {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path: PathBuf| {
         if path.is_dir() {
             is_on_disk(&path, bytes)
@@ -91,7 +91,7 @@ async fn what_was_removed_leaves_the_files_and_all_else_stays() {
     assert_eq!(fixture.num_pending_erasures().await.unwrap(), 1);
 
     let before = content(&fixture);
-    let done = fixture.rewrite(|| later(2)).await.unwrap();
+    let done = fixture.rewrite(Uploads::NONE, || later(2)).await.unwrap();
     assert_eq!(done.erasures, 1);
     assert!(traces(&of_p, p).iter().all(|trace| !is_on_disk(&path, trace)));
     assert!(traces(&of_q, q).iter().all(|trace| is_on_disk(&path, trace)));
@@ -111,7 +111,7 @@ async fn what_was_removed_leaves_the_files_and_all_else_stays() {
     // It takes writes, opens again, and can be rewritten again.
     fixture.enrol("new", &["a"], vec![sample("new", 0.3)]).await.unwrap();
     fixture.reopen();
-    fixture.rewrite(now).await.unwrap();
+    fixture.rewrite(Uploads::NONE, now).await.unwrap();
     fixture.reopen();
     assert_eq!(folders(&fixture), ["3"]);
     let report = fixture.check(|_| None).await.unwrap();
@@ -160,7 +160,7 @@ async fn all_that_is_acknowledged_while_the_store_is_rewritten_is_there() {
         })
         .collect();
     for _ in 0..4 {
-        fixture.rewrite(now).await.unwrap();
+        fixture.rewrite(Uploads::NONE, now).await.unwrap();
     }
     stop.store(true, Ordering::Relaxed);
     let mut expected = Vec::new();
@@ -191,14 +191,14 @@ async fn whoever_reads_the_old_database_reads_on_and_it_goes_after_them() {
     fixture.enrol("p", &[], vec![]).await.unwrap();
     let old = fixture.db();
     let store = (*fixture).clone();
-    let rewrite = tokio::spawn(async move { store.rewrite(now).await });
+    let rewrite = tokio::spawn(async move { store.rewrite(Uploads::NONE, now).await });
     while Arc::ptr_eq(&old, &fixture.db()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     fixture.enrol("q", &[], vec![]).await.unwrap();
     let seen = |db: &crate::store::db::Db| db.view().scan_keys(&keys::people(scope("t").tenant())).count();
     assert_eq!((seen(&old), seen(&fixture.db())), (1, 2));
-    assert_eq!(fixture.rewrite(now).await.unwrap_err().code(), "rewrite_running");
+    assert_eq!(fixture.rewrite(Uploads::NONE, now).await.unwrap_err().code(), "rewrite_running");
     assert!(folders(&fixture).contains(&"1".to_owned()) && !rewrite.is_finished());
     drop(old);
     rewrite.await.unwrap().unwrap();
@@ -209,8 +209,8 @@ async fn whoever_reads_the_old_database_reads_on_and_it_goes_after_them() {
 async fn a_backup_and_a_rewrite_keep_out_of_each_others_way() {
     let fixture = Fixture::new().await;
     super::deletion::fill(&fixture, 3000).await;
-    let stream = fixture.backup(now).await.unwrap();
-    assert_eq!(fixture.rewrite(now).await.unwrap_err().code(), "backup_running");
+    let stream = fixture.backup(&Right::of_machine(), now).await.unwrap();
+    assert_eq!(fixture.rewrite(Uploads::NONE, now).await.unwrap_err().code(), "backup_running");
     drop(stream);
     {
         let _turn = fixture.inner.rewriting.lock().await;
@@ -219,10 +219,10 @@ async fn a_backup_and_a_rewrite_keep_out_of_each_others_way() {
             tokio::time::sleep(Duration::from_millis(5)).await;
             watch = fixture.db().watch();
         }
-        assert_eq!(fixture.backup(now).await.err().unwrap().code(), "rewrite_running");
+        assert_eq!(fixture.backup(&Right::of_machine(), now).await.err().unwrap().code(), "rewrite_running");
     }
-    fixture.rewrite(now).await.unwrap();
-    let pieces: Vec<_> = fixture.backup(now).await.unwrap().collect().await;
+    fixture.rewrite(Uploads::NONE, now).await.unwrap();
+    let pieces: Vec<_> = fixture.backup(&Right::of_machine(), now).await.unwrap().collect().await;
     assert!(pieces.iter().all(Result::is_ok));
 }
 
@@ -231,7 +231,7 @@ async fn the_store_is_rewritten_when_an_erasure_has_waited_long_enough() {
     let fixture = Fixture::new().await;
     let due = async |minutes| {
         fixture
-            .rewrite_if_due(SignedDuration::from_mins(60), || later(minutes))
+            .rewrite_if_due(SignedDuration::from_mins(60), Uploads::NONE, || later(minutes))
             .await
             .unwrap()
             .map(|done| done.erasures)
@@ -247,11 +247,32 @@ async fn the_store_is_rewritten_when_an_erasure_has_waited_long_enough() {
 }
 
 #[tokio::test]
+async fn an_erasure_is_pending_while_files_of_an_earlier_job_are_there() {
+    let fixture = Fixture::new().await;
+    for (name, minutes) in [("p", 10), ("q", 20)] {
+        fixture.enrol(name, &[], vec![]).await.unwrap();
+        fixture.delete_person(&scope("t"), &id(name), later(minutes)).await.unwrap();
+    }
+    let uploads =
+        |tenant: &str, minutes| Uploads { first: [(tenant.parse().unwrap(), later(minutes))].into(), ..Uploads::NONE };
+    let due = async |uploads: Uploads| {
+        let done = fixture.rewrite_if_due(SignedDuration::ZERO, uploads, || later(60)).await.unwrap();
+        (done.map(|done| done.erasures), fixture.num_pending_erasures().await.unwrap())
+    };
+    assert_eq!(due(uploads("t", 9)).await, (None, 2), "nothing is done in vain");
+    let before = Uploads { as_of: later(5), ..Uploads::NONE };
+    assert_eq!(due(before).await, (None, 2), "what was handed in since, and erased, is not known");
+    assert_eq!(due(uploads("t", 20)).await, (Some(1), 1), "what is handed in later is no matter of the erasure");
+    assert_eq!(due(uploads("other", 9)).await, (Some(1), 0));
+}
+
+#[tokio::test]
 async fn an_erasure_names_the_backups_that_may_hold_it_until_they_are_struck_off() {
     let fixture = Fixture::new().await;
     let copy = async |begun: i64, ended: i64| {
         let times = Mutex::new(vec![later(ended), later(begun)]);
-        let mut stream = fixture.backup(move || times.lock().unwrap().pop().unwrap()).await.unwrap();
+        let mut stream =
+            fixture.backup(&Right::of_machine(), move || times.lock().unwrap().pop().unwrap()).await.unwrap();
         while stream.next().await.is_some() {}
         *fixture.backups(None, 100).await.unwrap().last().unwrap()
     };
@@ -265,9 +286,9 @@ async fn an_erasure_names_the_backups_that_may_hold_it_until_they_are_struck_off
     let after = copy(10, 11).await;
     let listed = async || erasures(&fixture).await.remove(0).1;
     assert_eq!(listed().await, [during, between]);
-    fixture.rewrite(now).await.unwrap();
-    fixture.strike_backup(&Actor::Machine, between.id).await.unwrap();
-    assert_eq!(fixture.strike_backup(&Actor::Machine, between.id).await.unwrap_err().code(), "backup_not_found");
+    fixture.rewrite(Uploads::NONE, now).await.unwrap();
+    fixture.strike_backup(&Right::of_machine(), between.id).await.unwrap();
+    assert_eq!(fixture.strike_backup(&Right::of_machine(), between.id).await.unwrap_err().code(), "backup_not_found");
     assert_eq!(listed().await, [during]);
     assert_eq!(fixture.backups(Some(before.id), 100).await.unwrap(), [during, after]);
 
@@ -277,7 +298,7 @@ async fn an_erasure_names_the_backups_that_may_hold_it_until_they_are_struck_off
     assert_eq!(erasures(&fixture).await, []);
     let of_server = fixture.erasures(&Realm::Server, None, 100).await.unwrap();
     assert_eq!(of_server, [(erasure, vec![before, during, after])]);
-    assert_eq!(fixture.rewrite(now).await.unwrap().erasures, 1);
+    assert_eq!(fixture.rewrite(Uploads::NONE, now).await.unwrap().erasures, 1);
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
 
@@ -302,7 +323,7 @@ fn child_rewrites_until_it_is_ended() {
         });
         let writers: Vec<_> = writers.collect();
         loop {
-            store.rewrite(now).await.unwrap();
+            store.rewrite(Uploads::NONE, now).await.unwrap();
             println!("acknowledged rewrite end");
             assert!(writers.iter().all(|writer| !writer.is_finished()));
         }
@@ -356,6 +377,6 @@ async fn an_end_at_any_point_leaves_the_old_store_or_the_new_one_whole() {
         assert!(lost.is_empty(), "{point}: {} of {} lost", lost.len(), all.len());
     }
     assert!(!all.is_empty());
-    fixture.rewrite(now).await.unwrap();
+    fixture.rewrite(Uploads::NONE, now).await.unwrap();
     assert_eq!(folders(&fixture).len(), 1);
 }

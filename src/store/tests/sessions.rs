@@ -68,7 +68,8 @@ async fn single(fixture: &Fixture, expected: &[&str]) -> GroupSession {
 async fn see(fixture: &Fixture, session: &GroupSession, at: Timestamp, people: &[&str]) -> Result<Vec<Mark>> {
     let photo_id = PhotoId::generate();
     let seen = people.iter().map(|person| seen(person, sighting(photo_id, 0, at))).collect();
-    let photo = PhotoMarks { session: session.clone(), at, source: None, seen, unknown: None };
+    let photo =
+        PhotoMarks { session: session.clone(), at, time: TimeTrust::Trusted, source: None, seen, unknown: None };
     fixture.mark_photo(&scope("t"), photo).await
 }
 
@@ -235,8 +236,14 @@ async fn absence_waits_for_the_sources_that_a_session_expects() {
     let t = scope("t");
     fixture.enrol("p", &["a"], vec![]).await.unwrap();
     let session = single(&fixture, &["camera", "teacher"]).await;
-    let mut photo =
-        PhotoMarks { session: session.clone(), at: session.starts_at, source: None, seen: Vec::new(), unknown: None };
+    let mut photo = PhotoMarks {
+        session: session.clone(),
+        at: session.starts_at,
+        time: TimeTrust::Trusted,
+        source: None,
+        seen: Vec::new(),
+        unknown: None,
+    };
     for (source, missing) in [(None, 2), (Some("teacher"), 1), (Some("teacher"), 1)] {
         photo.source = source.map(str::to_owned);
         fixture.mark_photo(&t, photo.clone()).await.unwrap();

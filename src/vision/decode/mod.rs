@@ -5,8 +5,12 @@
 //! breaks off is an error, never a photo that is grey from the middle on.
 
 mod container;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jpeg;
 mod others;
+mod png;
+mod tiff;
 
 use image::ImageFormat;
 
@@ -104,7 +108,7 @@ pub fn decode(bytes: &[u8], header: &PhotoHeader, limits: &DecodeLimits) -> Resu
     check_size(header.width, header.height, limits)?;
     let pixels = match header.format {
         PhotoFormat::Jpeg => jpeg::decode(bytes, header)?,
-        _ => others::decode(bytes, header, limits)?,
+        _ => others::decode(bytes, header)?,
     };
     upright(header.width, header.height, pixels, header.orientation)
 }

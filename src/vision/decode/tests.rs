@@ -240,6 +240,79 @@ fn the_cost_covers_the_photo_and_its_turning() {
     assert!(cost(&encoded(&picture().to_rgba8().into(), ImageFormat::Png)) >= 403 * 301 * 7);
 }
 
+/// A PNG with more chunks behind its header.
+fn with_chunks(png: &[u8], chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+    const HEADER_END: usize = 33;
+    let mut bytes = png[..HEADER_END].to_vec();
+    for (kind, data) in chunks {
+        let body = [&kind[..], data].concat();
+        bytes.extend((data.len() as u32).to_be_bytes());
+        bytes.extend(&body);
+        bytes.extend(crc32(&body).to_be_bytes());
+    }
+    bytes.extend(&png[HEADER_END..]);
+    bytes
+}
+
+/// The compressed pixels of a black picture, of some thousand times their size.
+fn compressed_nothing() -> Vec<u8> {
+    let black = encoded(&image::GrayImage::new(4000, 4000).into(), ImageFormat::Png);
+    let start = black.windows(4).position(|kind| kind == b"IDAT").unwrap();
+    let length = u32::from_be_bytes(black[start - 4..start].try_into().unwrap()) as usize;
+    black[start + 4..start + 4 + length].to_vec()
+}
+
+#[test]
+fn what_is_no_pixel_of_a_png_never_reaches_the_decoder() {
+    let plain = encoded(&picture(), ImageFormat::Png);
+    let nothing = compressed_nothing();
+    let profile = [b"profile\0\0", nothing.as_slice()].concat();
+    let text = [b"Comment\0\0", nothing.as_slice()].concat();
+    let unicode = [b"Comment\0\x01\0\0\0", nothing.as_slice()].concat();
+    let exif = b"MM\x00\x2A\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00";
+    let chunks: [(&[u8; 4], &[u8]); 6] = [
+        (b"iCCP", &profile),
+        (b"zTXt", &text),
+        (b"iTXt", &unicode),
+        (b"tEXt", b"a\0b"),
+        (b"eXIf", exif),
+        (b"unKn", &nothing),
+    ];
+    let full = with_chunks(&plain, &chunks);
+    let matters = png::that_matters(&full);
+    assert!(*matters == with_chunks(&plain, &[(b"eXIf", exif)]), "all but the orientation is left out");
+    assert!(matches!(png::that_matters(&plain), std::borrow::Cow::Borrowed(_)), "nothing to leave out, nothing copied");
+    assert!(png::head(&full).len() < 200);
+    let header = read_header(&full, &DecodeLimits::default()).unwrap();
+    assert_eq!(header.orientation.to_exif(), 6, "what says how the camera was held is read");
+    let upright = upright(403, 301, read(&plain).unwrap().pixels().to_vec(), header.orientation).unwrap();
+    assert!(read(&full).unwrap() == upright);
+    // Damaged ones, and those that break off, are no reason to refuse a picture, nor to read beyond its end.
+    assert!(read(&with_chunks(&plain, &[(b"iCCP", b"nonsense")])).unwrap() == read(&plain).unwrap());
+    for length in 0..full.len().min(4000) {
+        let _ = read(&full[..length]);
+    }
+}
+
+#[test]
+fn an_index_of_a_tiff_that_is_longer_than_any_photo_needs_is_refused() {
+    let tiff = encoded(&picture(), ImageFormat::Tiff);
+    assert!(&tiff[..4] == b"II*\0", "as the encoder writes it");
+    let index = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    let entries = u16::from_le_bytes(tiff[index..index + 2].try_into().unwrap()) as usize;
+    for entry in 0..entries {
+        let at = index + 2 + 12 * entry;
+        let mut long = tiff.clone();
+        long[at + 4..at + 8].copy_from_slice(&(1_u32 << 24).to_le_bytes());
+        let error = read(&long).unwrap_err();
+        assert!(error.message().contains("longer than any photo"), "entry {entry}: {error}");
+    }
+    for broken in [&b"II*\0"[..], b"II*\0\xFF\xFF\xFF\xFF", b"MM\0*\0\0\0\x08", b"MM\0*\0\0\0\x08\xFF\xFF\0"] {
+        assert_eq!(code_of(broken), "corrupt_image", "{broken:?}");
+    }
+    assert_eq!(code_of(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0"), "not_an_image", "64 bits");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
