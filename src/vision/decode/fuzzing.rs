@@ -20,7 +20,7 @@ use super::{DecodeLimits, PhotoFormat, decode, is_transposed, read_header};
 /// Small, so that an input takes milliseconds.
 const LIMITS: DecodeLimits = DecodeLimits { max_bytes: 1 << 20, max_side: 4096, max_pixels: 1 << 19 };
 /// What decoders hold beside what grows with the pixels: rows of the longest side, tables, the text of an error.
-const SLACK_BYTES: usize = 2 << 20;
+pub(super) const SLACK_BYTES: usize = 2 << 20;
 /// Lists of the most numbers that an index may have, one for each tag that a decoder reads, and what it makes of them.
 const MAX_INDEX_BYTES: usize = 64 << 20;
 
@@ -75,7 +75,7 @@ pub fn tiff(bytes: &[u8]) {
 }
 
 /// Runs `work`, and tells the most bytes that it held at once.
-fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
+pub(super) fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD_BYTES.get();
     PEAK_BYTES.set(before);
     let done = work();

@@ -22,8 +22,7 @@ pub(super) fn read_header(bytes: &[u8], format: PhotoFormat, limits: &DecodeLimi
     let mut decoder = open(&head, format)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
-    let copy = if format == PhotoFormat::Png { bytes.len() as u64 } else { 0 };
-    let decoding_bytes = held_by(&*decoder) + rgb_bytes(width, height) + copy;
+    let decoding_bytes = held_by(&*decoder) + rgb_bytes(width, height) + copied(bytes, format);
     // Damaged metadata is no reason to refuse a good picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(PhotoHeader { format, width, height, orientation, decoding_bytes })
@@ -46,6 +45,17 @@ pub(super) fn decode(bytes: &[u8], header: &PhotoHeader) -> Result<Vec<u8>> {
 /// The most that a decoder holds: GIF, WebP and TIFF are put together in a buffer of the decoder's own beside the picture.
 fn held_by(decoder: &dyn ImageDecoder) -> u64 {
     2 * decoder.total_bytes() + TABLES_BYTES
+}
+
+/// The most that a decoder, whatever the picture's size, holds of the file. `image-webp` 0.2 makes room for a partition before
+/// it reads it, for as many bytes as 24 bits say, and holds the last one three times while it grows.
+fn copied(bytes: &[u8], format: PhotoFormat) -> u64 {
+    let file = bytes.len() as u64;
+    match format {
+        PhotoFormat::Png => file,
+        PhotoFormat::WebP => 3 * file + (1 << 24),
+        PhotoFormat::Jpeg | PhotoFormat::Gif | PhotoFormat::Bmp | PhotoFormat::Tiff => 0,
+    }
 }
 
 fn open<'a>(bytes: &'a [u8], format: PhotoFormat) -> Result<Box<dyn ImageDecoder + 'a>> {

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 const SIGNATURE_BYTES: usize = 8;
 /// A chunk's length, type and checksum.
 const FRAME_BYTES: usize = 12;
+/// Of which there may be one each, and the most bytes that it may have: camera's words are no longer than in a JPEG.
+const SINGLE: [([u8; 4], usize); 4] = [(*b"IHDR", 13), (*b"PLTE", 3 * 256), (*b"eXIf", 64 << 10), (*b"IEND", 0)];
 /// The picture that an animation falls back to is among them; its frames are not.
-const KEPT: [[u8; 4]; 5] = [*b"IHDR", *b"PLTE", *b"eXIf", PIXELS, *b"IEND"];
 const PIXELS: [u8; 4] = *b"IDAT";
 /// As much of the pixels as shows a decoder that they begin.
 const PIXELS_BEGIN_BYTES: usize = 64;
@@ -15,10 +16,11 @@ const PIXELS_BEGIN_BYTES: usize = 64;
 /// A file as far as it matters, copied where something is left out. A chunk that breaks off stays, for the decoder to
 /// complain of.
 pub(super) fn that_matters(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if chunks(bytes).all(|(kind, _)| KEPT.contains(&kind)) {
+    let matters_bytes = kept(bytes).map(<[u8]>::len).sum();
+    if matters_bytes == bytes.len() {
         return Cow::Borrowed(bytes);
     }
-    let mut matters = Vec::with_capacity(bytes.len());
+    let mut matters = Vec::with_capacity(matters_bytes);
     for part in kept(bytes) {
         matters.extend_from_slice(part);
     }
@@ -40,8 +42,14 @@ pub(super) fn head(bytes: &[u8]) -> Vec<u8> {
 
 /// The signature and the chunks that matter.
 fn kept(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let matters = chunks(bytes).filter(|(kind, _)| KEPT.contains(kind)).map(|(_, chunk)| chunk);
-    std::iter::once(&bytes[..SIGNATURE_BYTES.min(bytes.len())]).chain(matters)
+    let mut has_come = [false; SINGLE.len()];
+    let matters = chunks(bytes).filter(move |(kind, chunk)| {
+        let place = SINGLE.iter().position(|(single, _)| single == kind);
+        place.map_or(*kind == PIXELS, |place| {
+            chunk.len() <= SINGLE[place].1 + FRAME_BYTES && !std::mem::replace(&mut has_come[place], true)
+        })
+    });
+    std::iter::once(&bytes[..SIGNATURE_BYTES.min(bytes.len())]).chain(matters.map(|(_, chunk)| chunk))
 }
 
 /// Types and whole chunks; the last one as far as it goes.

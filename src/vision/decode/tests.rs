@@ -353,3 +353,47 @@ proptest! {
         let _ = read(&[magic, &noise].concat());
     }
 }
+
+/// The same picture in a file of some megabytes more, which a decoder reads.
+fn padded(name: &str) -> Vec<u8> {
+    const MORE_BYTES: usize = 8 << 20;
+    let mut bytes = fixture(name);
+    let (at, more) = match name {
+        "progressive.jpg" => (2, [&[0xff, 0xfe, 0xff, 0xff][..], &[0; 0xfffd]].concat().repeat(MORE_BYTES >> 16)),
+        "palette.png" => {
+            let head = [&(MORE_BYTES as u32).to_be_bytes()[..], b"eXIf"].concat();
+            (33, [head, vec![0; MORE_BYTES + 4]].concat())
+        }
+        "lossy.webp" => {
+            for size in [4, 16] {
+                let known = u32::from_le_bytes(*bytes[size..].first_chunk().unwrap());
+                bytes[size..size + 4].copy_from_slice(&(known + MORE_BYTES as u32).to_le_bytes());
+            }
+            (bytes.len(), vec![0; MORE_BYTES])
+        }
+        "animated.gif" => {
+            let has_palette = bytes[10] & 0x80 != 0;
+            let palette = if has_palette { 3 << ((bytes[10] & 7) + 1) } else { 0 };
+            let block = [&[0xff][..], &[b'c'; 0xff]].concat();
+            (13 + palette, [&[0x21, 0xfe][..], &block.repeat(MORE_BYTES >> 8), &[0]].concat())
+        }
+        _ => unreachable!(),
+    };
+    bytes.splice(at..at, more);
+    bytes
+}
+
+#[test]
+fn what_stands_in_memory_of_a_file_beside_its_pixels_was_promised() {
+    let limits = DecodeLimits::default();
+    for name in ["progressive.jpg", "palette.png", "lossy.webp", "animated.gif"] {
+        let bytes = padded(name);
+        let (header, reading_bytes) = fuzzing::peak_bytes(|| read_header(&bytes, &limits));
+        let header = header.unwrap();
+        assert!(reading_bytes <= bytes.len() + fuzzing::SLACK_BYTES, "{name}: {reading_bytes} bytes of its head");
+        let (photo, decoding_bytes) = fuzzing::peak_bytes(|| decode(&bytes, &header, &limits));
+        let promised = header.decoded_bytes();
+        assert!(decoding_bytes <= promised + fuzzing::SLACK_BYTES, "{name}: {decoding_bytes} of {promised} bytes");
+        drop(photo);
+    }
+}
