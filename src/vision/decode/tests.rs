@@ -359,7 +359,10 @@ fn padded(name: &str) -> Vec<u8> {
     const MORE_BYTES: usize = 8 << 20;
     let mut bytes = fixture(name);
     let (at, more) = match name {
-        "progressive.jpg" => (2, [&[0xff, 0xfe, 0xff, 0xff][..], &[0; 0xfffd]].concat().repeat(MORE_BYTES >> 16)),
+        "progressive.jpg" => {
+            let comment = [&[0xff, 0xfe, 0xff, 0xff][..], &vec![0; 0xfffd]].concat();
+            (2, comment.repeat(MORE_BYTES >> 16))
+        }
         "palette.png" => {
             let head = [&(MORE_BYTES as u32).to_be_bytes()[..], b"eXIf"].concat();
             (33, [head, vec![0; MORE_BYTES + 4]].concat())
