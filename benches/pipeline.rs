@@ -53,6 +53,7 @@ fn wanted(embed: bool) -> Wanted {
         scope: TenantScope::granted("bench".parse().expect("a good id")),
         class: ServiceClass::Bulk,
         faces: FaceChoice::All,
+        turned: true,
         embed,
         measure: false,
         liveness: LivenessPolicy::Off,

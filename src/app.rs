@@ -2,10 +2,20 @@
 
 mod whereabouts;
 
-use std::{fs, io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    os::unix::net::UnixListener,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::Arbiter;
-use actix_web::{App as WebApp, dev::Server, middleware::from_fn};
+use actix_web::{
+    App as WebApp,
+    dev::{Server, ServiceRequest},
+    middleware::{Next, from_fn},
+};
 use rustix::net::{self, Shutdown};
 use rustls::ServerConfig;
 use tokio::{
@@ -14,14 +24,17 @@ use tokio::{
 };
 
 use self::whereabouts::AddressFile;
-pub use self::whereabouts::{address_path, local_folder};
+pub use self::whereabouts::{address_path, local_folder, page};
 use crate::{
     config::Settings,
     domain::NamingRules,
     error::{Error, Result},
     galleries::{Galleries, MemoryLimits},
     gallery::{GalleryOptions, GraphOptions, Referee, RefereeObserver, RefereeOptions, SearchObserver},
-    http::{ApiState, Door, Envelope, Leaving, Register, cors, health_routes, patience, routes, tls_config},
+    http::{
+        ApiState, Certificate, Description, Door, Envelope, Leaving, Register, authority_of, below, cors,
+        health_routes, patience, routes,
+    },
     jobs::{JobOptions, Runner},
     nn::{MatchDefaults, kernels::Buffer},
     pipeline::{NetworkSlot, Pipeline, PipelineOptions, Tools},
@@ -32,7 +45,7 @@ use crate::{
     service::{Naming, Service, ServiceOptions, access::first_start, backup},
     store::{Store, StoreOptions},
     telemetry::Metrics,
-    vision::decode::DecodeLimits,
+    vision::{Fonts, decode::DecodeLimits},
 };
 
 /// How long a stop goes on to take in requests that keep coming, first through the door, then by connections that are
@@ -109,7 +122,7 @@ impl App {
             galleries,
             metrics: metrics.clone(),
             faults,
-            options: Arc::new(options(&settings)),
+            options: Arc::new(options(&settings)?),
         };
         let data = settings.server.data.clone();
         let (quotas, lifetimes) = (settings.tenants.quotas(), settings.access.lifetimes());
@@ -140,14 +153,20 @@ impl App {
     }
 
     /// Serves HTTP on `listener` until `shutdown`; then takes nobody in any more, answers every request that has come,
-    /// within the drain time, and ends.
+    /// within the drain time, and ends. `ready` is told the address when requests are taken.
     ///
     /// # Errors
     /// `Storage` if the address file cannot be written, `Internal` if the socket fails, `Invalid` `invalid_tls` and for a
     /// `server.health_address` on which nothing can listen.
-    pub async fn serve(self, listener: TcpListener, shutdown: ShutdownSignal) -> Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: ShutdownSignal,
+        ready: impl FnOnce(SocketAddr),
+    ) -> Result<()> {
         let address = listener.local_addr().map_err(socket_failed)?;
-        let tls = self.settings.server.tls().map(|(certificate, key)| tls_config(certificate, key)).transpose()?;
+        let certificate = self.settings.server.tls().map(|(pem, key)| Certificate::read(pem, key)).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::config).transpose()?;
         let data = self.settings.server.data.clone();
         let (local, listening) = LocalSocket::listen(&local_folder(&data)).map_err(|error| {
             let message = format!("cannot make the socket for commands in {}", local_folder(&data).display());
@@ -155,17 +174,20 @@ impl App {
         })?;
         let state = self.state();
         let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
-        let keepers = [
+        let mut keepers = vec![
             actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
             actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after())),
             actix::spawn(self.service.clone().keep_events()),
+            actix::spawn(self.service.clone().keep_backups(self.settings.backup.schedule())),
             actix::spawn(self.service.clone().run_couriers()),
         ];
+        keepers.extend(certificate.map(|certificate| actix::spawn(certificate.keep_renewed())));
         let leaving = Leaving::default();
         let front = listener.try_clone().map_err(socket_failed)?;
         let server = self.http_server(listener, local, tls, &state, &leaving)?;
         let address_file = AddressFile::write(&data, address)?;
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
+        ready(address);
         let handle = server.handle();
         let (health, service) = (self.health.clone(), self.service.clone());
         let drain = Duration::from_secs(self.settings.server.drain_seconds);
@@ -219,14 +241,15 @@ impl App {
             .shutdown_timeout(set.drain_seconds.saturating_add(LAST_WORDS))
             .disable_signals();
         let app = |envelope: Envelope| {
-            let (state, origins) = (state.clone(), origins.clone());
+            let (state, origins, prefix) = (state.clone(), origins.clone(), set.prefix.clone());
             move || {
-                let state = state.clone();
+                let (state, prefix) = (state.clone(), prefix.clone());
                 // The last is the outermost.
                 WebApp::new()
                     .wrap(from_fn(patience))
                     .wrap(cors(origins.as_slice()))
                     .wrap(envelope.clone())
+                    .wrap(from_fn(move |request: ServiceRequest, next: Next<_>| below(prefix.clone(), request, next)))
                     .configure(move |config| routes(config, &state))
             }
         };
@@ -253,6 +276,8 @@ impl App {
             metrics: self.metrics.clone(),
             trusted_proxies: self.settings.server.trusted_proxies.0.clone().into(),
             idempotency: Register::new(&self.settings.idempotency),
+            authority: self.settings.server.tls().and_then(|(certificate, _)| authority_of(certificate)),
+            description: Description::below(self.settings.server.prefix.clone()),
         }
     }
 }
@@ -304,20 +329,19 @@ fn referee(settings: &Settings, pool: &ComputePool, metrics: &Metrics) -> Arc<Re
 /// The model's rules, with the settings' changes.
 fn naming(settings: &Settings, model: MatchDefaults) -> Naming {
     let set = &settings.matching;
+    let gallery_threshold = set.gallery_threshold.unwrap_or(model.gallery_threshold);
     let roster = NamingRules {
         threshold: set.roster_threshold.unwrap_or(model.roster_threshold),
         margin: set.margin.unwrap_or(model.margin),
         min_width_px: set.min_width_px.unwrap_or(model.min_width_px),
         min_score: set.min_score.unwrap_or(model.min_score),
+        one_look: gallery_threshold,
     };
-    Naming {
-        roster,
-        gallery: NamingRules { threshold: set.gallery_threshold.unwrap_or(model.gallery_threshold), ..roster },
-    }
+    Naming { roster, gallery: NamingRules { threshold: gallery_threshold, ..roster } }
 }
 
-fn options(settings: &Settings) -> PipelineOptions {
-    PipelineOptions {
+fn options(settings: &Settings) -> Result<PipelineOptions> {
+    Ok(PipelineOptions {
         threads: settings.pipeline.threads(),
         admission_wait: settings.pipeline.admission_wait(),
         decode_limits: DecodeLimits {
@@ -332,7 +356,20 @@ fn options(settings: &Settings) -> PipelineOptions {
         nms_iou: settings.detect.nms_iou,
         min_live: settings.liveness.min_live,
         min_live_width_px: settings.liveness.min_width_px,
-    }
+        annotation_fonts: fonts(settings)?,
+    })
+}
+
+/// The fonts of annotated photos, with the one that is set.
+fn fonts(settings: &Settings) -> Result<Fonts> {
+    let Some(path) = settings.pipeline.annotation_font() else { return Fonts::new(None) };
+    let unusable = |error: Error| {
+        Error::invalid(format!("pipeline.annotation_font: {} cannot be used: {error}", path.display()))
+            .with_code("invalid_settings")
+    };
+    let unreadable = |error| Error::invalid("it cannot be read").with_source(error);
+    let bytes = fs::read(path).map_err(unreadable).map_err(unusable)?;
+    Fonts::new(Some(bytes)).map_err(unusable)
 }
 
 /// Tells Prometheus what the runtime reports.

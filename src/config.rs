@@ -1,6 +1,7 @@
 //! Settings: defaults < file < environment < flags. Unknown keys are refused; everything is checked once, here.
 
 mod lists;
+mod prefix;
 mod rules;
 
 use std::{
@@ -15,13 +16,16 @@ use config::{Config, Environment, File, FileFormat};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-pub use self::lists::{Networks, Origins, Ports};
+pub use self::{
+    lists::{Networks, Origins, Ports},
+    prefix::Prefix,
+};
 use crate::{
     domain::{Amounts, GalleryPlan, Quotas},
     error::{Error, Result},
     nn::Precision,
     runtime::BudgetLimits,
-    service::access::Lifetimes,
+    service::{access::Lifetimes, backup::Schedule},
 };
 
 /// The defaults, with every key commented; also the documentation of the keys.
@@ -41,6 +45,7 @@ pub struct Settings {
     pub matching: Matching,
     pub liveness: Liveness,
     pub store: Store,
+    pub backup: Backup,
     pub tenants: Tenants,
     pub events: Events,
     pub webhooks: Webhooks,
@@ -76,6 +81,7 @@ section!(
         trusted_proxies: Networks,
         tls_certificate: PathBuf,
         tls_key: PathBuf,
+        prefix: Prefix,
     }
 );
 section!(
@@ -112,6 +118,7 @@ section!(
         admission_wait_ms: u64,
         max_restarts: usize,
         restart_window_seconds: u64,
+        annotation_font: PathBuf,
     }
 );
 section!(
@@ -162,6 +169,10 @@ section!(
 section!(
     /// The embedded store.
     Store { cache_bytes: u64, rewrite_hours: u32, }
+);
+section!(
+    /// Backups that the server takes by itself.
+    Backup { folder: PathBuf, every_hours: u32, keep: usize, }
 );
 section!(
     /// What a tenant may have, unless the operator gave it limits of its own.
@@ -217,6 +228,12 @@ impl Server {
         let is_set = !self.tls_certificate.as_os_str().is_empty();
         is_set.then_some((self.tls_certificate.as_path(), self.tls_key.as_path()))
     }
+
+    /// Whether others can reach the server and what they send it, passwords and faces, can be read on the way: beyond
+    /// loopback, without TLS of its own or a proxy that speaks it.
+    pub fn is_exposed(&self) -> bool {
+        !self.address.ip().to_canonical().is_loopback() && self.tls().is_none() && self.trusted_proxies.0.is_empty()
+    }
 }
 
 impl Limits {
@@ -249,6 +266,15 @@ impl Store {
     }
 }
 
+impl Backup {
+    /// As the use cases take it; nothing where no backups are to be taken.
+    pub fn schedule(&self) -> Option<Schedule> {
+        let (every, keep) = (SignedDuration::from_hours(self.every_hours.into()), self.keep);
+        let folder = Some(self.folder.clone()).filter(|folder| !folder.as_os_str().is_empty())?;
+        Some(Schedule { folder, every, keep })
+    }
+}
+
 impl Tenants {
     /// The limits as the store takes them.
     pub fn limits(&self) -> Amounts {
@@ -273,6 +299,11 @@ impl Pipeline {
     pub fn threads(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.compute_threads)
             .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// The font for names on annotated photos that is asked first, where one is set.
+    pub fn annotation_font(&self) -> Option<&Path> {
+        Some(self.annotation_font.as_path()).filter(|path| !path.as_os_str().is_empty())
     }
 
     /// How long a request may wait at a full door.

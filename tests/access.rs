@@ -13,7 +13,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Api, TestServer, callers::LOGIN, form, portrait, routes::PASSWORD};
+use crate::support::{
+    Answer, Api, TestServer,
+    callers::LOGIN,
+    class_photo, form,
+    images::{jpeg, scaled},
+    portrait,
+    routes::PASSWORD,
+};
 
 #[tokio::test]
 async fn a_key_is_shown_once_listed_by_its_prefix_and_revoked_at_once() {
@@ -79,7 +86,7 @@ async fn a_group_that_goes_takes_the_rights_to_it_along() {
 }
 
 #[tokio::test]
-async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_more() {
+async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_other_name() {
     let server = TestServer::start().await;
     let api = &server.api;
     api.group("g").await;
@@ -91,7 +98,9 @@ async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_more() {
     for mark in ["marked", "already_marked"] {
         let seen = kiosk.recognize("g", &[], &[&photo]).await.expect(200);
         assert_eq!((&seen["present"][0]["person"], &seen["present"][0]["attendance"]), (&json!("p"), &json!(mark)));
-        assert_eq!((&seen["photos"][0]["faces"], &seen["not_seen"]), (&json!([]), &json!([])));
+        let face = &seen["photos"][0]["faces"][0];
+        assert_eq!((&face["person"], &face["name"], &face["hint"]), (&json!("p"), &json!("p"), &Value::Null));
+        assert_eq!((&seen["not_seen"], &face["attendance"]), (&json!([]), &json!(mark)));
         assert!(!seen.to_string().contains("absent"), "{seen}");
     }
     let fields = [
@@ -108,6 +117,61 @@ async fn a_kiosk_marks_and_is_told_who_was_marked_and_no_more() {
     }
     kiosk.recognize("g", &[("liveness", "off"), ("class", "bulk")], &[&photo]).await.expect(200);
     assert_eq!(api.records("g", "").await.len(), 1);
+}
+
+/// What it is about, the photo, what is asked, and the hints of its faces.
+type KioskCase<'a> = (&'a str, Vec<u8>, &'a [(&'a str, &'a str)], &'a [Option<&'a str>]);
+
+#[tokio::test]
+async fn a_kiosk_is_told_what_to_do_and_nothing_of_whose_an_unmarked_face_could_be() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("obama", &["g"], "obama").await;
+    // Enrolled twice: to be confirmed, so nobody's name is shown.
+    for twin in ["hopper", "grace"] {
+        api.enrol(twin, &["g"], "hopper").await;
+    }
+    let made = api.new_key(&json!({ "name": "door", "role": "kiosk", "groups": ["g"] })).await;
+    let kiosk = api.with_key(made["key"].as_str().unwrap());
+    let mut dark = scaled("astronaut", 300);
+    dark.pixels_mut().flat_map(|pixel| &mut pixel.0).for_each(|level| *level /= 7);
+    let strict = [("liveness", "strict")];
+    let table: [KioskCase<'_>; 7] = [
+        ("a stranger", portrait("astronaut"), &[], &[Some("not_known")]),
+        ("a dark stranger", jpeg(&dark), &[], &[Some("too_dark")]),
+        ("far away", class_photo(&[("obama2", 40), ("biden", 300)]), &[], &[Some("come_closer"), Some("not_known")]),
+        ("too far to see life", class_photo(&[("obama2", 100)]), &strict, &[Some("come_closer")]),
+        ("twice", class_photo(&[("obama2", 300), ("obama3", 300)]), &[], &[None, Some("one_at_a_time")]),
+        ("to be confirmed", portrait("hopper"), &[], &[None]),
+        ("known and unknown", class_photo(&[("obama2", 300), ("biden", 300)]), &[], &[None, Some("not_known")]),
+    ];
+    for (what, photo, fields, expected) in table {
+        let seen = kiosk.recognize("g", fields, &[&photo]).await.expect(200);
+        let faces = seen["photos"][0]["faces"].as_array().unwrap();
+        let mut hints: Vec<Option<&str>> = faces.iter().map(|face| face["hint"].as_str()).collect();
+        hints.sort_unstable();
+        assert_eq!(hints, expected, "{what}: {seen}");
+        for face in faces {
+            let is_marked = ["marked", "already_marked"].contains(&face["attendance"].as_str().unwrap());
+            assert_eq!(face["person"].is_null(), !is_marked, "{what}: {face}");
+            for field in ["similarity", "margin", "reason", "liveness", "pose"] {
+                assert_eq!(face[field], Value::Null, "{what}: {face}");
+            }
+            assert_eq!(face["candidates"], json!([]), "{what}");
+        }
+        let of_marked = json!(faces.iter().filter(|face| !face["person"].is_null()).collect::<Vec<_>>());
+        for name in ["obama", "hopper", "grace"] {
+            assert!(
+                of_marked.to_string().contains(name) || !seen.to_string().contains(name),
+                "{what}: {name} in {seen}"
+            );
+        }
+    }
+    let seen = api.recognize("g", &[], &[&portrait("astronaut")]).await.expect(200);
+    assert_eq!(seen["photos"][0]["faces"][0]["hint"], "not_known", "others are told as well");
+    let looked = api.recognize("g", &[("mark", "false")], &[&portrait("astronaut")]).await.expect(200);
+    assert_eq!(looked["photos"][0]["faces"][0]["hint"], Value::Null, "nobody wants to be marked");
 }
 
 #[tokio::test]
@@ -190,7 +254,13 @@ async fn a_login_lasts_as_long_as_it_is_refreshed_and_ends_at_once() {
     assert_eq!(two.post("/api/v1/auth/password", &change(PASSWORD, "another password")).await.status, 204);
     two.get("/api/v1/people").await.expect(200);
     assert_eq!(three.get("/api/v1/people").await.status, 401);
-    assert_eq!(api.log_in(user, PASSWORD).await.problem(), (401, "wrong_login".to_owned()));
+    let wrong = api.log_in(user, PASSWORD).await;
+    assert_eq!(wrong.problem(), (401, "wrong_login".to_owned()));
+    assert!(!wrong.text().contains("tenant"), "{}", wrong.text());
+    let without = json!({ "user": user, "password": "another password" });
+    let without = api.without_key().post("/api/v1/auth/login", &without).await;
+    assert_eq!(without.problem(), (401, "wrong_login".to_owned()));
+    assert!(without.text().contains("the tenant is missing"), "{}", without.text());
     let (four, _) = api.logged_in(user, "another password").await;
     api.send(Method::PATCH, &path, &json!({ "password": PASSWORD })).await.expect(200);
     assert_eq!(four.get("/api/v1/people").await.status, 401);

@@ -37,6 +37,7 @@ fn expected(method: &str, path: &str) -> &'static [&'static str] {
         ("delete", "/keys/{key}") => &["key.delete"],
         ("post", "/keys/{key}/rotate") => &["key.rotate"],
         ("post", "/groups") => &["group.create"],
+        ("patch", "/settings") => &["tenant.update"],
         ("patch", "/groups/{group}") => &["group.update"],
         // The webhook and the kiosk of POST /keys lose their group.
         ("delete", "/groups/{group}") => &["webhook.update", "key.update", "group.delete"],

@@ -1,5 +1,7 @@
 //! Files that are not what they should be: a clear code each, bounded memory, and no harm to the photo beside them.
 
+use std::{fs, path::Path};
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{Delay, DynamicImage, Frame, ImageFormat, RgbImage, codecs::gif::GifEncoder};
 use reqwest::Method;
@@ -9,6 +11,7 @@ use crate::support::{
     Answer, TestServer, form,
     images::{encoded, jpeg, scaled},
     portrait,
+    rosters::zipped,
 };
 
 /// A PNG whose header claims a size and that holds nothing else.
@@ -236,34 +239,233 @@ async fn json_around_the_images_is_bounded() {
     server.is_idle().await;
 }
 
-/// Whatever stands in a wrong place is told, and never repeated at length.
+/// Whatever stands in a wrong place is told, and never repeated at length: of the characters that make up all that is
+/// sent, an error has no more than a hundred.
 #[tokio::test]
-async fn no_error_is_as_long_as_what_was_sent() {
+async fn no_error_repeats_more_than_a_hundred_characters_of_what_was_sent() {
+    const SENT: &str = "§";
     let server = TestServer::start().await;
-    let (long, some) = ("A".repeat(1_000_000), "A".repeat(60_000));
+    let (long, some) = (SENT.repeat(500_000), SENT.repeat(30_000));
     let bodies = [
         ("detect", format!("\"{long}\"")),
         ("detect", format!("{{\"images\":\"{long}\"}}")),
+        ("detect", format!("{{\"image\":\"{long}\"}}")),
+        ("detect", format!("{{\"file\": [ \"{long}\"]}}")),
         ("detect", format!("{{\"images\":[\"{long}!\"]}}")),
         ("detect", format!("{{\"images\":[],\"{some}\":1}}")),
-        ("identify", format!("{{\"images\":[],\"threshold\":\"{some}\"}}")),
+        ("identify", format!("{{\"images\":[],\"threshold\":\"{}\"}}", &some[..16_000])),
         ("groups", format!("\"{some}\"")),
         ("groups", format!("{{\"name\":\"x\",\"{some}\":1}}")),
         ("groups", format!("{{\"id\":\"{some}\",\"name\":\"x\"}}")),
+        ("groups", format!("{{\"name\":\"x\",\"time_zone\":\"{some}\"}}")),
+        ("groups", format!("{{\"name\":\"x\",\"rules\":\"{some}\"}}")),
+        ("groups", format!("{{\"name\":\"x\",\"rules\":{{\"late_after_minutes\":\"{some}\"}}}}")),
         ("auth/login", format!("{{\"user\":\"{}\",\"password\":7}}", &some[..4000])),
+        ("auth/login", format!("{{\"user\":7,\"password\":\"{}\"}}", &some[..4000])),
     ];
-    let assert_short = |answer: &Answer, what: &str| {
+    let assert_brief = |answer: &Answer, what: &str| {
         let text = answer.text();
         assert!((400..500).contains(&answer.status), "{what}: {}", answer.status);
-        assert!(text.len() < 3000, "{what}: {} bytes: {text:.200}", text.len());
+        assert!(text.matches(SENT).count() <= 100 && text.len() < 1500, "{what}: {} bytes: {text:.900}", text.len());
     };
     for (number, (path, body)) in bodies.into_iter().enumerate() {
         let request = server.api.request(Method::POST, &format!("/api/v1/{path}"));
         let answer = Answer::to(request.header("content-type", "application/json").body(body)).await;
-        assert_short(&answer, &format!("body {number} to {path}"));
+        assert_brief(&answer, &format!("body {number} to {path}"));
     }
-    let form = form(&[("threshold", &some[..16_000])], &[&portrait("obama")]);
-    assert_short(&server.api.post_form("/api/v1/identify", form).await, "a form");
-    assert_short(&server.api.get(&format!("/api/v1/people?limit={}", &some[..8000])).await, "a query");
-    assert_short(&server.api.get(&format!("/api/v1/people/{}", &some[..8000])).await, "a path");
+    for field in ["threshold", &"x".repeat(8000)] {
+        let form = form(&[(field, &some[..16_000])], &[&portrait("obama")]);
+        assert_brief(&server.api.post_form("/api/v1/identify", form).await, "a form");
+    }
+    for query in ["limit", "after", "consent", "group", "unknown"] {
+        let answer = server.api.get(&format!("/api/v1/people?{query}={}", &some[..2000])).await;
+        assert_brief(&answer, query);
+    }
+    assert_brief(&server.api.get(&format!("/api/v1/people/{}", &some[..2000])).await, "a path");
+}
+
+#[tokio::test]
+async fn a_photo_under_another_name_is_refused_by_the_name_of_the_field() {
+    let server = TestServer::start().await;
+    let photo = portrait("obama");
+    let part = |bytes: &[u8], name: &str| reqwest::multipart::Part::bytes(bytes.to_vec()).file_name(name.to_owned());
+    for name in ["file", "image", "images[]", "photo", "Images"] {
+        // Also one that is short enough to be a text.
+        for bytes in [&photo[..], &photo[..1000], b"text"] {
+            for path in ["people", "detect", "identify", "people/import"] {
+                let form = reqwest::multipart::Form::new().part(name, part(bytes, "photo.jpg"));
+                let answer = server.api.post_form(&format!("/api/v1/{path}"), form).await;
+                assert_eq!(answer.problem(), (400, "invalid_form".to_owned()), "{name} to {path}: {}", answer.text());
+                let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+                assert!(message.contains(name), "{message}");
+            }
+        }
+        // `curl -F 'image=<photo.jpg'` does not say that it is a file.
+        for bytes in [&photo[..], &photo[..1000]] {
+            let unnamed = reqwest::multipart::Part::bytes(bytes.to_vec());
+            let form = reqwest::multipart::Form::new().part(name, unnamed);
+            let answer = server.api.post_form("/api/v1/detect", form).await;
+            assert_eq!(answer.problem(), (400, "invalid_form".to_owned()), "{name}: {}", answer.text());
+            assert!(answer.text().contains("takes no file"), "{}", answer.text());
+        }
+        if name != "images[]" {
+            let base64 = BASE64_STANDARD.encode(&photo);
+            for image in [
+                json!(base64),
+                json!([base64]),
+                json!({ "data": base64 }),
+                json!([{ "type": "jpeg", "data": base64 }]),
+                json!("QQ=="),
+            ] {
+                let answer = server.api.post("/api/v1/detect", &json!({ name: image })).await;
+                assert_eq!(answer.problem(), (400, "invalid_json".to_owned()), "{name}: {}", answer.text());
+                assert!(answer.json()["error"]["message"].as_str().unwrap().contains(name), "{}", answer.text());
+            }
+        }
+    }
+    let many = form(&[], &[]).part("photos[]", part(&photo, "1.jpg"));
+    let refused = server.api.post_form("/api/v1/people/import", many).await;
+    assert!(refused.text().contains("photos[]") && refused.text().contains("csv, photos"), "{}", refused.text());
+    server.is_idle().await;
+}
+
+#[tokio::test]
+async fn base64_is_read_however_it_is_written() {
+    let server = TestServer::start().await;
+    let photo = portrait("obama");
+    let plain = BASE64_STANDARD.encode(&photo);
+    let lines = |end: &str| {
+        let lines: Vec<&str> = plain.as_bytes().chunks(76).map(|line| str::from_utf8(line).unwrap()).collect();
+        lines.join(end) + end
+    };
+    let expected = server.api.post("/api/v1/detect", &json!({ "images": [plain] })).await.expect(200);
+    assert_eq!(expected["photos"][0]["faces"].as_array().unwrap().len(), 1);
+    for written in [
+        lines("\n"),
+        lines("\r\n"),
+        base64::prelude::BASE64_URL_SAFE.encode(&photo),
+        base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(&photo),
+        base64::prelude::BASE64_STANDARD_NO_PAD.encode(&photo),
+        format!("data:image/jpeg;base64,{plain}"),
+        format!("DATA:image/jpeg;charset=utf-8;BASE64,{}", lines("\n")),
+    ] {
+        let seen = server.api.post("/api/v1/detect", &json!({ "images": [written] })).await.expect(200);
+        assert_eq!(seen["photos"], expected["photos"], "{written:.60}");
+    }
+    for wrong in ["QQQQQ", "Q", "Q=Q=", "QQ==QQ==", "é", "data:,QQ==", "~~~~"] {
+        let answer = server.api.post("/api/v1/detect", &json!({ "images": [wrong] })).await;
+        assert_eq!(answer.problem(), (400, "invalid_base64".to_owned()), "{wrong}");
+    }
+    server.is_idle().await;
+}
+
+#[tokio::test]
+async fn a_field_that_nobody_filled_in_is_missing() {
+    let server = TestServer::start().await;
+    let photo = portrait("obama");
+    let filled = [("name", "Ada"), ("id", ""), ("email", ""), ("groups", ""), ("metadata", ""), ("faces", "")];
+    let enrolled = server.api.post_form("/api/v1/people", form(&filled, &[&photo])).await.expect(201);
+    assert_eq!((&enrolled["name"], &enrolled["email"], &enrolled["groups"]), (&json!("Ada"), &Value::Null, &json!([])));
+    let blank = [("threshold", ""), ("margin", ""), ("liveness", ""), ("annotate", "")];
+    server.api.post_form("/api/v1/identify", form(&blank, &[&photo])).await.expect(200);
+    let unnamed = server.api.post_form("/api/v1/people", form(&[("name", "")], &[&photo])).await;
+    assert_eq!(unnamed.problem(), (400, "invalid_form".to_owned()), "{}", unnamed.text());
+    let roster = server.api.import(b"id,name\na,A\n", None, &[("dry_run", ""), ("quality", "")]).await.expect(202);
+    assert_eq!(roster["dry_run"], false);
+}
+
+#[tokio::test]
+async fn a_time_or_a_date_that_says_more_than_was_asked_is_refused() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    let session = json!({ "date": "2026-03-02", "start": "22:00", "end": "24:00" });
+    let made = api.post("/api/v1/groups/g/sessions", &session).await.expect(201);
+    assert_eq!(made["ends_at"], "2026-03-03T00:00:00Z", "24:00 is midnight, at the end of the day");
+    let id = made["id"].as_str().unwrap().to_owned();
+    let entry =
+        json!({ "weekday": "monday", "start": "00:00", "end": "24:00", "from": "2026-03-02", "until": "2026-03-02" });
+    let holiday = json!({ "from": "2026-12-24", "until": "2026-12-26", "name": "Christmas" });
+    // Every place of a body with a time or a date; each is taken as it is here.
+    let timetable = "/api/v1/groups/g/timetable".to_owned();
+    let bodies = [
+        (Method::POST, "/api/v1/groups/g/sessions".to_owned(), "", session),
+        (
+            Method::PATCH,
+            format!("/api/v1/sessions/{id}"),
+            "",
+            json!({ "date": "2026-03-02", "start": "21:00", "end": "24:00" }),
+        ),
+        (Method::PUT, timetable.clone(), "/entries/0", json!({ "entries": [entry], "holidays": [] })),
+        (Method::PUT, timetable, "/holidays/0", json!({ "entries": [], "holidays": [holiday] })),
+        (Method::PUT, "/api/v1/holidays".to_owned(), "/holidays/0", json!({ "holidays": [holiday] })),
+    ];
+    for (method, path, place, body) in bodies {
+        assert!(api.send(method.clone(), &path, &body).await.status < 300, "{method} {path}");
+        let fields = body.pointer(place).unwrap().as_object().unwrap().clone();
+        for field in fields.keys().filter(|field| ["date", "start", "end", "from", "until"].contains(&field.as_str())) {
+            let more = match field.as_str() {
+                "start" => ["08:00+05:30", "2026-03-02T08:00", "24:00"],
+                "end" => ["08:00+05:30", "2026-03-02T08:00", "24:01"],
+                _ => ["2026-03-02T08:00", "2026-03-02T08:00+05:30", "2026-03-02[Europe/Vienna]"],
+            };
+            for given in more {
+                let mut bad = body.clone();
+                bad.pointer_mut(place).unwrap()[field] = given.into();
+                let answer = api.send(method.clone(), &path, &bad).await;
+                assert_eq!(answer.status, 400, "{method} {path} {field} {given}: {}", answer.text());
+            }
+        }
+    }
+    // And every date of a query that the description knows.
+    let description = api.get("/openapi.json").await.expect(200);
+    let mut dates = 0;
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for parameter in methods["get"]["parameters"].as_array().into_iter().flatten() {
+            if parameter["in"] == "query" && parameter["schema"]["format"] == "date" {
+                dates += 1;
+                let path = path.replace("{group}", "g");
+                let name = parameter["name"].as_str().unwrap();
+                for given in ["2026-03-02T23:30-05:00", "2026-03-02T08:00", "2026-03-02%2B01:00"] {
+                    let refused = api.get(&format!("{path}?{name}={given}")).await.problem();
+                    assert_eq!(refused, (400, "invalid_query".to_owned()), "{path}?{name}={given}");
+                }
+            }
+        }
+    }
+    assert!(dates >= 9, "sessions, attendance and three reports: {dates}");
+}
+
+/// A fixture of `images/`.
+fn picture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/images").join(name)).unwrap()
+}
+
+#[tokio::test]
+async fn a_decoder_that_panics_fails_its_photo_alone_in_requests_and_in_imports() {
+    let server = TestServer::start().await;
+    let (api, bad) = (&server.api, picture("tiled_planar.tif"));
+    let photo = beside_good_ones(&server, &bad).await;
+    let code = photo["error"]["code"].as_str().unwrap();
+    assert!(["corrupt_image", "unsupported_format"].contains(&code), "{photo}");
+    let zip = zipped(&[("ada/1.jpg", &portrait("obama")), ("ada/2.tif", &bad)]);
+    let (_, rows) = api.imported("id,name\nada,Ada\n", Some(&zip), &[]).await;
+    let row = &rows[0];
+    assert_eq!((&row["outcome"], &row["refused"][0]["reason"]), (&json!("created"), &json!(code)), "{row}");
+    assert_eq!(server.metrics().await.count("stage_panics_total", &[]), 0, "it is the photo's error");
+}
+
+/// Stored on its side, as its container and its EXIF both say.
+#[cfg(feature = "heic")]
+#[tokio::test]
+async fn a_phones_heic_is_read_upright_and_recognised() {
+    let server = TestServer::start().await;
+    let enrolled = server
+        .api
+        .post_form("/api/v1/people", form(&[("id", "ada"), ("name", "Ada")], &[&picture("heic/portrait.heic")]))
+        .await;
+    assert_eq!(enrolled.expect(201)["faces"].as_array().unwrap().len(), 1);
+    let seen = server.api.post_form("/api/v1/identify", form(&[], &[&portrait("obama")])).await.expect(200);
+    assert_eq!(seen["photos"][0]["faces"][0]["person"], "ada", "{seen}");
+    server.is_idle().await;
 }

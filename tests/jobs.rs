@@ -128,6 +128,7 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
     for (form, expected) in [
         (form(&[("mark", "true")], &[]), (400, "no_images")),
         (form(&[("at", "2999-01-01T00:00:00Z")], &[&ada]), (400, "invalid_at")),
+        (form(&[("at", "1980-01-01T00:00:00Z")], &[&ada]), (400, "invalid_at")),
         (form(&[("threshold", "7")], &[&ada]), (400, "invalid_threshold")),
         (photos(b"no zip", &[], &[]), (400, "invalid_zip")),
     ] {
@@ -139,6 +140,34 @@ async fn each_photo_is_for_the_session_of_the_time_at_which_it_was_taken() {
     assert!(nested.text().contains("invalid_zip") && nested.text().contains("unpack that first"), "{}", nested.text());
     let nowhere = api.post_form("/api/v1/groups/none/jobs/recognize", form(&[], &[&ada])).await;
     assert_eq!(nowhere.problem(), (404, "group_not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_time_that_nobody_can_mean_marks_nobody_then() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    class(api).await;
+    let ada = portrait("obama2");
+    let zip = zipped_at(
+        date(1980, 1, 1).at(0, 0, 0, 0),
+        &[
+            ("no_time.jpg", &ada),
+            ("never_set.jpg", &taken(&ada, "2000:01:01 00:07:12", None)),
+            ("zulu.jpg", &taken(&ada, "2026:11:23 09:15:00", Some("Z"))),
+            ("after_midnight.jpg", &taken(&ada, "2026:11:23 24:15:00", Some("+00:00"))),
+        ],
+    );
+    let begun = api.post_form(RECOGNIZE, photos(&zip, &[], &[])).await.expect(202);
+    let id = begun["id"].as_str().unwrap();
+    api.job_over(id).await;
+    let results = api.results(id).await;
+    let times = results.iter().map(|photo| (photo["time_from"].as_str().unwrap(), photo["at"].as_str().unwrap()));
+    let times: Vec<_> = times.collect();
+    assert_eq!((times[0].0, times[1].0), ("upload", "upload"), "{times:?}");
+    assert_eq!(&times[2..], [("exif", "2026-11-23T09:15:00Z"), ("exif", "2026-11-23T00:15:00Z")]);
+    assert_eq!(api.records("g", "?date=1980-01-01").await.len(), 0);
+    let refused = api.post_form("/api/v1/groups/g/recognize", form(&[("at", "1999-12-31T23:59:59Z")], &[&ada])).await;
+    assert_eq!(refused.problem(), (400, "invalid_at".to_owned()));
 }
 
 #[tokio::test]

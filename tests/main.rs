@@ -10,6 +10,7 @@ mod backpressure;
 mod bad_input;
 mod calibration;
 mod cli;
+mod closeups;
 mod connections;
 mod contract;
 mod disks;
@@ -24,6 +25,7 @@ mod idempotency;
 mod import;
 mod isolation;
 mod jobs;
+mod licence;
 mod logs;
 mod maintenance;
 mod openapi;
@@ -36,10 +38,14 @@ mod reports;
 #[cfg(debug_assertions)]
 mod rights;
 mod roles;
+mod roster_files;
+mod rosters;
 mod sessions;
 mod shutdown;
+mod start;
 mod stores;
 mod strangers;
+mod strictness;
 #[cfg(debug_assertions)]
 mod supervision;
 #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "the tests with planted faults use the rest"))]
@@ -47,4 +53,5 @@ mod support;
 mod tables;
 mod tenants;
 mod tls;
+mod turned;
 mod webhooks;

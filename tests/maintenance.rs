@@ -1,9 +1,14 @@
 //! The operator's care for the server: backups over HTTP, the check, limits of tenants, memory by tenant.
 
-use reqwest::Method;
-use serde_json::json;
+use std::{fs, path::Path, sync::Arc};
 
-use crate::support::{TestServer, form, portrait};
+use jiff::Timestamp;
+use reqwest::Method;
+use rollcall::service::backup::restore;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::{TestServer, eventually, form, portrait};
 
 #[tokio::test]
 async fn only_the_operator_copies_and_checks() {
@@ -19,6 +24,76 @@ async fn only_the_operator_copies_and_checks() {
     assert!(rollcall::store::verify_backup(&backup.bytes[..]).unwrap() > 5);
     let report = operator.get("/api/v1/check").await.expect(200);
     assert_eq!((&report["problems"], &report["records"]["face"]), (&json!({}), &json!(1)));
+}
+
+#[tokio::test]
+async fn backups_are_listed_by_name_and_size() {
+    let server = TestServer::start().await;
+    let operator = server.operator();
+    assert_eq!(operator.get("/api/v1/backup?name=%0A").await.problem(), (400, "invalid_name".to_owned()));
+    let named = operator.get("/api/v1/backup?name=monday").await.bytes.len();
+    let nameless = operator.get("/api/v1/backup").await.bytes.len();
+    let listed = operator.get("/api/v1/backups").await.expect(200)["backups"].clone();
+    let shown: Vec<_> = listed.as_array().unwrap().iter().map(|it| json!([it["name"], it["bytes"]])).collect();
+    assert_eq!(shown, [json!(["monday", named]), json!([null, nameless])]);
+}
+
+/// The whole backups in a folder, oldest first.
+fn backups(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("rollcall-")).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A data folder of a server that keeps photos, with `p` enrolled; and that photo.
+async fn data_with_a_photo() -> (Arc<TempDir>, Vec<u8>) {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let server = TestServer::on(Arc::clone(&data), &[]).await;
+    server.operator().send(Method::PATCH, "/api/v1/tenants/default", &json!({ "photos": "crops" })).await.expect(200);
+    server.api.enrol("p", &[], "obama").await;
+    let photo = server.api.get("/api/v1/people/p/photo").await;
+    assert_eq!(photo.status, 200);
+    (data, photo.bytes.to_vec())
+}
+
+#[tokio::test]
+async fn the_server_takes_backups_with_photos_by_itself_and_keeps_the_newest() {
+    let (data, photo) = data_with_a_photo().await;
+    let disk = tempfile::tempdir().unwrap();
+    // What is older, and what was cut short.
+    let old = ["rollcall-20200101T000000Z", "rollcall-20210101T000000Z", ".rollcall-20220101T000000Z.partial"];
+    for name in old {
+        fs::create_dir_all(disk.path().join(name)).unwrap();
+    }
+    let settings = [("backup.folder", disk.path().to_str().unwrap()), ("backup.keep", "2")];
+    let server = TestServer::on(data, &settings).await;
+    eventually("the oldest is gone", async || backups(disk.path()).first().is_some_and(|name| name == old[1])).await;
+    let kept = backups(disk.path());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(!disk.path().join(old[2]).exists());
+    let listed = server.operator().get("/api/v1/backups").await.expect(200)["backups"].clone();
+    let size = fs::metadata(disk.path().join(&kept[1]).join("store.backup")).unwrap().len();
+    assert_eq!((&listed[0]["name"], &listed[0]["bytes"]), (&json!(kept[1]), &json!(size)));
+    assert!(server.metrics().await.count("backup_taken_timestamp_seconds", &[]) > 0);
+
+    let fresh = Arc::new(tempfile::tempdir().unwrap());
+    restore(&disk.path().join(&kept[1]), fresh.path(), Timestamp::now()).await.unwrap();
+    let restored = TestServer::on(fresh, &[]).await;
+    assert_eq!(restored.api.get("/api/v1/people/p/photo").await.bytes.to_vec(), photo);
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_leaves_nothing_that_looks_like_one() {
+    let (data, _) = data_with_a_photo().await;
+    // What cannot be copied as a photo.
+    fs::create_dir_all(data.path().join("photos/default/no file")).unwrap();
+    let disk = tempfile::tempdir().unwrap();
+    let server = TestServer::on(data, &[("backup.folder", disk.path().to_str().unwrap())]).await;
+    let operator = server.operator();
+    eventually("it was given up", async || operator.get("/api/v1/audit").await.text().contains("backup.strike")).await;
+    assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0);
+    assert_eq!(operator.get("/api/v1/backups").await.expect(200)["backups"], json!([]));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, env, fs, path::Path};
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::{Answer, TestServer, description};
 
@@ -143,6 +143,54 @@ async fn every_operation_shows_what_goes_in_and_out_by_valid_examples() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn examples_of_requests_fill_in_only_what_is_needed() {
+    let server = TestServer::start().await;
+    let description = server.api.get("/openapi.json").await.expect(200);
+    let (mut examples, mut own) = (0, BTreeSet::new());
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let contents = operation["requestBody"]["content"].as_object().into_iter();
+            for content in contents.flat_map(Map::values) {
+                let schema = description::resolved(&content["schema"], &description);
+                if schema.get("example").is_some() {
+                    own.insert(format!("{method} {path}"));
+                    continue;
+                }
+                assert_fills_in_what_is_needed(&format!("{method} {path}"), schema, &content["example"], &description);
+                examples += 1;
+            }
+        }
+    }
+    assert!(examples > 30, "{examples}");
+    // Where any one of several things is needed, one is shown.
+    let shown = ["post /api/v1/groups/{group}/jobs/recognize", "post /api/v1/sessions/{session}/confirm"];
+    assert_eq!(own, BTreeSet::from(shown.map(str::to_owned)));
+    // The page would fill every field of a form, were it not told otherwise.
+    let scripts = server.api.without_key().get("/docs/swagger-initializer.js").await.text();
+    assert!(scripts.contains("const OnlyWhatIsNeeded") && scripts.contains("DownloadUrl,\n      OnlyWhatIsNeeded"));
+}
+
+fn assert_fills_in_what_is_needed(what: &str, schema: &Value, example: &Value, description: &Value) {
+    let schema = description::resolved(schema, description);
+    match example {
+        Value::Object(fields) if schema.get("example").is_none() => {
+            let given: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            assert_eq!(given, required.collect(), "{what}: {example}");
+            for (name, value) in fields {
+                assert_fills_in_what_is_needed(what, &schema["properties"][name], value, description);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                assert_fills_in_what_is_needed(what, &schema["items"], item, description);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -1,10 +1,15 @@
 //! The main job: one photo in, the whole class out; and the other questions about faces.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use image::{Rgb, RgbImage, imageops::flip_horizontal};
 use rollcall::pipeline::Station;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestServer, class_photo, form, images::empty_room, portrait};
+use crate::support::{
+    Answer, TestServer, class_photo, form,
+    images::{empty_room, jpeg, pixels},
+    portrait,
+};
 
 /// A server whose group `g` has obama and biden on its roster.
 async fn class() -> TestServer {
@@ -100,6 +105,12 @@ async fn faces_that_are_too_small_are_not_named() {
     let small: Vec<_> = faces.iter().filter(|face| number(&face["width_px"]) < 30.0).collect();
     assert_eq!(small.len(), 1, "{faces:?}");
     assert_eq!((&small[0]["reason"], &small[0]["person"]), (&json!("too_small"), &Value::Null));
+    assert_eq!(seen["photos"][0]["advice"], Value::Null, "somebody can be named");
+    // Where nobody can, the photo says so.
+    let far = class_photo(&[("obama2", 40), ("biden", 45)]);
+    let seen = server.api.recognize("g", &[], &[&far]).await.expect(200);
+    let advice = seen["photos"][0]["advice"].as_str().unwrap();
+    assert!(advice.contains("too small") && advice.contains("come closer"), "{advice}");
 }
 
 #[tokio::test]
@@ -149,6 +160,41 @@ async fn liveness_and_pose_come_when_they_are_asked() {
     }
 }
 
+/// Of a head, in degrees.
+async fn pose(server: &TestServer, photo: &RgbImage, angle: &str) -> f64 {
+    let seen = server.api.recognize("g", &[("mark", "false"), ("pose", "true")], &[&jpeg(photo)]).await.expect(200);
+    number(&seen["photos"][0]["faces"][0]["pose"][angle])
+}
+
+#[tokio::test]
+async fn a_head_turned_to_the_viewers_left_has_a_positive_yaw() {
+    let server = class().await;
+    // The nose of one is left of the middle between the eyes, of the other right of it.
+    for (shot, is_left) in [("obama2", true), ("obama3", false)] {
+        let photo = pixels(&portrait(shot));
+        let (yaw, mirrored) =
+            (pose(&server, &photo, "yaw").await, pose(&server, &flip_horizontal(&photo), "yaw").await);
+        assert!(yaw.abs() > 10.0 && (yaw > 0.0) == is_left, "{shot}: {yaw}");
+        assert!((yaw + mirrored).abs() < 8.0, "{shot}: {yaw}, mirrored {mirrored}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_tilted_clockwise_has_a_greater_roll() {
+    let server = class().await;
+    let photo = pixels(&portrait("obama"));
+    let (sin, cos) = 20_f32.to_radians().sin_cos();
+    let centre = [photo.width() as f32 / 2.0, photo.height() as f32 / 2.0];
+    // Each pixel comes from where it was before the picture was tilted by 20 degrees clockwise.
+    let tilted = RgbImage::from_fn(photo.width(), photo.height(), |x, y| {
+        let (dx, dy) = (x as f32 - centre[0], y as f32 - centre[1]);
+        let (from_x, from_y) = (cos * dx + sin * dy + centre[0], cos * dy - sin * dx + centre[1]);
+        photo.get_pixel_checked(from_x as u32, from_y as u32).copied().unwrap_or(Rgb([0; 3]))
+    });
+    let moved = pose(&server, &tilted, "roll").await - pose(&server, &photo, "roll").await;
+    assert!((10.0..30.0).contains(&moved), "{moved}");
+}
+
 #[tokio::test]
 async fn strict_liveness_marks_no_face_that_is_too_small_to_tell() {
     let server = class().await;
@@ -171,8 +217,11 @@ async fn annotated_copies_come_back_as_jpeg() {
         let copy = BASE64_STANDARD.decode(seen["photos"][0]["annotated"].as_str().unwrap()).unwrap();
         assert_eq!(image::guess_format(&copy).unwrap(), image::ImageFormat::Jpeg, "{path}");
         let (drawn, plain) = (image::load_from_memory(&copy).unwrap(), image::load_from_memory(&photo).unwrap());
-        assert_eq!((drawn.width(), drawn.height()), (plain.width(), plain.height()));
-        assert_ne!(drawn.to_rgb8(), plain.to_rgb8());
+        assert!(drawn.width() == plain.width() && drawn.height() > plain.height(), "a legend stands under the photo");
+        assert_ne!(drawn.crop_imm(0, 0, plain.width(), plain.height()).to_rgb8(), plain.to_rgb8());
+        let numbers: Vec<_> =
+            seen["photos"][0]["faces"].as_array().unwrap().iter().map(|face| &face["number"]).collect();
+        assert_eq!(numbers, [1, 2], "{path}");
         assert_eq!(seen["photos"][1]["annotated"], Value::Null);
     }
     server.is_idle().await;

@@ -42,9 +42,9 @@ async fn closed_sessions_are_counted_and_shown_in_every_format() {
     // The session may lie on tomorrow's date.
     let dates = format!("from={date}&until={date}");
     assert_eq!(rows(api, &format!("attendance?{dates}")).await, [] as [Value; 0], "nothing is closed");
-    api.post(&format!("/api/v1/sessions/{lesson}/close"), &json!({})).await.expect(200);
+    api.post(&format!("/api/v1/sessions/{lesson}/close"), &json!({ "force": true })).await.expect(200);
     let (other, _) = session(api, "h", &["obama2"]).await;
-    api.post(&format!("/api/v1/sessions/{other}/close"), &json!({})).await.expect(200);
+    api.post(&format!("/api/v1/sessions/{other}/close"), &json!({ "force": true })).await.expect(200);
 
     let people = rows(api, &format!("attendance?{dates}&group=g")).await;
     assert_eq!(shares(&people), [json!(["ada", 1, 1, 1.0]), json!(["bob", 0, 1, 0.0])]);
@@ -84,7 +84,7 @@ async fn reports_show_callers_their_own_groups() {
     }
     api.enrol("ada", &["g"], "obama").await;
     let (lesson, date) = session(api, "g", &["obama2"]).await;
-    api.post(&format!("/api/v1/sessions/{lesson}/close"), &json!({})).await.expect(200);
+    api.post(&format!("/api/v1/sessions/{lesson}/close"), &json!({ "force": true })).await.expect(200);
     let dates = format!("from={date}&until={date}");
     let teacher = async |group: &str| {
         let key = json!({ "name": group, "role": "teacher", "groups": [group] });

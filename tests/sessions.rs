@@ -5,7 +5,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Api, TestServer, class_photo, portrait};
+use crate::support::{Api, TestServer, class_photo, form, portrait};
 
 async fn put(api: &Api, path: &str, body: &Value) -> Value {
     api.send(Method::PUT, &format!("/api/v1{path}"), body).await.expect(200)
@@ -88,7 +88,9 @@ async fn a_teachers_lesson_from_the_timetable_to_the_register() {
         (&settled["records"][0]["status"], &settled["records"][1]["status"]),
         (&json!("undecided"), &json!("excused"))
     );
-    let closing = post(&teacher, &format!("{path}/close"), &json!({})).await;
+    let early = teacher.post(&format!("/api/v1{path}/close"), &json!({})).await;
+    assert_eq!(early.problem(), (409, "session_not_begun".to_owned()));
+    let closing = post(&teacher, &format!("{path}/close"), &json!({ "force": true })).await;
     let counts = json!([
         { "status": "present", "people": 1 }, { "status": "absent", "people": 1 }, { "status": "excused", "people": 1 }
     ]);
@@ -484,12 +486,69 @@ async fn too_few_sightings_are_to_be_confirmed() {
     let review = get(api, &format!("{path}/review")).await;
     assert_eq!(people(&review["to_confirm"][0]["candidates"]), ["ada"]);
     assert_eq!(review["to_confirm"][0]["sightings"][0]["runner_up"], Value::Null, "nothing leads to who is erased");
-    let waiting = post(api, &format!("{path}/close"), &json!({})).await;
-    assert_eq!((&waiting["session"]["state"], &waiting["session"]["missing"]), (&json!("open"), &json!(["camera"])));
+    let waiting = get(api, &path).await;
+    assert_eq!((&waiting["state"], &waiting["missing"]), (&json!("open"), &json!(["camera"])));
     let seen = photo(api, &[("session", id(&session)), ("source", "camera")], &["obama3"]).await;
     assert_eq!(seen["present"][0]["attendance"], "marked");
-    let closed = post(api, &format!("{path}/close"), &json!({})).await;
+    assert_eq!(get(api, &path).await["missing"], json!([]));
+    let closed = post(api, &format!("{path}/close"), &json!({ "force": true })).await;
     assert_eq!(closed["session"]["state"], "closed");
+}
+
+#[tokio::test]
+async fn somebody_enrolled_twice_is_to_be_confirmed_until_the_two_are_merged() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("bob", &["g"], "biden").await;
+    // The one person by a form, and by a folder.
+    for twin in ["ada", "lovelace"] {
+        api.enrol(twin, &["g"], "obama").await;
+    }
+    let seen = photo(api, &[], &["obama2", "biden"]).await;
+    assert_eq!(
+        (people(&seen["present"]), &seen["not_seen"]),
+        (vec!["bob"], &json!([])),
+        "neither of the two is missing"
+    );
+    let faces = seen["photos"][0]["faces"].as_array().unwrap();
+    let face = faces.iter().find(|face| face["reason"] == "enrolled_twice").unwrap();
+    assert_eq!((&face["person"], &face["attendance"]), (&Value::Null, &json!("to_confirm")));
+    assert_eq!(people(&face["candidates"]), ["ada", "lovelace"]);
+    assert_eq!((&face["hint"], &seen["unknown_faces"]), (&Value::Null, &json!(1)));
+    photo(api, &[], &["obama3"]).await;
+
+    let path = format!("/sessions/{}/review", seen["session"].as_str().unwrap());
+    let review = get(api, &path).await;
+    assert_eq!((people(&review["to_confirm"]), people(&review["not_seen"])), (vec!["ada"], vec!["lovelace"]));
+    let doubt = &review["to_confirm"][0];
+    assert_eq!((people(&doubt["candidates"]), &doubt["enrolled_twice"]), (vec!["ada", "lovelace"], &json!(true)));
+    let sightings = doubt["sightings"].as_array().unwrap();
+    assert_eq!(sightings.len(), 2, "both photos make one record");
+    for sighting in sightings {
+        assert_eq!((&sighting["enrolled_twice"], sighting["margin"].as_f64()), (&json!(true), Some(0.0)));
+    }
+    let looked = api.post_form("/api/v1/identify", form(&[], &[&portrait("obama2")])).await.expect(200);
+    let looked = &looked["photos"][0]["faces"][0];
+    assert_eq!((&looked["reason"], &looked["attendance"]), (&json!("enrolled_twice"), &json!("not_marked")));
+    let pairs = get(api, "/reports/duplicates").await["pairs"].clone();
+    assert_eq!((pairs.as_array().unwrap().len(), &pairs[0]["people"]), (1, &json!(["ada", "lovelace"])));
+    // People who are merely too close to call are nobody's doubles.
+    let close = photo(api, &[("margin", "1.9")], &["biden"]).await;
+    let reasons: Vec<&Value> =
+        close["photos"][0]["faces"].as_array().unwrap().iter().map(|face| &face["reason"]).collect();
+    assert_eq!(reasons, ["below_margin"]);
+
+    post(api, "/people/ada/merge", &json!({ "from": "lovelace" })).await;
+    let review = get(api, &path).await;
+    assert_eq!(
+        (people(&review["present"]), &review["to_confirm"]),
+        (vec!["ada", "bob"], &json!([])),
+        "the doubt is gone"
+    );
+    assert_eq!(photo(api, &[], &["obama2"]).await["present"][0]["attendance"], "already_marked");
+    let check = server.operator().get("/api/v1/check").await.expect(200);
+    assert_eq!(check["problems"], json!({}));
 }
 
 #[tokio::test]

@@ -298,7 +298,7 @@ fn child_serves_with_a_decoder_that_hangs() {
     actix::System::new().block_on(async move {
         let app = App::build(settings, faults).await.unwrap();
         signals.serving();
-        app.serve(listener, asked).await.unwrap();
+        app.serve(listener, asked, |_| ()).await.unwrap();
     });
 }
 

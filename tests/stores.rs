@@ -57,8 +57,9 @@ fn lasting(path: &str, mut answer: Value) -> Value {
         answer["results"] = json!([]);
     }
     if let Some(records) = answer.get_mut("records").and_then(Value::as_object_mut) {
+        // Of tenants who have nothing, no count was kept before version 7 of the store.
         records.retain(|kind, _| {
-            !["audit_entry", "job_mention", "pending", "session", "stranger"].contains(&kind.as_str())
+            !["audit_entry", "job_mention", "pending", "session", "stranger", "usage"].contains(&kind.as_str())
         });
     }
     answer
@@ -90,6 +91,24 @@ async fn repeat(api: &Api, request: &Value) -> Answer {
     Answer::to(sent.header("idempotency-key", request["key"].as_str().unwrap()).multipart(form)).await
 }
 
+/// Takes from an answer what nobody told yet when `then` was written down: answers may say more, and not otherwise.
+fn keep_known(now: &mut Value, then: &Value) {
+    match (now, then) {
+        (Value::Object(now), Value::Object(then)) => {
+            now.retain(|name, _| then.contains_key(name));
+            for (name, value) in now {
+                keep_known(value, &then[name]);
+            }
+        }
+        (Value::Array(now), Value::Array(then)) => {
+            for (value, then) in now.iter_mut().zip(then) {
+                keep_known(value, then);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[tokio::test]
 async fn the_folders_of_earlier_versions_open_with_all_that_is_in_them() {
     for archive in archives() {
@@ -111,7 +130,9 @@ async fn the_folders_of_earlier_versions_open_with_all_that_is_in_them() {
             if asked["body"].get("bytes").is_some() {
                 assert_eq!(json!(answer.bytes.len()), asked["body"]["bytes"], "{name}: {path}");
             } else {
-                assert_eq!(lasting(path, answer.json()), lasting(path, asked["body"].clone()), "{name}: {path}");
+                let (mut now, then) = (lasting(path, answer.json()), lasting(path, asked["body"].clone()));
+                keep_known(&mut now, &then);
+                assert_eq!(now, then, "{name}: {path}");
             }
         }
         let repeats = told["repeats"].as_array().unwrap();

@@ -118,7 +118,7 @@ async fn strangers_are_kept_where_the_tenant_asks_and_each_appears_once() {
     api.delete(&path).await.expect(204);
     assert_eq!(api.delete(&path).await.problem(), (404, "stranger_not_found".to_owned()));
     let left = unknown(api, &session).await;
-    assert_eq!((left.as_slice(), stored(&server).await), (&seen[..1], 1));
+    assert_eq!((left.as_slice(), stored(&server).await), (&seen[..1], 2), "where a dismissed face was is kept");
 
     // It was somebody of theirs: said so, and taken back.
     api.enrol("zoe", &["g"], "hopper").await;
@@ -131,22 +131,31 @@ async fn strangers_are_kept_where_the_tenant_asks_and_each_appears_once() {
     let stranger = name("mia").await;
     assert_eq!(stranger.problem(), (409, "not_on_roster".to_owned()));
     assert_eq!(stranger.json()["error"]["details"]["person"], "mia");
-    assert_eq!((unknown(api, &session).await, stored(&server).await), (left.clone(), 1));
+    assert_eq!((unknown(api, &session).await, stored(&server).await), (left.clone(), 2));
     let named = name("zoe").await.expect(200);
     assert_eq!((&named["status"], &named["state"]), (&json!("present"), &json!("by_hand")));
     assert_eq!((&named["at"], &named["last_seen"]), (&left[0]["first_seen"], &left[0]["last_seen"]));
     assert_eq!(named["similarity"], Value::Null, "nobody compared them");
-    assert_eq!((unknown(api, &session).await, stored(&server).await), (Vec::new(), 0));
+    assert_eq!((unknown(api, &session).await, stored(&server).await), (Vec::new(), 2));
+    for shots in [&["obama", "astronaut", "biden"][..], &["biden", "obama2"], &["obama3"]] {
+        photo(api, "g", &[], shots).await;
+    }
+    assert_eq!(unknown(api, &session).await, Vec::<Value>::new(), "the same photos bring nobody back");
     assert_eq!(name("zoe").await.problem(), (404, "stranger_not_found".to_owned()));
     let records = api.get(&format!("/api/v1/sessions/{session}/records")).await.expect(200);
     let mut records = records["records"].as_array().unwrap().iter();
     let record = records.find(|record| record["person"] == "zoe").unwrap();
     assert_eq!(record["corrections"][0]["faces"], left[0]["sightings"]);
     let undone = api.post(&format!("/api/v1/sessions/{session}/records/zoe/undo"), &json!({})).await.expect(200);
-    assert_eq!((&undone["status"], &undone["at"]), (&json!("not_on_roster"), &Value::Null));
+    assert_eq!((&undone["status"], &undone["at"]), (&json!("undecided"), &Value::Null));
+    assert_eq!(unknown(api, &session).await, left, "and the face is unknown again");
 
+    // What is kept of somebody who was named goes with the person.
+    name("zoe").await.expect(200);
+    api.delete("/api/v1/people/zoe").await.expect(204);
+    assert_eq!((unknown(api, &session).await, stored(&server).await), (Vec::new(), 1));
     photo(api, "g", &[], &["obama", "astronaut"]).await;
-    assert_eq!(stored(&server).await, 2);
+    assert_eq!(stored(&server).await, 3);
     keep(&server, 0).await;
     assert_eq!(unknown(api, &session).await, Vec::<Value>::new(), "at once");
     eventually("what is no longer wanted is removed", async || stored(&server).await == 0).await;

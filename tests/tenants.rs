@@ -288,7 +288,7 @@ async fn a_tenants_settings_stand_between_the_servers_and_the_requests() {
     set(json!({ "matching": { "roster_threshold": 0.99 } })).await.expect(200);
     assert_eq!(verified().await, 99);
     assert!(!named(recognize, &[]).await && named(identify, &[]).await, "each has its own");
-    assert!(named(recognize, &[("threshold", "0.4")]).await, "the request has the last word");
+    assert!(named(recognize, &[("threshold", "0.4"), ("mark", "false")]).await, "who only looks has the last word");
     set(json!({ "matching": { "roster_threshold": null, "gallery_threshold": 0.99 } })).await.expect(200);
     assert!(named(recognize, &[]).await && !named(identify, &[]).await);
     let strange = form(&[("id", "twin"), ("name", "twin")], &[&photo]);
@@ -391,4 +391,35 @@ async fn a_tenant_that_was_made_can_be_read_changed_and_deleted_whatever_its_id(
         .await;
     let path = format!("/api/v1/tenants/{}", segment(id.as_str()));
     assert_eq!(server.operator().delete(&path).await.status, 204);
+}
+
+#[tokio::test]
+async fn the_schools_admin_sets_all_but_its_limits() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    let patch = json!({
+        "name": "The School", "time_zone": "Asia/Tokyo", "liveness": "passive", "photos": "crops",
+        "photo_retention_days": 7, "unknown_faces_days": 3, "matching": { "roster_threshold": 0.5 },
+        "enrolment": { "duplicates": "refuse" },
+    });
+    let set = api.send(Method::PATCH, "/api/v1/settings", &patch).await.expect(200);
+    assert_eq!((&set["name"], &set["time_zone"]), (&json!("The School"), &json!("Asia/Tokyo")));
+    assert_eq!(api.get("/api/v1/settings").await.expect(200), set);
+    assert_eq!(server.operator().get("/api/v1/tenants/default").await.expect(200), set);
+    let group = api.post("/api/v1/groups", &json!({ "name": "new" })).await.expect(201);
+    assert_eq!(group["time_zone"], "Asia/Tokyo", "a new group is where its school is");
+    for (patch, code) in [
+        (json!({ "limits": { "people": 1_000_000 } }), "invalid_json"),
+        (json!({ "suspended": false }), "invalid_json"),
+        (json!({ "time_zone": "Mars/Olympus" }), "invalid_time_zone"),
+        (json!({ "unknown_faces_days": 366 }), "invalid_retention"),
+    ] {
+        let refused = api.send(Method::PATCH, "/api/v1/settings", &patch).await;
+        assert_eq!(refused.problem(), (400, code.to_owned()), "{patch}");
+    }
+    let told = api.get("/api/v1/audit").await.expect(200);
+    let told = told["entries"].as_array().unwrap().iter().filter(|entry| entry["action"] == "tenant.update").count();
+    assert_eq!(told, 1, "in the school's own log");
+    let other = server.tenant("other").await;
+    assert_eq!(other.get("/api/v1/settings").await.expect(200)["name"], "other");
 }

@@ -15,7 +15,7 @@ use rollcall::{
         TimeTrust, timetable::blank,
     },
     service::access::first_start::first_start,
-    store::{PhotoMarks, Seen, Store, StoreOptions},
+    store::{ClosingRules, PhotoMarks, Seen, Store, StoreOptions},
 };
 
 /// People that one photo shows.
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             store.mark_photo(&scope, photo(&session, first..people.min(first + A_PHOTO), day as usize)?).await?;
         }
         let marked = begun.elapsed().as_secs_f64();
-        let closing = store.close_group_session(&scope, session.id, false, Timestamp::now()).await?;
+        let closing = store.close_group_session(&scope, session.id, ClosingRules::default(), Timestamp::now()).await?;
         let closed = begun.elapsed().as_secs_f64() - marked;
         println!("{day_of_term}: marked in {marked:.2} s, closed in {closed:.2} s, {:?}", closing.counts);
     }

@@ -5,6 +5,7 @@ mod backup;
 mod bench;
 mod calibrate;
 mod check;
+mod demo;
 mod door;
 mod enroll;
 mod files;
@@ -17,6 +18,7 @@ mod rewrite;
 mod salvage;
 mod scratch;
 mod serve;
+mod tls;
 mod user;
 
 use std::{
@@ -104,8 +106,12 @@ impl OperatorArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows the whole way on portraits that come with the program.
+    Demo(demo::DemoArgs),
     /// Runs the server.
     Serve(serve::ServeArgs),
+    /// Makes certificates for a server that has no public name, so that phones give it their camera.
+    Tls(tls::TlsArgs),
     /// Enrols people from a folder with one subfolder a person, or from a roster.
     Enroll(enroll::EnrollArgs),
     /// Recognises a group in photos.
@@ -139,9 +145,24 @@ enum Command {
 impl Cli {
     /// Runs the command. Errors go to standard error as one line.
     pub fn run(self) -> ExitCode {
+        let done = self.carry_out();
+        logging::flush();
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // Where nobody can be told, the status still says it.
+                drop(writeln!(io::stderr(), "rollcall: {error}"));
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn carry_out(self) -> Result<()> {
         let Self { common, command } = self;
-        let done = match command {
+        match command {
+            Command::Demo(args) => demo::run(&args),
             Command::Serve(args) => serve::run(&common, &args),
+            Command::Tls(args) => tls::run(&common, &args),
             Command::Enroll(args) => enroll::run(&common, &args),
             Command::Recognize(args) => recognize::run(&common, &args),
             Command::Backup(args) => backup::run(&common, &args),
@@ -156,15 +177,6 @@ impl Cli {
             Command::Gallery(args) => gallery::run(&common, &args),
             Command::Calibrate(args) => calibrate::run(&common, &args),
             Command::Models(args) => models::run(&args),
-        };
-        logging::flush();
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                // Where nobody can be told, the status still says it.
-                drop(writeln!(io::stderr(), "rollcall: {error}"));
-                ExitCode::FAILURE
-            }
         }
     }
 }

@@ -32,8 +32,9 @@ const PHOTOS_PER_THREAD: usize = 2;
 #[command(after_help = "\
 Without --group, faces are looked up among everybody and nobody is marked; with nobody enrolled every face is unknown.
 --json prints one object a photo, then one for all:
-  {\"what\":\"photo\",\"file\",\"width\",\"height\",\"faces\":[{\"box\",\"normalized\",\"landmarks\",\"score\",\"width_px\",\"person\",\"name\",
-   \"similarity\",\"margin\",\"reason\",\"candidates\",\"liveness\",\"pose\",\"attendance\"}],\"annotated\",\"error\":{\"code\",\"message\"}|null}
+  {\"what\":\"photo\",\"file\",\"width\",\"height\",\"turned\",\"faces\":[{\"number\",\"box\",\"normalized\",\"landmarks\",\"score\",\"width_px\",
+   \"person\",\"name\",\"similarity\",\"margin\",\"reason\",\"candidates\",\"liveness\",\"pose\",\"attendance\",\"hint\"}],\"advice\",\"annotated\",
+   \"error\":{\"code\",\"message\"}|null}
   {\"what\":\"summary\",\"photos\",\"failed\",\"faces\",\"present\":[{\"person\",\"name\",\"similarity\",\"attendance\"}],
    \"not_seen\":[{\"person\",\"name\"}],\"unknown_faces\",\"date\"}
 Ends with an error if no photo could be used.")]
@@ -56,16 +57,16 @@ pub(super) struct RecognizeArgs {
     /// Whether faces must be live to be marked.
     #[arg(long, default_value = "off")]
     liveness: Liveness,
-    /// The least similarity, raw cosine [default: the model's].
+    /// The least similarity, raw cosine; where people are marked, never less than the tenant's [default: that].
     #[arg(long, value_name = "COSINE", allow_negative_numbers = true)]
     threshold: Option<f32>,
-    /// The least lead over the next person [default: the model's].
+    /// The least lead over the next person; where people are marked, never less than the tenant's [default: that].
     #[arg(long, value_name = "COSINE")]
     margin: Option<f32>,
     /// Print JSON lines instead of tables.
     #[arg(long)]
     json: bool,
-    /// Write copies with the faces and names drawn in to this folder, as NAME.annotated.jpg.
+    /// Write copies with the faces, their numbers and names drawn in to this folder, as NAME.annotated.jpg.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
     /// Send the photos, or one ZIP of them, to the running server as a job, and watch it: it goes on if this command

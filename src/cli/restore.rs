@@ -14,7 +14,7 @@ The data folder must be empty but for key files. It is all there once the comman
 before. Keys that were in force at the time of the backup open the restored server; where operator.key or default.key
 is not in the folder, a further key is made in its place.")]
 pub(super) struct RestoreArgs {
-    /// The file that `rollcall backup` wrote.
+    /// The file that `rollcall backup` wrote, or a folder that the server's own schedule made, with its photos.
     file: PathBuf,
 }
 

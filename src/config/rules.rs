@@ -71,6 +71,9 @@ fn server(settings: &Settings) -> Vec<Rule> {
             "server.keep_alive_seconds is between 1 and 86400",
         ),
         ((1..=8760).contains(&settings.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
+        ((1..=8760).contains(&settings.backup.every_hours), "backup.every_hours is between 1 and 8760"),
+        ((1..=1000).contains(&settings.backup.keep), "backup.keep is between 1 and 1000"),
+        (!settings.backup.folder.starts_with(&settings.server.data), "backup.folder lies outside server.data"),
         ((1..=1440).contains(&settings.access.token_minutes), "access.token_minutes is between 1 and 1440"),
         ((1..=3650).contains(&settings.access.session_days), "access.session_days is between 1 and 3650"),
     ]

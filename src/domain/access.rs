@@ -20,6 +20,7 @@ const MAX_GROUPS: usize = 1000;
 /// What a user or a key is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(example = "viewer")]
 pub enum Role {
     /// Looks after the server: tenants, backups. Sees no tenant's data.
     Operator,
@@ -44,6 +45,8 @@ pub enum Permission {
     ManageAccess,
     /// What was changed in the caller's own realm, and by whom.
     ReadAudit,
+    /// The settings of the caller's own tenant.
+    ManageSettings,
     /// The caller's own account.
     OwnAccount,
     /// People and their samples.
@@ -52,7 +55,7 @@ pub enum Permission {
     ManagePeople,
     /// Which groups there are.
     ListGroups,
-    /// One group with its roster.
+    /// One group with its roster: the names and portraits of its people.
     ReadGroup,
     /// Making, changing and deleting groups.
     ManageGroups,

@@ -6,15 +6,16 @@ use utoipa::ToSchema;
 
 use super::{
     face::LivenessVerdict,
-    ids::{GroupSessionId, PersonId, RecordId},
+    ids::{GroupSessionId, PersonId, Pseudonym, RecordId},
     rules::{
         Rules,
-        judge::{Attendee, ByHand, Meeting, RecordState, Status, Verdict, judge},
+        judge::{Attendee, ByHand, Meeting, RecordState, Status, Tenure, Verdict, judge},
         sighting::{Sighting, Weight, keep},
     },
     session::MAX_NOTE_CHARS,
     stranger::Glimpse,
 };
+use crate::words::composed;
 use error::{Error, ErrorKind, Result};
 
 /// The most corrections that a record keeps; those before them cannot be undone any more.
@@ -88,13 +89,13 @@ pub enum AppealState {
     Refused,
 }
 
-/// Checks a reason or a note. Errors: `Invalid` `invalid_reason`.
+/// Checks a reason or a note, and returns it trimmed and [composed]. Errors: `Invalid` `invalid_reason`.
 pub fn checked_note(text: &str) -> Result<String> {
-    let note = text.trim();
+    let note = composed(text.trim());
     if note.is_empty() || note.chars().count() > MAX_NOTE_CHARS {
         return Err(Error::invalid("a reason is 1 to 500 characters").with_code("invalid_reason"));
     }
-    Ok(note.to_owned())
+    Ok(note.into_owned())
 }
 
 /// What a record is judged by, besides what it holds.
@@ -104,8 +105,10 @@ pub struct Case<'a> {
     pub rules: &'a Rules,
     /// The session.
     pub meeting: Meeting,
-    /// When the person came onto the roster; none for who has left it.
-    pub joined_at: Option<Timestamp>,
+    /// How it lies to the person's time on the roster.
+    pub tenure: Tenure,
+    /// When the person came onto the roster, if that was after its start.
+    pub due: Option<Timestamp>,
     /// How many other sessions of the group they have attended on the local day.
     pub attended_that_day: usize,
 }
@@ -164,8 +167,8 @@ impl AttendanceRecord {
         self.judge(case);
     }
 
-    /// Takes the last word back. Errors: `Conflict` `nothing_to_undo`.
-    pub fn undo_correction(&mut self, case: &Case<'_>) -> Result<()> {
+    /// Takes the last word back, and returns it. Errors: `Conflict` `nothing_to_undo`.
+    pub fn undo_correction(&mut self, case: &Case<'_>) -> Result<Correction> {
         let undone = self.corrections.pop().ok_or_else(|| {
             Error::new(ErrorKind::Conflict, "nobody has corrected this record").with_code("nothing_to_undo")
         })?;
@@ -174,7 +177,36 @@ impl AttendanceRecord {
             self.sightings.iter_mut().for_each(|sighting| sighting.refuted = false);
         }
         self.judge(case);
-        Ok(())
+        Ok(undone)
+    }
+
+    /// Adds what another record of the same person in the same session knows: its evidence, and the words and the appeal that
+    /// this one lacks. Who was there by this one stays so.
+    pub fn absorb(&mut self, other: Self, case: &Case<'_>) {
+        let was = self.verdict;
+        for sighting in other.sightings {
+            keep(&mut self.sightings, sighting);
+        }
+        // A word that denies what this record shows was said of a part of it.
+        if self.corrections.is_empty() && (other.verdict.status.is_attended() || !was.status.is_attended()) {
+            self.corrections = other.corrections;
+        }
+        self.appeal = self.appeal.take().or(other.appeal);
+        self.id = self.id.or(other.id);
+        self.judge(case);
+        if was.status.is_attended() && !self.verdict.status.is_attended() {
+            self.verdict = was;
+        }
+    }
+
+    /// Rivals who turned out to be the person are none any more. Returns whether there were some.
+    pub fn forget_rivals(&mut self, rivals: &[Pseudonym]) -> bool {
+        let is_one = |sighting: &&mut Sighting| sighting.runner_up.is_some_and(|next| rivals.contains(&next.who));
+        let mut any = false;
+        for sighting in self.sightings.iter_mut().filter(is_one) {
+            (sighting.runner_up, sighting.margin, any) = (None, None, true);
+        }
+        any
     }
 
     /// Whether anything but the lack of sightings is known.
@@ -198,7 +230,8 @@ impl Case<'_> {
         sightings: &[Sighting],
     ) -> Verdict {
         let attendee = Attendee {
-            joined_at: self.joined_at,
+            tenure: self.tenure,
+            due: self.due,
             is_excused: false,
             attended_that_day: self.attended_that_day,
             by_hand,
@@ -296,7 +329,7 @@ mod tests {
             is_holiday: false,
             declares_absence: false,
         };
-        let case = Case { rules: &rules, meeting, joined_at: None, attended_that_day: 0 };
+        let case = Case { rules: &rules, meeting, tenure: Tenure::During, due: None, attended_that_day: 0 };
         let mut record = AttendanceRecord::new(GroupSessionId::generate(), "p".parse().unwrap(), &case);
         let glimpse = |second| Glimpse {
             photo: crate::PhotoId::generate(),
@@ -344,7 +377,7 @@ mod tests {
             is_holiday: false,
             declares_absence: false,
         };
-        let case = Case { rules: &rules, meeting, joined_at: None, attended_that_day: 0 };
+        let case = Case { rules: &rules, meeting, tenure: Tenure::During, due: None, attended_that_day: 0 };
         let mut record = AttendanceRecord::new(GroupSessionId::generate(), "p".parse().unwrap(), &case);
         assert_eq!((record.id, record.verdict.status, record.says_something()), (None, Undecided, false));
         assert_eq!(record.add(sighting(9000, 0.9), &case), Mark::NotMarked, "much later");
@@ -370,5 +403,38 @@ mod tests {
             record.correct(say(Said::Confirmed), &case);
         }
         assert_eq!(record.corrections.len(), MAX_CORRECTIONS);
+    }
+
+    #[test]
+    fn of_two_records_the_evidence_of_both_is_kept_and_nobody_who_was_there_was_not() {
+        let rules = Rules { confirm_sightings: 2, ..Rules::default() };
+        let meeting = crate::rules::judge::tests::meeting();
+        let case = Case { rules: &rules, meeting, tenure: Tenure::During, due: None, attended_that_day: 0 };
+        let session = GroupSessionId::generate();
+        let record = |seen: &[i64], said: &[Said]| {
+            let mut record = AttendanceRecord::new(session, "p".parse().unwrap(), &case);
+            for &minute in seen {
+                record.add(crate::rules::sighting::tests::sighting(minute, 0.6), &case);
+            }
+            for &said in said {
+                let at = Timestamp::UNIX_EPOCH;
+                record.correct(Correction { said, reason: None, at, faces: Vec::new() }, &case);
+            }
+            record
+        };
+        let excused = Said::Set(Status::Excused);
+        let table = [
+            (record(&[110], &[]), record(&[120], &[]), Status::Present, 2),
+            (record(&[110, 111], &[]), record(&[], &[excused]), Status::Present, 2),
+            (record(&[110], &[]), record(&[], &[excused]), Status::Excused, 1),
+            (record(&[110], &[]), record(&[], &[Said::Set(Status::Late)]), Status::Late, 1),
+            (record(&[110, 111], &[]), record(&[120], &[Said::Rejected]), Status::Present, 3),
+            (record(&[110], &[Said::Confirmed]), record(&[120], &[Said::Rejected]), Status::Present, 2),
+        ];
+        for (mut kept, other, status, sightings) in table {
+            let shown = format!("{kept:?} {other:?}");
+            kept.absorb(other, &case);
+            assert_eq!((kept.verdict.status, kept.sightings.len()), (status, sightings), "{shown}");
+        }
     }
 }

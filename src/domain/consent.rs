@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::words::composed;
 use error::{Error, ErrorKind, Result};
 
 /// The beginning of 1900: no consent is older, and years before 0 are no dates of RFC 3339.
@@ -98,20 +99,21 @@ impl ConsentState {
 }
 
 impl Consent {
-    /// A consent that can be so.
+    /// A consent that can be so, its texts [composed].
     ///
     /// # Errors
     /// `Invalid` `invalid_consent` for one given in the future, one that ends before it begins, and texts that are too
     /// long or hold control characters.
     pub fn checked(self, now: Timestamp) -> Result<Self> {
-        let giver = self.given_by.trim();
+        let giver = composed(self.given_by.trim());
+        let note = self.note.as_deref().map(|note| composed(note).into_owned());
         let is_giver = (1..=MAX_GIVER_CHARS).contains(&giver.chars().count()) && !giver.chars().any(char::is_control);
         let is_note = |note: &String| {
             note.chars().count() <= MAX_NOTE_CHARS && !note.chars().any(|c| c.is_control() && c != '\n')
         };
         let problem = if !is_giver {
             "given_by is 1 to 200 characters without control characters"
-        } else if !self.note.as_ref().is_none_or(is_note) {
+        } else if !note.as_ref().is_none_or(is_note) {
             "note is up to 1000 characters without control characters"
         } else if self.at < FIRST {
             "at lies before 1900"
@@ -120,7 +122,7 @@ impl Consent {
         } else if self.expires_at.is_some_and(|end| end <= self.at) {
             "expires_at is not after at"
         } else {
-            return Ok(Self { given_by: giver.to_owned(), ..self });
+            return Ok(Self { given_by: giver.into_owned(), note, ..self });
         };
         Err(Error::invalid(problem).with_code("invalid_consent"))
     }

@@ -34,8 +34,8 @@ pub enum FaceChoice {
     All,
 }
 
-/// What happens to a face that is already someone else's in the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+/// What happens to a face that is already someone else's in the tenant. The later, the stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuplicatePolicy {
     /// Nobody looks.

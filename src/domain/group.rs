@@ -7,20 +7,8 @@ use jiff::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Rules,
-    ids::{GroupId, PersonId},
-};
+use super::{Rules, ids::GroupId, roster::no_time};
 use error::{Error, Result};
-
-/// A place on a group's roster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Whose.
-    pub person: PersonId,
-    /// Since when; not absent before.
-    pub joined_at: Timestamp,
-}
 
 /// A group of a tenant. Its roster is kept beside it, one entry a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,17 +45,28 @@ impl Group {
         Ok(at.to_zoned(zone(&self.time_zone)?).date())
     }
 
+    /// When a local date begins where the group is. Errors: `Invalid` `invalid_roster_time` at the end of time.
+    pub fn day_start(&self, date: Date) -> Result<Timestamp> {
+        Ok(date.to_zoned(zone(&self.time_zone)?).map_err(|_| no_time())?.timestamp())
+    }
+
     /// The local time of `at` where the group is.
     pub fn local_time(&self, at: Timestamp) -> Result<Time> {
         Ok(at.to_zoned(zone(&self.time_zone)?).time())
     }
+
+    /// `at` as the group's own clock and calendar show it, for people: `Monday 2026-03-02 08:05 (Europe/Vienna)`.
+    pub fn shown(&self, at: Timestamp) -> Result<String> {
+        let local = at.to_zoned(zone(&self.time_zone)?);
+        Ok(format!("{} ({})", local.strftime("%A %Y-%m-%d %H:%M"), self.time_zone))
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn group(time_zone: &str) -> Group {
+    pub(crate) fn group(time_zone: &str) -> Group {
         Group {
             id: "g".parse().unwrap(),
             name: "g".into(),
@@ -85,6 +84,12 @@ mod tests {
         {
             assert_eq!(group(zone).local_date(at).unwrap().to_string(), date, "{zone}");
         }
+    }
+
+    #[test]
+    fn an_instant_is_shown_by_the_groups_own_clock() {
+        let at: Timestamp = "2026-03-29T22:30:00Z".parse().unwrap();
+        assert_eq!(group("Europe/Vienna").shown(at).unwrap(), "Monday 2026-03-30 00:30 (Europe/Vienna)");
     }
 
     #[test]

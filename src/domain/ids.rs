@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::words::composed;
 use error::{Error, Result};
 
 /// The longest identifier a client may give, in bytes.
@@ -31,14 +32,15 @@ fn check_id(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks a name: any Unicode but control characters, 1–200 characters after trimming. Returns it trimmed.
+/// Checks a name: any Unicode but control characters, 1–200 characters after trimming. Returns it trimmed and
+/// [composed].
 pub fn checked_name(text: &str) -> Result<String> {
-    let name = text.trim();
+    let name = composed(text.trim());
     if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
         return Err(Error::invalid(format!("a name is 1 to {MAX_NAME_CHARS} characters without control characters"))
             .with_code("invalid_name"));
     }
-    Ok(name.to_owned())
+    Ok(name.into_owned())
 }
 
 macro_rules! client_id {
@@ -301,6 +303,8 @@ mod tests {
         assert!(checked_name("a\u{0}b").is_err());
         assert!(checked_name(&"é".repeat(200)).is_ok());
         assert!(checked_name(&"é".repeat(201)).is_err());
+        assert_eq!(checked_name("Zoe\u{308}").unwrap(), "Zoë", "as a Mac writes it");
+        assert!(checked_name(&"e\u{301}".repeat(200)).is_ok());
     }
 
     #[test]

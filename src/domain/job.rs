@@ -13,6 +13,7 @@ use super::{
     event::JobProgress,
     face::FaceBox,
     ids::{GroupId, GroupSessionId, JobId, PersonId, PhotoId},
+    roster::DayOrMoment,
 };
 
 /// Where a job stands.
@@ -107,6 +108,48 @@ pub struct ImportOptions {
     pub quality: Option<QualityGate>,
     /// Which face of each photo is meant.
     pub faces: FaceChoice,
+    /// Whether groups that the file names and that do not exist are made.
+    pub create_groups: bool,
+    /// What a row's groups are to the person.
+    pub groups: RowGroups,
+    /// What becomes of leavers.
+    pub leavers: Leavers,
+    /// Since when people are on the rosters of the groups they join, where their row does not say it.
+    pub on_roster_since: Option<DayOrMoment>,
+}
+
+/// What the groups of a roster's row are to the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RowGroups {
+    /// Groups to join; the person stays in the others.
+    #[default]
+    Join,
+    /// All groups that the person is in from then on, where the row names any.
+    Replace,
+}
+
+/// What becomes of leavers: people of a group that the file names who have no row in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Leavers {
+    /// Nobody looks for them.
+    #[default]
+    Keep,
+    /// The results name them, and the groups that they would leave.
+    Report,
+    /// They leave those groups; what is known of them stays. Where a row failed, nobody does: it may be theirs.
+    Remove,
+}
+
+/// A column of a roster, and what it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RosterColumn {
+    /// As the file has it, up to 64 characters.
+    pub heading: String,
+    /// `id`, `name`, `given_name`, `family_name`, `email`, `groups`, `on_roster_since`, `consent.…` or
+    /// `metadata`.
+    pub meaning: String,
 }
 
 /// A job of a tenant.
@@ -132,6 +175,10 @@ pub struct Job {
     pub failed: BTreeMap<String, u64>,
     /// Why it could not go on.
     pub error: Option<Fault>,
+    /// Of a roster: what its columns were taken for.
+    pub columns: Vec<RosterColumn>,
+    /// Of a roster: how its file is encoded.
+    pub encoding: Option<String>,
     /// When it was started by a request.
     pub created_at: Timestamp,
     /// When it was first worked on.
@@ -154,6 +201,8 @@ impl Job {
             counts: BTreeMap::new(),
             failed: BTreeMap::new(),
             error: None,
+            columns: Vec::new(),
+            encoding: None,
             created_at,
             started_at: None,
             finished_at: None,
@@ -236,6 +285,7 @@ impl ItemReport {
                 ("samples_added", row.samples_added.into()),
                 ("photos_refused", row.refused.len() as u64),
                 ("duplicates", row.duplicates.len() as u64),
+                ("groups_left", row.left.len() as u64),
             ],
         }
     }
@@ -270,7 +320,7 @@ impl RowOutcome {
 /// The report of a roster's row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowReport {
-    /// The line of the file on which the row begins, from 1.
+    /// The line of the file on which the row begins, from 1; 0 of a leaver, who has none.
     pub line: u64,
     /// Whose row it is, where it has an id; as it is read from the store, where there is such a person.
     pub person: Option<PersonId>,
@@ -284,6 +334,10 @@ pub struct RowReport {
     pub refused: Vec<RefusedPhoto>,
     /// Others who look the same.
     pub duplicates: Vec<DoublePhoto>,
+    /// Groups that were made for it.
+    pub groups_made: Vec<GroupId>,
+    /// Groups that the person left, or would leave.
+    pub left: Vec<GroupId>,
 }
 
 /// A photo of a row that was not used.
@@ -323,6 +377,8 @@ pub struct PhotoReport {
     pub width: u32,
     /// Height of the upright photo in pixels.
     pub height: u32,
+    /// By how many degrees it was turned clockwise to find its faces upright, where it was.
+    pub turned: Option<u16>,
     /// Its faces, best detection first.
     pub faces: Vec<SeenFace>,
     /// Why it could not be used.

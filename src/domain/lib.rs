@@ -11,19 +11,25 @@ pub mod event;
 pub mod face;
 pub mod gallery;
 pub mod group;
+pub mod hint;
 pub mod ids;
 pub mod job;
 pub mod kept_photo;
 pub mod matching;
 pub mod metadata;
+pub mod moment;
 pub mod negative;
 pub mod person;
+pub mod readable_id;
 pub mod right;
+pub mod roster;
 pub mod rules;
 pub mod session;
 pub mod stranger;
 pub mod tenant;
 pub mod timetable;
+pub mod turned;
+pub mod wall;
 pub mod webhook;
 pub mod words;
 
@@ -36,12 +42,14 @@ pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
 pub use gallery::GalleryPlan;
 pub use group::Group;
+pub use hint::Hint;
 pub use ids::{
     BackupId, ErasureId, FaceId, GroupId, GroupSessionId, JobId, KeyId, PersonId, PhotoId, Pseudonym, RecordId,
     SessionId, StrangerId, TenantId, UserId, WebhookId,
 };
 pub use job::{
-    ImportOptions, ItemReport, Job, JobState, JobTask, PhotoReport, RecogniseOptions, RowOutcome, RowReport,
+    ImportOptions, ItemReport, Job, JobState, JobTask, Leavers, PhotoReport, RecogniseOptions, RosterColumn, RowGroups,
+    RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};
@@ -58,4 +66,5 @@ pub use session::{GroupSession, SessionOrigin, SessionState};
 pub use stranger::Stranger;
 pub use tenant::{Amounts, MatchingSettings, PhotosOfDay, Quotas, Standing, Tenant, TenantScope, TenantSettings};
 pub use timetable::Timetable;
+pub use turned::Turned;
 pub use webhook::{DeadLetter, Delivery, Replay, Webhook};

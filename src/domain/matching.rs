@@ -49,6 +49,8 @@ pub struct NamingRules {
     pub min_width_px: f32,
     /// The least detection score.
     pub min_score: f32,
+    /// From which similarity of their own samples on two people look like one; raw cosine.
+    pub one_look: f32,
 }
 
 /// Why a face was not named.
@@ -65,14 +67,16 @@ pub enum UnknownReason {
     LowScore,
     /// Everybody similar enough was given to a face that fits them better.
     Taken,
+    /// Those who are too close to call look like one person: somebody who was enrolled twice, or twins.
+    EnrolledTwice,
 }
 
 impl UnknownReason {
-    /// Whether the face shows enough to be known again.
-    pub const fn is_of_good_face(self) -> bool {
+    /// Whether the face may be a stranger's and shows enough to be known again.
+    pub const fn is_of_stranger(self) -> bool {
         match self {
             Self::BelowThreshold | Self::BelowMargin | Self::Taken => true,
-            Self::TooSmall | Self::LowScore => false,
+            Self::TooSmall | Self::LowScore | Self::EnrolledTwice => false,
         }
     }
 
@@ -84,6 +88,7 @@ impl UnknownReason {
             Self::TooSmall => "too_small",
             Self::LowScore => "low_score",
             Self::Taken => "taken",
+            Self::EnrolledTwice => "enrolled_twice",
         }
     }
 }
@@ -95,9 +100,15 @@ pub struct Sighting {
     pub width_px: f32,
     /// The detection score.
     pub score: f32,
-    /// People, best first, ties by id. With F faces in the photo the best F + 1 are enough for an exact answer:
-    /// at most F − 1 of them can be given to other faces.
+    /// People, best first, ties by id. With F faces in the photo the best [`candidates_wanted`] are enough for an exact
+    /// answer.
     pub candidates: Vec<Candidate>,
+}
+
+/// How many candidates of each face are enough in a photo of so many faces: at most all but one can be given to other
+/// faces, two may look like one person, and there is the next.
+pub const fn candidates_wanted(num_faces: usize) -> usize {
+    num_faces + 2
 }
 
 /// The rules' answer for one face.
@@ -111,15 +122,63 @@ pub struct Decision {
     pub margin: Option<f32>,
     /// That next person.
     pub runner_up: Option<Candidate>,
-    /// The two best candidates.
+    /// The two best candidates; of a face that is nobody's because of `EnrolledTwice`, the two who look like one.
     pub candidates: Vec<Candidate>,
+}
+
+/// To whom a face is attributed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribution<'a> {
+    /// Who.
+    pub person: &'a PersonId,
+    /// Raw cosine to their best sample.
+    pub similarity: f32,
+    /// Lead over the runner-up. 0 where the two look like one: neither is ahead.
+    pub margin: Option<f32>,
+    /// Whom else the face could show.
+    pub runner_up: Option<&'a Candidate>,
+}
+
+impl Decision {
+    /// The same for a face between two who look like one.
+    fn of_one_enrolled_twice(self, own: &Candidate, twin: &Candidate) -> Self {
+        let mut candidates = vec![own.clone(), twin.clone()];
+        candidates.sort_by(|one, other| other.similarity.total_cmp(&one.similarity));
+        Self { verdict: Err(UnknownReason::EnrolledTwice), candidates, ..self }
+    }
+
+    /// To whom the face is attributed: whoever was named; of two who look like one the first by id, so that all photos of
+    /// the one person make one record, whichever of the two they are nearer to. Any other face to nobody.
+    pub fn attribution(&self) -> Option<Attribution<'_>> {
+        match (&self.verdict, self.candidates.as_slice()) {
+            (Ok(person), _) => Some(Attribution {
+                person,
+                similarity: self.similarity?,
+                margin: self.margin,
+                runner_up: self.runner_up.as_ref(),
+            }),
+            (Err(UnknownReason::EnrolledTwice), [one, other]) => {
+                let (first, second) = if one.person <= other.person { (one, other) } else { (other, one) };
+                let (person, similarity) = (&first.person, first.similarity);
+                Some(Attribution { person, similarity, margin: Some(0.0), runner_up: Some(second) })
+            }
+            (Err(_), _) => None,
+        }
+    }
 }
 
 /// Names the faces of one photo: a maximum-weight matching of faces and people over the pairs at or above the
 /// threshold, so that a person is named at most once and a face has at most one person. A face whose lead over the
 /// next free person is under the margin is then left unknown; since that frees its person, leads are taken anew
 /// until nothing changes. Ties go by id.
-pub fn name_faces(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> {
+///
+/// `likeness` says how similar the samples of two people are at best, raw cosine: a face between people of one look, and
+/// nobody else, is `EnrolledTwice`.
+pub fn name_faces(
+    sightings: &[Sighting],
+    rules: &NamingRules,
+    likeness: impl Fn(&PersonId, &PersonId) -> f32,
+) -> Vec<Decision> {
     let unfit: Vec<Option<UnknownReason>> = sightings.iter().map(|sighting| unfit(sighting, rules)).collect();
     let mut given = assign_people(sightings, &unfit, rules.threshold);
     let matched = given.clone();
@@ -136,7 +195,31 @@ pub fn name_faces(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> 
             given.remove(&face);
         }
     }
-    (0..sightings.len()).map(|face| decide(face, sightings, unfit[face], &matched, &given, rules)).collect()
+    let decide = |face: usize| {
+        let decision = decide(face, sightings, unfit[face], &matched, &given, rules);
+        let free = matched.get(&face).filter(|_| decision.verdict == Err(UnknownReason::BelowMargin));
+        let twin = free.and_then(|own| second_self(&sightings[face], face, own, &given, rules, &likeness));
+        match (free, twin) {
+            (Some(&own), Some(twin)) => decision.of_one_enrolled_twice(own, twin),
+            _ => decision,
+        }
+    };
+    (0..sightings.len()).map(decide).collect()
+}
+
+/// The best of the people who are too close to `own` to call, if all of them look like `own`.
+fn second_self<'a>(
+    sighting: &'a Sighting,
+    face: usize,
+    own: &Candidate,
+    given: &BTreeMap<usize, &'a Candidate>,
+    rules: &NamingRules,
+    likeness: impl Fn(&PersonId, &PersonId) -> f32,
+) -> Option<&'a Candidate> {
+    let is_close = |next: &&Candidate| own.similarity - next.similarity < rules.margin;
+    let mut close = free_others(sighting, face, own, given).take_while(is_close).peekable();
+    let best = close.peek().copied();
+    close.all(|next| likeness(&own.person, &next.person) >= rules.one_look).then_some(best).flatten()
 }
 
 /// Whether a face is known not to be the person to whose best sample it has this similarity: one of their negatives,
@@ -196,13 +279,22 @@ fn rivals<'a>(
     given: &BTreeMap<usize, &'a Candidate>,
 ) -> Option<(&'a Candidate, &'a Candidate)> {
     let own = given.get(&face).copied().or(sighting.candidates.first())?;
+    let next = free_others(sighting, face, own, given).next()?;
+    Some((own, next))
+}
+
+/// A face's candidates besides `own` who were not given to another face, best first.
+fn free_others<'a>(
+    sighting: &'a Sighting,
+    face: usize,
+    own: &Candidate,
+    given: &BTreeMap<usize, &'a Candidate>,
+) -> impl Iterator<Item = &'a Candidate> {
     let given_away: BTreeSet<&PersonId> =
         given.iter().filter(|&(&other, _)| other != face).map(|(_, candidate)| &candidate.person).collect();
-    let next = sighting
-        .candidates
-        .iter()
-        .find(|candidate| candidate.person != own.person && !given_away.contains(&candidate.person))?;
-    Some((own, next))
+    let own = own.person.clone();
+    let is_free = move |candidate: &&Candidate| candidate.person != own && !given_away.contains(&candidate.person);
+    sighting.candidates.iter().filter(is_free)
 }
 
 /// The maximum-weight matching over the pairs at or above the threshold, by face.
@@ -228,7 +320,13 @@ mod tests {
 
     use super::*;
 
-    const RULES: NamingRules = NamingRules { threshold: 0.4, margin: 0.1, min_width_px: 30.0, min_score: 0.75 };
+    const RULES: NamingRules =
+        NamingRules { threshold: 0.4, margin: 0.1, min_width_px: 30.0, min_score: 0.75, one_look: 0.5 };
+
+    /// The same where no two people look like one.
+    fn named(sightings: &[Sighting], rules: &NamingRules) -> Vec<Decision> {
+        name_faces(sightings, rules, |_, _| 0.0)
+    }
 
     fn sighting(people: &[(&str, f32)]) -> Sighting {
         let mut candidates: Vec<Candidate> = people
@@ -244,10 +342,7 @@ mod tests {
     }
 
     fn verdicts(sightings: &[Sighting]) -> Vec<Result<String, UnknownReason>> {
-        name_faces(sightings, &RULES)
-            .into_iter()
-            .map(|decision| decision.verdict.map(|person| person.to_string()))
-            .collect()
+        named(sightings, &RULES).into_iter().map(|decision| decision.verdict.map(|person| person.to_string())).collect()
     }
 
     #[test]
@@ -276,7 +371,7 @@ mod tests {
     fn a_rival_given_to_another_face_does_not_count_against_the_margin() {
         let faces = [sighting(&[("a", 0.70), ("b", 0.65), ("c", 0.30)]), sighting(&[("b", 0.90), ("a", 0.20)])];
         assert_eq!(verdicts(&faces), [Ok("a".into()), Ok("b".into())]);
-        let runners_up: Vec<Option<String>> = name_faces(&faces, &RULES)
+        let runners_up: Vec<Option<String>> = named(&faces, &RULES)
             .into_iter()
             .map(|decision| decision.runner_up.map(|next| next.person.to_string()))
             .collect();
@@ -288,6 +383,52 @@ mod tests {
         // The second face cannot choose between b and c, so b is free, so the first cannot choose between a and b.
         let faces = [sighting(&[("a", 0.70), ("b", 0.65)]), sighting(&[("b", 0.90), ("c", 0.89)])];
         assert_eq!(verdicts(&faces), [Err(UnknownReason::BelowMargin), Err(UnknownReason::BelowMargin)]);
+    }
+
+    /// What it is about, the candidates of each face, who look like one, and the first face's verdict.
+    type Case<'a> = (&'a str, &'a [&'a [(&'a str, f32)]], &'a [&'a str], Result<&'a str, UnknownReason>);
+
+    #[test]
+    fn a_face_between_people_of_one_look_is_of_one_enrolled_twice() {
+        use UnknownReason::{BelowMargin, BelowThreshold, EnrolledTwice};
+        let table: [Case<'_>; 9] = [
+            ("the same photo twice", &[&[("a", 0.8), ("b", 0.8)]], &["a", "b"], Err(EnrolledTwice)),
+            ("other photos of one", &[&[("b", 0.8), ("a", 0.75)]], &["a", "b"], Err(EnrolledTwice)),
+            ("merely similar people", &[&[("a", 0.8), ("b", 0.75)]], &[], Err(BelowMargin)),
+            ("one of them well ahead", &[&[("a", 0.8), ("b", 0.6)]], &["a", "b"], Ok("a")),
+            ("three times", &[&[("a", 0.8), ("b", 0.8), ("c", 0.75)]], &["a", "b", "c"], Err(EnrolledTwice)),
+            ("somebody else as near", &[&[("a", 0.8), ("b", 0.79), ("c", 0.75)]], &["a", "b"], Err(BelowMargin)),
+            ("somebody else far away", &[&[("a", 0.8), ("b", 0.79), ("c", 0.6)]], &["a", "b"], Err(EnrolledTwice)),
+            ("nobody similar enough", &[&[("a", 0.3), ("b", 0.3)]], &["a", "b"], Err(BelowThreshold)),
+            ("the other is in the photo", &[&[("a", 0.8), ("b", 0.8)], &[("b", 0.9)]], &["a", "b"], Ok("a")),
+        ];
+        for (what, faces, one, expected) in table {
+            let faces: Vec<Sighting> = faces.iter().map(|people| sighting(people)).collect();
+            let likeness = |a: &PersonId, b: &PersonId| {
+                if one.contains(&a.as_str()) && one.contains(&b.as_str()) { 0.5 } else { 0.49 }
+            };
+            let decision = name_faces(&faces, &RULES, likeness).remove(0);
+            assert_eq!(decision.verdict.as_ref().map(PersonId::as_str).map_err(|reason| *reason), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn whoever_of_the_two_is_nearer_the_face_is_attributed_to_the_first() {
+        for (people, best) in [([("a", 0.8), ("b", 0.75)], "a"), ([("a", 0.7), ("b", 0.75)], "b")] {
+            let decision = name_faces(&[sighting(&people)], &RULES, |_, _| 1.0).remove(0);
+            let shown: Vec<&str> = decision.candidates.iter().map(|candidate| candidate.person.as_str()).collect();
+            assert_eq!((shown.len(), shown[0]), (2, best));
+            let attribution = decision.attribution().unwrap();
+            assert_eq!((attribution.person.as_str(), attribution.margin), ("a", Some(0.0)));
+            assert!((attribution.similarity - people[0].1).abs() < 1e-6);
+            assert_eq!(attribution.runner_up.unwrap().person.as_str(), "b");
+        }
+        let plain = |people| named(&[sighting(people)], &RULES).remove(0);
+        assert_eq!(plain(&[("a", 0.8), ("b", 0.75)]).attribution(), None);
+        let named = plain(&[("a", 0.8), ("b", 0.6)]);
+        let attribution = named.attribution().unwrap();
+        assert_eq!((attribution.person.as_str(), attribution.runner_up), ("a", named.runner_up.as_ref()));
+        assert_eq!(attribution.margin, named.margin);
     }
 
     #[test]
@@ -305,17 +446,17 @@ mod tests {
     #[test]
     fn ties_go_by_id() {
         let rules = NamingRules { margin: 0.0, ..RULES };
-        let decision = name_faces(&[sighting(&[("b", 0.5), ("a", 0.5)])], &rules);
+        let decision = named(&[sighting(&[("b", 0.5), ("a", 0.5)])], &rules);
         assert_eq!(decision[0].verdict.as_ref().unwrap().as_str(), "a");
         let both = [sighting(&[("b", 0.5), ("a", 0.5)]), sighting(&[("b", 0.5), ("a", 0.5)])];
         let named: BTreeSet<String> =
-            name_faces(&both, &rules).into_iter().map(|decision| decision.verdict.unwrap().to_string()).collect();
+            named(&both, &rules).into_iter().map(|decision| decision.verdict.unwrap().to_string()).collect();
         assert_eq!(named.len(), 2);
     }
 
     #[test]
     fn a_lone_person_needs_no_margin() {
-        let decision = name_faces(&[sighting(&[("a", 0.41)])], &RULES).remove(0);
+        let decision = named(&[sighting(&[("a", 0.41)])], &RULES).remove(0);
         assert_eq!(decision.verdict.unwrap().as_str(), "a");
         assert_eq!(decision.margin, None);
     }
@@ -342,10 +483,10 @@ mod tests {
                 .map(|row| sighting(&["a", "b", "c", "d"].into_iter().zip(row.iter().copied()).collect::<Vec<_>>()))
                 .collect();
             let rules = NamingRules { margin: -1.0, ..RULES };
-            let decisions = name_faces(&faces, &rules);
+            let decisions = named(&faces, &rules);
             let total: f64 = decisions.iter().filter(|d| d.verdict.is_ok()).map(|d| f64::from(d.similarity.unwrap())).sum();
-            let named: Vec<_> = decisions.iter().filter_map(|d| d.verdict.as_ref().ok()).collect();
-            prop_assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), named.len());
+            let people: Vec<_> = decisions.iter().filter_map(|d| d.verdict.as_ref().ok()).collect();
+            prop_assert_eq!(people.iter().collect::<BTreeSet<_>>().len(), people.len());
             prop_assert!((total - best_total(&faces, &mut Vec::new())).abs() < 1e-6);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::words::composed;
 use error::{Error, Result};
 
 /// The most entries of a person.
@@ -19,14 +20,18 @@ pub type Metadata = BTreeMap<String, String>;
 /// Entries to set; `None` removes one.
 pub type MetadataPatch = BTreeMap<String, Option<String>>;
 
-/// `present` with the changes of `patch`.
+/// `present` with the changes of `patch`, all of it [composed]: an entry that is there in another form of its key is that
+/// entry.
 ///
 /// # Errors
 /// `Invalid` `invalid_metadata` where there would be too much, or for a key that is blank at either end.
-pub fn changed(mut present: Metadata, patch: MetadataPatch) -> Result<Metadata> {
+pub fn changed(present: Metadata, patch: MetadataPatch) -> Result<Metadata> {
+    let in_form = |text: String| composed(&text).into_owned();
+    let mut present: Metadata = present.into_iter().map(|(key, value)| (in_form(key), in_form(value))).collect();
     for (key, value) in patch {
+        let key = in_form(key);
         match value {
-            Some(value) => present.insert(key, value),
+            Some(value) => present.insert(key, in_form(value)),
             None => present.remove(&key),
         };
     }
@@ -63,6 +68,17 @@ mod tests {
         let then = changed(first, patch(&[("seat", None), ("house", Some("Öst\nWest"))])).unwrap();
         let entries: Vec<(&str, &str)> = then.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(entries, [("house", "Öst\nWest"), ("year", "2026")]);
+    }
+
+    #[test]
+    fn two_forms_of_a_key_are_one_entry() {
+        let old = Metadata::from([("e\u{301}cole".to_owned(), "Sacre\u{301}".to_owned())]);
+        let then = changed(old.clone(), MetadataPatch::new()).unwrap();
+        assert_eq!(then, Metadata::from([("école".to_owned(), "Sacré".to_owned())]));
+        assert_eq!(
+            changed(old, patch(&[("école", Some("x"))])).unwrap(),
+            Metadata::from([("école".to_owned(), "x".to_owned())])
+        );
     }
 
     #[test]

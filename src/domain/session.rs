@@ -2,14 +2,19 @@
 //!
 //! The code calls it a group's session, because a login is a session too.
 
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    group::{Group, zone},
     ids::{GroupId, GroupSessionId},
     rules::{judge::Meeting, sighting::TimeTrust},
 };
+use crate::words::composed;
 use error::{Error, ErrorKind, Result};
 
 /// The longest session.
@@ -48,6 +53,13 @@ pub struct GroupSession {
     pub expected: Vec<String>,
     /// What has reported, of those.
     pub reported: Vec<String>,
+    /// Where the group was when it was planned, by the IANA name; none where that was not kept: where it has been ever
+    /// since.
+    pub time_zone: Option<String>,
+    /// Whether it was closed such that those count as well who joined the group after its start.
+    pub counts_joined_later: bool,
+    /// Whether faces that nobody was named for were not kept, as it had so many already.
+    pub has_more_faces: bool,
 }
 
 /// Why there is a session.
@@ -128,6 +140,21 @@ impl GroupSession {
         }
     }
 
+    /// Its start on the clocks of `group` as they were when it was planned.
+    pub fn local_start(&self, group: &Group) -> Result<DateTime> {
+        let zone = zone(self.time_zone.as_deref().unwrap_or(&group.time_zone))?;
+        Ok(self.starts_at.to_zoned(zone).datetime())
+    }
+
+    /// Errors: `Conflict` `session_not_begun` for what is closed before its start.
+    pub fn require_begun(&self, now: Timestamp) -> Result<()> {
+        if now < self.starts_at {
+            let message = "this session has not begun: nobody could be there yet; say force to close it all the same";
+            return Err(conflict("session_not_begun", message));
+        }
+        Ok(())
+    }
+
     /// The session after `step` at `now`. Errors: `Conflict` `session_closed`, `session_cancelled`, `session_open` or
     /// `session_not_closed`.
     pub fn after(mut self, step: Step, now: Timestamp) -> Result<Self> {
@@ -139,6 +166,7 @@ impl GroupSession {
                 Closed
             }
             (Closed, Step::Reopen { reason }) => {
+                self.counts_joined_later = false;
                 self.reopenings.push(Reopening { at: now, reason });
                 let surplus = self.reopenings.len().saturating_sub(MAX_REOPENINGS);
                 self.reopenings.drain(..surplus);
@@ -166,8 +194,8 @@ impl GroupSession {
         if time != TimeTrust::Doubted {
             self.last_photo = self.last_photo.max(Some(at));
         }
-        if let Some(source) = source.filter(|source| self.expected.iter().any(|expected| expected == source))
-            && !self.reported.iter().any(|reported| reported == source)
+        if let Some(source) = source.filter(|source| has_source(&self.expected, source))
+            && !has_source(&self.reported, source)
         {
             self.reported.push(source.to_owned());
         }
@@ -175,8 +203,13 @@ impl GroupSession {
 
     /// The sources that it waits for.
     pub fn missing_sources(&self) -> impl Iterator<Item = &str> {
-        self.expected.iter().filter(|source| !self.reported.contains(source)).map(String::as_str)
+        self.expected.iter().filter(|source| !has_source(&self.reported, source)).map(String::as_str)
     }
+}
+
+/// Whether one of the sources is this one, in whichever form of Unicode another system writes it.
+fn has_source(sources: &[String], source: &str) -> bool {
+    sources.iter().any(|one| composed(one) == composed(source))
 }
 
 fn conflict(code: &'static str, message: &'static str) -> Error {
@@ -207,6 +240,9 @@ mod tests {
             reopenings: Vec::new(),
             expected: vec!["camera".into(), "teacher".into()],
             reported: vec!["teacher".into()],
+            time_zone: None,
+            counts_joined_later: false,
+            has_more_faces: false,
         }
     }
 
@@ -251,6 +287,18 @@ mod tests {
     }
 
     #[test]
+    fn it_keeps_the_clock_by_which_it_was_planned_and_is_not_over_before_it_begins() {
+        let group = Group { time_zone: "Asia/Tokyo".into(), ..crate::group::tests::group("UTC") };
+        for (zone, start) in [(None, "2026-03-02T17:00:00"), (Some("Europe/Vienna"), "2026-03-02T09:00:00")] {
+            let planned = GroupSession { time_zone: zone.map(Into::into), ..session(SessionState::Closed) };
+            assert_eq!(planned.local_start(&group).unwrap().to_string(), start, "{zone:?}");
+        }
+        let planned = session(SessionState::Planned);
+        assert!(planned.require_begun(planned.starts_at).is_ok());
+        assert_eq!(planned.require_begun(Timestamp::UNIX_EPOCH).unwrap_err().code(), "session_not_begun");
+    }
+
+    #[test]
     fn it_waits_for_what_has_not_reported_and_lasts_a_day_at_most() {
         let one = session(SessionState::Open);
         assert_eq!(one.missing_sources().collect::<Vec<_>>(), ["camera"]);
@@ -259,6 +307,9 @@ mod tests {
             seen.note_photo(one.starts_at, TimeTrust::Offline, Some(source));
         }
         assert_eq!((seen.missing_sources().count(), seen.reported.len()), (0, 2));
+        let mut named = GroupSession { expected: vec!["entre\u{301}e".into()], ..one.clone() };
+        named.note_photo(one.starts_at, TimeTrust::Offline, Some("entrée"));
+        assert_eq!(named.missing_sources().count(), 0, "as another system writes it");
         seen.note_photo(Timestamp::UNIX_EPOCH, TimeTrust::Trusted, None);
         seen.note_photo(one.ends_at, TimeTrust::Doubted, None);
         assert_eq!(seen.last_photo, Some(one.starts_at));

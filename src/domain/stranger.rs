@@ -18,7 +18,7 @@ use super::{
     assignment::{Pair, assign},
     enrolment::cosine,
     face::{FaceBox, LivenessVerdict, ModelId},
-    ids::{GroupSessionId, PhotoId, StrangerId},
+    ids::{GroupSessionId, PhotoId, Pseudonym, StrangerId},
     matching::Likeness,
     rules::sighting::{Evidence, keep},
 };
@@ -48,6 +48,17 @@ pub struct Stranger {
     pub glimpses: Vec<Glimpse>,
     /// Who it could be, by the most similar of the faces, best first.
     pub candidates: Vec<Likeness>,
+    /// What somebody said of it; none for as long as nobody has.
+    pub settled: Option<Settled>,
+}
+
+/// What somebody said of a stranger. It is kept so that a photo which comes again does not bring them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Settled {
+    /// Who it is. All of it is kept, for as long as they are there: that word may be taken back.
+    Named(Pseudonym),
+    /// That it is nobody to be kept. Only the places of the faces are.
+    Dismissed,
 }
 
 /// One face of a stranger.
@@ -120,6 +131,8 @@ pub struct Intake {
     pub changed: Vec<Stranger>,
     /// How many of them are new.
     pub num_new: u32,
+    /// How many faces were not kept, for want of room.
+    pub num_lost: u32,
 }
 
 /// Errors: `Invalid` `invalid_retention` over 365 days.
@@ -131,14 +144,16 @@ pub fn check_days(days: u32) -> Result<()> {
     Err(Error::invalid(message).with_code("invalid_retention"))
 }
 
-/// Takes the unknown faces of a photo into a session whose strangers are `known`. A face that was taken in before
-/// changes nothing.
+/// Takes the unknown faces of a photo into a session whose strangers are `known`, the settled ones too. A face that was
+/// taken in before changes nothing, and none joins a stranger who is settled.
 pub fn take_in(known: &[Stranger], session: GroupSessionId, photo: UnknownFaces<Likeness>) -> Intake {
     let UnknownFaces { keeping, model, mut faces } = photo;
     faces.retain(|face| !known.iter().any(|stranger| stranger.shows(face.glimpse.face())));
     let mut pairs = Vec::new();
     for (place, face) in faces.iter().enumerate() {
-        let may_join = |stranger: &Stranger| stranger.model == model && !stranger.is_in(face.glimpse.photo);
+        let may_join = |stranger: &Stranger| {
+            stranger.settled.is_none() && stranger.model == model && !stranger.is_in(face.glimpse.photo)
+        };
         for (who, stranger) in known.iter().enumerate().filter(|(_, stranger)| may_join(stranger)) {
             let similarity = stranger.likeness(&face.vector);
             if similarity >= keeping.threshold {
@@ -148,7 +163,8 @@ pub fn take_in(known: &[Stranger], session: GroupSessionId, photo: UnknownFaces<
     }
     let joined: BTreeMap<usize, usize> =
         assign(&pairs).into_iter().map(|place| (pairs[place].face, pairs[place].who)).collect();
-    let (mut intake, mut room) = (Intake::default(), MAX_STRANGERS.saturating_sub(known.len()));
+    let num_open = known.iter().filter(|stranger| stranger.settled.is_none()).count();
+    let (mut intake, mut room) = (Intake::default(), MAX_STRANGERS.saturating_sub(num_open));
     for (place, face) in faces.into_iter().enumerate() {
         let mut stranger = match joined.get(&place) {
             Some(&who) => known[who].clone(),
@@ -157,7 +173,10 @@ pub fn take_in(known: &[Stranger], session: GroupSessionId, photo: UnknownFaces<
                 intake.num_new += 1;
                 Stranger::new(session, keeping.now, model.clone())
             }
-            None => continue,
+            None => {
+                intake.num_lost += 1;
+                continue;
+            }
         };
         stranger.add(face);
         intake.changed.push(stranger);
@@ -169,7 +188,27 @@ impl Stranger {
     /// Without a face.
     fn new(session: GroupSessionId, kept_at: Timestamp, model: ModelId) -> Self {
         let (glimpses, candidates, sum) = (Vec::new(), Vec::new(), vec![0.0; model.dimension as usize]);
-        Self { id: StrangerId::generate(), session, kept_at, model, sum, glimpses, candidates }
+        Self { id: StrangerId::generate(), session, kept_at, model, sum, glimpses, candidates, settled: None }
+    }
+
+    /// The stranger of whom somebody said so.
+    #[must_use]
+    pub fn settled(self, settled: Settled) -> Self {
+        let said = Self { settled: Some(settled), ..self };
+        match settled {
+            Settled::Named(_) => said,
+            Settled::Dismissed => Self { sum: Vec::new(), candidates: Vec::new(), ..said },
+        }
+    }
+
+    /// Whether it is settled that this is `who`.
+    pub fn is_named(&self, who: Pseudonym) -> bool {
+        self.settled == Some(Settled::Named(who))
+    }
+
+    /// Whether it has one of these faces.
+    pub fn shows_any(&self, faces: &[Glimpse]) -> bool {
+        faces.iter().any(|face| self.shows(face.face()))
     }
 
     /// Whether its time is over at `now`, where strangers are kept for so many days.
@@ -216,7 +255,6 @@ impl Stranger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Pseudonym;
 
     /// A unit vector at so many degrees: the cosine of two is that of their difference.
     fn at(degrees: f32) -> Vec<f32> {
@@ -252,7 +290,7 @@ mod tests {
     fn take(known: &mut Vec<Stranger>, name: &str, faces: Vec<UnknownFace<Likeness>>) -> u32 {
         let keeping = Keeping { threshold: 30.5_f32.to_radians().cos(), now: minute(7) };
         let photo = UnknownFaces { keeping, model: model(name), faces };
-        let Intake { changed, num_new } = take_in(known, GroupSessionId::from_bytes([1; 16]), photo);
+        let Intake { changed, num_new, .. } = take_in(known, GroupSessionId::from_bytes([1; 16]), photo);
         for stranger in changed {
             known.retain(|other| other.id != stranger.id);
             known.push(stranger);
@@ -313,6 +351,23 @@ mod tests {
         assert_eq!(known, before);
         assert_eq!(take(&mut known, "m", vec![face(PhotoId::generate(), 0, 0.0)]), 0);
         assert_eq!(take(&mut known, "other", vec![face(PhotoId::generate(), 0, 0.0)]), 1);
+    }
+
+    #[test]
+    fn the_same_photo_brings_nobody_back_who_is_settled_and_another_photo_is_of_somebody_new() {
+        let who = Pseudonym::from_bytes([1; 16]);
+        for settled in [Settled::Named(who), Settled::Dismissed] {
+            let (mut known, photo) = (Vec::new(), PhotoId::generate());
+            assert_eq!(take(&mut known, "m", vec![face(photo, 0, 0.0)]), 1);
+            known[0] = known[0].clone().settled(settled);
+            let said = known.clone();
+            assert_eq!((take(&mut known, "m", vec![face(photo, 0, 0.0)]), &known), (0, &said), "{settled:?}");
+            assert_eq!(take(&mut known, "m", vec![face(PhotoId::generate(), 0, 0.0)]), 1, "{settled:?}");
+            assert_eq!(known.iter().filter(|stranger| stranger.settled.is_none()).count(), 1, "{settled:?}");
+            assert_eq!(said[0].is_named(who), settled != Settled::Dismissed);
+            assert!(said[0].shows_any(&said[0].glimpses));
+            assert_eq!(said[0].sum.is_empty(), settled == Settled::Dismissed, "nobody's vector is kept in vain");
+        }
     }
 
     #[test]

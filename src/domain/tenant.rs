@@ -40,7 +40,7 @@ pub enum Standing {
     Deleting,
 }
 
-/// What the operator has set for a tenant; what is missing is the server's default.
+/// What the operator has set for a tenant, or its own admin; what is missing is the server's default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TenantSettings {
     /// The most people.
@@ -132,12 +132,16 @@ impl TenantSettings {
         self.time_zone.as_deref().unwrap_or("UTC")
     }
 
+    /// That zone.
+    pub fn zone(&self) -> Result<TimeZone> {
+        TimeZone::get(self.time_zone()).map_err(|error| {
+            Error::internal("the tenant's time zone is no longer in the time zone database").with_source(error)
+        })
+    }
+
     /// The time of `at` in that zone.
     pub fn local_time(&self, at: Timestamp) -> Result<Zoned> {
-        let zone = TimeZone::get(self.time_zone()).map_err(|error| {
-            Error::internal("the tenant's time zone is no longer in the time zone database").with_source(error)
-        })?;
-        Ok(at.to_zoned(zone))
+        Ok(at.to_zoned(self.zone()?))
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     group::zone,
     ids::{GroupId, PlannedId, TimetableTag, checked_name},
     session::{GroupSession, SessionOrigin, SessionState},
+    wall,
 };
 use error::{Error, Result};
 
@@ -99,9 +100,11 @@ pub struct Entry {
 pub struct Holiday {
     /// The first day.
     #[schema(value_type = String, format = Date)]
+    #[serde(deserialize_with = "wall::date")]
     pub from: Date,
     /// The last day; `from` if missing.
     #[schema(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     pub until: Option<Date>,
     /// What is celebrated, 1–200 characters.
     pub name: String,
@@ -186,6 +189,7 @@ impl Timetable {
                         id,
                         title: entry.title.clone(),
                         expected: entry.expected.clone(),
+                        time_zone: Some(time_zone.to_owned()),
                         ..blank(self.group.clone(), date, (starts_at, ends_at), SessionOrigin::Timetable)
                     });
                 }
@@ -220,6 +224,9 @@ pub fn blank(group: GroupId, date: Date, times: (Timestamp, Timestamp), origin: 
         reopenings: Vec::new(),
         expected: Vec::new(),
         reported: Vec::new(),
+        time_zone: None,
+        counts_joined_later: false,
+        has_more_faces: false,
     }
 }
 
@@ -248,7 +255,8 @@ pub fn day_session(group: &GroupId, time_zone: &str, date: Date) -> Result<Group
     let midnight = Time::midnight();
     let times = instants(time_zone, date, midnight, midnight)?;
     let id = PlannedId { tag: tag_of(group), entry: 0, date }.id();
-    Ok(GroupSession { id, ..blank(group.clone(), date, times, SessionOrigin::Day) })
+    let time_zone = Some(time_zone.to_owned());
+    Ok(GroupSession { id, time_zone, ..blank(group.clone(), date, times, SessionOrigin::Day) })
 }
 
 /// Of a group's days, which are found by their group and never by their id alone before they are stored.

@@ -76,8 +76,12 @@ pub struct Error {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The longest message, in bytes: some quote what a client sent.
+/// The longest message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1000;
+/// The most characters of what a client sent that a message repeats.
+pub const MAX_QUOTED_CHARS: usize = 100;
+/// Of what a reader says that it expected, so much is told: its lists of names are long.
+const MAX_EXPECTED_CHARS: usize = 400;
 
 /// `Result` with the crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -92,6 +96,12 @@ impl Error {
     /// Bad input.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// Something that was sent, such as "the form", and that its reader refused. The reader's own words quote what they are
+    /// about, which may be all that was sent: [`MAX_QUOTED_CHARS`] of them are told.
+    pub fn unreadable(what: &str, said: &dyn fmt::Display) -> Self {
+        Self::invalid(format!("{what} cannot be read: {}", in_brief(&said.to_string())))
     }
 
     /// No such thing in the caller's tenant.
@@ -165,6 +175,20 @@ impl Error {
     }
 }
 
+/// What a reader says, with the quoted part shortened. serde puts it first, and then what was expected, and where.
+fn in_brief(said: &str) -> String {
+    let end_of_quoted = [", expected ", " at line "].into_iter().find_map(|mark| said.rfind(mark));
+    let (quoted, rest) = said.split_at(end_of_quoted.unwrap_or(said.len()));
+    cut(quoted, MAX_QUOTED_CHARS) + &cut(rest, MAX_EXPECTED_CHARS)
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The message, cut where it is too long.
 fn within_limit(message: Cow<'static, str>) -> Cow<'static, str> {
     match (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)) {
@@ -215,6 +239,25 @@ mod tests {
         let long = "ü".repeat(1_000_000);
         let message = Error::invalid(format!("x{long}")).message().to_owned();
         assert!(message.len() <= MAX_MESSAGE_BYTES + "…".len() && message.ends_with("ü…"), "{}", message.len());
+    }
+
+    #[test]
+    fn what_was_sent_is_repeated_in_brief_and_what_was_expected_is_told() {
+        for said in [
+            "unknown field `XXXX`, expected one of `a`, `b`",
+            "invalid type: string \"XXXX\", expected a boolean at line 1 column 7",
+            "XXXX",
+            "XXXX at line 1 column 7",
+        ] {
+            let long = said.replace("XXXX", &"ü".repeat(10_000));
+            let message = Error::unreadable("the form", &long).message().to_owned();
+            assert!(message.starts_with("the form cannot be read: "), "{message}");
+            assert!((50..=MAX_QUOTED_CHARS).contains(&message.matches('ü').count()), "{message}");
+            let (_, rest) = said.split_once("XXXX").unwrap();
+            assert!(message.ends_with(rest.trim_start_matches(['`', '"'])) || rest.is_empty(), "{message}");
+            let short = Error::unreadable("the form", &said).message().to_owned();
+            assert_eq!(short, format!("the form cannot be read: {said}"));
+        }
     }
 
     #[test]

@@ -57,6 +57,14 @@ impl Negatives {
         is_disowned(face, candidate.similarity, negatives.map(|negative| negative.vector.as_slice()))
     }
 
+    /// Whether a negative of one of two people was made of a sample of the other.
+    fn tell_apart(&self, one: &PersonId, other: &PersonId) -> bool {
+        let is_of = |person: &PersonId, of: &PersonId| {
+            self.0.get(person).into_iter().flatten().any(|negative| negative.of.as_ref() == Some(of))
+        };
+        is_of(one, other) || is_of(other, one)
+    }
+
     fn keep(&mut self, is_kept: impl Fn(&Negative) -> bool) {
         self.0.retain(|_, negatives| {
             negatives.retain(&is_kept);
@@ -93,6 +101,11 @@ impl TenantGallery {
     pub fn disown(&self, face: &[f32], candidates: &mut Vec<Candidate>) {
         let negatives = self.negatives();
         candidates.retain(|candidate| !negatives.disown(face, candidate));
+    }
+
+    /// Whether somebody said that one of two people is not the other.
+    pub(super) fn are_told_apart(&self, one: &PersonId, other: &PersonId) -> bool {
+        self.negatives().tell_apart(one, other)
     }
 
     fn negatives(&self) -> RwLockReadGuard<'_, Negatives> {

@@ -17,6 +17,7 @@ use super::{
     index::Index,
     negatives::Negatives,
     planner::{self, Plan, Situation},
+    products::products,
     ranking::{Best, named},
     rebuild::{Rebuilt, rebuild},
     referee::{Record, Referee},
@@ -257,6 +258,27 @@ impl TenantGallery {
         }
         let per_query = named(&view, hits, HashMap::new());
         SearchResult { per_query, effort: Effort { plan, rows_scanned: view.len, rows_compared: compared } }
+    }
+
+    /// How similar the samples of two people are at best, raw cosine; -1 where one has none, and where somebody said by a
+    /// negative that the one is not the other.
+    pub fn likeness(&self, one: &PersonId, other: &PersonId) -> f32 {
+        if self.are_told_apart(one, other) {
+            return -1.0;
+        }
+        let (view, rows) = {
+            let index = self.live.read();
+            let rows_of = |id: &PersonId| -> Vec<u32> {
+                index.person(id.as_str()).map_or_else(Vec::new, |person| index.rows_of(person).collect())
+            };
+            let rows = [one, other].map(rows_of);
+            (index.view(), rows)
+        };
+        let [ones, others] = rows.map(|rows| rows.into_iter().map(|row| view.vector(row)).collect::<Vec<&[f32]>>());
+        let mut similarities = vec![0.0; ones.len() * others.len()];
+        products(&ones, &others, &mut similarities);
+        // Of equal vectors the product may be a little more than a cosine can be.
+        similarities.into_iter().fold(-1.0, f32::max).min(1.0)
     }
 
     /// The plan for so many queries of the whole of a view.

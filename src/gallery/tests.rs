@@ -17,7 +17,7 @@ use testing::FencedLines;
 
 use self::samples::{DIMENSION, face, id, model, sample, short_sample, vector, vector_of};
 use super::*;
-use domain::{FaceId, FaceSample, GalleryPlan, ModelId, PersonId};
+use domain::{FaceId, FaceSample, GalleryPlan, ModelId, Negative, PersonId};
 
 /// Columns end at fences.
 #[global_allocator]
@@ -232,6 +232,22 @@ fn every_search_is_reported_under_its_plan() {
     gallery.search(&request(&vector(1), 5, Some(&[]))).unwrap();
     assert_eq!(*seen.lock().unwrap(), [Plan::ExactGallery, Plan::ExactRoster]);
     assert_eq!(Plan::ALL.map(Plan::name), ["exact_roster", "exact_gallery", "codes", "hnsw"]);
+}
+
+#[test]
+fn two_people_are_as_alike_as_their_nearest_samples_unless_they_were_told_apart() {
+    let gallery = gallery(GalleryPlan::Auto);
+    gallery.insert(&[sample("a", 1, 1), sample("a", 2, 2), sample("b", 3, 3), sample("b", 4, 2)]).unwrap();
+    let alike = |one: &str, other: &str| gallery.likeness(&id(one), &id(other));
+    assert!((alike("a", "b") - 1.0).abs() < 1e-6 && alike("a", "b") <= 1.0);
+    assert_eq!(alike("a", "b").to_bits(), alike("b", "a").to_bits());
+    assert_eq!(alike("a", "nobody").to_bits(), (-1.0_f32).to_bits());
+    gallery.remove_faces(&id("b"), &[face(4)]);
+    let product = |one, other| vector(one).iter().zip(vector(other)).map(|(x, y)| x * y).sum::<f32>();
+    assert!((alike("a", "b") - product(1, 3).max(product(2, 3))).abs() < 1e-5);
+    let (person, of, vector, created_at) = (id("b"), Some(id("a")), vector(1), jiff::Timestamp::UNIX_EPOCH);
+    gallery.add_negative(Negative { id: face(9), person, of, model: model(), vector, created_at });
+    assert!([alike("a", "b"), alike("b", "a")].into_iter().all(|alike| alike < -0.99));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
     get_or_head, resource,
 };
 use crate::{
-    domain::{GroupId, RecordId},
+    domain::{GroupId, RecordId, wall},
     service::attendance::AttendanceView,
 };
 
@@ -32,6 +32,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 pub(super) struct Day {
     /// Local date of the group, YYYY-MM-DD; today if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     date: Option<Date>,
 }
 

@@ -16,7 +16,7 @@ use super::{
     get_or_head, resource,
 };
 use crate::{
-    domain::{Access, GroupId},
+    domain::{Access, GroupId, wall},
     error::Result,
     reports::{By, Period, heatmap::HeatCell, json::ReportView, svg, writer::Format},
     service::reports::{Report, ReportParams},
@@ -41,9 +41,11 @@ pub(super) struct ReportQuery {
     group: Option<String>,
     /// The first local date of its sessions, YYYY-MM-DD; half a year before the last if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     from: Option<Date>,
     /// The last, within a year; today where the tenant is if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     until: Option<Date>,
     /// A line is of a `person`, of a person with their status in each session (`matrix`), of a `session` or of a
     /// `group`; `person` if missing.
@@ -61,9 +63,11 @@ pub(super) struct AtRiskQuery {
     group: Option<String>,
     /// The first local date of its sessions, YYYY-MM-DD; half a year before the last if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     from: Option<Date>,
     /// The last, within a year; today where the tenant is if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     until: Option<Date>,
     /// People who attended less than this share of what counts for them, 0 to 1; 0.8 if missing.
     threshold: Option<f64>,
@@ -80,9 +84,11 @@ pub(super) struct HeatMapQuery {
     group: Option<String>,
     /// The first local date of its sessions, YYYY-MM-DD; half a year before the last if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     from: Option<Date>,
     /// The last, within a year; today where the tenant is if missing.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     until: Option<Date>,
     /// `json` or `svg`; `json` if missing.
     format: Option<HeatMapFormat>,
@@ -145,11 +151,11 @@ pub(super) async fn heat_map(
     query: Query<HeatMapQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let HeatMapQuery { group, from, until, format } = query.into_inner();
-    let cells = state.service.attendance_heatmap(&caller.0, params(group.as_deref(), from, until)?).await?;
+    let (cells, caption) = state.service.attendance_heatmap(&caller.0, params(group.as_deref(), from, until)?).await?;
     Ok(match format {
         None | Some(HeatMapFormat::Json) => HttpResponse::Ok().json(HeatMapView { cells }),
         Some(HeatMapFormat::Svg) => {
-            HttpResponse::Ok().content_type(media_type(Format::Svg)).body(svg::heatmap(&cells)?)
+            HttpResponse::Ok().content_type(media_type(Format::Svg)).body(svg::heatmap(&cells, &caption)?)
         }
     })
 }

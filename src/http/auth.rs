@@ -58,6 +58,7 @@ permits! {
     Operate => OperatorScope,
     ManageAccess => RealmScope,
     ReadAudit => AuditScope,
+    ManageSettings => TenantScope,
     OwnAccount => Access,
     ReadPeople => TenantScope,
     ManagePeople => TenantScope,

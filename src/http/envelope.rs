@@ -23,7 +23,7 @@ use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
 use super::{
-    ApiState,
+    ApiState, authority,
     error::ApiError,
     hardening::{harden, harden_headers},
     leaving::Leaving,
@@ -99,13 +99,22 @@ where
         let (service, metrics, leaving) = (Rc::clone(&self.service), self.metrics.clone(), self.leaving.clone());
         let started = Instant::now();
         leaving.note_request();
-        let secure = self.secure;
-        let answering = request.conn_data::<Rc<Conversation>>().map(Conversation::answer);
+        let conversation = request.conn_data::<Rc<Conversation>>();
+        let in_clear = conversation.is_some_and(|conversation| conversation.wants_tls());
+        let secure = self.secure && !in_clear;
+        let answering = conversation.map(Conversation::answer);
         let id: Arc<str> = request_id(&request).into();
         Box::pin(async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
-            let answered = leaving.answered(under_request(Some(Arc::clone(&id)), service.call(request))).await;
-            let response = answered.map_err(|error| cut_off(error, &id, secure))??.map_into_boxed_body();
+            let answer = async {
+                // Before anything else looks at it: a key that was sent in clear opens nothing here.
+                if in_clear && request.path() != authority::PATH {
+                    return Ok(request.error_response(ApiError(https_wanted())));
+                }
+                service.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            };
+            let answered = leaving.answered(under_request(Some(Arc::clone(&id)), answer)).await;
+            let response = answered.map_err(|error| cut_off(error, &id, secure))??;
             let (response, held) = held_until_written(response);
             // Taken before the envelope replaces the answer: the client is told a code, the log the cause.
             let cause = response.response().error().map(ToString::to_string);
@@ -114,13 +123,18 @@ where
                 response.headers_mut().insert(REQUEST_ID, value);
             }
             harden(&mut response, secure);
-            if leaving.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if in_clear || leaving.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             note(&metrics, &response, cause.as_deref(), started, &id);
             Ok(response.map_body(|_, body| BoxBody::new(Answer::new(body, answering, held))))
         })
     }
+}
+
+fn https_wanted() -> CrateError {
+    let message = "this port speaks https alone: put https:// in the place of http:// in the address";
+    CrateError::invalid(message).with_code("https_wanted")
 }
 
 /// The client's id if it is short and harmless, else a new one.

@@ -1,4 +1,4 @@
-//! `/groups` and their rosters.
+//! `/groups`.
 
 use actix_web::{
     HttpResponse,
@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::{
     ApiState,
-    auth::{Granted, ListGroups, ManageGroups, ManagePeople, ReadGroup},
+    auth::{Granted, ListGroups, ManageGroups, ReadGroup},
     error::ApiError,
     get_or_head,
     idempotency::creating,
@@ -17,7 +17,7 @@ use super::{
     upload::Body,
 };
 use crate::{
-    domain::{GroupId, PersonId},
+    domain::GroupId,
     error::{Error, Result},
     service::groups::{GroupPage, GroupPatch, GroupView, GroupWithRoster, NewGroup},
 };
@@ -35,11 +35,6 @@ pub(super) fn routes(config: &mut ServiceConfig) {
                 .route(get_or_head().to(show))
                 .route(web::patch().to(update))
                 .route(web::delete().to(delete)),
-        )
-        .service(
-            resource("/groups/{group}/people/{person}")
-                .route(web::put().to(add_member))
-                .route(web::delete().to(remove_member)),
         );
 }
 
@@ -130,31 +125,5 @@ pub(super) async fn delete(
     group: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     state.service.delete_group(&caller.0, &group.parse()?).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-#[utoipa::path(put, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
-    params(("group" = GroupId, Path), ("person" = PersonId, Path)),
-    responses((status = 204)))]
-/// Puts a person on the roster.
-pub(super) async fn add_member(
-    state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, ApiError> {
-    state.service.add_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
-#[utoipa::path(delete, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
-    params(("group" = GroupId, Path), ("person" = PersonId, Path)),
-    responses((status = 204)))]
-/// Takes a person off the roster.
-pub(super) async fn remove_member(
-    state: Data<ApiState>,
-    caller: Granted<ManagePeople>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, ApiError> {
-    state.service.remove_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -69,10 +69,10 @@ pub(super) struct ResultParams {
     request_body(content((ImportForm = "multipart/form-data"))),
     responses((status = 202, body = JobView),
         (status = 400, description = "invalid_form, incomplete_body, no_roster, invalid_csv, invalid_zip"),
-        (status = 413, description = "field_too_large, too_many_rows, too_many_entries, zip_bomb"),
+        (status = 413, description = "field_too_large, too_many_rows, workbook_too_large, too_many_entries, zip_bomb"),
         (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed"),
         (status = 507, description = "job_files_full")))]
-/// Takes people in from a CSV file, with photos from a ZIP file, as a job: answers once the files are safe and can be read.
+/// Takes people in from a roster, CSV or the first sheet of a workbook (.xlsx), with photos from a ZIP file, as a job: answers once the files are safe and can be read.
 pub(super) async fn import(
     state: Data<ApiState>,
     upload: Spooled<ImportParams, ManagePeople>,
@@ -84,7 +84,7 @@ pub(super) async fn import(
 #[utoipa::path(post, path = "/api/v1/groups/{group}/jobs/recognize", tag = "jobs",
     params(("group" = GroupId, Path)), request_body(content((RecognizeJobForm = "multipart/form-data"))),
     responses((status = 202, body = JobView),
-        (status = 400, description = "invalid_form, incomplete_body, no_images, invalid_zip, invalid_at, invalid_threshold, invalid_margin, outside_session"),
+        (status = 400, description = "invalid_form, incomplete_body, no_images, invalid_zip, invalid_at, invalid_threshold, invalid_margin, laxer_than_tenant, outside_session"),
         (status = 404, description = "session_not_found"), (status = 409, description = "session_closed, session_cancelled"),
         (status = 413, description = "field_too_large, too_many_entries, zip_bomb"),
         (status = 429, description = "too_many_jobs"), (status = 503, description = "spool_failed"),

@@ -6,6 +6,9 @@ use actix_web::{
     web::{self, Data, Json, Path, Query, ServiceConfig},
 };
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
 use super::{
     ApiState,
     auth::{Granted, Operate, while_let_in},
@@ -29,16 +32,27 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/store/rewrite").route(web::post().to(rewrite)));
 }
 
-#[utoipa::path(get, path = "/api/v1/backup", tag = "maintenance",
-    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 409, description = "backup_running, rewrite_running"), (status = 429, description = "copy_outrun")))]
+/// What is said of a backup.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct BackupQuery {
+    /// What to call it in the list, such as its file's name; up to 200 characters.
+    name: Option<String>,
+}
+
+#[utoipa::path(get, path = "/api/v1/backup", tag = "maintenance", params(BackupQuery),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>), (status = 400, description = "invalid_name"), (status = 409, description = "backup_running, rewrite_running"), (status = 429, description = "copy_outrun")))]
 /// Copies everything on the server as of one moment (operator's key), for `rollcall restore`. Ends early if it fails:
 /// the file's own checksums tell a whole one.
 pub(super) async fn backup(
     request: HttpRequest,
     state: Data<ApiState>,
     operator: Granted<Operate>,
+    query: Query<BackupQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let pieces = while_let_in(&request, state.service.backup(&operator.0).await?).await?;
+    let BackupQuery { name } = query.into_inner();
+    let pieces = while_let_in(&request, state.service.backup(&operator.0, name).await?).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(pieces))
 }
 
@@ -51,7 +65,7 @@ pub(super) async fn check(state: Data<ApiState>, operator: Granted<Operate>) -> 
 
 #[utoipa::path(get, path = "/api/v1/backups", tag = "maintenance", params(Page),
     responses((status = 200, body = BackupPage)))]
-/// Lists the backups that were given and were not struck off (operator's key).
+/// Lists the backups that were given whole and were not struck off (operator's key).
 pub(super) async fn backups(
     state: Data<ApiState>,
     operator: Granted<Operate>,

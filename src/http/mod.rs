@@ -6,6 +6,7 @@ mod attendance;
 mod attendance_reports;
 mod audit;
 mod auth;
+mod authority;
 mod consent;
 mod docs;
 mod envelope;
@@ -28,10 +29,13 @@ mod openapi;
 mod ops;
 mod patience;
 mod people;
+mod prefix;
 mod recognition;
 mod register;
 mod reports;
+mod rosters;
 mod sessions;
+mod settings;
 mod shares;
 mod strangers;
 mod tenants;
@@ -47,12 +51,21 @@ use actix_web::{
     Resource, guard,
     web::{self, Data, ServiceConfig},
 };
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use self::error::ApiError;
 pub use self::{
-    envelope::Envelope, hardening::cors, idempotency::Register, leaving::Leaving, listeners::Door, patience::patience,
-    tls::tls_config,
+    authority::PATH as AUTHORITY_PATH,
+    docs::Description,
+    envelope::Envelope,
+    hardening::cors,
+    idempotency::Register,
+    leaving::Leaving,
+    listeners::Door,
+    patience::patience,
+    prefix::below,
+    tls::{AUTHORITY_FILE, Certificate, authority_of, fingerprint},
 };
 use crate::{
     config::Limits,
@@ -79,16 +92,18 @@ pub struct ApiState {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Requests under idempotency keys.
     pub idempotency: Register,
+    /// The certificate, DER, of an authority of one's own that issued the server's.
+    pub authority: Option<Bytes>,
+    /// What `/openapi.json` says.
+    pub description: Description,
 }
 
 /// Every route of the server.
 pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
-    let query = web::QueryConfig::default().error_handler(|error, _| {
-        ApiError(Error::invalid(format!("the query cannot be read: {error}")).with_code("invalid_query")).into()
-    });
-    let path = web::PathConfig::default().error_handler(|error, _| {
-        ApiError(Error::invalid(format!("the path cannot be read: {error}")).with_code("invalid_id")).into()
-    });
+    let query = web::QueryConfig::default()
+        .error_handler(|error, _| ApiError(Error::unreadable("the query", &error).with_code("invalid_query")).into());
+    let path = web::PathConfig::default()
+        .error_handler(|error, _| ApiError(Error::unreadable("the path", &error).with_code("invalid_id")).into());
     config
         .app_data(Data::new(state.clone()))
         .app_data(query)
@@ -96,6 +111,7 @@ pub fn routes(config: &mut ServiceConfig, state: &ApiState) {
         .service(web::scope("/api/v1").configure(api).default_service(web::to(not_found)))
         .configure(ops::routes)
         .configure(docs::routes)
+        .configure(authority::routes)
         .default_service(web::to(not_found));
 }
 
@@ -110,8 +126,10 @@ fn api(config: &mut ServiceConfig) {
     keys::routes(config);
     audit::routes(config);
     tenants::routes(config);
+    settings::routes(config);
     maintenance::routes(config);
     groups::routes(config);
+    rosters::routes(config);
     timetables::routes(config);
     sessions::routes(config);
     register::routes(config);

@@ -29,7 +29,7 @@ use crate::{
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         export::PersonExport,
         merge::{MergeParams, MoveParams},
-        people::{PeopleFilter, PersonPage, PersonPatch, PersonView},
+        people::{FacesShown, PeopleFilter, PersonPage, PersonPatch, PersonView},
     },
 };
 
@@ -62,12 +62,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PeopleParams {
-    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents.
+    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents; of names in
+    /// scripts that put no space between them, the beginning of a part.
     query: Option<String>,
     /// Only people of this group.
     group: Option<String>,
     /// Only people whose consent stands so.
     consent: Option<ConsentState>,
+    /// Whether their samples are shown: all if missing.
+    #[serde(default)]
+    #[param(inline)]
+    faces: FacesShown,
     /// `next` of the page before.
     after: Option<String>,
     /// Entries, 1–1000; 100 if missing.
@@ -100,10 +105,10 @@ pub(super) async fn list(
     caller: Granted<ReadPeople>,
     wanted: Query<PeopleParams>,
 ) -> Result<Json<PersonPage>, ApiError> {
-    let PeopleParams { query, group, consent, after, limit } = wanted.into_inner();
+    let PeopleParams { query, group, consent, faces, after, limit } = wanted.into_inner();
     let (after, limit) = Page { after, limit }.parse()?;
     let group = group.as_deref().map(str::parse).transpose()?;
-    let filter = PeopleFilter { query, group, consent };
+    let filter = PeopleFilter { query, group, consent, faces };
     Ok(Json(state.service.people(&caller.0, filter, after, limit).await?))
 }
 

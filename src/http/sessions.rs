@@ -18,7 +18,7 @@ use super::{
     upload::Body,
 };
 use crate::{
-    domain::{GroupId, GroupSessionId, session::Step},
+    domain::{GroupId, GroupSessionId, session::Step, wall},
     service::sessions::{CloseParams, ClosingView, NewSession, ReopenParams, SessionList, SessionPatch, SessionView},
 };
 
@@ -49,9 +49,11 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 pub(super) struct Dates {
     /// First local date, YYYY-MM-DD; six days before `until` if missing, without that today.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     from: Option<Date>,
     /// Last local date; six days later if missing; at most 366 days in all.
     #[param(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     until: Option<Date>,
 }
 
@@ -168,8 +170,10 @@ pub(super) async fn open(
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/close", tag = "sessions",
     params(("session" = GroupSessionId, Path)), request_body = CloseParams,
-    responses((status = 200, body = ClosingView), (status = 409, description = "session_closed, session_cancelled")))]
-/// Closes a session: who was not seen is absent. While an expected source is missing nothing happens, unless forced.
+    responses((status = 200, body = ClosingView),
+        (status = 409, description = "session_closed, session_cancelled, session_not_begun")))]
+/// Closes a session: who was not seen is absent. While an expected source is missing nothing happens, and before it begins
+/// it is refused, unless forced.
 pub(super) async fn close(
     state: Data<ApiState>,
     session: Path<String>,

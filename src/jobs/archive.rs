@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp, civil::DateTime};
 use tokio::task::spawn_blocking;
-use zip::{ZipArchive, result::ZipError};
+use zip::{ExtraField, ZipArchive, read::ZipFile, result::ZipError};
 
 use crate::{
-    domain::job::Fault,
+    domain::{job::Fault, words::composed},
     error::{Error, ErrorKind, Result},
 };
 
@@ -48,10 +48,19 @@ pub struct Archive(Arc<Mutex<ZipArchive<Metered>>>);
 pub struct Entry {
     /// By which it is read.
     pub index: usize,
-    /// Its name with its folders, parted by slashes.
+    /// Its name with its folders, parted by slashes, in one form of Unicode.
     pub name: String,
-    /// When it was changed last, in a zone that nobody knows.
-    pub modified: Option<DateTime>,
+    /// When it was changed last.
+    pub modified: Option<FileTime>,
+}
+
+/// When a file was changed last, as a ZIP file says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileTime {
+    /// By a clock in a zone that nobody knows.
+    Clock(DateTime),
+    /// By the world's time.
+    Instant(Timestamp),
 }
 
 impl Archive {
@@ -96,18 +105,36 @@ impl Archive {
         Ok(())
     }
 
+    /// Whether all of it unpacks to no more than `max_bytes`, whatever it says. Errors: `Invalid` `invalid_zip`. Blocks.
+    pub fn unpacks_within(&self, max_bytes: u64) -> Result<bool> {
+        let mut archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = max_bytes;
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).map_err(unreadable)?;
+            let unpacked = io::copy(&mut entry.take(left + 1), &mut io::sink());
+            let unpacked = unpacked.map_err(|error| unreadable(ZipError::Io(error)))?;
+            let Some(rest) = left.checked_sub(unpacked) else { return Ok(false) };
+            left = rest;
+        }
+        Ok(true)
+    }
+
     /// What may be photos: no folders, and nothing that a system puts there for itself. What cannot be used is among them,
     /// and says why when it is read.
     pub fn entries(&self) -> Vec<Entry> {
-        let archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = archive.len();
         let entry = |index| {
+            // Only a whole head has it.
+            let instant = archive.by_index_raw(index).ok().and_then(|entry| instant(&entry));
             let entry = archive.by_index_data(index).ok()?;
-            let name = entry.name().ok()?.replace('\\', "/");
+            let name = composed(&entry.name().ok()?.replace('\\', "/")).into_owned();
             let is_hidden = |part: &str| part == "__MACOSX" || part.starts_with('.') && part != "." && part != "..";
-            let modified = entry.last_modified().and_then(|time| time.try_into().ok());
+            let clock = || entry.last_modified().and_then(|time| time.try_into().ok());
+            let modified = instant.map(FileTime::Instant).or_else(|| clock().map(FileTime::Clock));
             (!name.ends_with('/') && !name.split('/').any(is_hidden)).then_some(Entry { index, name, modified })
         };
-        (0..archive.len()).filter_map(entry).collect()
+        (0..length).filter_map(entry).collect()
     }
 
     /// One entry's bytes. The inner error is the entry's own fault.
@@ -141,6 +168,21 @@ impl Archive {
             _ => Err(fault("corrupt_entry", "this entry of the ZIP file is not what it says".to_owned())),
         }
     }
+}
+
+/// The world's time at which an entry was changed last, as tools of Unix and Windows write it beside that of a clock.
+fn instant<R: Read>(entry: &ZipFile<'_, R>) -> Option<Timestamp> {
+    /// 1601-01-01, from which Windows counts tenths of microseconds.
+    const WINDOWS_EPOCH: Timestamp = Timestamp::constant(-11_644_473_600, 0);
+    entry.extra_data_fields().find_map(|field| match field {
+        // Of 32 bits, which Unix reads with a sign.
+        ExtraField::ExtendedTimestamp(times) => Timestamp::from_second((times.mod_time()? as i32).into()).ok(),
+        ExtraField::Ntfs(times) => {
+            let since = SignedDuration::from_nanos_i128(i128::from(times.mtime()) * 100);
+            WINDOWS_EPOCH.checked_add(since).ok()
+        }
+        _ => None,
+    })
 }
 
 /// How many entries the end of the directory says there are. A file with two such ends would be read by some as one
@@ -219,5 +261,42 @@ impl Read for Metered {
 impl Seek for Metered {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         self.file.seek(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use zip::{ZipWriter, write::FullFileOptions};
+
+    use super::*;
+
+    /// When the only entry of a ZIP file was changed, with a field beside its clock's 08:15.
+    fn modified(field: Option<(u16, &[u8])>) -> Option<FileTime> {
+        let clock = jiff::civil::date(2026, 11, 26).at(8, 15, 0, 0);
+        let mut options = FullFileOptions::default().last_modified_time(clock.try_into().unwrap());
+        if let Some((id, data)) = field {
+            options.add_extra_field(id, data, false).unwrap();
+        }
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("photo.jpg", options).unwrap();
+        zip.write_all(b"photo").unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(zip.finish().unwrap().get_ref()).unwrap();
+        Archive::open(file.path(), 1).unwrap().entries().remove(0).modified
+    }
+
+    #[test]
+    fn an_instant_beside_the_clock_is_what_counts() {
+        let at: Timestamp = "2026-11-26T08:15:00Z".parse().unwrap();
+        let clock = FileTime::Clock(jiff::civil::date(2026, 11, 26).at(8, 15, 0, 0));
+        let unix = [&[1][..], &(at.as_second() as u32).to_le_bytes()].concat();
+        let tenths = (at.as_second() + 11_644_473_600) as u64 * 10_000_000;
+        let windows = [&[0, 0, 0, 0, 1, 0, 24, 0][..], &tenths.to_le_bytes(), &[0; 16]].concat();
+        assert_eq!(modified(None), Some(clock));
+        assert_eq!(modified(Some((0x5455, &unix))), Some(FileTime::Instant(at)));
+        assert_eq!(modified(Some((0x000A, &windows))), Some(FileTime::Instant(at)));
+        assert_eq!(modified(Some((0xBEEF, &unix))), Some(clock), "another's field");
     }
 }

@@ -1,9 +1,7 @@
 //! The job that takes a roster in, an item a row.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    io,
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -11,12 +9,12 @@ use super::{
     archive::Archive,
     names::RowNames,
     photos::{Assigned, PhotoFile},
-    roster::{Roster, RosterRow},
+    roster::{Roster, RosterRow, Source},
     spool::{PHOTOS, ROSTER},
     work::Work,
 };
 use crate::{
-    domain::{ImportOptions, ItemReport, RowReport, TenantScope},
+    domain::{GroupId, ImportOptions, ItemReport, Leavers, PersonId, RosterColumn, RowOutcome, RowReport, TenantScope},
     error::{Error, ErrorKind, Result},
     service::{
         Service,
@@ -25,20 +23,32 @@ use crate::{
     store::ItemPlace,
 };
 
+/// Of a heading, so much is kept.
+const SHOWN_HEADING_CHARS: usize = 64;
+/// Reports read at once.
+const READ_AT_ONCE: usize = 1000;
+
 /// A roster that can be read to its end, and its photos.
 pub struct Checked {
     /// How many rows it has.
     pub rows: u64,
+    /// What its columns were taken for.
+    pub columns: Vec<RosterColumn>,
+    /// How its file is encoded.
+    pub encoding: &'static str,
 }
 
 impl Checked {
     /// Reads all of the files in `folder`. Blocks.
     ///
     /// # Errors
-    /// `Invalid` `invalid_csv` or `invalid_zip`; `TooLarge` `too_many_rows`, `too_many_entries` or `zip_bomb`.
+    /// `Invalid` `invalid_csv` or `invalid_zip`; `TooLarge` `too_many_rows`, `too_many_entries`, `workbook_too_large` or
+    /// `zip_bomb`.
     pub fn new(folder: &Path, max_entries: u64) -> Result<Self> {
         let mut rows = 0;
-        for row in roster(&folder.join(ROSTER))? {
+        let roster = Roster::at(&folder.join(ROSTER))?;
+        let (columns, encoding) = (columns(&roster), roster.encoding());
+        for row in roster {
             row?;
             rows += 1;
             if rows > max_entries {
@@ -49,13 +59,39 @@ impl Checked {
         if let Some(photos) = zip(folder) {
             Archive::open(&photos, max_entries)?.require_apart()?;
         }
-        Ok(Self { rows })
+        Ok(Self { rows, columns, encoding })
     }
 }
 
-/// The roster in a file.
-pub(super) fn roster(csv: &Path) -> Result<Roster<File>> {
-    Roster::open(File::open(csv).map_err(missing)?)
+/// What the columns of a roster were taken for.
+pub fn columns(roster: &Roster<Source>) -> Vec<RosterColumn> {
+    let column = |(heading, meaning): (&str, &str)| RosterColumn {
+        heading: heading.chars().take(SHOWN_HEADING_CHARS).collect(),
+        meaning: meaning.to_owned(),
+    };
+    roster.columns().map(column).collect()
+}
+
+/// Who and which groups a roster names, as they stand there.
+#[derive(Debug, Default)]
+pub struct Named {
+    /// The people of the rows; what is no id names nobody.
+    pub people: HashSet<PersonId>,
+    /// The groups of all rows; what is no id names none.
+    pub groups: BTreeSet<GroupId>,
+}
+
+impl Named {
+    /// Reads a roster. Blocks. Errors as for [`Roster::at`].
+    pub fn in_roster(csv: &Path) -> Result<Self> {
+        let mut named = Self::default();
+        for row in Roster::at(csv)? {
+            let row = row?;
+            named.groups.extend(row.groups.iter().filter_map(|group| group.parse().ok()));
+            named.people.extend(row.id.parse());
+        }
+        Ok(named)
+    }
 }
 
 /// The photos of a job, where it has some.
@@ -63,13 +99,9 @@ pub(super) fn zip(folder: &Path) -> Option<PathBuf> {
     Some(folder.join(PHOTOS)).filter(|path| path.exists())
 }
 
-fn missing(error: io::Error) -> Error {
-    Error::invalid("the roster cannot be read").with_code("invalid_csv").with_source(error)
-}
-
 /// A roster with its photos, each of them by the row that it belongs to.
 pub struct Plan {
-    roster: Roster<File>,
+    roster: Roster<Source>,
     archive: Option<Archive>,
     photos: Assigned,
     /// Rows whose id an earlier one has.
@@ -91,15 +123,18 @@ impl Plan {
     /// Reads a roster, and the directory of its photos where there are some. Blocks. Errors as for [`Checked::new`].
     pub fn new(csv: &Path, photos: Option<&Path>, max_entries: u64) -> Result<Self> {
         let (mut ids, mut repeated, mut rows) = (HashMap::new(), HashSet::new(), 0);
-        for (number, row) in (0..).zip(roster(csv)?) {
-            if *ids.entry(row?.id).or_insert(number) != number {
+        for (number, row) in (0..).zip(Roster::at(csv)?) {
+            // What is no id fails by itself.
+            if let Ok(person) = row?.id.parse::<PersonId>()
+                && *ids.entry(person.into()).or_insert(number) != number
+            {
                 repeated.insert(number);
             }
             rows += 1;
         }
         let archive = photos.map(|photos| Archive::open(photos, max_entries)).transpose()?;
         let entries = archive.as_ref().map(Archive::entries).unwrap_or_default();
-        Ok(Self { roster: roster(csv)?, photos: Assigned::new(entries, &ids), archive, repeated, rows })
+        Ok(Self { roster: Roster::at(csv)?, photos: Assigned::new(entries, &ids), archive, repeated, rows })
     }
 
     /// Photos that belong to no row.
@@ -158,6 +193,7 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
         tokio::task::spawn_blocking(move || Plan::new(&folder.join(ROSTER), zip(&folder).as_deref(), max_entries))
             .await
             .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
+    let rows = plan.rows;
     work.count("photos_without_row", plan.strays()).await?;
     let done: HashSet<u64> = work.done().await?;
     let rules = RowRules { options, image_bytes: work.options.image_bytes };
@@ -179,5 +215,68 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
         work.count_item(outcome);
         Ok(())
     });
+    work.drive(items).await?;
+    if options.leavers == Leavers::Keep { Ok(()) } else { see_off_all(work, options, rows).await }
+}
+
+/// Leavers, as items behind the rows. Where this was interrupted, those who have a report are not looked at again.
+async fn see_off_all(work: &Work, options: ImportOptions, rows: u64) -> Result<()> {
+    let csv = work.folder.join(ROSTER);
+    let named = tokio::task::spawn_blocking(move || Named::in_roster(&csv))
+        .await
+        .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
+    let SeenOff { numbers, people, in_vain: seen_off_in_vain } = SeenOff::of(work, rows).await?;
+    let mut leavers = work.service.leavers(&work.scope, &named).await?;
+    leavers.retain(|leaver| !people.contains(&leaver.person));
+    let total = rows + (numbers.len() + leavers.len()) as u64;
+    let job = work.service.store().set_job_total(&work.scope, work.job, total).await?;
+    let have_rows_failed = job.failed.values().sum::<u64>() > seen_off_in_vain;
+    let items = (rows..).filter(|number| !numbers.contains(number)).zip(leavers).map(|(number, leaver)| async move {
+        let place = ItemPlace { job: work.job, number };
+        let see_off = || work.service.see_off(&work.scope, &leaver, options, have_rows_failed, Some(place));
+        let (report, is_noted) = match work.patiently(see_off).await {
+            Ok(seen_off) => seen_off,
+            Err(error) if work.ends_with(&error) => return Err(error),
+            Err(error) => (leaver.failed(&error), false),
+        };
+        let outcome = report.outcome.name();
+        if !is_noted {
+            work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await?;
+        }
+        work.count_item(outcome);
+        Ok(())
+    });
     work.drive(items).await
+}
+
+/// Leavers who have a report.
+#[derive(Default)]
+struct SeenOff {
+    /// Of their items.
+    numbers: HashSet<u64>,
+    /// Without those who have been erased since.
+    people: HashSet<PersonId>,
+    /// How many of them could not be seen off.
+    in_vain: u64,
+}
+
+impl SeenOff {
+    /// Those of the items behind the rows.
+    async fn of(work: &Work, rows: u64) -> Result<Self> {
+        let (mut seen_off, mut after) = (Self::default(), rows.checked_sub(1));
+        loop {
+            let page = work.service.store().items(&work.scope, work.job, after, READ_AT_ONCE).await?;
+            for (number, report) in page.items {
+                seen_off.numbers.insert(number);
+                if let ItemReport::Row(row) = report {
+                    seen_off.in_vain += u64::from(row.outcome == RowOutcome::Failed);
+                    seen_off.people.extend(row.person);
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(seen_off),
+            }
+        }
+    }
 }

@@ -4,13 +4,12 @@
 //! | module | holds |
 //! |---|---|
 //! | `spool`, `room` | the files of jobs, and how much of the disk they may hold |
-//! | `roster` | people as CSV |
+//! | `roster` | people as CSV, however it is written |
 //! | `archive`, `photos` | photos in a ZIP file, and whose they are |
 //! | `import` | a roster with its photos, row by row |
 //! | `recognise` | a group in many photos, one by one |
 //! | `names` | what rows and photos are called while their files are there |
 //! | `reading` | how many read such files at a time |
-//! | `taken` | when a photo was taken |
 //! | `runner`, `places` | who works on which job, and when |
 //! | `work` | a job that is worked on |
 //!
@@ -29,19 +28,17 @@ mod room;
 mod roster;
 mod runner;
 mod spool;
-mod taken;
 mod work;
 
-pub(crate) use self::taken::taken;
 pub use self::{
-    archive::Archive,
-    import::{Checked, Plan, PlannedRow},
+    archive::{Archive, FileTime},
+    import::{Checked, Named, Plan, PlannedRow, columns},
     names::{ItemNames, RowNames, photo_names, row_names},
     photos::{PhotoFile, PhotoPlace},
     reading::Readers,
     recognise::CheckedPhotos,
     room::RoomRules,
-    roster::{Roster, RosterRow},
+    roster::{Roster, RosterConsent, RosterRow},
     runner::{JobDesk, JobOptions, Runner},
     spool::{Incoming, PHOTOS, ROSTER, Spool, SpoolFile, image},
 };

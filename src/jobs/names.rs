@@ -5,8 +5,9 @@ use std::{collections::HashMap, ops::RangeInclusive, path::Path};
 
 use super::{
     archive::Archive,
-    import::{Plan, roster, zip},
+    import::{Plan, zip},
     recognise::zipped,
+    roster::Roster,
     spool::{PHOTOS, ROSTER},
 };
 use crate::{domain::JobTask, error::Result};
@@ -60,7 +61,7 @@ impl ItemNames {
                 names.rows = row_names(&folder.join(ROSTER), zip(folder).as_deref(), items, max_entries)?;
             }
             JobTask::Import(_) => {
-                for (number, row) in (0..=*items.end()).zip(roster(&folder.join(ROSTER))?) {
+                for (number, row) in (0..=*items.end()).zip(Roster::at(&folder.join(ROSTER))?) {
                     let row = row?;
                     if items.contains(&number) {
                         names.rows.insert(number, RowNames::new(&row.id, Vec::new()));

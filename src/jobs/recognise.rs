@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, io, path::Path};
 
-use jiff::civil::DateTime;
-
 use super::{
-    archive::Archive,
+    archive::{Archive, FileTime},
     photos::{PhotoFile, PhotoPlace},
     spool::{PHOTOS, image_number},
     work::Work,
@@ -45,7 +43,7 @@ impl CheckedPhotos {
 }
 
 /// A photo with its number, which stays when others are done and gone, and the time of its file.
-pub(super) type Numbered = (u64, PhotoFile, Option<DateTime>);
+pub(super) type Numbered = (u64, PhotoFile, Option<FileTime>);
 
 /// The photos in `folder`. Blocks.
 fn photos(folder: &Path, max_entries: u64) -> Result<Vec<Numbered>> {

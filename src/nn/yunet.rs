@@ -9,7 +9,7 @@ use super::{
     kernels::{Isa, Map, MaxPool, elementwise},
     layers::{Act, Image, Images, Loaded, Stem},
 };
-use domain::{Detection, FaceBox};
+use domain::{Detection, FaceBox, Turned};
 use error::{Error, Result};
 
 /// Pixels from cell to cell of each level.
@@ -202,6 +202,7 @@ impl<'a> YunetLevel<'a> {
                 y2: centre_y + half_height,
             },
             landmarks: std::array::from_fn(|i| [(k[2 * i] + x) * stride, (k[2 * i + 1] + y) * stride]),
+            turned: Turned::No,
         }
     }
 }
@@ -225,7 +226,8 @@ impl YunetOutput {
     }
 
     /// All cells that score at least `min_score` (0..=1) as faces in pixels of the input, best first; overlapping
-    /// ones are not yet suppressed.
+    /// ones are not yet suppressed. The network is made for faces of 10 to 300 pixels: one that is larger becomes several
+    /// or none.
     pub fn detections(&self, min_score: f32) -> Vec<Detection> {
         let mut found = Vec::new();
         for level in self.levels() {

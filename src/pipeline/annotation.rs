@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ingest::full,
-    messages::{EncodedImage, HeldPhoto, OutcomeFace},
+    messages::{EncodedImage, HeldPhoto, OutcomeFace, number},
     request::Ticket,
     tools::{Tools, while_wanted},
 };
@@ -12,15 +12,16 @@ use crate::{
     domain::{LivenessVerdict, PersonId},
     error::Result,
     runtime::{CancelToken, JobSpec},
-    vision::annotate::{Annotation, AnnotationKind, annotate},
+    vision::annotate::{Annotation, AnnotationKind, annotate, legend_bytes},
 };
 
 /// The step's name in timings.
 const STEP: &str = "annotate";
 
 impl Tools {
-    /// A JPEG of the photo with its faces framed and the people named. The photo's own pixels are drawn on where nobody else
-    /// has it. Errors: `Overloaded` where there is no memory for the answer that the JPEG is sent in.
+    /// A JPEG of the photo with its faces framed and numbered, the people named, and a legend under it. The photo's own
+    /// pixels are drawn on where nobody else has it. Errors: `Overloaded` where there is no memory for the answer that the
+    /// JPEG is sent in.
     pub(super) async fn annotated(
         &self,
         ticket: &mut Ticket,
@@ -30,10 +31,17 @@ impl Tools {
         let people: Vec<PersonId> = faces.iter().filter_map(person).cloned().collect();
         let names = self.store.names(&ticket.wanted().scope, people.clone()).await?;
         let names: BTreeMap<PersonId, Option<String>> = people.into_iter().zip(names).collect();
-        let annotations: Vec<Annotation> = faces.iter().map(|face| annotation(face, &names)).collect();
+        let numbered = faces.iter().enumerate();
+        let annotations: Vec<Annotation> = numbered.map(|(place, face)| annotation(place, face, &names)).collect();
         let turn = ticket.request().turn().clone();
+        let legend = legend_bytes(&photo.photo, &annotations) as u64;
+        // The people are marked by now: without memory for a legend there is a copy without one.
+        let legend_held = self.budget.reserve_past_line(&turn, legend).ok();
+        let fonts = self.options.annotation_fonts.clone();
         let job = JobSpec { turn: turn.clone(), stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
-        let drawn = self.pool.run(job, move || annotate(Arc::unwrap_or_clone(photo.photo), &annotations));
+        let drawn = self
+            .pool
+            .run(job, move || annotate(Arc::unwrap_or_clone(photo.photo), &annotations, &fonts, legend_held.is_some()));
         let jpeg = while_wanted(ticket, STEP, drawn).await??;
         let held = self.budget.reserve_past_line(&turn, (jpeg.len().div_ceil(3) * 4) as u64).map_err(full)?;
         Ok(EncodedImage { bytes: jpeg.into(), held })
@@ -44,7 +52,7 @@ fn person(face: &OutcomeFace) -> Option<&PersonId> {
     face.face.decision.as_ref()?.verdict.as_ref().ok()
 }
 
-fn annotation(face: &OutcomeFace, names: &BTreeMap<PersonId, Option<String>>) -> Annotation {
+fn annotation(place: usize, face: &OutcomeFace, names: &BTreeMap<PersonId, Option<String>>) -> Annotation {
     let (assessed, person) = (&face.face.face, person(face));
     let spoof = assessed.liveness.is_some_and(|(verdict, _)| verdict == LivenessVerdict::Spoof);
     let kind = match person {
@@ -52,11 +60,13 @@ fn annotation(face: &OutcomeFace, names: &BTreeMap<PersonId, Option<String>>) ->
         Some(_) => AnnotationKind::Named,
         None => AnnotationKind::Unknown,
     };
-    let similarity = face.face.decision.as_ref().and_then(|decision| decision.similarity);
-    let label = match (person, person.and_then(|person| names.get(person)?.as_deref()), similarity) {
-        (_, Some(name), Some(similarity)) => format!("{name} {similarity:.2}"),
-        (Some(person), ..) => person.to_string(),
-        (None, ..) => String::new(),
-    };
-    Annotation { bbox: assessed.face.detection.bbox, label, kind }
+    // The id where no font has the letters of the name.
+    let name = |person: &PersonId| names.get(person).cloned().flatten().into_iter().chain([person.to_string()]);
+    Annotation {
+        bbox: assessed.face.detection.bbox,
+        number: number(place),
+        names: person.into_iter().flat_map(name).collect(),
+        similarity: face.face.decision.as_ref().and_then(|decision| decision.similarity),
+        kind,
+    }
 }

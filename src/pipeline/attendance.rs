@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Candidate, Mark, ModelId, PhotoId, SessionOrigin, Sighting, TimeTrust,
+        Candidate, Decision, Mark, ModelId, PhotoId, SessionOrigin, Sighting, TimeTrust,
         attendance::{LivenessPolicy, liveness_allows},
+        matching::Attribution,
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     error::{Error, Result},
@@ -128,9 +129,9 @@ impl Attendance {
 
 /// A face before marking. What the liveness policy forbids shows even where no marks are asked.
 fn unmarked(face: MatchedFace, policy: LivenessPolicy) -> OutcomeFace {
-    let is_named = face.decision.as_ref().is_some_and(|decision| decision.verdict.is_ok());
+    let is_attributed = face.decision.as_ref().is_some_and(|decision| decision.attribution().is_some());
     let verdict = face.face.liveness.map(|(verdict, _)| verdict);
-    OutcomeFace { refused_as_not_live: is_named && !liveness_allows(policy, verdict), face, mark: Mark::NotMarked }
+    OutcomeFace { refused_as_not_live: is_attributed && !liveness_allows(policy, verdict), face, mark: Mark::NotMarked }
 }
 
 /// What the evidence says of the photo that it is in.
@@ -145,27 +146,27 @@ struct Taken {
 }
 
 impl Taken {
-    /// The sighting that each named face is unless it was refused as not live, by the face's place.
+    /// The sighting that each attributed face is unless it was refused as not live, by the face's place.
     fn seen(&self, faces: &[OutcomeFace]) -> Vec<(usize, Seen)> {
         let mut seen = Vec::new();
         for (index, outcome) in faces.iter().enumerate().filter(|(_, outcome)| !outcome.refused_as_not_live) {
             let assessed = &outcome.face.face;
-            let Some(decision) = &outcome.face.decision else { continue };
-            let (Ok(person), Some(similarity)) = (&decision.verdict, decision.similarity) else { continue };
+            let Some(attribution) = outcome.face.decision.as_ref().and_then(Decision::attribution) else { continue };
+            let Attribution { person, similarity, margin, runner_up } = attribution;
             let sighting = Sighting {
                 photo: self.photo,
                 face: index as u32,
                 at: self.at,
                 similarity,
-                margin: decision.margin,
+                margin,
                 runner_up: None,
-                width_px: assessed.face.detection.bbox.width(),
+                width_px: assessed.face.detection.width_px(),
                 liveness: assessed.liveness.map(|(verdict, _)| verdict),
                 model: self.model.clone(),
                 refuted: false,
                 time: self.time,
             };
-            seen.push((index, Seen { person: person.clone(), sighting, runner_up: decision.runner_up.clone() }));
+            seen.push((index, Seen { person: person.clone(), sighting, runner_up: runner_up.cloned() }));
         }
         seen
     }
@@ -176,7 +177,7 @@ impl Taken {
         for (index, outcome) in faces.iter().enumerate() {
             let AssessedFace { face, liveness, .. } = &outcome.face.face;
             let (Some(decision), Some(appearance)) = (&outcome.face.decision, &face.appearance) else { continue };
-            if !decision.verdict.as_ref().is_err_and(|reason| reason.is_of_good_face()) {
+            if !decision.verdict.as_ref().is_err_and(|reason| reason.is_of_stranger()) {
                 continue;
             }
             let glimpse = Glimpse {
@@ -184,7 +185,7 @@ impl Taken {
                 face: index as u32,
                 at: self.at,
                 normalized: face.detection.bbox.normalized(self.width, self.height),
-                width_px: face.detection.bbox.width(),
+                width_px: face.detection.width_px(),
                 liveness: liveness.map(|(verdict, _)| verdict),
             };
             let vector = appearance.embedding.vector.clone();

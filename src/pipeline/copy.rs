@@ -24,12 +24,14 @@ impl Tools {
         faces: &[OutcomeFace],
         form: PhotoForm,
     ) -> Result<Vec<u8>> {
-        let face = faces.first().map(|face| face.face.face.face.detection.bbox);
+        let face = faces.first().map(|face| face.face.face.face.detection);
         let turn = ticket.request().turn().clone();
         let job = JobSpec { turn, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
         let copied = self.pool.run(job, move || match (form, face) {
-            (PhotoForm::Original, _) => copy::original(&photo.photo),
-            (PhotoForm::Crop, Some(face)) => copy::crop(&photo.photo, &face),
+            (PhotoForm::Original, face) => {
+                copy::original(&photo.photo, face.map(|face| face.turned).unwrap_or_default())
+            }
+            (PhotoForm::Crop, Some(face)) => copy::crop(&photo.photo, &face.bbox, face.turned),
             (PhotoForm::Crop, None) => Err(Error::internal("a photo of nobody is to be kept")),
         });
         while_wanted(ticket, STEP, copied).await?

@@ -31,12 +31,13 @@ impl Stage for Decode {
 
 impl Decode {
     async fn decode(&self, message: Admitted, context: &StageContext) {
-        let Admitted { mut ticket, image, header, pixels_held } = message;
+        let Admitted { mut ticket, image, header, pixels_held, slow_place } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let limits = self.tools.options.decode_limits;
         let session = ticket.wanted().mark.as_ref().map(|marking| marking.session.id);
         // The encoded bytes, and the memory they hold, go with the task: nobody needs them afterwards.
         let decoded = self.tools.work(&mut ticket, HERE, move || {
+            let _slow_place = slow_place;
             let photo = decode(&image.bytes, &header, &limits)?;
             let id = session.map(|session| PhotoId::of(session, &image.bytes));
             Ok((HeldPhoto::new(photo, pixels_held), id))

@@ -1,30 +1,24 @@
 //! detect: pixels to boxes, landmarks and scores, and the choice among them.
 
+mod faces;
+mod turns;
+
 use std::cmp::Ordering;
 
+pub use self::faces::detect_faces;
 use super::{
-    messages::{Decoded, Detected},
-    networks::tensor,
-    request::FaceChoice,
+    messages::{Decoded, Detected, HeldPhoto},
+    request::{FaceChoice, Ticket},
     station::Station,
-    tools::{PipelineOptions, Tools},
+    tools::Tools,
 };
 use crate::{
-    domain::Detection,
+    domain::{Detection, Turned},
     error::{Error, ErrorKind, Result},
-    nn::Networks,
     runtime::{Stage, StageContext, StageSender},
-    vision::{
-        Photo,
-        detector_input::{DetectorInput, detector_input},
-        tiles,
-    },
 };
 
 const HERE: Station = Station::Detect;
-
-/// Tiles overlap by one part in so many: a face on the border of one is whole in the next.
-const TILE_OVERLAP: u32 = 5;
 
 /// A face is clearly the largest if every other one has at most this share of its area.
 const CLEARLY_LARGEST: f32 = 0.5;
@@ -49,45 +43,42 @@ impl Detect {
     async fn detect(&self, message: Decoded, context: &StageContext) {
         let Decoded { mut ticket, photo } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
-        let (networks, options) = (self.tools.networks.get(), self.tools.options.clone());
-        let (pixels, choice) = (photo.clone(), ticket.wanted().faces);
-        let detected = self.tools.work(&mut ticket, HERE, move || {
-            let mut faces = detect_faces(&pixels.photo, &networks, &options)?;
-            faces.truncate(options.max_faces);
-            choose(faces, choice)
+        let found = self.faces(&mut ticket, &photo).await.and_then(|mut faces| {
+            faces.truncate(self.tools.options.max_faces);
+            choose(faces, ticket.wanted().faces)
         });
-        match detected.await {
+        match found {
             Ok(faces) => {
                 self.tools.pass_on(&self.next, Detected { ticket, photo, faces }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
     }
-}
 
-/// All faces of a photo in its own pixels, best score first.
-pub fn detect_faces(photo: &Photo, networks: &Networks, options: &PipelineOptions) -> Result<Vec<Detection>> {
-    let whole = detect_once(photo, networks, options)?;
-    let mut in_tiles = Vec::new();
-    if options.tile_above_px > 0 && photo.longest_side() > options.tile_above_px {
-        let side = options.long_side_px;
-        for tile in tiles::split(photo.width(), photo.height(), side, side / TILE_OVERLAP)? {
-            let found = detect_once(&tile.cut(photo)?, networks, options)?;
-            in_tiles.push((tile, found));
+    /// The faces of the photo as it came, or as it stands upright. Each look at full size is a task of its own.
+    async fn faces(&self, ticket: &mut Ticket, photo: &HeldPhoto) -> Result<Vec<Detection>> {
+        let mut faces = self.look(ticket, photo, Turned::No).await?;
+        if !ticket.wanted().turned || turns::stands(&faces) {
+            return Ok(faces);
         }
+        for turned in self.promising(ticket, photo).await? {
+            let others = self.look(ticket, photo, turned).await?;
+            if turns::stands_better(&others, &faces, self.tools.options.min_score) {
+                faces = others;
+            }
+        }
+        Ok(faces)
     }
-    Ok(tiles::merge(whole, in_tiles, options.nms_iou))
-}
 
-/// The detector's raw finds, in the photo's own pixels.
-fn detect_once(photo: &Photo, networks: &Networks, options: &PipelineOptions) -> Result<Vec<Detection>> {
-    let DetectorInput { tensor: pixels, rows, cols, scale } = detector_input(photo, options.long_side_px, Vec::new())?;
-    let input = tensor(pixels, (1, rows, cols, Photo::CHANNELS))?;
-    let mut found = networks.detector.forward(&input)?.detections(options.min_score);
-    for face in &mut found {
-        face.scale(1.0 / scale);
+    async fn look(&self, ticket: &mut Ticket, photo: &HeldPhoto, turned: Turned) -> Result<Vec<Detection>> {
+        let (photo, networks, options) = (photo.clone(), self.tools.networks.get(), self.tools.options.clone());
+        self.tools.work(ticket, HERE, move || detect_faces(&photo.photo, turned, &networks, &options)).await
     }
-    Ok(found)
+
+    async fn promising(&self, ticket: &mut Ticket, photo: &HeldPhoto) -> Result<Vec<Turned>> {
+        let (photo, networks, options) = (photo.clone(), self.tools.networks.get(), self.tools.options.clone());
+        self.tools.work(ticket, HERE, move || turns::promising(&photo.photo, &networks, &options)).await
+    }
 }
 
 /// The faces that are meant by `choice`.
@@ -122,7 +113,7 @@ mod tests {
 
     fn face(width: f32) -> Detection {
         let bbox = FaceBox { x1: 0.0, y1: 0.0, x2: width, y2: width };
-        Detection { score: 0.9, bbox, landmarks: [[0.0; 2]; 5] }
+        Detection { score: 0.9, bbox, landmarks: [[0.0; 2]; 5], turned: Turned::No }
     }
 
     #[test]

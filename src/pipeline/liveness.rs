@@ -7,7 +7,7 @@ use super::{
     tools::{PipelineOptions, Tools},
 };
 use crate::{
-    domain::{FaceBox, HeadPose, LivenessVerdict, attendance::LivenessPolicy},
+    domain::{Detection, HeadPose, LivenessVerdict, attendance::LivenessPolicy},
     error::Result,
     nn::Networks,
     runtime::{Stage, StageContext, StageSender},
@@ -48,7 +48,7 @@ impl Liveness {
                 let check = |face: EmbeddedFace| {
                     Ok(AssessedFace {
                         liveness: liveness.then(|| judge(&photo.photo, &face, &networks, &options)).transpose()?,
-                        pose: pose.then(|| head_pose(&photo.photo, &face.detection.bbox, &networks)).transpose()?,
+                        pose: pose.then(|| head_pose(&photo.photo, &face.detection, &networks)).transpose()?,
                         face,
                     })
                 };
@@ -77,26 +77,26 @@ fn judge(
     networks: &Networks,
     options: &PipelineOptions,
 ) -> Result<(LivenessVerdict, Option<f32>)> {
-    if face.detection.bbox.width() < options.min_live_width_px {
+    if face.detection.width_px() < options.min_live_width_px {
         return Ok((LivenessVerdict::NotAssessable, None));
     }
-    let live = live_probability(photo, &face.detection.bbox, networks)?;
+    let live = live_probability(photo, &face.detection, networks)?;
     let verdict = if live >= options.min_live { LivenessVerdict::Live } else { LivenessVerdict::Spoof };
     Ok((verdict, Some(live)))
 }
 
 /// The network's probability that a live face stands before the camera, whatever the face's size.
-pub fn live_probability(photo: &Photo, face: &FaceBox, networks: &Networks) -> Result<f32> {
+pub fn live_probability(photo: &Photo, face: &Detection, networks: &Networks) -> Result<f32> {
     let mut input = vec![0.0; LIVENESS_INPUT];
-    liveness_crop_into(photo, face, &mut input)?;
+    liveness_crop_into(photo, &face.bbox, face.turned, &mut input)?;
     let input = tensor(input, (1, LIVENESS_SIDE, LIVENESS_SIDE, Photo::CHANNELS))?;
     Ok(networks.liveness.forward(&input)?[0][0])
 }
 
 /// Where the head is turned.
-pub fn head_pose(photo: &Photo, face: &FaceBox, networks: &Networks) -> Result<HeadPose> {
+pub fn head_pose(photo: &Photo, face: &Detection, networks: &Networks) -> Result<HeadPose> {
     let mut input = vec![0.0; HEAD_POSE_INPUT];
-    head_pose_crop_into(photo, face, &mut input)?;
+    head_pose_crop_into(photo, &face.bbox, face.turned, &mut input)?;
     let input = tensor(input, (1, HEAD_POSE_SIDE, HEAD_POSE_SIDE, Photo::CHANNELS))?;
     Ok(networks.head_pose.forward(&input)?[0])
 }

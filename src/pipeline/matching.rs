@@ -9,7 +9,10 @@ use super::{
     tools::{Tools, job, while_wanted},
 };
 use crate::{
-    domain::{Candidate, NamingRules, TenantScope, matching::Sighting, matching::name_faces},
+    domain::{
+        Candidate, NamingRules, TenantScope,
+        matching::{Sighting, candidates_wanted, name_faces},
+    },
     error::Result,
     gallery::{Effort, SearchResult, SharedRequest, TenantGallery},
     runtime::{Stage, StageContext, StageSender},
@@ -75,9 +78,8 @@ impl Matching {
         let queries: Arc<[f32]> = vectors.concat().into();
         let request = SharedRequest {
             queries: Arc::clone(&queries),
-            // At most all the other faces' people can be given away, so one more than the faces are enough candidates,
-            // and one for each person whom a face may be known not to be.
-            top: faces.len() + 1 + gallery.may_be_disowned(),
+            // Enough for the rules, and one for each person whom a face may be known not to be.
+            top: candidates_wanted(faces.len()) + gallery.may_be_disowned(),
             roster: search.roster.clone(),
         };
         let run = gallery.search_on(&self.tools.pool, job(ticket, HERE), request);
@@ -87,22 +89,27 @@ impl Matching {
             for (face, candidates) in queries.chunks(gallery.dimension()).zip(&mut per_query) {
                 gallery.disown(face, candidates);
             }
-            Ok(name(&rules, per_query, faces))
+            Ok(name(&rules, &gallery, per_query, faces))
         };
         Ok((self.tools.work(ticket, HERE, name).await?, search.explain.then_some(effort)))
     }
 }
 
-fn name(rules: &NamingRules, found: Vec<Vec<Candidate>>, faces: Vec<AssessedFace>) -> Vec<MatchedFace> {
+fn name(
+    rules: &NamingRules,
+    gallery: &TenantGallery,
+    found: Vec<Vec<Candidate>>,
+    faces: Vec<AssessedFace>,
+) -> Vec<MatchedFace> {
     let sightings: Vec<Sighting> = faces
         .iter()
         .zip(found)
         .map(|(face, candidates)| Sighting {
-            width_px: face.face.detection.bbox.width(),
+            width_px: face.face.detection.width_px(),
             score: face.face.detection.score,
             candidates,
         })
         .collect();
-    let decisions = name_faces(&sightings, rules);
+    let decisions = name_faces(&sightings, rules, |one, other| gallery.likeness(one, other));
     faces.into_iter().zip(decisions).map(|(face, decision)| MatchedFace { face, decision: Some(decision) }).collect()
 }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::request::{Request, Ticket, Timings};
 use crate::{
-    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark, PhotoId},
+    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark, PhotoId, Turned},
     error::Error,
     gallery::Effort,
     nn::Embedding,
-    runtime::Reservation,
+    runtime::{Permit, Reservation},
     vision::{Photo, decode::PhotoHeader, quality::CropQuality},
 };
 
@@ -55,6 +55,8 @@ pub struct Admitted {
     pub header: PhotoHeader,
     /// Memory for the pixels.
     pub pixels_held: PixelMemory,
+    /// The place of one that takes long to decode, for as long as it does.
+    pub slow_place: Option<Permit>,
 }
 
 /// Memory for the pixels of one photo; its request knows of it.
@@ -205,8 +207,13 @@ pub struct OutcomeFace {
     pub face: MatchedFace,
     /// What became of it.
     pub mark: Mark,
-    /// Whether the liveness policy alone kept a named face from being marked.
+    /// Whether the liveness policy alone kept an attributed face from being marked.
     pub refused_as_not_live: bool,
+}
+
+/// What the face at a `place` of its photo is called, in the answer as in the annotated copy.
+pub const fn number(place: usize) -> usize {
+    place + 1
 }
 
 /// attendance → the caller: all that is known of a photo.
@@ -228,6 +235,13 @@ pub struct PhotoOutcome {
     pub searched: Option<Effort>,
     /// Where its time went.
     pub timings: Timings,
+}
+
+impl PhotoOutcome {
+    /// How the photo has to be turned for its faces to stand upright.
+    pub fn turned(&self) -> Turned {
+        self.faces.first().map(|face| face.face.face.face.detection.turned).unwrap_or_default()
+    }
 }
 
 /// A photo between two stages.

@@ -36,7 +36,7 @@ use self::{
     decode::Decode,
     detect::Detect,
     embed::Embed,
-    ingest::Ingest,
+    ingest::{Ingest, num_slow_places},
     liveness::Liveness,
     matching::Matching,
     messages::{EncodedImage, PhotoFailure, PhotoReply, Upload},
@@ -50,7 +50,7 @@ pub use self::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    runtime::{InFlight, ServiceClass, Stage, StageSender, StageSpec, Supervisor},
+    runtime::{InFlight, ServiceClass, Stage, StageSender, StageSpec, Supervisor, Turnstile},
 };
 
 /// The door of the running pipeline; cheap to clone.
@@ -75,7 +75,9 @@ impl Pipeline {
         let embed = start(supervisor, Station::Embed, &tools, Embed { tools: tools.clone(), next: liveness });
         let detect = start(supervisor, Station::Detect, &tools, Detect { tools: tools.clone(), next: embed });
         let decode = start(supervisor, Station::Decode, &tools, Decode { tools: tools.clone(), next: detect });
-        let door = start(supervisor, Station::Ingest, &tools, Ingest { tools: tools.clone(), next: decode });
+        let slow_places = Turnstile::new(num_slow_places(tools.options.threads));
+        let ingest = Ingest { tools: tools.clone(), next: decode, slow_places };
+        let door = start(supervisor, Station::Ingest, &tools, ingest);
         Self { door, tools, requests: InFlight::default() }
     }
 

@@ -31,6 +31,9 @@ pub struct Wanted {
     pub class: ServiceClass,
     /// Which of the faces go on.
     pub faces: FaceChoice,
+    /// Whether a photo without a clearly upright face is looked at from its other sides: an upload may lie on its side,
+    /// a mounted camera's picture does not.
+    pub turned: bool,
     /// Whether faces become vectors.
     pub embed: bool,
     /// Whether the crops behind the vectors are judged.

@@ -18,7 +18,7 @@ use crate::{
     },
     store::Store,
     telemetry::Metrics,
-    vision::decode::DecodeLimits,
+    vision::{Fonts, decode::DecodeLimits},
 };
 
 /// Shared by all stages; cheap to clone.
@@ -65,6 +65,8 @@ pub struct PipelineOptions {
     pub min_live: f32,
     /// The least width for a liveness verdict, in pixels.
     pub min_live_width_px: f32,
+    /// What names on annotated copies are written in.
+    pub annotation_fonts: Fonts,
 }
 
 impl Tools {

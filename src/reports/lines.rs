@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::civil::{Date, DateTime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{GroupId, PersonId, Status};
 
 /// A person, over all sessions.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PersonLine {
     /// Who.
     pub person: PersonId,
@@ -86,9 +86,27 @@ pub enum Value<'a> {
     Moment(DateTime),
 }
 
-const FIGURES: [&str; 10] =
-    ["counted", "attended", "rate", "present", "late", "left_early", "absent", "excused", "undecided", "late_minutes"];
-const STREAKS: [&str; 4] = ["longest_attended", "longest_absent", "attended_now", "absent_now"];
+/// The name of a column, for programs; and its heading, for people.
+type Column = (&'static str, &'static str);
+
+const FIGURES: [Column; 10] = [
+    ("counted", "Counted"),
+    ("attended", "Attended"),
+    ("rate", "Attendance"),
+    ("present", "Present"),
+    ("late", "Late"),
+    ("left_early", "Left early"),
+    ("absent", "Absent"),
+    ("excused", "Excused"),
+    ("undecided", "Undecided"),
+    ("late_minutes", "Minutes late"),
+];
+const STREAKS: [Column; 4] = [
+    ("longest_attended", "Most attended in a row"),
+    ("longest_absent", "Most missed in a row"),
+    ("attended_now", "Attended in a row now"),
+    ("absent_now", "Missed in a row now"),
+];
 
 /// How many columns from the left say of what a line is.
 pub fn id_columns(by: By) -> usize {
@@ -100,10 +118,31 @@ pub fn id_columns(by: By) -> usize {
 
 /// The names of the columns; in a matrix those of the sessions follow.
 pub fn columns(by: By) -> Vec<&'static str> {
-    let (ids, more): (&[&str], &[&str]) = match by {
-        By::Person | By::Matrix => (&["person", "name"], &STREAKS),
-        By::Session => (&["session", "group", "group_name", "title", "date", "local_start"], &[]),
-        By::Group => (&["group", "group_name", "sessions", "people"], &[]),
+    table(by).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The same in words.
+pub fn headings(by: By) -> Vec<&'static str> {
+    table(by).into_iter().map(|(_, heading)| heading).collect()
+}
+
+fn table(by: By) -> Vec<Column> {
+    let (ids, more): (&[Column], &[Column]) = match by {
+        By::Person | By::Matrix => (&[("person", "Id"), ("name", "Name")], &STREAKS),
+        By::Session => (
+            &[
+                ("session", "Session"),
+                ("group", "Group id"),
+                ("group_name", "Group"),
+                ("title", "Title"),
+                ("date", "Date"),
+                ("local_start", "Start"),
+            ],
+            &[],
+        ),
+        By::Group => {
+            (&[("group", "Group id"), ("group_name", "Group"), ("sessions", "Sessions"), ("people", "People")], &[])
+        }
     };
     [ids, &FIGURES, more].concat()
 }

@@ -4,13 +4,17 @@
 //! attended and those from which they were absent. Excused ones, holidays, those before they came onto the roster and
 //! those that are undecided are left out of it ([`Status::is_counted`]).
 
+pub mod caption;
 pub mod csv;
 pub mod heatmap;
 pub mod json;
 pub mod lines;
+mod pages;
+pub mod sorted;
 pub mod svg;
 pub mod tables;
 pub mod tally;
+mod words;
 pub mod writer;
 pub mod xlsx;
 

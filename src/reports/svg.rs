@@ -1,6 +1,7 @@
-//! Pictures as SVG: bars and a heat map. Texts in it are drawn with the viewer's fonts.
+//! Pictures as SVG, of the size of A4 paper: bars, a heat map, lists of people. Texts in it are drawn with the viewer's
+//! fonts.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use plotters::{
     coord::Shift,
@@ -9,14 +10,22 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::{By, heatmap::HeatCell, lines::Line};
-use crate::error::{Error, Result};
+use super::{
+    By, ReportSession,
+    caption::Caption,
+    heatmap::HeatCell,
+    lines::{Line, PersonLine},
+    pages::{LONG_PX, ListPages, RegisterPages, SHORT_PX},
+    sorted,
+};
+use crate::error::{Error, ErrorKind, Result};
 
 const BAR: RGBColor = RGBColor(0x2b, 0x6c, 0xb0);
 const PALE: RGBColor = RGBColor(0xeb, 0xf4, 0xfb);
 const DARK: RGBColor = RGBColor(0x0b, 0x3c, 0x6f);
-const HEIGHT_PX: u32 = 420;
-const MIN_WIDTH_PX: u32 = 900;
+/// The most people of a picture that lists them, and in the register the most marks.
+const MAX_LISTED: usize = 1000;
+const MAX_MARKS: usize = 50_000;
 /// Of the pictures in which each bar has a name under it.
 const NAMED_BAR_PX: u32 = 36;
 /// The names that fit under bars without one each.
@@ -27,107 +36,149 @@ const NAME_CHARS: usize = 16;
 const STEPS: usize = 10;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
-type Area<'p> = DrawingArea<SVGBackend<'p>, Shift>;
+pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
+pub(super) type Area<'p> = DrawingArea<SVGBackend<'p>, Shift>;
 
-/// A picture of a table in the making. It keeps a bar for each session or group, and ten for all the people.
+/// A picture of a table in the making. It keeps a bar for each session or group, ten for all the people, or no more people
+/// than it can list.
 pub struct Chart {
     by: By,
+    caption: Caption,
+    sessions: Arc<[ReportSession]>,
+    content: Content,
+}
+
+enum Content {
     /// Names and heights.
-    bars: Vec<(String, f64)>,
+    Bars(Vec<(String, f64)>),
+    /// One below the other.
+    People(Vec<PersonLine>),
 }
 
 impl Chart {
-    /// An empty picture.
-    pub fn new(by: By) -> Self {
+    /// An empty picture. Who is on it because of attending too little is listed.
+    pub fn new(by: By, below: Option<f64>, caption: Caption, sessions: Arc<[ReportSession]>) -> Self {
         let step = |step: usize| (format!("{}-{} %", step * 100 / STEPS, (step + 1) * 100 / STEPS), 0.0);
-        let bars = if matches!(by, By::Person | By::Matrix) { (0..STEPS).map(step).collect() } else { Vec::new() };
-        Self { by, bars }
+        let content = match (by, below) {
+            (By::Matrix, _) | (By::Person, Some(_)) => Content::People(Vec::new()),
+            (By::Person, None) => Content::Bars((0..STEPS).map(step).collect()),
+            (By::Session | By::Group, _) => Content::Bars(Vec::new()),
+        };
+        Self { by, caption, sessions, content }
     }
 
     /// Adds lines.
-    pub fn add(&mut self, lines: &[Line]) {
+    ///
+    /// # Errors
+    /// `Unprocessable` `report_too_large` for more people than a picture lists.
+    pub fn add(&mut self, lines: &[Line]) -> Result<()> {
         for line in lines {
-            match line {
-                Line::Person(line) => {
-                    let Some(rate) = line.figures.rate else { continue };
-                    self.bars[((rate * STEPS as f64) as usize).min(STEPS - 1)].1 += 1.0;
+            match (&mut self.content, line) {
+                (Content::People(people), Line::Person(line)) => {
+                    people.push(line.clone());
+                    let marks = line.statuses.as_ref().map_or(0, Vec::len) * people.len();
+                    if people.len() > MAX_LISTED || marks > MAX_MARKS {
+                        let message = "there are too many people or sessions for a picture: ask for one group, a shorter \
+                                       period, or a workbook";
+                        return Err(Error::new(ErrorKind::Unprocessable, message).with_code("report_too_large"));
+                    }
                 }
-                Line::Session(line) => self.rate(line.session.date.to_string(), line.figures.rate),
-                Line::Group(line) => self.rate(short(&line.group_name), line.figures.rate),
+                (Content::Bars(bars), Line::Person(line)) => {
+                    let Some(rate) = line.figures.rate else { continue };
+                    bars[((rate * STEPS as f64) as usize).min(STEPS - 1)].1 += 1.0;
+                }
+                (Content::Bars(bars), Line::Session(line)) => {
+                    let start = line.session.local_start.strftime("%F %R").to_string();
+                    bars.push(bar(start, line.figures.rate));
+                }
+                (Content::Bars(bars), Line::Group(line)) => {
+                    bars.push(bar(short(&line.group_name, NAME_CHARS), line.figures.rate));
+                }
+                (Content::People(_), Line::Session(_) | Line::Group(_)) => {}
             }
         }
+        Ok(())
     }
 
     /// The picture.
     pub fn finish(self) -> Result<String> {
-        let width = match self.by {
-            By::Group => MIN_WIDTH_PX.max(NAMED_BAR_PX * self.bars.len() as u32),
-            By::Person | By::Matrix | By::Session => MIN_WIDTH_PX,
-        };
-        picture((width, HEIGHT_PX), |area| self.draw(area))
-    }
-
-    fn rate(&mut self, name: String, rate: Option<f64>) {
-        self.bars.push((name, rate.unwrap_or(0.0) * 100.0));
-    }
-
-    fn draw(&self, area: &Area<'_>) -> Drawn {
-        let (title, across, unit) = match self.by {
-            By::Person | By::Matrix => ("People by attendance", "attended of counted", "people"),
-            By::Session => ("Attendance by session", "session", "attended of counted, %"),
-            By::Group => ("Attendance by group", "group", "attended of counted, %"),
-        };
-        let highest = match self.by {
-            By::Person | By::Matrix => self.bars.iter().map(|bar| bar.1).fold(1.0, f64::max) * 1.05,
-            By::Session | By::Group => 100.0,
-        };
-        // The discrete ranges of plotters hold their end, and one of a single number has no width.
-        let last = self.bars.len().saturating_sub(1).max(1);
-        let names_px = if self.by == By::Group { 140 } else { 40 };
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 20))
-            .margin(12)
-            .x_label_area_size(names_px)
-            .y_label_area_size(60)
-            .build_cartesian_2d((0..last).into_segmented(), 0.0..highest)?;
-        let font = ("sans-serif", 12).into_font();
-        let upright = font.clone().transform(FontTransform::Rotate90);
-        let name = |place: &SegmentValue<usize>| match place {
-            SegmentValue::CenterOf(place) => self.bars.get(*place).map(|bar| bar.0.clone()).unwrap_or_default(),
-            _ => String::new(),
-        };
-        let is_group = self.by == By::Group;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_labels(if is_group { self.bars.len().max(1) } else { NAMES })
-            .x_label_style(if is_group { upright } else { font })
-            .x_label_formatter(&name)
-            .x_desc(across)
-            .y_desc(unit)
-            .y_label_formatter(&|height| format!("{height:.0}"))
-            .draw()?;
-        chart.draw_series(self.bars.iter().enumerate().map(|(place, &(_, height))| {
-            let corners = [(SegmentValue::Exact(place), 0.0), (SegmentValue::Exact(place + 1), height)];
-            let mut bar = Rectangle::new(corners, BAR.filled());
-            bar.set_margin(0, 0, 1, 1);
-            bar
-        }))?;
-        Ok(())
+        let Self { by, caption, sessions, content } = self;
+        match content {
+            Content::Bars(bars) => {
+                let width = if by == By::Group { LONG_PX.max(NAMED_BAR_PX * bars.len() as u32) } else { LONG_PX };
+                picture((width, SHORT_PX), |area| draw_bars(by, &bars, &captioned(area, &caption)?))
+            }
+            Content::People(mut people) => {
+                people.sort_by_cached_key(sorted::key);
+                if by == By::Matrix {
+                    let pages = RegisterPages { caption: &caption, sessions: &sessions, people: &people };
+                    picture((LONG_PX, SHORT_PX * pages.count()), |area| pages.draw(area))
+                } else {
+                    let pages = ListPages { caption: &caption, people: &people };
+                    picture((SHORT_PX, LONG_PX * pages.count()), |area| pages.draw(area))
+                }
+            }
+        }
     }
 }
 
+fn bar(name: String, rate: Option<f64>) -> (String, f64) {
+    (name, rate.unwrap_or(0.0) * 100.0)
+}
+
+fn draw_bars(by: By, bars: &[(String, f64)], area: &Area<'_>) -> Drawn {
+    let (across, unit) = match by {
+        By::Person | By::Matrix => ("attended of counted", "people"),
+        By::Session => ("start of the session", "attended of counted, %"),
+        By::Group => ("group", "attended of counted, %"),
+    };
+    let highest = match by {
+        By::Person | By::Matrix => bars.iter().map(|bar| bar.1).fold(1.0, f64::max) * 1.05,
+        By::Session | By::Group => 100.0,
+    };
+    // The discrete ranges of plotters hold their end, and one of a single number has no width.
+    let last = bars.len().saturating_sub(1).max(1);
+    let names_px = if by == By::Group { 140 } else { 40 };
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(names_px)
+        .y_label_area_size(60)
+        .build_cartesian_2d((0..last).into_segmented(), 0.0..highest)?;
+    let font = ("sans-serif", 12).into_font();
+    let upright = font.clone().transform(FontTransform::Rotate90);
+    let name = |place: &SegmentValue<usize>| match place {
+        SegmentValue::CenterOf(place) => bars.get(*place).map(|bar| bar.0.clone()).unwrap_or_default(),
+        _ => String::new(),
+    };
+    let is_group = by == By::Group;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_labels(if is_group { bars.len().max(1) } else { NAMES })
+        .x_label_style(if is_group { upright } else { font })
+        .x_label_formatter(&name)
+        .x_desc(across)
+        .y_desc(unit)
+        .y_label_formatter(&|height| format!("{height:.0}"))
+        .draw()?;
+    chart.draw_series(bars.iter().enumerate().map(|(place, &(_, height))| {
+        let corners = [(SegmentValue::Exact(place), 0.0), (SegmentValue::Exact(place + 1), height)];
+        let mut bar = Rectangle::new(corners, BAR.filled());
+        bar.set_margin(0, 0, 1, 1);
+        bar
+    }))?;
+    Ok(())
+}
+
 /// The picture of a heat map: a row a weekday, a column an hour.
-pub fn heatmap(cells: &[HeatCell]) -> Result<String> {
-    picture((MIN_WIDTH_PX, HEIGHT_PX), |area| draw_heatmap(cells, area))
+pub fn heatmap(cells: &[HeatCell], caption: &Caption) -> Result<String> {
+    picture((LONG_PX, SHORT_PX), |area| draw_heatmap(cells, &captioned(area, caption)?))
 }
 
 fn draw_heatmap(cells: &[HeatCell], area: &Area<'_>) -> Drawn {
     let hours = hours(cells);
     let mut chart = ChartBuilder::on(area)
-        .caption("Attendance by weekday and hour", ("sans-serif", 20))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(60)
@@ -179,11 +230,17 @@ fn shade(rate: f64) -> RGBColor {
     RGBColor(mix(PALE.0, DARK.0), mix(PALE.1, DARK.1), mix(PALE.2, DARK.2))
 }
 
-fn short(name: &str) -> String {
-    if name.chars().count() <= NAME_CHARS {
+/// The name, cut where it has more characters than these.
+pub(super) fn short(name: &str, chars: usize) -> String {
+    if name.chars().count() <= chars {
         return name.to_owned();
     }
-    name.chars().take(NAME_CHARS - 1).chain(['…']).collect()
+    name.chars().take(chars - 1).chain(['…']).collect()
+}
+
+/// The area below the title and what it is of.
+fn captioned<'p>(area: &Area<'p>, caption: &Caption) -> Drawn<Area<'p>> {
+    area.margin(24, 24, 24, 24).titled(&caption.title, ("sans-serif", 22))?.titled(&caption.of, ("sans-serif", 14))
 }
 
 fn picture(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<String> {
@@ -192,5 +249,12 @@ fn picture(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<St
     let drawn = area.fill(&WHITE).and_then(|()| draw(&area)).and_then(|()| area.present());
     drawn.map_err(|error| Error::internal("the picture could not be drawn").with_source(error.to_string()))?;
     drop(area);
-    Ok(text)
+    Ok(on_paper(&text, size))
+}
+
+/// The picture with its size in millimetres as well, so that it is printed as large as the paper is.
+fn on_paper(picture: &str, (width, height): (u32, u32)) -> String {
+    let in_px = format!("<svg width=\"{width}\" height=\"{height}\"");
+    let mm = |px: u32| f64::from(px) * 25.4 / 96.0;
+    picture.replacen(&in_px, &format!("<svg width=\"{:.1}mm\" height=\"{:.1}mm\"", mm(width), mm(height)), 1)
 }

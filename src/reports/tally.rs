@@ -1,6 +1,6 @@
 //! Counting: how often people were there, and how often in a row.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Cell;
@@ -19,7 +19,7 @@ pub struct Tally {
 }
 
 /// How often people were there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Figures {
     /// The denominator: attended and absent, without what is excused, undecided, a holiday, before somebody came onto
     /// the roster, or covered by other sessions of the day.
@@ -84,7 +84,7 @@ impl Tally {
 }
 
 /// How often in a row somebody was there, and was not. What does not count neither goes on with a row nor ends it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Streaks {
     /// The most in a row that they attended.
     pub longest_attended: u32,

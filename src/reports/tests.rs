@@ -198,6 +198,81 @@ fn a_heat_map_goes_by_the_clocks_of_the_groups() {
     assert_eq!(cells, [(1, 8, 1, 3, 2, Some(0.6667)), (1, 10, 1, 2, 1, Some(0.5)), (3, 8, 1, 3, 2, Some(0.6667))]);
 }
 
+/// All kinds of pictures: of what their lines are, and below which share people are listed.
+const PICTURES: [(By, Option<f64>); 5] =
+    [(By::Person, None), (By::Matrix, None), (By::Session, None), (By::Group, None), (By::Person, Some(0.8))];
+
+#[test]
+fn no_two_pictures_are_alike_and_each_says_what_it_is_of() {
+    let pictures =
+        PICTURES.map(|(by, below)| String::from_utf8(report(wanted(by, Format::Svg, below), &people())).unwrap());
+    for (place, picture) in pictures.iter().enumerate() {
+        assert!(picture.contains("=Group &lt;a&gt;, =Group &lt;b&gt;, 2026-03-01 to 2026-03-31"), "{picture}");
+        assert!(picture.contains("mm\" height=\"") && picture.contains("viewBox"), "{picture}");
+        assert!(pictures[..place].iter().all(|other| other != picture), "{:?}", PICTURES[place]);
+    }
+    let place = |picture: &str, text: &str| picture.find(text).unwrap_or_else(|| panic!("{text} in {picture}"));
+    for (picture, names) in
+        [(&pictures[1], &["=cmd()", "Ben", "Dora", "Emil"][..]), (&pictures[4], &["Ben", "Emil"][..])]
+    {
+        let places: Vec<usize> = names.iter().map(|name| place(picture, name)).collect();
+        assert!(places.is_sorted(), "{places:?}");
+    }
+    assert!(pictures[4].contains("Attendance below 80 %") && !pictures[4].contains("Dora"));
+}
+
+#[test]
+fn a_picture_of_too_many_people_is_refused() {
+    let many: Vec<PersonRow> = (0..1001).map(|n| row(&format!("p{n}"), None, [Some((Status::Absent, 0)); 3])).collect();
+    for (by, below) in PICTURES {
+        let lists_people = by == By::Matrix || below.is_some();
+        let (mut writer, _) = Writer::begin(wanted(by, Format::Svg, below), sessions()).unwrap();
+        let added = writer.add(many.clone());
+        assert_eq!(
+            added.err().map(|error| error.code()),
+            lists_people.then_some("report_too_large"),
+            "{by:?} {below:?}"
+        );
+    }
+}
+
+/// The texts of the cells of a workbook's first sheet, row by row.
+fn sheet(workbook: &[u8]) -> Vec<Vec<String>> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(workbook)).unwrap();
+    let mut sheet = String::new();
+    archive.by_name("xl/worksheets/sheet1.xml").unwrap().read_to_string(&mut sheet).unwrap();
+    assert!(sheet.contains("paperSize=\"9\"") && sheet.contains("landscape"), "A4: {sheet}");
+    let texts = |row: &str| {
+        let cells = row.split("<t>").skip(1).chain(row.split("<t xml:space=\"preserve\">").skip(1));
+        cells.map(|cell| cell.split("</t>").next().unwrap().to_owned()).collect()
+    };
+    sheet.split("<row ").skip(1).map(texts).collect()
+}
+
+#[test]
+fn a_workbook_has_a_caption_headings_in_words_and_people_by_their_names() {
+    for by in [By::Person, By::Matrix] {
+        let rows = sheet(&report(wanted(by, Format::Xlsx, None), &people()));
+        assert!(rows[0][0] == "Attendance by person" || rows[0][0] == "Register", "{rows:?}");
+        assert_eq!(rows[1], ["=Group &lt;a&gt;, =Group &lt;b&gt;, 2026-03-01 to 2026-03-31"]);
+        assert_eq!(rows[2][..5], ["Id", "Name", "Counted", "Attended", "Attendance"]);
+        let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).filter(|id| id.len() < 5).collect();
+        assert_eq!(ids, ["Id", "-c", "anna", "ben", "dora", "emil"], "{by:?}");
+    }
+    let groups = sheet(&report(wanted(By::Group, Format::Xlsx, None), &people()));
+    assert_eq!((groups[0][0].as_str(), groups[2][1].as_str()), ("Attendance by group", "Group"));
+}
+
+#[test]
+fn names_and_headings_of_columns_are_as_many() {
+    for by in [By::Person, By::Matrix, By::Session, By::Group] {
+        assert_eq!(lines::columns(by).len(), lines::headings(by).len());
+        assert!(
+            lines::headings(by).iter().all(|heading| heading.starts_with(char::is_uppercase) && !heading.contains('_'))
+        );
+    }
+}
+
 #[test]
 fn pictures_show_names_as_text_and_nothing_else() {
     let groups = String::from_utf8(report(wanted(By::Group, Format::Svg, None), &people())).unwrap();

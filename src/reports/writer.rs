@@ -5,7 +5,10 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{By, Period, PersonRow, ReportSession, csv, json, lines::Line, svg::Chart, tables::Table, xlsx::Sheet};
+use super::{
+    By, Period, PersonRow, ReportSession, caption::Caption, csv, json, lines::Line, sorted::Sorter, svg::Chart,
+    tables::Table, xlsx::Sheet,
+};
 use crate::error::Result;
 
 /// How a report is written.
@@ -41,11 +44,12 @@ pub struct Wanted {
     pub period: Period,
     /// Only people who attended less than this of what counts for them, 0 to 1.
     pub below: Option<f64>,
-    /// Where a workbook's temporary files lie.
+    /// Where a workbook's temporary files lie, and its people until they are sorted.
     pub folder: PathBuf,
 }
 
-/// Turns people into the bytes of a report. What it holds grows with the sessions, not with the people.
+/// Turns people into the bytes of a report. What it holds grows with the sessions, not with the people, of whom a workbook
+/// holds the names alone.
 pub struct Writer {
     table: Table,
     output: Output,
@@ -55,8 +59,8 @@ pub struct Writer {
 enum Output {
     Json { is_first: bool },
     Csv,
-    Xlsx(Box<Sheet>),
-    Svg(Chart),
+    Xlsx { sheet: Box<Sheet>, people: Sorter },
+    Svg(Box<Chart>),
 }
 
 /// The end of a report.
@@ -74,11 +78,18 @@ impl Writer {
     /// `Internal` if a temporary file cannot be made.
     pub fn begin(wanted: Wanted, sessions: Arc<[ReportSession]>) -> Result<(Self, Vec<u8>)> {
         let Wanted { by, format, period, below, folder } = wanted;
+        let caption = Caption::new(by, below, period, &sessions);
         let (output, head) = match format {
             Format::Json => (Output::Json { is_first: true }, json::head(by, period, &sessions)?),
             Format::Csv => (Output::Csv, csv::head(by, &sessions)?),
-            Format::Xlsx => (Output::Xlsx(Box::new(Sheet::create(by, &sessions, &folder)?)), Vec::new()),
-            Format::Svg => (Output::Svg(Chart::new(by)), Vec::new()),
+            Format::Xlsx => {
+                let sheet = Box::new(Sheet::create(by, &caption, &sessions, &folder)?);
+                (Output::Xlsx { sheet, people: Sorter::create(&folder)? }, Vec::new())
+            }
+            Format::Svg => {
+                let chart = Chart::new(by, below, caption, Arc::clone(&sessions));
+                (Output::Svg(Box::new(chart)), Vec::new())
+            }
         };
         Ok((Self { table: Table::new(by, sessions, below), output, folder }, head))
     }
@@ -86,7 +97,7 @@ impl Writer {
     /// Adds people, who come in one order throughout; returns the bytes that are ready.
     ///
     /// # Errors
-    /// Those of [`Sheet::add`].
+    /// Those of [`Sorter::add`] and [`Chart::add`].
     pub fn add(&mut self, rows: Vec<PersonRow>) -> Result<Vec<u8>> {
         let lines = self.table.add(rows);
         self.output.add(&lines)
@@ -95,14 +106,19 @@ impl Writer {
     /// The end.
     ///
     /// # Errors
-    /// Those of [`Sheet::finish`].
+    /// Those of [`Sheet::add`] and [`Sheet::finish`].
     pub fn finish(self) -> Result<Rest> {
         let Self { table, mut output, folder } = self;
         let mut bytes = output.add(&table.finish())?;
         match output {
             Output::Json { .. } => bytes.extend_from_slice(json::END),
             Output::Csv => {}
-            Output::Xlsx(sheet) => return sheet.finish(&folder).map(Rest::File),
+            Output::Xlsx { mut sheet, people } => {
+                for line in people.finish()? {
+                    sheet.add(&Line::Person(line?))?;
+                }
+                return sheet.finish(&folder).map(Rest::File);
+            }
             Output::Svg(chart) => bytes = chart.finish()?.into_bytes(),
         }
         Ok(Rest::Bytes(bytes))
@@ -118,11 +134,16 @@ impl Output {
                 Ok(bytes)
             }
             Self::Csv => csv::lines(lines),
-            Self::Xlsx(sheet) => sheet.add(lines).map(|()| Vec::new()),
-            Self::Svg(chart) => {
-                chart.add(lines);
+            Self::Xlsx { sheet, people } => {
+                for line in lines {
+                    match line {
+                        Line::Person(line) => people.add(line)?,
+                        Line::Session(_) | Line::Group(_) => sheet.add(line)?,
+                    }
+                }
                 Ok(Vec::new())
             }
+            Self::Svg(chart) => chart.add(lines).map(|()| Vec::new()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tables as workbooks, with real dates and numbers. Rows go to a temporary file as they come.
+//! Tables as workbooks, with real dates and numbers, to be printed on A4. Rows go to a temporary file as they come.
 
 use std::{fs::File, io::Seek, path::Path};
 
@@ -7,7 +7,9 @@ use rust_xlsxwriter::{ExcelDateTime, Format, FormatAlign, Workbook, Worksheet, X
 
 use super::{
     By, ReportSession,
-    lines::{Line, Value, columns, id_columns, is_formula},
+    caption::Caption,
+    lines::{Line, Value, headings, id_columns, is_formula},
+    words::{letter, meaning},
 };
 use crate::{
     domain::Status,
@@ -16,8 +18,12 @@ use crate::{
 
 /// Excel's own limit.
 const MAX_ROWS: u32 = 1_048_576;
-/// How many rows the names of a matrix take: the starts of the sessions, their groups.
-const MATRIX_HEAD: u32 = 2;
+/// Where the headings are: below the title, what it is of, and an empty row.
+const HEAD: u32 = 3;
+/// Excel's number of the paper.
+const A4: u8 = 9;
+/// So many sessions of a register fit on the width of a page.
+const SESSIONS_A_PAGE: usize = 40;
 
 /// A workbook in the making.
 pub struct Sheet {
@@ -41,13 +47,16 @@ impl Sheet {
     ///
     /// # Errors
     /// `Internal` if the file cannot be made.
-    pub fn create(by: By, sessions: &[ReportSession], folder: &Path) -> Result<Self> {
+    pub fn create(by: By, caption: &Caption, sessions: &[ReportSession], folder: &Path) -> Result<Self> {
         let mut workbook = Workbook::new();
         workbook.set_tempdir(folder).map_err(unwritten)?;
         let sessions = if by == By::Matrix { sessions } else { &[] };
-        let row = if by == By::Matrix { MATRIX_HEAD } else { 1 };
+        // In a matrix the starts of the sessions, and below what they are about.
+        let row = HEAD + if by == By::Matrix { 2 } else { 1 };
         let sheet = workbook.add_worksheet_with_constant_memory().map_err(unwritten)?;
-        begin(sheet, by, sessions, row).map_err(unwritten)?;
+        set_page(sheet, by, sessions.len(), row).map_err(unwritten)?;
+        write_caption(sheet, caption).map_err(unwritten)?;
+        write_headings(sheet, by, sessions).map_err(unwritten)?;
         let formats = Formats {
             plain: Format::new(),
             quoted: Format::new().set_quote_prefix(),
@@ -59,21 +68,19 @@ impl Sheet {
         Ok(Self { workbook, formats, row })
     }
 
-    /// Adds lines.
+    /// Adds a line.
     ///
     /// # Errors
     /// `Internal` if the disk is full; `Unprocessable` `report_too_large` for more lines than a sheet can have.
-    pub fn add(&mut self, lines: &[Line]) -> Result<()> {
-        if self.row as usize + lines.len() > MAX_ROWS as usize {
+    pub fn add(&mut self, line: &Line) -> Result<()> {
+        let Self { workbook, formats, row } = self;
+        if *row >= MAX_ROWS {
             let message = "a workbook has at most 1048576 rows: ask for CSV";
             return Err(Error::new(ErrorKind::Unprocessable, message).with_code("report_too_large"));
         }
-        let Self { workbook, formats, row } = self;
         let sheet = workbook.worksheet_from_index(0).map_err(unwritten)?;
-        for line in lines {
-            write(sheet, *row, line, formats).map_err(unwritten)?;
-            *row += 1;
-        }
+        write(sheet, *row, line, formats).map_err(unwritten)?;
+        *row += 1;
         Ok(())
     }
 
@@ -91,26 +98,49 @@ impl Sheet {
     }
 }
 
-/// The names, which stay where they are, like the columns that say of what a line is.
-fn begin(sheet: &mut Worksheet, by: By, sessions: &[ReportSession], head_rows: u32) -> Result<(), XlsxError> {
-    let bold = Format::new().set_bold();
-    let start = Format::new().set_bold().set_num_format("yyyy-mm-dd hh:mm").set_rotation(90);
-    let upright = Format::new().set_bold().set_rotation(90);
-    let names = columns(by);
+/// Paper, and what stays where it is: the headings, and the columns that say of what a line is.
+fn set_page(sheet: &mut Worksheet, by: By, sessions: usize, head_rows: u32) -> Result<(), XlsxError> {
+    let ids = id_columns(by) as u16;
     sheet.set_name("Attendance")?;
-    sheet.set_freeze_panes(head_rows, id_columns(by) as u16)?;
-    sheet.set_column_range_width(0, id_columns(by) as u16 - 1, 20)?;
+    sheet.set_freeze_panes(head_rows, ids)?;
+    sheet.set_column_range_width(0, ids - 1, 20)?;
+    sheet.set_paper_size(A4).set_landscape();
+    sheet.set_print_fit_to_pages(sessions.div_ceil(SESSIONS_A_PAGE).max(1) as u16, 0);
+    sheet.set_repeat_rows(HEAD, head_rows - 1)?;
+    sheet.set_repeat_columns(0, ids - 1)?;
+    sheet.set_footer("&R&P / &N");
+    Ok(())
+}
+
+fn write_caption(sheet: &mut Worksheet, caption: &Caption) -> Result<(), XlsxError> {
+    sheet.write_string_with_format(0, 0, &caption.title, &Format::new().set_bold().set_font_size(16))?;
+    write_text(sheet, (1, 0), &caption.of, Format::new())
+}
+
+fn write_headings(sheet: &mut Worksheet, by: By, sessions: &[ReportSession]) -> Result<(), XlsxError> {
+    let bold = Format::new().set_bold().set_text_wrap().set_align(FormatAlign::Top);
+    let start = Format::new().set_bold().set_num_format("yyyy-mm-dd hh:mm").set_rotation(90);
+    let names = headings(by);
     for (column, name) in names.iter().enumerate() {
-        sheet.write_string_with_format(0, column as u16, *name, &bold)?;
+        sheet.write_string_with_format(HEAD, column as u16, *name, &bold)?;
     }
     for (place, session) in sessions.iter().enumerate() {
         let column = (names.len() + place) as u16;
         sheet.set_column_width(column, 3.5)?;
-        write_moment(sheet, (0, column), session.local_start, &start)?;
+        write_moment(sheet, (HEAD, column), session.local_start, &start)?;
     }
     for (place, session) in sessions.iter().enumerate() {
-        sheet.write_string_with_format(1, (names.len() + place) as u16, &session.group_name, &upright)?;
+        let upright = Format::new().set_bold().set_rotation(90);
+        let about = session.title.as_deref().unwrap_or(&session.group_name);
+        write_text(sheet, (HEAD + 1, (names.len() + place) as u16), about, upright)?;
     }
+    Ok(())
+}
+
+/// A text that stays one when somebody edits it.
+fn write_text(sheet: &mut Worksheet, (row, column): (u32, u16), text: &str, format: Format) -> Result<(), XlsxError> {
+    let format = if is_formula(text) { format.set_quote_prefix() } else { format };
+    sheet.write_string_with_format(row, column, text, &format)?;
     Ok(())
 }
 
@@ -151,24 +181,9 @@ fn legend(sheet: &mut Worksheet) -> Result<(), XlsxError> {
     sheet.set_name("Legend")?;
     for (row, status) in Status::ALL.into_iter().enumerate() {
         sheet.write_string(row as u32, 0, letter(status))?;
-        sheet.write_string(row as u32, 1, status.code())?;
+        sheet.write_string(row as u32, 1, meaning(status))?;
     }
     Ok(())
-}
-
-/// A status in a narrow column.
-const fn letter(status: Status) -> &'static str {
-    match status {
-        Status::Undecided => "?",
-        Status::Present => "P",
-        Status::Late => "L",
-        Status::LeftEarly => "E",
-        Status::Absent => "A",
-        Status::Excused => "X",
-        Status::Holiday => "H",
-        Status::NotOnRoster => "N",
-        Status::Covered => "C",
-    }
 }
 
 /// Writes a date and time; as text before 1900, where the dates of workbooks begin.

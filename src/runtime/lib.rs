@@ -10,6 +10,7 @@ mod compute;
 pub mod disk;
 mod faults;
 mod health;
+mod host;
 mod inbox;
 mod line;
 mod local_socket;
@@ -35,6 +36,7 @@ pub use faults::Faults;
 #[cfg(debug_assertions)]
 pub use faults::Gate;
 pub use health::{Health, HealthReport};
+pub use host::{host_name, own_addresses, reachable_addresses};
 pub use inbox::{SendFailed, StageSender, TrySendFailed};
 pub use line::{ServiceClass, Turn};
 pub use local_socket::{Listening, LocalSocket, is_owner_or_root};

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex},
 };
 
@@ -163,6 +164,12 @@ impl Places {
 /// Whether one of this class has to leave places to people. A live source has to: what it sends late is stale anyway.
 fn is_job(class: ServiceClass) -> bool {
     class != ServiceClass::Interactive
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
 }
 
 impl Drop for Permit {

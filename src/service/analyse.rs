@@ -29,6 +29,9 @@ pub struct AnalysedPhoto<F> {
     pub width: u32,
     /// Height of the upright photo in pixels; 0 if it could not be read.
     pub height: u32,
+    /// By how many degrees it was turned clockwise to find its faces upright: 90, 180 or 270; null where they are so as
+    /// it came. Boxes and landmarks lie in the photo as it came.
+    pub turned: Option<u16>,
     /// Its faces, best detection first.
     pub faces: Vec<F>,
     /// Why the photo could not be used.
@@ -69,13 +72,24 @@ pub struct Embeddings {
     pub timings_ms: TimingsView,
 }
 
+/// The one face of an image.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct SingleFace {
+    /// Where it is.
+    #[serde(flatten)]
+    pub face: FaceView,
+    /// By how many degrees the image was turned clockwise to find it upright: 90, 180 or 270; null where it is so as the
+    /// image came.
+    pub turned: Option<u16>,
+}
+
 /// Two faces compared.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Comparison {
     /// Raw cosine.
     pub similarity: f32,
     /// The face of each image.
-    pub faces: Vec<FaceView>,
+    pub faces: Vec<SingleFace>,
 }
 
 /// A face compared with one person.
@@ -90,7 +104,7 @@ pub struct Verification {
     /// Whether it is them: similar enough, and not nearer to a face that is known not to be theirs.
     pub verified: bool,
     /// The face.
-    pub face: FaceView,
+    pub face: SingleFace,
 }
 
 /// Which face of each image is meant.
@@ -197,15 +211,18 @@ impl Service {
         scope: &TenantScope,
         choice: FaceChoice,
         images: Vec<EncodedImage>,
-    ) -> Result<Vec<(OutcomeFace, FaceView)>> {
+    ) -> Result<Vec<(OutcomeFace, SingleFace)>> {
         let wanted = Wanted { embed: true, ..wanted(scope, choice) };
         let mut faces = Vec::with_capacity(images.len());
         for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
-            let PhotoOutcome { width, height, faces: found, .. } =
-                reply.map_err(|failure| failure.error.with_details(serde_json::json!({ "image": image })))?;
-            let face =
-                found.into_iter().next().ok_or_else(|| Error::internal("an image came back without its face"))?;
-            let view = FaceView::new(&face.face.face.face.detection, width, height);
+            let outcome = reply.map_err(|failure| failure.error.with_details(serde_json::json!({ "image": image })))?;
+            let (width, height, turned) = (outcome.width, outcome.height, outcome.turned().degrees());
+            let face = outcome
+                .faces
+                .into_iter()
+                .next()
+                .ok_or_else(|| Error::internal("an image came back without its face"))?;
+            let view = SingleFace { face: FaceView::new(&face.face.face.face.detection, width, height), turned };
             faces.push((face, view));
         }
         Ok(faces)
@@ -221,18 +238,21 @@ impl Service {
         let mut photos = Vec::new();
         for (image, reply) in usable(self.run(images, wanted).await?)?.into_iter().enumerate() {
             photos.push(match reply {
-                Ok(PhotoOutcome { width, height, faces, timings: times, .. }) => {
-                    timings.add(&times);
+                Ok(outcome) => {
+                    timings.add(&outcome.timings);
+                    let turned = outcome.turned().degrees();
+                    let PhotoOutcome { width, height, faces, .. } = outcome;
                     let faces = faces
                         .iter()
                         .map(|face| view(face, FaceView::new(&face.face.face.face.detection, width, height)))
                         .collect::<Result<_>>()?;
-                    AnalysedPhoto { image, width, height, faces, error: None }
+                    AnalysedPhoto { image, width, height, turned, faces, error: None }
                 }
                 Err(failure) => AnalysedPhoto {
                     image,
                     width: 0,
                     height: 0,
+                    turned: None,
                     faces: Vec::new(),
                     error: Some(ProblemView::from(&failure)),
                 },

@@ -21,6 +21,8 @@ pub struct RecordView {
     pub id: Option<RecordId>,
     /// In which session.
     pub session: GroupSessionId,
+    /// What that is about.
+    pub session_title: Option<String>,
     /// Who.
     pub person: PersonId,
     /// Their name.
@@ -91,12 +93,14 @@ impl Service {
 
 /// What every door shows of a record.
 pub(super) fn view(record: &SessionRecord, name: Option<String>) -> RecordView {
+    let session_title = record.session.title.clone();
     let record = &record.record;
     let best = record.best_sighting();
     let Verdict { state, status, first_seen, last_seen, late_minutes, early_minutes } = record.verdict;
     RecordView {
         id: record.id,
         session: record.session,
+        session_title,
         person: record.person.clone(),
         name,
         status,

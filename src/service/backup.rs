@@ -1,5 +1,7 @@
 //! Backups as files, and data folders made from them.
 
+mod schedule;
+
 use std::{
     fs::{self, File},
     io,
@@ -26,8 +28,19 @@ use crate::{
     vault,
 };
 
+pub use self::schedule::Schedule;
+
+/// In a backup that is a folder, the file with the store; the kept photos lie beside it as they do in a data folder.
+const STORE_FILE: &str = "store.backup";
+
+/// The longest name of a backup, in Unicode scalar values.
+const NAME_CHARS: usize = 200;
+
 /// A store that is not whole yet has this name in its data folder; no server ever opens it.
 pub(super) const UNFINISHED: &str = "store.restoring";
+
+/// What the name of a backup ends with that is not whole.
+const PARTIAL: &str = ".partial";
 
 /// How long a closed store may keep its lock.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,12 +57,21 @@ pub struct Saved {
 }
 
 impl Service {
-    /// Begins a copy of everything on the server. Errors as for [`Store::backup`].
-    pub async fn backup(&self, operator: &OperatorScope) -> Result<BackupStream> {
-        backup(&self.store, operator.right(), self.telling_time()).await
+    /// Begins a copy of everything in the store, called `name`. Errors: `Invalid` `invalid_name`, and those of
+    /// [`Store::backup`].
+    pub async fn backup(&self, operator: &OperatorScope, name: Option<String>) -> Result<BackupStream> {
+        let is_name = |name: &String| {
+            !name.trim().is_empty() && name.chars().count() <= NAME_CHARS && !name.chars().any(char::is_control)
+        };
+        if !name.as_ref().is_none_or(is_name) {
+            let message =
+                format!("the name of a backup has 1 to {NAME_CHARS} characters, none of them a control character");
+            return Err(Error::invalid(message).with_code("invalid_name"));
+        }
+        backup(&self.store, operator.right(), name, self.telling_time()).await
     }
 
-    /// A page of the backups that were given after `after` and may still exist.
+    /// A page of the whole backups that were given after `after` and may still exist.
     pub async fn backups(
         &self,
         _operator: &OperatorScope,
@@ -80,6 +102,13 @@ pub struct BackupView {
     /// When it was whole or given up; null while it is taken.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub ended_at: Option<Timestamp>,
+    /// What the one who took it calls it; null if they did not say.
+    pub name: Option<String>,
+    /// Its size, without the photos that lie beside one that was taken by the schedule; null while it is not whole, and
+    /// of those of older versions.
+    pub bytes: Option<u64>,
+    /// Whether all of it was given. One that was cut short restores nothing, and may hold people all the same.
+    pub is_whole: bool,
 }
 
 /// A page of backups.
@@ -93,7 +122,8 @@ pub struct BackupPage {
 
 impl From<Backup> for BackupView {
     fn from(backup: Backup) -> Self {
-        Self { id: backup.id, begun_at: backup.begun_at, ended_at: backup.ended_at }
+        let Backup { id, begun_at, ended_at, name, bytes, is_whole } = backup;
+        Self { id, begun_at, ended_at, name, bytes, is_whole }
     }
 }
 
@@ -128,25 +158,40 @@ pub fn require_store(data: &Path) -> Result<()> {
 pub async fn backup(
     store: &Store,
     right: &Right,
+    name: Option<String>,
     now: impl Fn() -> Timestamp + Send + 'static,
 ) -> Result<BackupStream> {
     // First: nothing is given without an entry, though one that was not given may have one.
     store.note_act(&Author::on_server(right), "backup.take", About::Nothing).await?;
-    store.backup(right, now).await
+    store.backup(right, name, now).await
 }
 
-/// Writes a backup to the file `path`, readable by its owner alone: aside, read back and checked, durable, and only
-/// then under its name, where it takes the place of an older one.
+/// Refuses a file for a backup that is there already: it may be all that is left of a store.
 ///
 /// # Errors
-/// The stream's own; `Storage` if the file cannot be written; `Invalid` `truncated_backup` or `damaged_backup` if what
-/// arrived is not a whole backup.
+/// `Conflict` `backup_exists`.
+pub fn require_new(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        let message = format!("there is a file {} already: give another name, or move it away", path.display());
+        return Err(Error::new(ErrorKind::Conflict, message).with_code("backup_exists"));
+    }
+    Ok(())
+}
+
+/// Writes a backup to the new file `path`, readable by its owner alone: aside, read back and checked, durable, and only
+/// then under its name.
+///
+/// # Errors
+/// The stream's own; `Conflict` `backup_exists`; `Full` `disk_full`; `Storage` if the file cannot be written; `Invalid`
+/// `truncated_backup` or `damaged_backup` if what arrived is not a whole backup.
 pub async fn save(mut backup: impl Stream<Item = Result<Bytes>> + Unpin, path: &Path) -> Result<Saved> {
     let failed = |error: io::Error| cannot_write(path, error);
+    require_new(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let aside = tempfile::Builder::new().prefix(".rollcall-").suffix(".partial").tempfile_in(folder).map_err(failed)?;
+    let aside = tempfile::Builder::new().prefix(".rollcall-").suffix(PARTIAL).tempfile_in(folder).map_err(failed)?;
     let mut file = tokio::fs::File::from_std(aside.reopen().map_err(failed)?);
     while let Some(piece) = backup.next().await {
+        disk::require_room(folder, disk::FILES_LEAVE)?;
         file.write_all(&piece?).await.map_err(failed)?;
     }
     file.sync_all().await.map_err(failed)?;
@@ -155,15 +200,18 @@ pub async fn save(mut backup: impl Stream<Item = Result<Bytes>> + Unpin, path: &
         let failed = |error: io::Error| cannot_write(&path, error);
         let bytes = aside.as_file().metadata().map_err(failed)?.len();
         let records = store::verify_backup(aside.reopen().map_err(failed)?)?;
-        aside.persist(&path).map_err(|error| failed(error.error))?;
+        aside.persist_noclobber(&path).map_err(|error| match error.error.kind() {
+            io::ErrorKind::AlreadyExists => require_new(&path).err().unwrap_or_else(|| failed(error.error)),
+            _ => failed(error.error),
+        })?;
         sync(&folder).map_err(failed)?;
         Ok(Saved { bytes, records })
     })
     .await
 }
 
-/// Makes the data folder `data` from the backup file `path`, all of it or nothing. The keys of the backup open the
-/// restored server as they did the old one. Where the folder lacks the key file of the operator or of the tenant
+/// Makes the data folder `data` from the backup `path`, all of it or nothing: a file, or a folder of the schedule, whose
+/// photos come along. The keys of the backup open the restored server as they did the old one. Where the folder lacks the key file of the operator or of the tenant
 /// `default`, a further key is made for it, as the backup holds hashes alone. Returns the records that were read.
 ///
 /// # Errors
@@ -174,13 +222,19 @@ pub async fn restore(path: &Path, data: &Path, now: Timestamp) -> Result<u64> {
     let unfinished = data.join(UNFINISHED);
     let target = unfinished.clone();
     let records = in_background(move || {
-        let backup = File::open(&path).map_err(|error| {
-            Error::invalid(format!("the backup {} cannot be read", path.display())).with_source(error)
+        let with_photos = path.is_dir();
+        let file = if with_photos { path.join(STORE_FILE) } else { path.clone() };
+        let backup = File::open(&file).map_err(|error| {
+            Error::invalid(format!("the backup {} cannot be read", file.display())).with_source(error)
         })?;
         fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
         require_empty(&folder)?;
         remove(&target)?;
-        store::restore(&target, backup).inspect_err(|_| drop(remove(&target)))
+        let records = store::restore(&target, backup).inspect_err(|_| drop(remove(&target)))?;
+        if with_photos {
+            vault::copy_photos(&path, &folder, None)?;
+        }
+        Ok(records)
     })
     .await?;
     take_place(unfinished, data, now, "store.restore").await?;

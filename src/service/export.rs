@@ -11,6 +11,7 @@ use super::{
     negatives::NegativeView,
     people::{PersonView, SampleView},
     photos::PhotoView,
+    rosters::PeriodView,
 };
 use crate::{
     domain::{FaceSample, GroupId, PersonId, TenantScope},
@@ -43,6 +44,15 @@ pub struct ExportedRecord {
     pub record: RecordView,
 }
 
+/// When a person belonged to a group.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ExportedPlace {
+    /// Which.
+    pub group: GroupId,
+    /// When, oldest first.
+    pub periods: Vec<PeriodView>,
+}
+
 /// Everything that is stored of a person.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PersonExport {
@@ -51,6 +61,8 @@ pub struct PersonExport {
     pub exported_at: Timestamp,
     /// The person, with address, metadata, consent and groups.
     pub person: PersonView,
+    /// Their places on rosters, those that they have left too.
+    pub rosters: Vec<ExportedPlace>,
     /// Their samples with the vectors.
     pub samples: Vec<ExportedSample>,
     /// The photos of them that are kept, each to be had at `/people/{person}/photo?face={face}`.
@@ -77,7 +89,7 @@ impl Service {
     /// `NotFound` `person_not_found`.
     pub async fn export_person(&self, scope: &TenantScope, person: &PersonId) -> Result<PersonExport> {
         let exported_at = self.clock.now();
-        let PersonFile { record, samples, photos, negatives, attendance, events } =
+        let PersonFile { record, places, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
         self.store.note_act(&scope.author(), "person.export", About::Person(person.clone())).await?;
         let name = record.person.name.clone();
@@ -89,6 +101,13 @@ impl Service {
         Ok(PersonExport {
             exported_at,
             person: record.into(),
+            rosters: places
+                .into_iter()
+                .map(|(group, place)| ExportedPlace {
+                    group,
+                    periods: place.periods.into_iter().map(Into::into).collect(),
+                })
+                .collect(),
             samples: samples.into_iter().map(Into::into).collect(),
             photos: photos.into_iter().map(Into::into).collect(),
             negatives: negatives.into_iter().map(Into::into).collect(),

@@ -1,4 +1,4 @@
-//! Groups and their rosters.
+//! Groups.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,15 +149,5 @@ impl Service {
     /// Deletes a group with its roster and its attendance; its people stay.
     pub async fn delete_group(&self, scope: &TenantScope, id: &GroupId) -> Result<()> {
         self.store.delete_group(scope, id).await
-    }
-
-    /// Puts a person on the roster; doing it twice is no error.
-    pub async fn add_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        self.store.add_member(scope, group, person, self.clock.now()).await
-    }
-
-    /// Takes a person off the roster.
-    pub async fn remove_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<()> {
-        self.store.remove_member(scope, group, person).await
     }
 }

@@ -1,7 +1,13 @@
 //! One row of a roster: a person made or changed, with the photos that are new of them.
 
+mod consents;
+mod days;
+mod leavers;
+
 use std::collections::{BTreeSet, VecDeque};
 
+pub use self::leavers::Leaver;
+use self::{consents::consent, days::day_or_moment};
 use super::{
     Service,
     duplicates::Twin,
@@ -11,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
-        FaceSample, GroupId, ImportOptions, Person, RowOutcome, RowReport, TenantScope,
+        FaceSample, GroupId, ImportOptions, Person, PersonId, RowOutcome, RowReport, TenantScope, TenantSettings,
         ids::checked_name,
         job::{DoublePhoto, Fault, RefusedPhoto},
         person::checked_email,
@@ -20,7 +26,7 @@ use crate::{
     jobs::{PhotoFile, RosterRow},
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::ServiceClass,
-    store::{ItemPlace, PersonImport, PersonPhotos, Samples},
+    store::{ItemPlace, PersonImport, PersonPhotos, RosterGroups, Samples},
 };
 
 /// Photos are judged so many at a time, and no more of them once they have so many bytes: memory stays flat whatever a
@@ -77,22 +83,24 @@ impl Service {
         rules: RowRules,
         place: Option<ItemPlace>,
     ) -> Result<RowReport> {
-        let mut import = self.checked(&row)?;
+        let options = rules.options;
+        if let Some(Fault { message, .. }) = &row.fault {
+            return Err(Error::invalid(message.clone()).with_code("invalid_row"));
+        }
+        let person: PersonId = row.id.parse()?;
+        let known = self.person_there(scope, &person).await?;
+        let settings = self.store.tenant_settings(scope).await?;
+        let mut import = self.checked(&row, person, known.as_ref(), options, &settings)?;
         if photos.len() > MAX_PHOTOS {
             let message = format!("a person has at most {MAX_PHOTOS} photos in a roster");
             return Err(Error::invalid(message).with_code("too_many_photos"));
         }
-        let options = rules.options;
-        let known = match self.store.person(scope, &import.person).await {
-            Ok(record) => Some(record.person),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
         let stored = if known.is_some() { self.store.faces(scope, &import.person).await? } else { Vec::new() };
         // Checked before photos are worked on.
-        self.store.preview_import(scope, import.clone()).await?;
+        self.store.preview_import(scope, import.clone(), empty_report(&row)).await?;
         let unmade = || Person::new(import.person.clone(), String::new(), import.at);
         let person = known.unwrap_or_else(unmade);
+        let person = Person { consent: import.consent.clone().or(person.consent), ..person };
         let shown = match self.entrance(scope, &person, options.faces, options.quality, Vec::new()).await {
             Ok(entrance) => {
                 let keeps = entrance.keeps.filter(|_| !options.dry_run);
@@ -134,9 +142,9 @@ impl Service {
         let double = |Twin { image, person, similarity }: Twin| DoublePhoto { photo: image as u32, person, similarity };
         let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
         if dry_run {
-            let outcome = self.store.preview_import(scope, import).await?;
-            return Ok(RowReport { outcome, ..report });
+            return self.store.preview_import(scope, import, report).await;
         }
+        let tells_of_consent = import.consent.is_some();
         let removed = import.samples.removed.clone();
         let old = match self.store.photos(scope, &person).await {
             Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
@@ -145,31 +153,53 @@ impl Service {
         let photos = self.write_photos(scope, &person, old.clone(), photos).await?;
         import.samples.added.photos = photos.records();
         let report = photos.settled(self.store.import_person(scope, import, report, place).await)?;
-        if report.outcome == RowOutcome::Created {
-            self.galleries.set_consent(scope, &person, None).await;
+        if report.outcome == RowOutcome::Created || tells_of_consent {
+            // What holds: it may have been withdrawn since the row was read.
+            let consent = self.store.person(scope, &person).await?.person.consent;
+            self.galleries.set_consent(scope, &person, consent.as_ref()).await;
         }
         if !removed.is_empty() {
             self.galleries.remove_faces(scope, &person, &removed).await;
             let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
             self.remove_files(scope, gone).await;
         }
-        self.galleries.insert(scope, &added).await?;
+        // Those of before may be ones that are found only from this consent on.
+        let found = if tells_of_consent { self.store.faces(scope, &person).await? } else { added };
+        self.galleries.insert(scope, &found).await?;
         Ok(report)
     }
 
-    fn checked(&self, row: &RosterRow) -> Result<PersonImport> {
-        if let Some(Fault { message, .. }) = &row.fault {
-            return Err(Error::invalid(message.clone()).with_code("invalid_row"));
+    async fn person_there(&self, scope: &TenantScope, person: &PersonId) -> Result<Option<Person>> {
+        match self.store.person(scope, person).await {
+            Ok(record) => Ok(Some(record.person)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
+    }
+
+    fn checked(
+        &self,
+        row: &RosterRow,
+        person: PersonId,
+        known: Option<&Person>,
+        options: ImportOptions,
+        settings: &TenantSettings,
+    ) -> Result<PersonImport> {
+        let now = self.clock.now();
         let groups = row.groups.iter().map(|group| group.parse()).collect::<Result<Vec<GroupId>>>()?;
+        let zone_of_new = options.create_groups.then(|| settings.time_zone().to_owned());
+        let consent = consent(&row.consent, known, &settings.zone()?, now)?;
         Ok(PersonImport {
-            person: row.id.parse()?,
+            person,
             name: row.name.as_deref().map(checked_name).transpose()?,
             email: row.email.as_deref().map(checked_email).transpose()?,
             metadata: row.metadata.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
-            groups,
+            consent,
+            groups: RosterGroups { named: groups, are: options.groups, zone_of_new },
+            on_roster_since: row.on_roster_since.as_deref().map(day_or_moment).transpose()?,
+            joining_since: options.on_roster_since,
             samples: Samples::default(),
-            at: self.clock.now(),
+            at: now,
         })
     }
 
@@ -264,6 +294,8 @@ fn empty_report(row: &RosterRow) -> RowReport {
         samples_added: 0,
         refused: Vec::new(),
         duplicates: Vec::new(),
+        groups_made: Vec::new(),
+        left: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use super::{RuleChanges, Service, recognise::require_window};
 use crate::{
     domain::{
         Access, GroupId, ItemReport, Job, JobId, JobTask, PersonId, RecogniseOptions, TenantScope, job::permission,
-        session::Step,
+        moment::checked_at, session::Step,
     },
     error::{Error, Result},
     jobs::{Checked, CheckedPhotos, Incoming, ItemNames, JobDesk, ROSTER},
@@ -53,9 +53,9 @@ impl Service {
         }
         let (folder, max_entries) = (files.path(""), self.desk.options.max_entries);
         let check = move || Checked::new(&folder, max_entries);
-        let checked = self.desk.readers.read(scope.tenant(), check).await?;
-        let task = JobTask::Import(params.into());
-        self.hand_in(scope, files, task, checked.rows).await
+        let Checked { rows, columns, encoding } = self.desk.readers.read(scope.tenant(), check).await?;
+        let job = Job::new(files.job(), JobTask::Import(params.into()), scope.actor().clone(), rows, self.clock.now());
+        self.hand_in(scope, files, Job { columns, encoding: Some(encoding.to_owned()), ..job }).await
     }
 
     /// Hands in photos in which a group is recognised: [`PHOTOS`](crate::jobs::PHOTOS) in the spool, or files named by
@@ -63,7 +63,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` `group_not_found` or `session_not_found`; `Invalid` `invalid_at`, `outside_session`,
-    /// `invalid_threshold`, `invalid_margin`; `Conflict` for a session that takes no marks; as for
+    /// `invalid_threshold`, `invalid_margin`, `laxer_than_tenant`; `Conflict` for a session that takes no marks; as for
     /// [`CheckedPhotos::new`]; `Overloaded` `too_many_jobs`.
     pub async fn start_recognition(
         &self,
@@ -74,10 +74,10 @@ impl Service {
     ) -> Result<JobView> {
         let RecogniseJobParams { mark, at, session, source, threshold, margin, liveness } = params;
         let (group, mark) = (self.store.group(scope, group).await?, mark.unwrap_or(true));
-        RuleChanges { threshold, margin }.check()?;
-        if at.is_some_and(|at| at > self.clock.now()) {
-            return Err(Error::invalid("at lies in the future").with_code("invalid_at"));
-        }
+        // Says at once what each photo would say.
+        let apply = if mark { RuleChanges::tighten } else { RuleChanges::apply };
+        apply(RuleChanges { threshold, margin }, self.naming(scope).await?.roster)?;
+        at.map(|at| checked_at(at, self.clock.now())).transpose()?;
         if let Some(session) = session {
             let session = self.session_of(scope, &group.id, session).await?;
             if mark {
@@ -90,12 +90,13 @@ impl Service {
         let check = move || CheckedPhotos::new(&folder, max_entries);
         let checked = self.desk.readers.read(scope.tenant(), check).await?;
         let options = RecogniseOptions { group: group.id, mark, at, session, source, threshold, margin, liveness };
-        self.hand_in(scope, files, JobTask::Recognise(options), checked.photos).await
+        let (task, photos) = (JobTask::Recognise(options), checked.photos);
+        let job = Job::new(files.job(), task, scope.actor().clone(), photos, self.clock.now());
+        self.hand_in(scope, files, job).await
     }
 
-    async fn hand_in(&self, scope: &TenantScope, files: Incoming, task: JobTask, total: u64) -> Result<JobView> {
+    async fn hand_in(&self, scope: &TenantScope, files: Incoming, job: Job) -> Result<JobView> {
         files.settle().await?;
-        let job = Job::new(files.job(), task, scope.actor().clone(), total, self.clock.now());
         self.store.create_job(scope, job.clone(), self.desk.options.max_open).await?;
         files.keep();
         self.desk.call(scope.tenant());
@@ -155,7 +156,7 @@ impl Service {
     ) -> Result<JobResults> {
         let (scope, job) = self.visible_job(access, job).await?;
         let ItemPage { items, next } = self.store.items(&scope, job.id, after, limit).await?;
-        let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| recognised(report)).cloned().collect();
+        let people: BTreeSet<PersonId> = items.iter().flat_map(|(_, report)| spoken_of(report)).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
         let names = self.store.names(&scope, people.clone()).await?;
         let people = people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect();
@@ -224,9 +225,14 @@ pub(super) fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
 }
 
 /// Those whose names are shown with a report.
-fn recognised(report: &ItemReport) -> impl Iterator<Item = &PersonId> {
-    let photo = if let ItemReport::Photo(photo) = report { Some(photo) } else { None };
-    photo.into_iter().flat_map(|photo| &photo.faces).filter_map(|face| face.person.as_ref())
+fn spoken_of(report: &ItemReport) -> impl Iterator<Item = &PersonId> {
+    let (row, photo) = match report {
+        ItemReport::Row(row) => (Some(row), None),
+        ItemReport::Photo(photo) => (None, Some(photo)),
+        ItemReport::Erased => (None, None),
+    };
+    let faces = photo.into_iter().flat_map(|photo| &photo.faces).filter_map(|face| face.person.as_ref());
+    faces.chain(row.and_then(|row| row.person.as_ref()))
 }
 
 /// What reports do not hold.
@@ -239,7 +245,8 @@ impl Names {
     fn view(&self, (item, report): (u64, ItemReport)) -> Option<ItemView> {
         match report {
             ItemReport::Row(report) => {
-                let row = RowView::new(item, report);
+                let name = report.person.as_ref().and_then(|person| self.people.get(person).cloned());
+                let row = RowView { name, ..RowView::new(item, report) };
                 Some(ItemView::Row(match self.items.rows.get(&item) {
                     Some(names) => row.named(names),
                     None => row,

@@ -28,6 +28,7 @@ mod quotas;
 pub mod recognise;
 pub mod register;
 pub mod reports;
+pub mod rosters;
 pub mod salvage;
 pub mod sessions;
 pub mod strangers;
@@ -121,12 +122,14 @@ pub struct Naming {
 }
 
 impl Naming {
-    /// The rules with a tenant's own.
+    /// The rules with a tenant's own. Two people look like one where the one would be named as the other.
     fn with(self, own: MatchingSettings) -> Self {
         let margin = own.margin;
+        let one_look = own.gallery_threshold.unwrap_or(self.gallery.threshold);
         let changed = |rules: NamingRules, threshold: Option<f32>| NamingRules {
             threshold: threshold.unwrap_or(rules.threshold),
             margin: margin.unwrap_or(rules.margin),
+            one_look,
             ..rules
         };
         Self {
@@ -154,6 +157,33 @@ impl RuleChanges {
         self.check()?;
         let (threshold, margin) = (self.threshold.unwrap_or(rules.threshold), self.margin.unwrap_or(rules.margin));
         Ok(NamingRules { threshold, margin, ..rules })
+    }
+
+    /// The same where people are marked: what the request says may be stricter than the tenant's rules, never laxer.
+    ///
+    /// # Errors
+    /// `Invalid` `invalid_threshold`, `invalid_margin`, or `laxer_than_tenant`.
+    fn tighten(self, rules: NamingRules) -> Result<NamingRules> {
+        let asked = self.apply(rules)?;
+        let values = [("threshold", asked.threshold, rules.threshold), ("margin", asked.margin, rules.margin)];
+        for (field, value, least) in values {
+            if value < least {
+                let message = format!(
+                    "{field} is {value}, and the tenant's own is {least}: a request that marks people may be stricter, \
+                     never laxer; leave {field} out, or send mark=false to look only"
+                );
+                let details = serde_json::json!({ "field": field, "least": least });
+                return Err(Error::invalid(message).with_code("laxer_than_tenant").with_details(details));
+            }
+        }
+        Ok(asked)
+    }
+
+    /// The changes where the tenant's rules may have become stricter since they were accepted: of both the stricter.
+    fn no_laxer_than(self, rules: NamingRules) -> Self {
+        let [threshold, margin] = [(self.threshold, rules.threshold), (self.margin, rules.margin)]
+            .map(|(asked, least)| asked.map(|asked| asked.max(least)));
+        Self { threshold, margin }
     }
 
     /// Errors: `Invalid` for a value that no similarity can reach.
@@ -279,6 +309,7 @@ fn wanted(scope: &TenantScope, faces: FaceChoice) -> Wanted {
         scope: scope.clone(),
         class: ServiceClass::Interactive,
         faces,
+        turned: true,
         embed: false,
         measure: false,
         liveness: LivenessPolicy::Off,

@@ -20,12 +20,26 @@ const MAX_QUERY_CHARS: usize = 200;
 /// Which people are wanted; everybody where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct PeopleFilter {
-    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents.
+    /// Each of its words is the beginning of a word of the name or the id, whatever its case and accents; of names in
+    /// scripts that put no space between them, the beginning of a part.
     pub query: Option<String>,
     /// Those on a group's roster.
     pub group: Option<GroupId>,
     /// Those whose consent stands so.
     pub consent: Option<ConsentState>,
+    /// How their samples are shown.
+    pub faces: FacesShown,
+}
+
+/// How samples are shown in a list of people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FacesShown {
+    /// All of them.
+    #[default]
+    All,
+    /// Not at all: for a list of names.
+    None,
 }
 
 /// An enrolled face sample; the vector itself is never shown here.
@@ -54,9 +68,12 @@ pub struct PersonView {
     pub metadata: Metadata,
     /// On what ground their face is kept; null where nothing was recorded.
     pub consent: Option<ConsentView>,
+    /// When a consent was withdrawn, unless another was given since.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub consent_withdrawn_at: Option<Timestamp>,
     /// The groups they are in.
     pub groups: Vec<GroupId>,
-    /// Their samples.
+    /// Their samples; empty in a list without them.
     pub faces: Vec<SampleView>,
     /// When they were enrolled.
     #[schema(value_type = String, format = DateTime)]
@@ -110,6 +127,7 @@ impl From<PersonRecord> for PersonView {
             email: record.person.email,
             metadata: record.person.metadata,
             consent: record.person.consent.map(Into::into),
+            consent_withdrawn_at: record.person.consent_withdrawn_at,
             groups: record.groups,
             faces: record.faces.into_iter().map(Into::into).collect(),
             created_at: record.person.created_at,
@@ -129,14 +147,15 @@ impl Service {
         after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<PersonPage> {
-        let PeopleFilter { query, group, consent } = filter;
+        let PeopleFilter { query, group, consent, faces } = filter;
         let text = query.unwrap_or_default();
         if text.chars().count() > MAX_QUERY_CHARS {
             let message = format!("a query is up to {MAX_QUERY_CHARS} characters");
             return Err(Error::invalid(message).with_code("invalid_query"));
         }
         let consent = consent.map(|state| (state, self.clock.now()));
-        let query = PeopleQuery { words: words(&text), group, consent };
+        let without_faces = faces == FacesShown::None;
+        let query = PeopleQuery { words: words(&text), group, consent, without_faces };
         let page = self.store.find_people(scope, query, after, limit).await?;
         Ok(PersonPage { people: page.people.into_iter().map(Into::into).collect(), next: page.next })
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+pub(super) use self::answer::advice;
 pub use self::{
     answer::{NotSeen, Present, Reason, Recognition, RecognizedFace, RecognizedPhoto, SearchView},
     params::{IdentifyParams, RecognizeParams, RequestClass},
@@ -11,8 +12,8 @@ pub use self::{
 use super::{RuleChanges, Service, is_the_images_fault, view::ProblemView, wanted};
 use crate::{
     domain::{
-        Access, Group, GroupId, GroupSession, GroupSessionId, PersonId, Role, TenantScope, TimeTrust, session::Step,
-        stranger::Keeping,
+        Access, Group, GroupId, GroupSession, GroupSessionId, PersonId, Role, TenantScope, TimeTrust,
+        moment::checked_at, session::Step, stranger::Keeping,
     },
     error::{Error, Result},
     pipeline::{
@@ -28,9 +29,9 @@ impl Service {
     /// Recognises a group in photos, and marks it present.
     ///
     /// # Errors
-    /// `NotFound` for an unknown group or session, `Invalid` for settings out of range, `Conflict` for a time without
-    /// a session or a session that takes no marks, `Overloaded` when the door is full. A bad photo is an error of that
-    /// photo only.
+    /// `NotFound` for an unknown group or session, `Invalid` for settings out of range, and `laxer_than_tenant` for those
+    /// that would mark people by laxer rules than the tenant's, `Conflict` for a time without a session or a session that
+    /// takes no marks, `Overloaded` when the door is full. A bad photo is an error of that photo only.
     pub async fn recognize(
         &self,
         scope: &TenantScope,
@@ -51,28 +52,31 @@ impl Service {
     ) -> Result<Recognition> {
         let found = self.store.group(scope, group).await?;
         let now = self.clock.now();
-        let at = params.at.unwrap_or(now);
-        if at > now {
-            return Err(Error::invalid("at lies in the future").with_code("invalid_at"));
-        }
-        let roster = self.store.roster(scope, group).await?;
+        let at = checked_at(params.at.unwrap_or(now), now)?;
+        let roster = self.store.roster_at(scope, group, at).await?;
         let own = self.store.tenant_settings(scope).await?;
         let naming = self.naming.with(own.matching);
-        let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.roster)?;
+        let changes = RuleChanges { threshold: params.threshold, margin: params.margin };
+        let marks = params.mark.unwrap_or(true);
+        let apply = if marks { RuleChanges::tighten } else { RuleChanges::apply };
+        let rules = apply(changes, naming.roster)?;
         // Who is one is the tenant's affair, whatever a request asks of names.
         let unknown = (own.unknown_faces_days > 0).then_some(Keeping { threshold: naming.roster.threshold, now });
-        let marking = if params.mark == Some(false) {
-            None
-        } else {
+        let marking = if marks {
             let marking = self.marking(scope, &found, params, at).await?;
             let time = teller.trust(&found, &marking.session, params.at, now);
             Some(Marking { time, unknown, ..marking })
+        } else {
+            None
         };
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
+            // Such cameras are mounted, and send many photos in which nobody is.
+            turned: !teller.is_kiosk() && params.source.is_none(),
             embed: true,
             liveness: params.liveness.unwrap_or_default().max(own.liveness).max(found.rules.liveness),
-            pose: params.pose.unwrap_or(false),
+            measure: teller.is_kiosk(),
+            pose: teller.is_kiosk() || params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search {
                 roster: Some(roster.clone().into()),
@@ -118,8 +122,9 @@ impl Service {
         Ok(Marking { session, at, time: TimeTrust::Trusted, source: params.source.clone(), unknown: None })
     }
 
-    /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked. Whatever it
-    /// says of a time at which the session takes no photos any more is to be confirmed, beyond its key's allowance.
+    /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked, and of each
+    /// other face what the person can do about it. Whatever it says of a time at which the session takes no photos any more
+    /// is to be confirmed, beyond its key's allowance.
     ///
     /// # Errors
     /// As for [`Self::recognize`]; `Forbidden` where a kiosk asks for more than to mark.
@@ -136,7 +141,7 @@ impl Service {
         }
         params.require_plain()?;
         let teller = Teller::Kiosk { offline: access.offline() };
-        Ok(self.recognize_told_by(teller, &scope, group, images, params).await?.who_was_marked())
+        Ok(self.recognize_told_by(teller, &scope, group, images, params).await?.for_kiosk())
     }
 
     /// Looks faces up in the whole gallery; marks nobody.
@@ -205,6 +210,11 @@ enum Teller {
 }
 
 impl Teller {
+    /// Whether light and pose are looked at, for the hints that a kiosk shows.
+    fn is_kiosk(self) -> bool {
+        matches!(self, Self::Kiosk { .. })
+    }
+
     /// How far what they say is trusted; `at` is none where they say nothing, and the server's time counts.
     fn trust(self, group: &Group, session: &GroupSession, at: Option<Timestamp>, now: Timestamp) -> TimeTrust {
         match (self, at) {

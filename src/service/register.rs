@@ -65,27 +65,24 @@ impl Service {
     /// `NotFound` `session_not_found`.
     pub async fn review(&self, scope: &TenantScope, session: GroupSessionId, limit: usize) -> Result<Review> {
         let (unknown_faces, has_more_faces) = self.unknown_faces(scope, session, limit).await?;
-        let (session, records, unrecorded) = self.store.register(scope, session).await?;
+        let (session, records) = self.store.register(scope, session).await?;
         let mut counts: BTreeMap<Status, u64> = BTreeMap::new();
         for record in &records {
             *counts.entry(record.verdict.status).or_default() += 1;
         }
-        if !unrecorded.is_empty() {
-            *counts.entry(Status::Undecided).or_default() += unrecorded.len() as u64;
-        }
-        let (mut present, mut to_confirm, mut set_by_hand, mut not_seen) =
-            (Vec::new(), Vec::new(), Vec::new(), unrecorded);
+        let (mut present, mut to_confirm, mut set_by_hand, mut not_expected, mut not_seen) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for record in records {
             match (record.verdict.state, record.verdict.status) {
-                (RecordState::ToConfirm, _) => to_confirm.push(record),
                 (_, status) if status.is_attended() => present.push(record),
                 (RecordState::ByHand, _) => set_by_hand.push(record),
+                (_, Status::Covered | Status::Holiday | Status::NotOnRoster) => not_expected.push(record),
+                (RecordState::ToConfirm, _) => to_confirm.push(record),
                 _ => not_seen.push(record.person),
             }
         }
-        not_seen.sort_unstable();
-        let lengths = [present.len(), to_confirm.len(), set_by_hand.len(), not_seen.len()];
-        let is_cut = has_more_faces || lengths.into_iter().any(|length| length > limit);
+        let lengths = [present.len(), to_confirm.len(), set_by_hand.len(), not_expected.len(), not_seen.len()];
+        let is_cut = session.has_more_faces || has_more_faces || lengths.into_iter().any(|length| length > limit);
         not_seen.truncate(limit);
         let cut = |mut records: Vec<AttendanceRecord>| {
             records.truncate(limit);
@@ -97,6 +94,7 @@ impl Service {
             present: self.record_views(scope, cut(present)).await?,
             to_confirm: self.evidence_views(scope, cut(to_confirm)).await?.into_iter().map(Into::into).collect(),
             set_by_hand: self.record_views(scope, cut(set_by_hand)).await?,
+            not_expected: self.record_views(scope, cut(not_expected)).await?,
             not_seen: not_seen.into_iter().zip(names).map(|(person, name)| RosterPerson { person, name }).collect(),
             unknown_faces,
             is_cut,

@@ -14,6 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     reports::{
         By, Period, PersonRow, ReportSession,
+        caption::Caption,
         heatmap::{HeatCell, heatmap},
         lines::Line,
         tables::Table,
@@ -94,6 +95,11 @@ impl Service {
             let parts = file_parts(self.workbook(&turn, writer, pages).await?);
             return Ok(Report { period, parts });
         }
+        if format == Format::Svg {
+            // Drawn when all is known: one that is too large is refused before the answer begins.
+            let (picture, _) = text_part(writer, pages, head).await?;
+            return Ok(Report { period, parts: Box::pin(stream::iter([Ok(picture)])) });
+        }
         let state = Some((writer, pages, head));
         let parts = stream::try_unfold(state, |state| async {
             let Some((writer, pages, ready)) = state else { return Ok(None) };
@@ -102,18 +108,20 @@ impl Service {
         Ok(Report { period, parts: Box::pin(parts) })
     }
 
-    /// On which weekdays and at which hours people attended.
+    /// On which weekdays and at which hours people attended, and what that is of.
     ///
     /// # Errors
     /// Those of [`Self::attendance_report`].
-    pub async fn attendance_heatmap(&self, access: &Access, params: ReportParams) -> Result<Vec<HeatCell>> {
-        let (_, mut pages) = self.pages(access, params).await?;
+    pub async fn attendance_heatmap(&self, access: &Access, params: ReportParams) -> Result<(Vec<HeatCell>, Caption)> {
+        let (period, mut pages) = self.pages(access, params).await?;
+        let caption = Caption::of_heatmap(period, &pages.sessions);
         let mut table = Table::new(By::Session, Arc::clone(&pages.sessions), None);
         while let Some(rows) = pages.next().await? {
             table.add(rows);
         }
         let lines = table.finish();
-        Ok(heatmap(lines.iter().filter_map(|line| if let Line::Session(line) = line { Some(line) } else { None })))
+        let sessions = lines.iter().filter_map(|line| if let Line::Session(line) = line { Some(line) } else { None });
+        Ok((heatmap(sessions), caption))
     }
 
     async fn workbook(&self, turn: &Turn, mut writer: Writer, mut pages: Pages) -> Result<File> {
@@ -257,8 +265,8 @@ fn file_parts(file: File) -> ReportParts {
 }
 
 fn report_session(group: &Group, session: GroupSession) -> Result<ReportSession> {
+    let local_start = session.local_start(group)?;
     let GroupSession { id, title, date, starts_at, .. } = session;
-    let local_start = group.local_date(starts_at)?.to_datetime(group.local_time(starts_at)?);
     let (group, group_name) = (group.id.clone(), group.name.clone());
     Ok(ReportSession { session: id, group, group_name, title, date, starts_at, local_start })
 }

@@ -15,9 +15,10 @@ use crate::{
         ids::checked_name,
         session::{Reopening, Step, is_closed},
         timetable::{blank, checked_sources, instants},
+        wall,
     },
     error::{Error, Result},
-    store::Closing,
+    store::{Closing, ClosingRules},
 };
 
 /// The longest stretch of a list of sessions, in days.
@@ -80,12 +81,15 @@ pub struct NewSession {
     pub title: Option<String>,
     /// The local date on which it starts.
     #[schema(value_type = String, format = Date)]
+    #[serde(deserialize_with = "wall::date")]
     pub date: Date,
     /// When it starts, local time, HH:MM.
     #[schema(value_type = String, example = "08:00")]
+    #[serde(deserialize_with = "wall::start")]
     pub start: Time,
-    /// When it ends, local time; on the next day if it is not after the start.
+    /// When it ends, local time, 24:00 for midnight; on the next day if it is not after the start.
     #[schema(value_type = String, example = "09:30")]
+    #[serde(deserialize_with = "wall::end")]
     pub end: Time,
     /// The sources that it waits for before absences are declared.
     #[serde(default)]
@@ -100,12 +104,15 @@ pub struct SessionPatch {
     pub title: Option<String>,
     /// The local date on which it starts.
     #[schema(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     pub date: Option<Date>,
     /// When it starts, local time, HH:MM.
     #[schema(value_type = Option<String>, example = "08:00")]
+    #[serde(deserialize_with = "wall::start_opt", default)]
     pub start: Option<Time>,
-    /// When it ends, local time; on the next day if it is not after the start.
+    /// When it ends, local time, 24:00 for midnight; on the next day if it is not after the start.
     #[schema(value_type = Option<String>, example = "09:30")]
+    #[serde(deserialize_with = "wall::end_opt", default)]
     pub end: Option<Time>,
     /// The sources that it waits for before absences are declared.
     pub expected: Option<Vec<String>>,
@@ -115,9 +122,14 @@ pub struct SessionPatch {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloseParams {
-    /// Whether absences are declared although expected sources have not reported; false if missing.
+    /// Whether absences are declared although expected sources have not reported, or before the session begins; false if
+    /// missing.
     #[serde(default)]
     pub force: bool,
+    /// Whether those are absent as well who joined the group after the session's beginning and were not seen; false if
+    /// missing: they are `not_on_roster`.
+    #[serde(default)]
+    pub count_joined_later: bool,
 }
 
 /// Why a session is opened again.
@@ -135,6 +147,8 @@ pub struct ClosingView {
     pub session: SessionView,
     /// People by what counts; empty unless it is closed.
     pub counts: Vec<StatusCount>,
+    /// How many of them joined the group after the session's beginning; they count with `count_joined_later`.
+    pub joined_later: u64,
 }
 
 /// So many people.
@@ -148,8 +162,9 @@ pub struct StatusCount {
 
 impl From<Closing> for ClosingView {
     fn from(closing: Closing) -> Self {
-        let counts = closing.counts.into_iter().map(|(status, people)| StatusCount { status, people }).collect();
-        Self { session: closing.session.into(), counts }
+        let Closing { session, counts, joined_later } = closing;
+        let counts = counts.into_iter().map(|(status, people)| StatusCount { status, people }).collect();
+        Self { session: session.into(), counts, joined_later }
     }
 }
 
@@ -165,6 +180,7 @@ impl Service {
         let session = GroupSession {
             title: new.title.as_deref().map(checked_name).transpose()?,
             expected: checked_sources(new.expected)?,
+            time_zone: Some(group.time_zone),
             ..blank(group.id, new.date, times, SessionOrigin::Single)
         };
         Ok(self.store.create_group_session(scope, session.checked()?).await?.into())
@@ -253,6 +269,7 @@ impl Service {
                 session.date = date.unwrap_or(session.date);
                 let times = times(&group, session.date, start.unwrap_or(was_start), end.unwrap_or(was_end))?;
                 (session.starts_at, session.ends_at) = times;
+                session.time_zone = Some(group.time_zone);
             }
             session.title = title.or(session.title);
             session.expected = expected.unwrap_or(session.expected);
@@ -274,14 +291,16 @@ impl Service {
     /// Closes a session and declares absences, unless an expected source has not reported and it is not forced.
     ///
     /// # Errors
-    /// `NotFound` `session_not_found`; `Conflict` `session_closed`, `session_cancelled`.
+    /// `NotFound` `session_not_found`; `Conflict` `session_closed`, `session_cancelled`, `session_not_begun`.
     pub async fn close_session(
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
         params: &CloseParams,
     ) -> Result<ClosingView> {
-        Ok(self.store.close_group_session(scope, session, params.force, self.clock.now()).await?.into())
+        let &CloseParams { force: is_forced, count_joined_later: counts_joined_later } = params;
+        let rules = ClosingRules { is_forced, counts_joined_later };
+        Ok(self.store.close_group_session(scope, session, rules, self.clock.now()).await?.into())
     }
 
     /// Opens a closed session again; absences are not declared any more.

@@ -13,8 +13,7 @@ use super::{Service, attendance::RecordView, view::NamedCandidate};
 use crate::{
     domain::{
         FaceBox, GroupSessionId, Likeness, LivenessVerdict, PersonId, PhotoId, Pseudonym, Stranger, StrangerId,
-        TenantScope,
-        stranger::{Glimpse, MAX_STRANGERS},
+        TenantScope, stranger::Glimpse,
     },
     error::Result,
 };
@@ -91,7 +90,7 @@ impl Service {
         Ok(Known(self.store.known(scope, pseudonyms).await?))
     }
 
-    /// At most `limit` strangers of a session, most sightings first, and whether there are or may have been more.
+    /// At most `limit` strangers of a session, most sightings first, and whether there are more.
     ///
     /// # Errors
     /// `NotFound` `session_not_found`.
@@ -102,15 +101,15 @@ impl Service {
         limit: usize,
     ) -> Result<(Vec<UnknownFaceView>, bool)> {
         let mut strangers = self.store.strangers(scope, session, self.clock.now()).await?;
-        let is_cut = strangers.len() > limit || strangers.len() >= MAX_STRANGERS;
+        let is_cut = strangers.len() > limit;
         strangers.sort_by_key(|stranger| (Reverse(stranger.glimpses.len()), stranger.seen(), stranger.id));
         strangers.truncate(limit);
         let known = self.known(scope, strangers.iter().flat_map(|stranger| stranger.candidates.clone())).await?;
         Ok((strangers.into_iter().map(|stranger| view(stranger, &known)).collect(), is_cut))
     }
 
-    /// Says whose an unknown face is: they were there when it was seen, by a correction that confirms it, and the unknown
-    /// face is no more. It does not come back where the correction is undone.
+    /// Says whose an unknown face is: they were there when it was seen, by a correction that confirms it, and the face is
+    /// unknown no more. It is again where the correction is undone.
     ///
     /// # Errors
     /// `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict` `not_on_roster` or

@@ -1,4 +1,4 @@
-//! What the operator sees and sets of a tenant.
+//! What the operator sees and sets of a tenant, and what its own admin does.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::{
     store::{Erasure, TenantRecord},
 };
 
-/// A tenant, as the operator sees it.
+/// A tenant, as the operator and its own admin see it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TenantView {
     /// Unique on the server.
@@ -128,6 +128,61 @@ pub struct TenantPatch {
     /// keeps none, and removes them.
     #[schema(maximum = 365)]
     pub unknown_faces_days: Option<u32>,
+}
+
+/// What a tenant's own admin can change of it: all but its limits and whether it is suspended, which are the operator's.
+/// What is missing stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsPatch {
+    /// 1–200 characters.
+    pub name: Option<String>,
+    /// How its gallery is searched; null as the server is configured.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<GalleryPlan>)]
+    pub gallery_plan: Option<Option<GalleryPlan>>,
+    /// What its people's images must be like from now on.
+    #[serde(default)]
+    pub enrolment: EnrolmentPatch,
+    /// What it takes to be named from now on.
+    #[serde(default)]
+    pub matching: MatchingPatch,
+    /// How live a face must be to be marked; a request may be stricter.
+    pub liveness: Option<LivenessPolicy>,
+    /// IANA name; null for UTC. Groups that exist keep theirs.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub time_zone: Option<Option<String>>,
+    /// Which photos of its people are kept from now on; `off` removes those that are kept.
+    pub photos: Option<PhotoPolicy>,
+    /// For how many days photos are kept, those that are there too; null as long as their samples.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, maximum = 36_500)]
+    pub photo_retention_days: Option<Option<u32>>,
+    /// For how many days the faces that nobody was named for are kept with their session, those that are there too; 0
+    /// keeps none, and removes them.
+    #[schema(maximum = 365)]
+    pub unknown_faces_days: Option<u32>,
+}
+
+impl From<SettingsPatch> for TenantPatch {
+    fn from(patch: SettingsPatch) -> Self {
+        let SettingsPatch { name, gallery_plan, enrolment, matching, liveness, time_zone, .. } = patch;
+        let SettingsPatch { photos, photo_retention_days, unknown_faces_days, .. } = patch;
+        Self {
+            name,
+            suspended: None,
+            limits: LimitsPatch::default(),
+            gallery_plan,
+            enrolment,
+            matching,
+            liveness,
+            time_zone,
+            photos,
+            photo_retention_days,
+            unknown_faces_days,
+        }
+    }
 }
 
 /// Rules of naming; null is the server's again, what is missing stays.
@@ -299,6 +354,19 @@ impl Service {
     pub async fn tenant(&self, _operator: &OperatorScope, id: &TenantId) -> Result<TenantView> {
         let record = self.store.tenant_record(&TenantScope::granted(id.clone())).await?;
         self.tenant_view(record)
+    }
+
+    /// The tenant of `scope`, for its own admin.
+    pub async fn settings(&self, scope: &TenantScope) -> Result<TenantView> {
+        self.tenant_view(self.store.tenant_record(scope).await?)
+    }
+
+    /// Changes the settings of the tenant of `scope`, for its own admin.
+    ///
+    /// # Errors
+    /// `Invalid` `invalid_name`, `invalid_threshold`, `invalid_margin`, `invalid_time_zone` or `invalid_retention`.
+    pub async fn update_settings(&self, scope: &TenantScope, patch: SettingsPatch) -> Result<TenantView> {
+        self.change_tenant(scope, patch.into()).await
     }
 
     /// Changes a tenant.

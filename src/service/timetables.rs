@@ -10,6 +10,7 @@ use crate::{
         GroupId, TenantScope, Timetable,
         ids::fresh_tag,
         timetable::{Entry, Holiday, Weekday, checked_holidays},
+        wall,
     },
     error::Result,
     store::NewEntry,
@@ -28,15 +29,19 @@ pub struct TimetableEntry {
     pub weekday: Weekday,
     /// When it starts, local time, HH:MM.
     #[schema(value_type = String, example = "08:00")]
+    #[serde(deserialize_with = "wall::start")]
     pub start: Time,
-    /// When it ends, local time; on the next day if it is not after the start.
+    /// When it ends, local time, 24:00 for midnight; on the next day if it is not after the start.
     #[schema(value_type = String, example = "09:30")]
+    #[serde(deserialize_with = "wall::end")]
     pub end: Time,
     /// The first date.
     #[schema(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     pub from: Option<Date>,
     /// The last date.
     #[schema(value_type = Option<String>, format = Date)]
+    #[serde(deserialize_with = "wall::date_opt", default)]
     pub until: Option<Date>,
     /// The sources that its sessions wait for before absences are declared.
     #[serde(default)]

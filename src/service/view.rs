@@ -14,17 +14,17 @@ use crate::{
 /// Where a face is in its photo.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FaceView {
-    /// In pixels of the upright photo.
+    /// In pixels of the upright photo; of one whose faces lie on their side or upside down, as it came.
     #[serde(rename = "box")]
     pub bbox: FaceBox,
     /// The box in shares of the photo's width and height.
     pub normalized: FaceBox,
-    /// Eye, eye, nose, mouth corner, mouth corner, left to right as the viewer sees them, in pixels.
+    /// Eye, eye, nose, mouth corner, mouth corner, left to right as the viewer of the upright face sees them, in pixels.
     #[schema(value_type = Vec<Vec<f32>>)]
     pub landmarks: Landmarks,
     /// The detector's confidence, 0..=1.
     pub score: f32,
-    /// Width of the box in pixels.
+    /// Width of the face in pixels: of its box, or the height of that where the face lies on its side.
     pub width_px: f32,
 }
 
@@ -36,7 +36,7 @@ impl FaceView {
             normalized: detection.bbox.normalized(width, height),
             landmarks: detection.landmarks,
             score: detection.score,
-            width_px: detection.bbox.width(),
+            width_px: detection.width_px(),
         }
     }
 }

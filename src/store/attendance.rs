@@ -1,7 +1,7 @@
 //! Attendance records. Session and person are the key that makes a mark unique. Small index records find it by its id
 //! and by its person.
 
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::cmp::Reverse;
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -11,9 +11,10 @@ use super::{
     codec::{self, OlderBody, Record},
     consent,
     db::Read,
-    groups::{members, on_roster, require_group},
+    groups::require_group,
     keys,
-    register::{Register, put, records, remove},
+    register::{Register, put, records, remove, remove_beside_the_sheet},
+    rosters::{belonging, member, members},
     sessions, sheets, strangers,
     transaction::Transaction,
 };
@@ -199,24 +200,27 @@ impl Store {
         .await
     }
 
-    /// A session with its records, and the people of the roster who have none, all by their ids. Errors: `NotFound`
-    /// `session_not_found`.
+    /// A session with the records of everybody of its register, by their ids; that of somebody of whom nothing is known says
+    /// what counts so far, and is not stored. Errors: `NotFound` `session_not_found`.
     pub async fn register(
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
-    ) -> Result<(GroupSession, Vec<AttendanceRecord>, Vec<PersonId>)> {
+    ) -> Result<(GroupSession, Vec<AttendanceRecord>)> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
             let session = sessions::require(view, &tenant, session)?;
-            let mut records: Vec<AttendanceRecord> =
-                view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
+            let mut known = records(view, &tenant, session.id)?;
+            let register = Register::of(view, &tenant, &session)?;
+            for (who, member) in members(view, &tenant, &session.group)? {
+                if !known.contains_key(&who) && register.lists(&member) {
+                    let case = register.case(view, who, Some(&member))?;
+                    known.insert(who, register.blank(member.person, &case));
+                }
+            }
+            let mut records: Vec<AttendanceRecord> = known.into_values().collect();
             records.sort_by(|one, other| one.person.cmp(&other.person));
-            let recorded: BTreeSet<&PersonId> = records.iter().map(|record| &record.person).collect();
-            let roster = members(view, &tenant, &session.group)?.into_iter().map(|(_, member)| member.person);
-            let mut others: Vec<PersonId> = roster.filter(|person| !recorded.contains(person)).collect();
-            others.sort_unstable();
-            Ok((session, records, others))
+            Ok((session, records))
         })
         .await
     }
@@ -236,6 +240,7 @@ impl Store {
             let undone: AttendanceRecord =
                 transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;
             remove(transaction, &tenant, &session, place.person, &undone)?;
+            strangers::bring_back(transaction, &tenant, session.id, place.person, |_| true)?;
             audit::note(transaction, &author, "mark.undo", |it| {
                 it.group(&group).person(&undone.person).record(record).before(&undone)
             })?;
@@ -259,7 +264,7 @@ impl Store {
 fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> Result<Mark> {
     let (tenant, Seen { person, mut sighting, runner_up }) = (register.tenant(), seen);
     // Erasing a person takes them off every roster, so this covers both ways of being gone.
-    let Some((who, since)) = on_roster(transaction, tenant, register.group(), &person)? else {
+    let Some((who, member)) = belonging(transaction, tenant, register.group(), &person, sighting.at)? else {
         return Ok(Mark::NotMarked);
     };
     match consent::require(transaction, tenant, who) {
@@ -269,7 +274,7 @@ fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> R
     if let Some(runner_up) = runner_up {
         sighting.runner_up = strangers::likeness(transaction, tenant, &runner_up)?;
     }
-    let case = register.case(transaction, who, Some(since))?;
+    let case = register.case(transaction, who, Some(&member))?;
     let before = register.record(transaction, who)?;
     let mut record = before.clone().unwrap_or_else(|| register.blank(person, &case));
     let (at, similarity) = (sighting.at, sighting.similarity);
@@ -298,8 +303,9 @@ pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> 
     Ok(records)
 }
 
-/// Gives the records of `from` to `person`. Of two in one session the one stays that counts as attended, then the one that
-/// was seen, and seen first; of equals the one that was theirs. Each that is given is told as corrected.
+/// Gives the records of `from` to `person`. Of two in one session one stays, which counts as attended, else was seen, or
+/// was seen first, or was theirs, and has the evidence of both. Sightings that were to be confirmed because they could be
+/// of either of the two are so no longer. What changes is told as corrected.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -307,33 +313,90 @@ pub(super) fn give(
     who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
+    for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
+        remove(transaction, tenant, &session, from, &record)?;
+        strangers::give(transaction, tenant, session.id, from, who)?;
+        let given = AttendanceRecord { person: person.clone(), ..record };
+        let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
+        let mut both = match own.clone() {
+            Some(own) => united(transaction, tenant, &session, who, (own, given))?,
+            None => given,
+        };
+        free_of_rivals(transaction, tenant, &session, (from, who), &mut both)?;
+        if let Some(own) = &own {
+            remove(transaction, tenant, &session, who, own)?;
+        }
+        put(transaction, tenant, &session, who, &both)?;
+        if own.as_ref().is_none_or(|own| (own.id, own.verdict.status) != (both.id, both.verdict.status)) {
+            tell_corrected(transaction, tenant, &session, own.map(|own| own.verdict), &both);
+        }
+    }
+    for SessionRecord { session, mut record } in of_person(transaction, tenant, who)? {
+        let before = record.verdict;
+        if free_of_rivals(transaction, tenant, &session, (from, who), &mut record)? {
+            put(transaction, tenant, &session, who, &record)?;
+        }
+        if record.verdict.status != before.status {
+            tell_corrected(transaction, tenant, &session, Some(before), &record);
+        }
+    }
+    Ok(())
+}
+
+/// Judges the record of `who` anew if sightings of it could be of either of two who are one now; whether there were any.
+fn free_of_rivals(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: &GroupSession,
+    (from, who): (Pseudonym, Pseudonym),
+    record: &mut AttendanceRecord,
+) -> Result<bool> {
+    if !record.forget_rivals(&[from, who]) {
+        return Ok(false);
+    }
+    let member = member(read, tenant, &session.group, who)?;
+    record.judge(&Register::of(read, tenant, session)?.case(read, who, member.as_ref())?);
+    Ok(true)
+}
+
+/// Tells that a record counts otherwise than before.
+fn tell_corrected(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: &GroupSession,
+    before: Option<Verdict>,
+    record: &AttendanceRecord,
+) {
+    let occurrence = Occurrence::Corrected {
+        group: session.group.clone(),
+        person: record.person.clone(),
+        record: record.id,
+        date: session.date,
+        before: before.map(|before| before.status.code().to_owned()),
+        after: Some(record.verdict.status.code().to_owned()),
+    };
+    transaction.tell(tenant, occurrence);
+}
+
+/// The better of somebody's own record and one that was given to them, with the evidence of both.
+fn united(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: &GroupSession,
+    who: Pseudonym,
+    (own, given): (AttendanceRecord, AttendanceRecord),
+) -> Result<AttendanceRecord> {
     let weight = |record: &AttendanceRecord| {
         let Verdict { status, first_seen, .. } = record.verdict;
         (status.is_attended(), record.says_something(), first_seen.map(Reverse))
     };
-    for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
-        remove(transaction, tenant, &session, from, &record)?;
-        let own: Option<AttendanceRecord> = transaction.get(&keys::attendance(tenant, session.id, who))?;
-        if own.as_ref().is_none_or(|own| weight(&record) > weight(own)) {
-            if let Some(own) = &own {
-                remove(transaction, tenant, &session, who, own)?;
-            }
-            let record = AttendanceRecord { person: person.clone(), ..record };
-            put(transaction, tenant, &session, who, &record)?;
-            transaction.tell(
-                tenant,
-                Occurrence::Corrected {
-                    group: session.group,
-                    person: person.clone(),
-                    record: record.id,
-                    date: session.date,
-                    before: own.map(|own| own.verdict.status.code().to_owned()),
-                    after: Some(record.verdict.status.code().to_owned()),
-                },
-            );
-        }
+    let (mut better, other) = if weight(&given) > weight(&own) { (given, own) } else { (own, given) };
+    if other.says_something() {
+        let register = Register::of(read, tenant, session)?;
+        let member = member(read, tenant, &session.group, who)?;
+        better.absorb(other, &register.case(read, who, member.as_ref())?);
     }
-    Ok(())
+    Ok(better)
 }
 
 /// Removes a group's sessions with their records; how many records there were.
@@ -342,7 +405,7 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
     for session in sessions::all_of(transaction, tenant, group)? {
         sheets::remove(transaction, tenant, session.id)?;
         for (who, record) in records(transaction, tenant, session.id)? {
-            remove(transaction, tenant, &session, who, &record)?;
+            remove_beside_the_sheet(transaction, tenant, &session, who, &record);
             count += 1;
         }
         strangers::remove_of_session(transaction, tenant, session.id)?;
@@ -356,6 +419,7 @@ pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &Tenan
     let records = of_person(transaction, tenant, who)?;
     for SessionRecord { session, record } in &records {
         remove(transaction, tenant, session, who, record)?;
+        strangers::forget_named(transaction, tenant, session.id, who)?;
     }
     Ok(records.len())
 }

@@ -21,7 +21,7 @@ use super::{
     Store,
     archive::{Reader, Writer},
     audit, blocking, codec,
-    codec::Record,
+    codec::{OlderBody, Record},
     copy::Copy,
     db::{Db, Read},
     folders::Folders,
@@ -42,18 +42,39 @@ const PIECES_AHEAD: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A backup that was given to somebody. The server does not know what became of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
-    /// Its name.
+    /// Its id.
     pub id: BackupId,
     /// When it was begun: all that was acknowledged before is in it.
     pub begun_at: Timestamp,
     /// When it was whole or given up: nothing later is in it. Nothing while it is taken, and in the backup itself.
     pub ended_at: Option<Timestamp>,
+    /// What the one who took it calls it.
+    pub name: Option<String>,
+    /// Its size, once it was given whole. Nothing of those that were begun before sizes were noted.
+    pub bytes: Option<u64>,
+    /// Whether all of it was given.
+    pub is_whole: bool,
 }
 
 impl Record for Backup {
     const KIND: u8 = 52;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let BackupV1 { id, begun_at, ended_at } = body.read()?;
+        // It was not told apart whether such a one was given up: it is listed as it was.
+        Ok(Self { id, begun_at, ended_at, name: None, bytes: None, is_whole: ended_at.is_some() })
+    }
+}
+
+/// Before backups had names and sizes.
+#[derive(Deserialize)]
+struct BackupV1 {
+    id: BackupId,
+    begun_at: Timestamp,
+    ended_at: Option<Timestamp>,
 }
 
 /// The pieces of a backup, in order; together they are its file. A backup whose last piece did not come is none.
@@ -68,39 +89,51 @@ impl Stream for BackupStream {
 }
 
 impl Store {
-    /// Begins a copy of the store, which goes on while its pieces are taken and ends when the stream is dropped. It is
-    /// listed from here on; `now` tells when it begins and when it ends.
+    /// Begins a copy of the store, called `name`, which goes on while its pieces are taken and ends when the stream is
+    /// dropped. Erasures name it from here on, and it is listed when it is whole; `now` tells when it begins and when it
+    /// ends.
     ///
     /// Errors: `Conflict` `backup_running` while another is taken, `rewrite_running` while the store is rewritten. In
     /// the stream: `Storage` `damaged_record` where a record is not what was written; `Overloaded` `copy_outrun` where it
     /// does not catch up with the writes.
-    pub async fn backup(&self, right: &Right, now: impl Fn() -> Timestamp + Send + 'static) -> Result<BackupStream> {
+    pub async fn backup(
+        &self,
+        right: &Right,
+        name: Option<String>,
+        now: impl Fn() -> Timestamp + Send + 'static,
+    ) -> Result<BackupStream> {
         let watch = self
             .db()
             .watch()
             .ok_or_else(|| if self.is_being_rewritten() { rewrite_running() } else { backup_running() })?;
         let id = BackupId::generate();
-        self.begin_backup(right, Backup { id, begun_at: now(), ended_at: None }).await?;
+        let begun = Backup { id, begun_at: now(), ended_at: None, name, bytes: None, is_whole: false };
+        self.begin_backup(right, begun).await?;
         let copy = Copying::new(Copy::new(watch)?);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
         let store = self.clone();
         tokio::spawn(async move {
             let sent = send_copy(copy, &pieces).await;
             // Noted before its reader learns of the end, and may look at the list.
-            if let Err(error) = store.end_backup(id, now()).await {
+            let bytes = sent.as_ref().ok().map(|(_, bytes)| *bytes);
+            if let Err(error) = store.end_backup(id, now(), bytes).await {
                 tracing::warn!(%error, "the end of a backup was not noted");
             }
-            let last = sent.inspect_err(|error| tracing::warn!(code = error.code(), "a backup was not finished"));
+            let last = sent
+                .map(|(last, _)| last)
+                .inspect_err(|error| tracing::warn!(code = error.code(), "a backup was not finished"));
             // Fails only where nobody takes the backup any more.
             let _ = timeout(PATIENCE, pieces.send(last)).await;
         });
         Ok(BackupStream(taken))
     }
 
-    /// At most `limit` backups that were begun after `after`, in the order of their beginnings.
+    /// At most `limit` whole backups that were begun after `after`, in the order of their beginnings.
     pub async fn backups(&self, after: Option<BackupId>, limit: usize) -> Result<Vec<Backup>> {
         let after = after.map(keys::backup);
-        self.read(move |view| view.scan(&keys::backups(), after.as_deref()).take(limit).collect()).await
+        let is_listed = |backup: &Result<Backup>| backup.as_ref().map_or(true, |backup| backup.is_whole);
+        self.read(move |view| view.scan(&keys::backups(), after.as_deref()).filter(is_listed).take(limit).collect())
+            .await
     }
 
     /// Takes a backup off the list: its file is no more. Errors: `NotFound` `backup_not_found`.
@@ -110,8 +143,20 @@ impl Store {
             if !transaction.has(&at)? {
                 return Err(Error::not_found("there is no such backup").with_code("backup_not_found"));
             }
-            transaction.remove(at);
-            audit::note(transaction, &author, "backup.strike", |it| it.before(&json!({ "backup": backup.to_string() })))
+            strike(transaction, &author, backup)
+        })
+        .await
+    }
+
+    /// Takes the backups of this name off the list: they are no more, or never came to be.
+    pub async fn strike_backups_called(&self, right: &Right, name: String) -> Result<()> {
+        let author = Author::on_server(right);
+        self.write(right, move |transaction| {
+            let backups: Vec<Backup> = transaction.scan(&keys::backups(), None).collect::<Result<_>>()?;
+            for backup in backups.into_iter().filter(|backup| backup.name.as_ref() == Some(&name)) {
+                strike(transaction, &author, backup.id)?;
+            }
+            Ok(())
         })
         .await
     }
@@ -119,15 +164,22 @@ impl Store {
     /// One is taken at a time, so whatever began before has ended, if only by a crash.
     async fn begin_backup(&self, right: &Right, backup: Backup) -> Result<()> {
         self.write(right, move |transaction| {
-            end(transaction, backup.begun_at, |_| true)?;
+            end(transaction, backup.begun_at, None, |_| true)?;
             transaction.put(keys::backup(backup.id), &backup)
         })
         .await
     }
 
-    async fn end_backup(&self, id: BackupId, at: Timestamp) -> Result<()> {
-        self.write(&Right::of_machine(), move |transaction| end(transaction, at, |backup| backup.id == id)).await
+    /// `bytes` is the size of a whole one.
+    async fn end_backup(&self, id: BackupId, at: Timestamp, bytes: Option<u64>) -> Result<()> {
+        let right = Right::of_machine();
+        self.write(&right, move |transaction| end(transaction, at, bytes, |backup| backup.id == id)).await
     }
+}
+
+fn strike(transaction: &mut Transaction<'_>, author: &Author, backup: BackupId) -> Result<()> {
+    transaction.remove(keys::backup(backup));
+    audit::note(transaction, author, "backup.strike", |it| it.before(&json!({ "backup": backup.to_string() })))
 }
 
 /// The error while a backup is taken.
@@ -135,11 +187,17 @@ pub(super) fn backup_running() -> Error {
     Error::new(ErrorKind::Conflict, "a backup is being taken").with_code("backup_running")
 }
 
-/// Notes the end of those backups that have none yet.
-fn end(transaction: &mut Transaction<'_>, at: Timestamp, is_meant: impl Fn(&Backup) -> bool) -> Result<()> {
+/// Notes the end of those backups that have none yet; with `bytes`, that they are whole.
+fn end(
+    transaction: &mut Transaction<'_>,
+    at: Timestamp,
+    bytes: Option<u64>,
+    is_meant: impl Fn(&Backup) -> bool,
+) -> Result<()> {
     let backups: Vec<Backup> = transaction.scan(&keys::backups(), None).collect::<Result<_>>()?;
     for backup in backups.into_iter().filter(|backup| backup.ended_at.is_none() && is_meant(backup)) {
-        transaction.put(keys::backup(backup.id), &Backup { ended_at: Some(at), ..backup })?;
+        let ended = Backup { ended_at: Some(at), bytes, is_whole: bytes.is_some(), ..backup };
+        transaction.put(keys::backup(ended.id), &ended)?;
     }
     Ok(())
 }
@@ -179,16 +237,20 @@ fn open<R: IoRead>(backup: R) -> Result<Reader<BufReader<R>>> {
     Ok(reader)
 }
 
-/// Sends all pieces but the last, which it returns.
-async fn send_copy(mut copy: Copying, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<Bytes> {
+/// Sends all pieces but the last, which it returns with the size of the whole.
+async fn send_copy(mut copy: Copying, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<(Bytes, u64)> {
     let gone = || Error::new(ErrorKind::Cancelled, "nobody takes the backup any more").with_code("backup_abandoned");
+    let mut bytes = 0;
     loop {
         copy = blocking(move || copy.step()).await?;
         for piece in mem::take(&mut copy.pieces) {
+            bytes += piece.len() as u64;
             timeout(PATIENCE, pieces.send(Ok(piece))).await.map_err(|_| gone())?.map_err(|_| gone())?;
         }
         if copy.is_complete {
-            return Ok(copy.writer.finish());
+            let last = copy.writer.finish();
+            bytes += last.len() as u64;
+            return Ok((last, bytes));
         }
     }
 }

@@ -31,7 +31,8 @@ impl Store {
             let (who, known) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
             let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
             audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
-            search::put_person(transaction, &tenant, who, &Person { consent, ..known })?;
+            let consent_withdrawn_at = consent.is_none().then_some(transaction.origin().at);
+            search::put_person(transaction, &tenant, who, &Person { consent, consent_withdrawn_at, ..known })?;
             transaction.scan(&keys::faces_of(&tenant, who), None).collect()
         })
         .await

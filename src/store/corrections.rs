@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, audit, db::Read, groups::joined_at, keys, pseudonyms::require_person,
-    register::Register, sessions, strangers, transaction::Transaction,
+    Store, attendance::SessionRecord, audit, db::Read, keys, pseudonyms::require_person, register::Register,
+    rosters::member, sessions, strangers, transaction::Transaction,
 };
 use crate::{
     domain::{
@@ -12,6 +12,7 @@ use crate::{
         TenantId, TenantScope,
         attendance::{Appeal, AppealState, Case, Correction, Said},
         session::Step,
+        stranger::Settled,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -46,8 +47,8 @@ impl Store {
         .await
     }
 
-    /// Says whose an unknown face of a session is: the stranger goes, and the person was there when they were seen. The
-    /// person must be on the roster or have a record.
+    /// Says whose an unknown face of a session is: the stranger is one no longer, and the person was there when they were
+    /// seen. The person must be on the roster or have a record.
     ///
     /// Errors: `NotFound` `session_not_found`, `stranger_not_found` or `person_not_found`; `Conflict`
     /// `not_on_roster` or `session_cancelled`.
@@ -62,19 +63,21 @@ impl Store {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(scope.right(), move |transaction| {
             let session = kept(transaction, &tenant, session)?;
-            let faces = strangers::require(transaction, &tenant, session.id, stranger, now)?.glimpses;
+            let found = strangers::require(transaction, &tenant, session.id, stranger, now)?;
+            let faces = found.glimpses.clone();
             let register = Register::of(transaction, &tenant, &session)?;
             let record = changed(transaction, &author, &register, &person, "stranger.name", |record, case| {
                 record.correct(Correction { said: Said::Confirmed, reason: None, at: now, faces }, case);
                 Ok(())
             })?;
-            transaction.remove(keys::stranger(&tenant, session.id, stranger));
+            let who = require_person(transaction, &tenant, &person)?;
+            strangers::settle(transaction, &tenant, found, Settled::Named(who))?;
             Ok(SessionRecord { session, record })
         })
         .await
     }
 
-    /// Takes the last word on somebody back. Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict`
+    /// Takes the last word on somebody back; a stranger whom it named is one again. Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict`
     /// `nothing_to_undo`, `not_on_roster` or `session_cancelled`.
     pub async fn undo_correction(
         &self,
@@ -82,7 +85,20 @@ impl Store {
         session: GroupSessionId,
         person: &PersonId,
     ) -> Result<SessionRecord> {
-        self.change_record(scope, session, person, "attendance.undo", AttendanceRecord::undo_correction).await
+        let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
+        self.write(scope.right(), move |transaction| {
+            let session = kept(transaction, &tenant, session)?;
+            let register = Register::of(transaction, &tenant, &session)?;
+            let mut faces = Vec::new();
+            let record = changed(transaction, &author, &register, &person, "attendance.undo", |record, case| {
+                faces = record.undo_correction(case)?.faces;
+                Ok(())
+            })?;
+            let who = require_person(transaction, &tenant, &person)?;
+            strangers::bring_back(transaction, &tenant, session.id, who, |stranger| stranger.shows_any(&faces))?;
+            Ok(SessionRecord { session, record })
+        })
+        .await
     }
 
     /// Notes a person's objection, in the place of one that was answered. Errors: `NotFound` `session_not_found` or
@@ -175,12 +191,12 @@ fn changed(
     change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()>,
 ) -> Result<AttendanceRecord> {
     let who = require_person(transaction, register.tenant(), person).map_err(|error| naming(error, person))?;
-    let since = joined_at(transaction, register.tenant(), register.group(), who)?;
+    let member = member(transaction, register.tenant(), register.group(), who)?;
     let known = register.record(transaction, who)?;
-    if since.is_none() && known.is_none() {
+    if known.is_none() && !member.as_ref().is_some_and(|member| register.lists(member)) {
         return Err(not_on_roster(person));
     }
-    let case = register.case(transaction, who, since)?;
+    let case = register.case(transaction, who, member.as_ref())?;
     let mut record = known.unwrap_or_else(|| register.blank(person.clone(), &case));
     let before = record.clone();
     change(&mut record, &case)?;

@@ -103,7 +103,7 @@ impl Store {
             let backups: Vec<Backup> = view.scan(&keys::backups(), None).collect::<Result<_>>()?;
             let erasures = view.scan::<Erasure>(&prefix, after.as_deref()).take(limit);
             let with_backups = |erasure: Erasure| {
-                let holding = backups.iter().filter(|backup| erasure.may_be_in(backup)).copied().collect();
+                let holding = backups.iter().filter(|backup| erasure.may_be_in(backup)).cloned().collect();
                 (erasure, holding)
             };
             erasures.map(|erasure| erasure.map(with_backups)).collect()

@@ -2,10 +2,10 @@
 
 use super::{
     PersonRecord, SessionRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings,
-    person_not_found, photos, pseudonyms::find,
+    person_not_found, photos, pseudonyms::find, rosters::places_of,
 };
 use crate::{
-    domain::{Event, FaceSample, KeptPhoto, Negative, PersonId, TenantScope},
+    domain::{Event, FaceSample, GroupId, KeptPhoto, Negative, PersonId, TenantScope, roster::Member},
     error::Result,
 };
 
@@ -14,6 +14,8 @@ use crate::{
 pub struct PersonFile {
     /// The person and their groups.
     pub record: PersonRecord,
+    /// Their places on rosters, those that they have left too.
+    pub places: Vec<(GroupId, Member)>,
     /// Their samples with the vectors, oldest first.
     pub samples: Vec<FaceSample>,
     /// Photos behind the samples, by them.
@@ -34,6 +36,7 @@ impl Store {
             let (who, known) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
             Ok(PersonFile {
                 record: with_belongings(view, &tenant, who, known)?,
+                places: places_of(view, &tenant, who)?,
                 samples: view.scan(&keys::faces_of(&tenant, who), None).collect::<Result<_>>()?,
                 photos: photos::of_person(view, &tenant, who)?,
                 negatives: negatives::of_person(view, &tenant, who)?,

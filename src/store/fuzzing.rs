@@ -22,7 +22,7 @@ use super::{
 use crate::domain::{
     Amounts, AttendanceRecord, DeadLetter, Delivery, Event, FaceSample, Group, GroupId, GroupSession, GroupSessionId,
     Job, KeptPhoto, Negative, Person, PersonId, PhotoKey, PhotosOfDay, Pseudonym, Realm, Stranger, Tenant,
-    TenantSettings, Timetable, Webhook, audit, group::Member,
+    TenantSettings, Timetable, Webhook, audit, roster::Member,
 };
 
 /// What a key says makes the same key again, byte by byte: no record has two keys.

@@ -2,6 +2,7 @@
 //! so no end of the process makes an item happen twice or get lost.
 
 mod kept;
+pub(super) mod older;
 
 use jiff::Timestamp;
 
@@ -9,7 +10,7 @@ pub(super) use self::kept::KeptReport;
 
 use super::{
     Store,
-    codec::Record,
+    codec::{OlderBody, Record},
     db::{Read, View},
     keys::{self, Kind, Parsed},
     origin::current_request,
@@ -25,6 +26,11 @@ use crate::{
 
 impl Record for Job {
     const KIND: u8 = 76;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        Ok(body.read::<older::Job1>()?.into())
+    }
 }
 
 /// Reports removed in one transaction: others' writes wait for no more than this.
@@ -139,6 +145,15 @@ impl Store {
     pub async fn set_job_count(&self, scope: &TenantScope, job: JobId, name: &'static str, number: u64) -> Result<Job> {
         self.change_job(scope, job, move |job| {
             job.counts.insert(name.to_owned(), number);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Says how many items the job has, where more came to be known of. Errors as for [`Self::begin_job`].
+    pub async fn set_job_total(&self, scope: &TenantScope, job: JobId, total: u64) -> Result<Job> {
+        self.change_job(scope, job, move |job| {
+            job.total = total;
             Ok(())
         })
         .await

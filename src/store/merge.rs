@@ -1,15 +1,14 @@
 //! Two records of one person become one, and samples that went to the wrong person go to the right one.
 
 use super::{
-    PersonRecord, Store, attendance, audit,
+    PersonRecord, Store, attendance, audit, closing,
     db::Read,
-    events, faces,
-    groups::{groups_of, join, joined_at, leave},
-    jobs, keys, negatives,
+    events, faces, jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
     photos::{self, PersonPhotos},
     pseudonyms::{find, require_person},
+    rosters::{self, forget, groups_of, places_of},
     search,
     transaction::Transaction,
     usage::{Growth, grow},
@@ -17,6 +16,7 @@ use super::{
 use crate::{
     domain::{
         Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata,
+        roster::Member,
     },
     error::{Error, Result},
 };
@@ -27,7 +27,7 @@ impl Store {
     /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
     ///
     /// Errors: `NotFound` `person_not_found`; `Invalid` `same_person`, or `invalid_metadata` where both together are too
-    /// much; `Conflict` `too_many_faces` or `too_many_negatives`. Nothing is changed then.
+    /// much; `Conflict` `too_many_faces`, `too_many_negatives` or `too_many_periods`. Nothing is changed then.
     pub async fn merge_people(
         &self,
         scope: &TenantScope,
@@ -49,16 +49,21 @@ impl Store {
             photos::remove_key(transaction, &tenant, other);
             faces::remove_all(transaction, &tenant, other)?;
             let old_groups = groups_of(transaction, &tenant, who)?;
-            let mut groups = old_groups.clone();
-            for group in groups_of(transaction, &tenant, other)? {
-                let since = joined_at(transaction, &tenant, &group, other)?.unwrap_or(merged.created_at);
-                leave(transaction, &tenant, &group, other);
-                join(transaction, &tenant, &group, (who, &target), since)?;
-                groups.push(group);
+            let mut places = Vec::new();
+            for (group, place) in places_of(transaction, &tenant, other)? {
+                let own = rosters::member(transaction, &tenant, &group, who)?;
+                let mut place_of_both = own.unwrap_or_else(|| Member::new(target.clone()));
+                place_of_both.add(place.periods)?;
+                forget(transaction, &tenant, &group, other);
+                let own = rosters::put_alone(transaction, &tenant, &group, who, &place_of_both)?;
+                places.push((group, own, place_of_both));
             }
-            groups.sort_unstable();
-            groups.dedup();
+            let groups = groups_of(transaction, &tenant, who)?;
             attendance::give(transaction, &tenant, other, who, &target)?;
+            // Those that have no record of either.
+            for (group, own, of_both) in &places {
+                closing::follow_roster(transaction, &tenant, group, who, (own.as_ref(), of_both))?;
+            }
             events::give(transaction, &tenant, other, who, &target)?;
             let wrong = negatives::give(transaction, &tenant, (other, &from), (who, &target))?;
             jobs::forget_person(transaction, &tenant, other, &from)?;
@@ -134,11 +139,15 @@ fn renamed(samples: Vec<FaceSample>, person: &PersonId) -> Vec<FaceSample> {
 
 /// What is known of the two together; where they differ, what is known of `kept`.
 fn merged(kept: Person, gone: Person) -> Result<Person> {
+    let consent_withdrawn_at = kept.consent_withdrawn_at.max(gone.consent_withdrawn_at);
+    let consent = longer(kept.consent, gone.consent);
     let own: MetadataPatch = kept.metadata.into_iter().map(|(key, value)| (key, Some(value))).collect();
     Ok(Person {
         email: kept.email.or(gone.email),
         metadata: metadata::changed(gone.metadata, own)?,
-        consent: longer(kept.consent, gone.consent),
+        // Somebody withdrew it, of whichever of the two.
+        consent: consent.filter(|consent| consent_withdrawn_at.is_none_or(|withdrawn_at| consent.at > withdrawn_at)),
+        consent_withdrawn_at,
         created_at: kept.created_at.min(gone.created_at),
         ..kept
     })

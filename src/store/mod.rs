@@ -34,6 +34,7 @@
 //! | `usage` | what each tenant has, and its limits |
 //! | `deletion` | removing a tenant with all that it has |
 //! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
+//! | `rosters` | who is in a group, and who was |
 //! | `sessions`, `timetables` | when groups meet |
 //! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
 //! | `strangers` | faces of a session that nobody was named for |
@@ -97,6 +98,7 @@ mod register;
 mod reports;
 mod rewrite;
 mod rights;
+mod rosters;
 mod salvage;
 mod search;
 mod sessions;
@@ -137,7 +139,7 @@ pub use self::{
     audit::{About, AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
-    closing::Closing,
+    closing::{Closing, ClosingRules},
     committer::FlushObserver,
     erased::Erasing,
     erasures::{Erasure, Uploads},
@@ -146,7 +148,7 @@ pub use self::{
     faces::{FaceInfo, FacePage},
     folders::copy_closed,
     groups::GroupChange,
-    import::{PersonImport, Samples},
+    import::{PersonImport, RosterGroups, Samples},
     jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
     open::StoreOptions,
     origin::{carried, under_request},

@@ -23,7 +23,7 @@ use crate::{
 /// The layout of keys and records that this program reads and writes.
 ///
 /// Whoever changes it raises this, and writes a step in [`super::migrations`].
-pub(super) const FORMAT_VERSION: u32 = 3;
+pub(super) const FORMAT_VERSION: u32 = 7;
 /// 16 MiB, as `store.cache_bytes` is unless it is set: the database's own default of 1 GiB is more than the rest of the
 /// server together.
 pub(super) const DEFAULT_CACHE_BYTES: u64 = 16 << 20;

@@ -3,26 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{
     Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
-    codec::Record,
+    codec::{OlderBody, Record},
     db::Read,
     erased::{Erasing, Traces},
     erasures, events, faces,
-    groups::{groups_of, join, leave, require_group},
+    groups::require_group,
     jobs,
     keys::{self, Kind, Parsed},
     negatives, person_not_found,
     photos::{self, NewFaces},
     pseudonyms::{enter, find, person_entry, pseudonym, require_person},
+    rosters::{all_groups_of, forget, groups_of, join, leave},
     search,
     transaction::Transaction,
     usage::{Growth, grow},
 };
 use crate::{
-    domain::{GroupId, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope, metadata},
+    domain::{
+        Consent, GroupId, Metadata, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope, metadata,
+    },
     error::{Error, ErrorKind, Result},
 };
 
@@ -31,6 +35,23 @@ const READ_AT_ONCE: usize = 1024;
 
 impl Record for Person {
     const KIND: u8 = 6;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let PersonV1 { id, name, email, metadata, consent, created_at } = body.read()?;
+        Ok(Self { id, name, email, metadata, consent, created_at, consent_withdrawn_at: None })
+    }
+}
+
+/// Before a withdrawal was kept.
+#[derive(Deserialize)]
+struct PersonV1 {
+    id: PersonId,
+    name: String,
+    email: Option<String>,
+    metadata: Metadata,
+    consent: Option<Consent>,
+    created_at: Timestamp,
 }
 
 /// A person with what belongs to them.
@@ -198,9 +219,9 @@ impl Store {
             let known: Option<Person> = transaction.get(&keys::person(&tenant, who)).ok().flatten();
             let traces = traces(transaction, &tenant, who, &person)?;
             answers::forget_mentions(transaction, &traces)?;
-            let groups = groups_of(transaction, &tenant, who)?;
+            let groups = all_groups_of(transaction, &tenant, who)?;
             for group in &groups {
-                leave(transaction, &tenant, group, who);
+                forget(transaction, &tenant, group, who);
             }
             let faces = faces::remove_all(transaction, &tenant, who)?;
             let negatives = negatives::remove_all(transaction, &tenant, who)?;
@@ -269,10 +290,10 @@ fn set_groups(
         require_group(transaction, tenant, group)?;
     }
     for group in groups_of(transaction, tenant, who)?.iter().filter(|group| !groups.contains(group)) {
-        leave(transaction, tenant, group, who);
+        leave(transaction, tenant, group, who, now)?;
     }
     for group in &groups {
-        join(transaction, tenant, group, (who, person), now)?;
+        join(transaction, tenant, group, (who, person), None, now)?;
     }
     Ok(groups.into_iter().cloned().collect())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 
 use super::{
     attendance::Place,
@@ -19,7 +19,8 @@ use crate::{
     domain::{
         AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, SessionState, TenantId,
         attendance::Case,
-        rules::judge::{Meeting, Verdict},
+        roster::{Member, Period},
+        rules::judge::{Meeting, Tenure, Verdict},
     },
     error::Result,
     reports::Cell,
@@ -67,14 +68,35 @@ impl Register {
         &self.group.id
     }
 
-    /// What somebody is judged by, who came onto the roster at `joined_at`.
-    pub(super) fn case(&self, read: &impl Read, who: Pseudonym, joined_at: Option<Timestamp>) -> Result<Case<'_>> {
+    /// What somebody is judged by who has this place on the roster; without one nobody knows any more when they left.
+    pub(super) fn case(&self, read: &impl Read, who: Pseudonym, member: Option<&Member>) -> Result<Case<'_>> {
         let mut attended_that_day = 0;
         for &other in &self.others {
             let record: Option<AttendanceRecord> = read.get(&keys::attendance(&self.tenant, other, who))?;
             attended_that_day += usize::from(record.is_some_and(|record| record.verdict.status.is_attended()));
         }
-        Ok(Case { rules: &self.group.rules, meeting: self.meeting, joined_at, attended_that_day })
+        let Meeting { start, end, .. } = self.meeting;
+        let (tenure, due) = match member.map(|member| member.tenure(start, end)) {
+            Some((Tenure::Before, due)) if member.is_some_and(|member| self.counts(member)) => (Tenure::During, due),
+            Some(known) => known,
+            None => (Tenure::During, None),
+        };
+        Ok(Case { rules: &self.group.rules, meeting: self.meeting, tenure, due, attended_that_day })
+    }
+
+    /// Whether the session, when it was closed, counted somebody who joined after its beginning: who was entered later was
+    /// not thought of.
+    fn counts(&self, member: &Member) -> bool {
+        let is_entered =
+            |period: &Period| self.session.closed_at.is_none_or(|closed_at| period.entered_at <= closed_at);
+        self.session.counts_joined_later && member.periods.first().is_some_and(is_entered)
+    }
+
+    /// Whether somebody is of the register though nothing is known of them: they are on the roster, or were when the session
+    /// started.
+    pub(super) fn lists(&self, member: &Member) -> bool {
+        let Meeting { start, end, .. } = self.meeting;
+        member.present().is_some() || member.tenure(start, end).0 == Tenure::During
     }
 
     /// What is known of somebody.
@@ -167,12 +189,23 @@ pub(super) fn remove(
     if session.state == SessionState::Closed {
         sheets::amend(transaction, tenant, session.id, who, None)?;
     }
+    remove_beside_the_sheet(transaction, tenant, session, who, record);
+    Ok(())
+}
+
+/// The same for who removes the sheet.
+pub(super) fn remove_beside_the_sheet(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: &GroupSession,
+    who: Pseudonym,
+    record: &AttendanceRecord,
+) {
     transaction.remove(keys::attendance(tenant, session.id, who));
     transaction.remove(keys::sighting(tenant, who, session.id));
     if let Some(id) = record.id {
         transaction.remove(keys::mark(tenant, &session.group, id));
     }
-    Ok(())
 }
 
 /// What a sheet says of a record.

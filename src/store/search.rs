@@ -10,17 +10,19 @@ use jiff::Timestamp;
 
 use super::{
     PersonRecord, Store,
-    codec::damaged,
+    codec::{self, damaged},
     db::{Read, View},
     groups::require_group,
     keys::{self, Key, Kind, Parsed},
     people::with_belongings,
     pseudonyms::{Salt, forget, person_entry, salt},
+    rosters::groups_of,
     transaction::Transaction,
 };
 use crate::{
     domain::{
         ConsentState, GroupId, Person, PersonId, Pseudonym, TenantId, TenantScope,
+        roster::Member,
         words::{are_found, beginnings, longest_beginning, words_of},
     },
     error::Result,
@@ -42,6 +44,8 @@ pub struct PeopleQuery {
     pub group: Option<GroupId>,
     /// Only those whose consent stands so at the time.
     pub consent: Option<(ConsentState, Timestamp)>,
+    /// Whether their samples are not wanted, which take longest to read.
+    pub without_faces: bool,
 }
 
 /// Some of those who were to be found.
@@ -95,8 +99,11 @@ impl Walk<'_> {
             let after = after.map(|person| keys::member(tenant, group, person));
             let members = keys::members(tenant, group);
             let members = view.scan_bytes(&members, after.as_deref()).filter_map(|entry| match entry {
-                Ok((key, _)) => match keys::parse(&key) {
-                    Some(Parsed::Data(_, Kind::Member(_, who))) => self.load(who),
+                Ok((key, bytes)) => match (keys::parse(&key), codec::decode::<Member>(&bytes)) {
+                    (Some(Parsed::Data(_, Kind::Member(_, who))), Ok(member)) => {
+                        member.present().and_then(|_| self.load(who))
+                    }
+                    (_, Err(error)) => Some(Err(error)),
                     _ => Some(Err(damaged())),
                 },
                 Err(error) => Some(Err(error)),
@@ -142,7 +149,12 @@ impl Walk<'_> {
             }
             last = Some(who);
             if self.query.wants(&person) {
-                page.people.push(with_belongings(self.view, self.tenant, who, person)?);
+                page.people.push(if self.query.without_faces {
+                    let groups = groups_of(self.view, self.tenant, who)?;
+                    PersonRecord { person, groups, faces: Vec::new() }
+                } else {
+                    with_belongings(self.view, self.tenant, who, person)?
+                });
             }
         }
         Ok(page)

@@ -1,11 +1,13 @@
 //! Sessions of groups. One that a timetable plans is stored once something happens to it; until then it is made anew
 //! from the timetable whenever somebody asks, always under the same id.
 
-use jiff::{Timestamp, ToSpan, civil::Date};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     Store, audit,
-    codec::Record,
+    codec::{OlderBody, Record},
     db::Read,
     group_not_found, keys,
     timetables::{group_of_tag, holidays, timetable},
@@ -14,16 +16,62 @@ use super::{
 use crate::{
     domain::{
         Group, GroupId, GroupSession, GroupSessionId, Occurrence, SessionOrigin, SessionState, TenantId, TenantScope,
-        ids::PlannedId, timetable::day_session,
+        ids::PlannedId, session::Reopening, timetable::day_session,
     },
     error::{Error, ErrorKind, Result},
 };
 
 /// The most sessions of a group on one local date.
 const MAX_A_DAY: usize = 100;
+/// How far ahead the next session is looked for, in days.
+const SOON_DAYS: i32 = 28;
 
 impl Record for GroupSession {
     const KIND: u8 = 81;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let old: SessionV1 = body.read()?;
+        let SessionV1 { id, group, title, date, starts_at, ends_at, origin, state, last_photo, .. } = old;
+        let SessionV1 { closed_at, reopenings, expected, reported, .. } = old;
+        let (time_zone, counts_joined_later, has_more_faces) = (None, false, false);
+        Ok(Self {
+            id,
+            group,
+            title,
+            date,
+            starts_at,
+            ends_at,
+            origin,
+            state,
+            last_photo,
+            closed_at,
+            reopenings,
+            expected,
+            reported,
+            time_zone,
+            counts_joined_later,
+            has_more_faces,
+        })
+    }
+}
+
+/// Before sessions kept the clock by which they were planned.
+#[derive(Deserialize)]
+struct SessionV1 {
+    id: GroupSessionId,
+    group: GroupId,
+    title: Option<String>,
+    date: Date,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    origin: SessionOrigin,
+    state: SessionState,
+    last_photo: Option<Timestamp>,
+    closed_at: Option<Timestamp>,
+    reopenings: Vec<Reopening>,
+    expected: Vec<String>,
+    reported: Vec<String>,
 }
 
 /// The agenda's value.
@@ -88,8 +136,7 @@ impl Store {
                 return Ok(current);
             }
             if has_plan {
-                let message = "the group has no session at this time: name one, plan one, or send mark=false";
-                return Err(Error::new(ErrorKind::Conflict, message).with_code("no_session"));
+                return Err(no_session(&group, at, next(view, &tenant, &group, at, today)?.as_ref())?);
             }
             let day = day_session(&group.id, &group.time_zone, today)?;
             Ok(find(view, &tenant, day.id)?.unwrap_or(day))
@@ -117,6 +164,33 @@ impl Store {
         })
         .await
     }
+}
+
+/// The session that begins next after `at`, of those that take place soon.
+fn next(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &Group,
+    at: Timestamp,
+    today: Date,
+) -> Result<Option<GroupSession>> {
+    let mut soon = between(read, tenant, group, today, today.saturating_add(SOON_DAYS.days()))?.into_iter();
+    Ok(soon.find(|it| it.starts_at > at && it.origin != SessionOrigin::Day && it.state != SessionState::Cancelled))
+}
+
+/// Says by the group's own clock when it was, as a photo's clock may be wrong, and when the next lesson is.
+fn no_session(group: &Group, at: Timestamp, next: Option<&GroupSession>) -> Result<Error> {
+    let coming = match next {
+        Some(next) => format!("the next begins {}", group.shown(next.starts_at)?),
+        None => format!("none is planned for the next {SOON_DAYS} days"),
+    };
+    let message = format!(
+        "the group has no session at {}; {coming}: name a session, plan one, or send mark=false",
+        group.shown(at)?
+    );
+    let next = next.map(|next| json!({ "session": next.id, "starts_at": next.starts_at }));
+    let details = json!({ "at": at, "next": next });
+    Ok(Error::new(ErrorKind::Conflict, message).with_code("no_session").with_details(details))
 }
 
 pub(super) fn require(read: &impl Read, tenant: &TenantId, session: GroupSessionId) -> Result<GroupSession> {
@@ -169,6 +243,20 @@ pub(super) fn stored_between(
     Ok(sessions)
 }
 
+/// The stored sessions of a group that start at `since` or later.
+pub(super) fn stored_from(
+    read: &impl Read,
+    tenant: &TenantId,
+    group: &GroupId,
+    since: Timestamp,
+) -> Result<Vec<GroupSession>> {
+    // No clock is more than a day from the world's.
+    let day = since.to_zoned(TimeZone::UTC).date();
+    let mut sessions = stored_between(read, tenant, group, day.yesterday().unwrap_or(day), Date::MAX)?;
+    sessions.retain(|session| session.starts_at >= since);
+    Ok(sessions)
+}
+
 fn planned_between(
     read: &impl Read,
     tenant: &TenantId,
@@ -182,21 +270,28 @@ fn planned_between(
     }
 }
 
-/// After a group has moved to another time zone: the days that nobody planned and that are not closed reach to the
-/// ends of their date there. They stay as long as they were before, too: what was seen in them is not outside.
-pub(super) fn widen_days(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &Group) -> Result<()> {
-    let is_open_day =
-        |session: &GroupSession| session.origin == SessionOrigin::Day && session.state != SessionState::Closed;
-    let mut days = all_of(transaction, tenant, &group.id)?;
-    days.retain(is_open_day);
-    for before in days {
-        let there = day_session(&group.id, &group.time_zone, before.date)?;
-        let wider = GroupSession {
-            starts_at: before.starts_at.min(there.starts_at),
-            ends_at: before.ends_at.max(there.ends_at),
-            ..before.clone()
-        };
-        put(transaction, tenant, Some(&before), &wider)?;
+/// After a group has moved from `old_zone` to another time zone: its sessions keep the clock by which they were planned,
+/// but the days that nobody planned and that are not closed reach to the ends of their date there. They stay as long as
+/// they were before, too: what was seen in them is not outside.
+pub(super) fn move_along(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    group: &Group,
+    old_zone: &str,
+) -> Result<()> {
+    for before in all_of(transaction, tenant, &group.id)? {
+        let mut after = before.clone();
+        after.time_zone.get_or_insert_with(|| old_zone.to_owned());
+        if after.origin == SessionOrigin::Day && after.state != SessionState::Closed {
+            let there = day_session(&group.id, &group.time_zone, after.date)?;
+            if there.starts_at < after.starts_at {
+                (after.starts_at, after.time_zone) = (there.starts_at, there.time_zone);
+            }
+            after.ends_at = after.ends_at.max(there.ends_at);
+        }
+        if after != before {
+            put(transaction, tenant, Some(&before), &after)?;
+        }
     }
     Ok(())
 }

@@ -63,8 +63,7 @@ pub(super) fn amend(
 ) -> Result<()> {
     let upto = keys::sheet_block(tenant, session, who);
     let Some(key) = transaction.last_key(&keys::sheet(tenant, session), &upto)? else { return Ok(()) };
-    // One that this operation has removed is not there any more.
-    let Some(mut block) = transaction.get::<Block>(&key)? else { return Ok(()) };
+    let mut block: Block = transaction.get(&key)?.ok_or_else(codec::damaged)?;
     match (block.rows.binary_search_by_key(&who, |row| row.0), cell) {
         (Ok(place), Some(cell)) => block.rows[place].1 = cell,
         (Ok(place), None) => drop(block.rows.remove(place)),

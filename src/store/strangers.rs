@@ -2,10 +2,11 @@
 //! wanted, is never shown, whether or not it has been removed yet.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 
 use super::{
     Store, audit,
-    codec::{self, Record},
+    codec::{self, OlderBody, Record},
     db::Read,
     keys::{self, Key},
     pseudonyms::pseudonym,
@@ -14,8 +15,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Candidate, GroupSession, GroupSessionId, Likeness, Occurrence, Stranger, StrangerId, TenantId, TenantScope,
-        stranger::{Intake, UnknownFace, UnknownFaces, take_in},
+        Candidate, GroupSession, GroupSessionId, Likeness, ModelId, Occurrence, Pseudonym, Stranger, StrangerId,
+        TenantId, TenantScope,
+        stranger::{Glimpse, Intake, MAX_STRANGERS, Settled, UnknownFace, UnknownFaces, take_in},
     },
     error::{Error, Result},
 };
@@ -25,10 +27,28 @@ const READ_AT_ONCE: usize = 256;
 
 impl Record for Stranger {
     const KIND: u8 = 85;
+    const VERSION: u8 = 2;
+
+    fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
+        let StrangerV1 { id, session, kept_at, model, sum, glimpses, candidates } = body.read()?;
+        Ok(Self { id, session, kept_at, model, sum, glimpses, candidates, settled: None })
+    }
+}
+
+/// Before those of whom somebody had said something were kept.
+#[derive(Deserialize)]
+struct StrangerV1 {
+    id: StrangerId,
+    session: GroupSessionId,
+    kept_at: Timestamp,
+    model: ModelId,
+    sum: Vec<f32>,
+    glimpses: Vec<Glimpse>,
+    candidates: Vec<Likeness>,
 }
 
 impl Store {
-    /// The strangers of a session at `now`, in no order of time. Errors: `NotFound` `session_not_found`.
+    /// The strangers of a session at `now` of whom nobody has said anything, in no order of time. Errors: `NotFound` `session_not_found`.
     pub async fn strangers(
         &self,
         scope: &TenantScope,
@@ -38,12 +58,14 @@ impl Store {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
             sessions::require(view, &tenant, session)?;
-            present(view, &tenant, session, now)
+            let mut strangers = present(view, &tenant, session, now)?;
+            strangers.retain(|stranger| stranger.settled.is_none());
+            Ok(strangers)
         })
         .await
     }
 
-    /// Removes a stranger: somebody said that it is nobody to be kept. Errors: `NotFound` `session_not_found` or
+    /// Forgets a stranger but for the places of its faces: somebody said that it is nobody to be kept. Errors: `NotFound` `session_not_found` or
     /// `stranger_not_found`.
     pub async fn dismiss_stranger(
         &self,
@@ -55,8 +77,8 @@ impl Store {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(scope.right(), move |transaction| {
             let of = sessions::require(transaction, &tenant, session)?;
-            require(transaction, &tenant, session, stranger, now)?;
-            transaction.remove(keys::stranger(&tenant, session, stranger));
+            let found = require(transaction, &tenant, session, stranger, now)?;
+            settle(transaction, &tenant, found, Settled::Dismissed)?;
             audit::note(transaction, &author, "stranger.delete", |it| {
                 it.group(&of.group).session(session).stranger(stranger)
             })
@@ -118,9 +140,13 @@ pub(super) fn keep(
             Ok(UnknownFace { glimpse, vector, candidates: candidates.collect::<Result<_>>()? })
         })
         .collect::<Result<_>>()?;
-    let Intake { changed, num_new } = take_in(&known, session.id, UnknownFaces { keeping, model, faces });
+    let Intake { changed, num_new, num_lost } = take_in(&known, session.id, UnknownFaces { keeping, model, faces });
     for stranger in changed {
         transaction.put(keys::stranger(tenant, session.id, stranger.id), &stranger)?;
+    }
+    if num_lost > 0 && !session.has_more_faces {
+        let after = GroupSession { has_more_faces: true, ..session.clone() };
+        sessions::put(transaction, tenant, Some(session), &after)?;
     }
     if num_new > 0 {
         let (group, session) = (session.group.clone(), session.id.to_string());
@@ -129,7 +155,8 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// A stranger of a session whose days are not over. Errors: `NotFound` `stranger_not_found`.
+/// A stranger of a session whose days are not over, and of whom nobody has said anything. Errors: `NotFound`
+/// `stranger_not_found`.
 pub(super) fn require(
     read: &impl Read,
     tenant: &TenantId,
@@ -139,8 +166,76 @@ pub(super) fn require(
 ) -> Result<Stranger> {
     let (days, known) = (days(read, tenant)?, read.get::<Stranger>(&keys::stranger(tenant, session, stranger))?);
     known
-        .filter(|stranger| !stranger.is_over(days, now))
+        .filter(|stranger| stranger.settled.is_none() && !stranger.is_over(days, now))
         .ok_or_else(|| Error::not_found("the session keeps no such unknown face").with_code("stranger_not_found"))
+}
+
+/// Notes what somebody said of a stranger. Of so many as a session keeps of whom somebody has, the oldest makes room.
+pub(super) fn settle(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    stranger: Stranger,
+    settled: Settled,
+) -> Result<()> {
+    let session = stranger.session;
+    let others = transaction.scan(&keys::strangers_in(tenant, session), None).collect::<Result<Vec<Stranger>>>()?;
+    let others: Vec<Stranger> = others.into_iter().filter(|other| other.settled.is_some()).collect();
+    if others.len() >= MAX_STRANGERS
+        && let Some(oldest) = others.iter().min_by_key(|other| (other.kept_at, other.id))
+    {
+        transaction.remove(keys::stranger(tenant, session, oldest.id));
+    }
+    transaction.put(keys::stranger(tenant, session, stranger.id), &stranger.settled(settled))
+}
+
+/// After the words on somebody's faces were taken back: those strangers of `is_meant` whom they named are strangers again.
+pub(super) fn bring_back(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: GroupSessionId,
+    who: Pseudonym,
+    is_meant: impl Fn(&Stranger) -> bool,
+) -> Result<()> {
+    for stranger in named(transaction, tenant, session, who)?.into_iter().filter(is_meant) {
+        let again = Stranger { settled: None, ..stranger };
+        transaction.put(keys::stranger(tenant, session, again.id), &again)?;
+    }
+    Ok(())
+}
+
+/// Removes the strangers who were said to be somebody who is erased.
+pub(super) fn forget_named(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: GroupSessionId,
+    who: Pseudonym,
+) -> Result<()> {
+    for stranger in named(transaction, tenant, session, who)? {
+        transaction.remove(keys::stranger(tenant, session, stranger.id));
+    }
+    Ok(())
+}
+
+/// Those who were said to be `from` are `who`, who is the same person.
+pub(super) fn give(
+    transaction: &mut Transaction<'_>,
+    tenant: &TenantId,
+    session: GroupSessionId,
+    from: Pseudonym,
+    who: Pseudonym,
+) -> Result<()> {
+    for stranger in named(transaction, tenant, session, from)? {
+        let theirs = stranger.settled(Settled::Named(who));
+        transaction.put(keys::stranger(tenant, session, theirs.id), &theirs)?;
+    }
+    Ok(())
+}
+
+/// The strangers of a session who were said to be somebody.
+fn named(read: &impl Read, tenant: &TenantId, session: GroupSessionId, who: Pseudonym) -> Result<Vec<Stranger>> {
+    let mut strangers = read.scan(&keys::strangers_in(tenant, session), None).collect::<Result<Vec<Stranger>>>()?;
+    strangers.retain(|stranger| stranger.is_named(who));
+    Ok(strangers)
 }
 
 /// A candidate as it is kept; `None` once the person is gone.
@@ -167,7 +262,7 @@ fn days(read: &impl Read, tenant: &TenantId) -> Result<u32> {
     Ok(tenants::settings(read, tenant)?.unknown_faces_days)
 }
 
-/// Those strangers of a session whose days are not over.
+/// Those strangers of a session whose days are not over, the settled ones too.
 fn present(read: &impl Read, tenant: &TenantId, session: GroupSessionId, now: Timestamp) -> Result<Vec<Stranger>> {
     let days = days(read, tenant)?;
     let mut strangers = read.scan(&keys::strangers_in(tenant, session), None).collect::<Result<Vec<Stranger>>>()?;

@@ -69,7 +69,7 @@ struct SettingsV1 {
 pub struct TenantRecord {
     /// The tenant.
     pub tenant: Tenant,
-    /// What the operator has set.
+    /// What was set for it.
     pub settings: TenantSettings,
     /// What it has.
     pub usage: Amounts,
@@ -138,7 +138,7 @@ impl Store {
         .await
     }
 
-    /// What the operator has set for the tenant of `scope`.
+    /// What was set for the tenant of `scope`.
     pub async fn tenant_settings(&self, scope: &TenantScope) -> Result<TenantSettings> {
         let tenant = scope.tenant().clone();
         self.read(move |view| settings(view, &tenant)).await
@@ -151,7 +151,9 @@ impl Store {
         scope: &TenantScope,
         change: impl FnOnce(&mut Tenant, &mut TenantSettings) + Send + 'static,
     ) -> Result<TenantRecord> {
-        let (author, id) = (Author::on_server(scope.right()), scope.tenant().clone());
+        let right = scope.right().clone();
+        // In the log of whoever did it: the operator's, or the tenant's own.
+        let (author, id) = (Author { realm: right.realm().clone(), right }, scope.tenant().clone());
         self.write(scope.right(), move |transaction| {
             let (old, old_settings) = (tenant(transaction, &id)?, settings(transaction, &id)?);
             let (mut tenant, mut settings) = (old.clone(), old_settings.clone());

@@ -87,11 +87,13 @@ fn add(limit: &'static str, used: u64, growth: i64, max: u64) -> Result<u64> {
     Ok(sum)
 }
 
-/// The count that is kept; made by counting where an earlier version of this program kept none.
+/// The count that is kept.
 pub(super) fn usage(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
-    if let Some(kept) = read.get(&keys::usage(tenant))? {
-        return Ok(kept);
-    }
+    Ok(read.get(&keys::usage(tenant))?.unwrap_or_default())
+}
+
+/// The count, made by counting.
+pub(super) fn counted(read: &impl Read, tenant: &TenantId) -> Result<Amounts> {
     let count = |prefix: Vec<u8>| read.scan_keys(&prefix).try_fold(0, |count, key| key.map(|_| count + 1));
     Ok(Amounts {
         people: count(keys::people(tenant))?,

@@ -5,7 +5,9 @@
 //! cannot be written are counted and gone.
 
 use std::{
-    io::{self, Write},
+    env,
+    ffi::OsStr,
+    io::{self, IsTerminal, Write},
     panic,
     sync::{
         OnceLock,
@@ -63,6 +65,7 @@ pub fn start(settings: &Log) -> Result<()> {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .log_internal_errors(false)
+            .with_ansi(has_colours(io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref()))
             .with_writer(move || Lines(queue.clone()))
     };
     match settings.format {
@@ -85,6 +88,12 @@ pub fn start(settings: &Log) -> Result<()> {
         }
     }));
     Ok(())
+}
+
+/// Whether levels are told apart by colours: where somebody looks who did not ask for none (<https://no-color.org>). In a
+/// file or a pipe their codes are rubbish.
+fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// The line of a panic. Made without the subscriber, which has its own memory of each thread, and a thread that ends may
@@ -152,6 +161,13 @@ impl Write for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_of_those_who_did_not_refuse_them() {
+        let asked = |no_color: &str| has_colours(true, Some(OsStr::new(no_color)));
+        assert!(has_colours(true, None) && asked("") && !asked("1"));
+        assert!(!has_colours(false, None) && !has_colours(false, Some(OsStr::new(""))));
+    }
 
     #[test]
     fn the_line_of_a_panic_is_one_line_of_the_format() {

@@ -80,6 +80,8 @@ pub struct Metrics {
     pub store_flush_seconds: Histogram,
     /// Seconds of the last time that the store was rewritten.
     pub store_rewrite_seconds: Gauge,
+    /// When the last backup by the schedule was whole, in seconds since 1970.
+    pub backup_taken_timestamp_seconds: IntGauge,
     /// Erasures whose bytes may still be on the disk.
     pub erasures_pending: IntGauge,
 }
@@ -168,6 +170,10 @@ impl Metrics {
             store_rewrite_seconds: declare.seconds(
                 "store_rewrite_seconds",
                 "Seconds of the last time that the store was rewritten; 0 if it was not",
+            )?,
+            backup_taken_timestamp_seconds: declare.gauge(
+                "backup_taken_timestamp_seconds",
+                "When the last backup by the schedule was whole, in seconds since 1970; 0 if there was none since the start",
             )?,
             erasures_pending: declare.gauge("erasures_pending", "Erasures whose bytes may still be on the disk")?,
             registry: declare.0,

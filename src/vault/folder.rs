@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a file is called, behind its own name, until it is whole.
-const UNFINISHED: &str = ".partial";
+pub(super) const UNFINISHED: &str = ".partial";
 
 /// A folder that may not be there yet.
 pub(super) struct Folder(PathBuf);
@@ -79,15 +79,20 @@ impl Folder {
         entries.map(name).collect::<io::Result<_>>().map_err(failed)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
     fn cannot(&self, what: &str, error: io::Error) -> Error {
-        if disk::is_full(&error) {
-            return disk::full();
-        }
-        // Where it is, is for the log alone.
-        let place = io::Error::new(error.kind(), format!("{}: {error}", self.0.display()));
-        Error::storage(format!("cannot {what} a kept photo")).with_source(place)
+        cannot(&self.0, what, error)
     }
+}
+
+/// The error for a folder whose photos cannot be read or written.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+pub(super) fn cannot(folder: &Path, what: &str, error: io::Error) -> Error {
+    if disk::is_full(&error) {
+        return disk::full();
+    }
+    // Where it is, is for the log alone.
+    let place = io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+    Error::storage(format!("cannot {what} a kept photo")).with_source(place)
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
@@ -95,7 +100,7 @@ fn sync(folder: &Path) -> io::Result<()> {
 }
 
 /// `None` for what is not there, or cannot be, as no file has so long a name.
-fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn found<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),
         Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::InvalidFilename].contains(&error.kind()) => Ok(None),

@@ -7,6 +7,7 @@
 //! A file is durable before the record that names it is written, and goes after it: a crash leaves at worst a file that
 //! no record names, see [`Vault::unnamed`]. Everything here blocks, and belongs on a blocking thread.
 
+mod copying;
 mod folder;
 mod sealing;
 
@@ -16,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use self::copying::copy_photos;
 use self::{
     folder::Folder,
     sealing::{KEY_BYTES, Key, Place, random},

@@ -4,10 +4,11 @@
 
 use super::{
     detector_input::bgr_floats,
+    orientation::turn,
     photo::Photo,
     resize::{Region, resample},
 };
-use domain::FaceBox;
+use domain::{FaceBox, Turned};
 use error::{Error, Result};
 
 /// Side of the liveness network's input.
@@ -25,24 +26,26 @@ const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// Writes the liveness network's input for `face` into `out`, `[128, 128, 3]`: BGR, 0..=255. The box is grown 2.7 times
-/// about its centre, moved to stay inside the photo, never larger than the photo.
+/// about its centre, moved to stay inside the photo, never larger than the photo; the crop is turned with the photo.
 ///
 /// Errors: `internal` if `out` does not hold [`LIVENESS_INPUT`] numbers.
-pub fn liveness_crop_into(photo: &Photo, face: &FaceBox, out: &mut [f32]) -> Result<()> {
+pub fn liveness_crop_into(photo: &Photo, face: &FaceBox, turned: Turned, out: &mut [f32]) -> Result<()> {
     let crop = resampled(photo, grown(photo, face), LIVENESS_SIDE, out.len())?;
-    bgr_floats(&crop, out);
+    bgr_floats(turn(&crop, turned)?.pixels(), out);
     Ok(())
 }
 
 /// Writes the head pose network's input for `face` into `out`, `[224, 224, 3]`: RGB with `ImageNet`'s mean and deviation
-/// taken out. The box is grown by a quarter of its size on each side and clipped to the photo.
+/// taken out. The box is grown by a quarter of its size on each side and clipped to the photo; the crop is turned with
+/// the photo.
 ///
 /// Errors: `internal` if `out` does not hold [`HEAD_POSE_INPUT`] numbers.
-pub fn head_pose_crop_into(photo: &Photo, face: &FaceBox, out: &mut [f32]) -> Result<()> {
+pub fn head_pose_crop_into(photo: &Photo, face: &FaceBox, turned: Turned, out: &mut [f32]) -> Result<()> {
     let crop = resampled(photo, widened(photo, face), HEAD_POSE_SIDE, out.len())?;
+    let crop = turn(&crop, turned)?;
     let scale = IMAGENET_DEVIATION.map(|deviation| 1.0 / (255.0 * deviation));
     let offset: [f32; 3] = std::array::from_fn(|channel| IMAGENET_MEAN[channel] / IMAGENET_DEVIATION[channel]);
-    for (target, source) in out.chunks_exact_mut(3).zip(crop.chunks_exact(3)) {
+    for (target, source) in out.chunks_exact_mut(3).zip(crop.pixels().chunks_exact(3)) {
         for channel in 0..3 {
             target[channel] = f32::from(source[channel]) * scale[channel] - offset[channel];
         }
@@ -50,14 +53,14 @@ pub fn head_pose_crop_into(photo: &Photo, face: &FaceBox, out: &mut [f32]) -> Re
     Ok(())
 }
 
-fn resampled(photo: &Photo, region: Region, side: usize, room: usize) -> Result<Vec<u8>> {
+fn resampled(photo: &Photo, region: Region, side: usize, room: usize) -> Result<Photo> {
     let length = side * side * Photo::CHANNELS;
     if room != length {
         return Err(Error::internal("the slice does not fit the network's input"));
     }
     let mut crop = vec![0; length];
     resample(photo, region, side as u32, side as u32, &mut crop)?;
-    Ok(crop)
+    Photo::new(side as u32, side as u32, crop)
 }
 
 /// The liveness rectangle.
@@ -92,13 +95,14 @@ pub(super) fn region(photo: &Photo, from: [f32; 2], to: [u32; 2]) -> Region {
 mod tests {
     use super::*;
     use crate::golden;
+    use domain::Detection;
 
     #[test]
     fn liveness_like_opencv() {
         let photo = golden::synthetic();
         for case in golden::opencv().liveness {
             let mut out = vec![0.0; LIVENESS_INPUT];
-            liveness_crop_into(&photo, &case.face(), &mut out).unwrap();
+            liveness_crop_into(&photo, &case.face(), Turned::No, &mut out).unwrap();
             let rgb = out.chunks_exact(3).flat_map(|bgr| [bgr[2], bgr[1], bgr[0]]);
             golden::assert_close(rgb, 101, &case.values, 0.0);
         }
@@ -109,13 +113,42 @@ mod tests {
         let photo = golden::synthetic();
         for case in golden::opencv().head_pose {
             let mut out = vec![0.0; HEAD_POSE_INPUT];
-            head_pose_crop_into(&photo, &case.face(), &mut out).unwrap();
+            head_pose_crop_into(&photo, &case.face(), Turned::No, &mut out).unwrap();
             let levels = out
                 .iter()
                 .enumerate()
                 .map(|(index, value)| (value * IMAGENET_DEVIATION[index % 3] + IMAGENET_MEAN[index % 3]) * 255.0);
             golden::assert_close(levels, 401, &case.values, 0.001);
         }
+    }
+
+    /// The networks see the same face, but for a pixel at the edges, however the photo lies.
+    #[test]
+    fn the_crop_of_a_turned_photo_is_upright() {
+        let levels = (0..300_u32).flat_map(|y| (0..400_u32).flat_map(move |x| [x / 2, y * 4 / 5, (x + y) / 3]));
+        let photo = Photo::new(400, 300, levels.map(|level| level as u8).collect()).unwrap();
+        let bbox = FaceBox { x1: 110.0, y1: 120.0, x2: 150.0, y2: 172.0 };
+        let [live, pose] = crops(&photo, &bbox, Turned::No);
+        let seen = Detection { score: 1.0, bbox, landmarks: [[0.0; 2]; 5], turned: Turned::No };
+        for (turned, back) in Turned::TURNS.into_iter().zip([Turned::By270, Turned::By180, Turned::By90]) {
+            let lying = turn(&photo, back).unwrap();
+            let face = seen.turned_back(turned, lying.width(), lying.height());
+            let [turned_live, turned_pose] = crops(&lying, &face.bbox, turned);
+            assert!(apart(&live, &turned_live) < 2.0, "{turned:?}");
+            assert!(apart(&pose, &turned_pose) < 2.0 / 255.0 / 0.22, "{turned:?}");
+        }
+    }
+
+    /// The mean difference.
+    fn apart(one: &[f32], other: &[f32]) -> f32 {
+        one.iter().zip(other).map(|(one, other)| (one - other).abs()).sum::<f32>() / one.len() as f32
+    }
+
+    fn crops(photo: &Photo, face: &FaceBox, turned: Turned) -> [Vec<f32>; 2] {
+        let (mut live, mut pose) = (vec![0.0; LIVENESS_INPUT], vec![0.0; HEAD_POSE_INPUT]);
+        liveness_crop_into(photo, face, turned, &mut live).unwrap();
+        head_pose_crop_into(photo, face, turned, &mut pose).unwrap();
+        [live, pose]
     }
 
     #[test]
@@ -126,8 +159,8 @@ mod tests {
         let huge = FaceBox { x1: -1e30, y1: -1e30, x2: 1e30, y2: 1e30 };
         let lost = FaceBox { x1: f32::NAN, y1: 0.0, x2: f32::INFINITY, y2: 10.0 };
         for face in [beside, empty, huge, lost] {
-            liveness_crop_into(&photo, &face, &mut vec![0.0; LIVENESS_INPUT]).unwrap();
-            head_pose_crop_into(&photo, &face, &mut vec![0.0; HEAD_POSE_INPUT]).unwrap();
+            liveness_crop_into(&photo, &face, Turned::No, &mut vec![0.0; LIVENESS_INPUT]).unwrap();
+            head_pose_crop_into(&photo, &face, Turned::No, &mut vec![0.0; HEAD_POSE_INPUT]).unwrap();
         }
     }
 
@@ -136,8 +169,8 @@ mod tests {
         let photo = Photo::new(1, 1, vec![10, 20, 30]).unwrap();
         let face = FaceBox { x1: 0.0, y1: 0.0, x2: 1.0, y2: 1.0 };
         let mut out = vec![0.0; LIVENESS_INPUT];
-        liveness_crop_into(&photo, &face, &mut out).unwrap();
+        liveness_crop_into(&photo, &face, Turned::No, &mut out).unwrap();
         assert_eq!(out[..3], [30.0, 20.0, 10.0]);
-        assert!(liveness_crop_into(&photo, &face, &mut out[3..]).is_err());
+        assert!(liveness_crop_into(&photo, &face, Turned::No, &mut out[3..]).is_err());
     }
 }

@@ -9,10 +9,12 @@ pub mod copy;
 pub mod crops;
 pub mod decode;
 pub mod detector_input;
+mod exif;
 #[cfg(test)]
 mod golden;
 mod jpeg;
 mod lanes;
+pub mod looks;
 pub mod nms;
 pub mod orientation;
 pub mod photo;
@@ -20,6 +22,6 @@ pub mod quality;
 pub mod resize;
 pub mod tiles;
 
-pub use annotate::{Annotation, AnnotationKind, annotate};
-pub use decode::{DecodeLimits, PhotoFormat, PhotoHeader, decode, read_header};
+pub use annotate::{Annotation, AnnotationKind, Fonts, annotate};
+pub use decode::{DecodeLimits, PhotoFormat, PhotoHeader, decode, read_header, taken};
 pub use photo::Photo;

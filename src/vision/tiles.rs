@@ -3,7 +3,7 @@
 //! Every tile owns the part of the photo up to the middle of its overlaps. A face belongs to the tile that owns its centre,
 //! which sees it whole as long as it is no larger than the overlap; larger faces are found in the photo as a whole.
 
-use super::{nms::nms, photo::Photo, resize::Region};
+use super::{photo::Photo, resize::Region};
 use domain::Detection;
 use error::{Error, Result};
 
@@ -77,7 +77,7 @@ impl Tile {
     }
 
     /// The detections made in this tile that it answers for, in the photo's pixels.
-    fn place(&self, detections: Vec<Detection>) -> impl Iterator<Item = Detection> {
+    pub fn place(&self, detections: Vec<Detection>) -> impl Iterator<Item = Detection> {
         let (dx, dy) = (self.region.left as f32, self.region.top as f32);
         let owned = self.owned;
         detections.into_iter().map(move |detection| moved(detection, dx, dy)).filter(move |detection| {
@@ -101,27 +101,17 @@ fn moved(mut detection: Detection, dx: f32, dy: f32) -> Detection {
     detection
 }
 
-/// One list of faces, best first, in the photo's pixels: those of the photo as a `whole` and those of its tiles, each in
-/// its own pixels. What is found twice is kept once, by overlap over `iou`.
-pub fn merge(whole: Vec<Detection>, tiles: Vec<(Tile, Vec<Detection>)>, iou: f32) -> Vec<Detection> {
-    let mut all = whole;
-    for (tile, detections) in tiles {
-        all.extend(tile.place(detections));
-    }
-    nms(all, iou)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::golden;
-    use domain::FaceBox;
+    use domain::{FaceBox, Turned};
 
     fn face(score: f32, x: f32, y: f32, side: f32) -> Detection {
         let bbox = FaceBox { x1: x, y1: y, x2: x + side, y2: y + side };
-        Detection { score, bbox, landmarks: [[x, y]; 5] }
+        Detection { score, bbox, landmarks: [[x, y]; 5], turned: Turned::No }
     }
 
     #[test]
@@ -150,12 +140,11 @@ mod tests {
         let tiles = split(1000, 500, 600, 200).unwrap();
         assert_eq!(tiles.len(), 2);
         let (left, right) = (tiles[0], tiles[1]);
-        let seen_whole = moved(face(0.9, 520.0, 100.0, 100.0), -(right.region.left as f32), 0.0);
+        let whole = face(0.9, 520.0, 100.0, 100.0);
+        let seen_whole = moved(whole, -(right.region.left as f32), 0.0);
         let cut_off = face(0.95, 520.0, 100.0, 30.0);
-        let found = merge(vec![], vec![(left, vec![cut_off]), (right, vec![seen_whole])], 0.3);
-        assert_eq!(found, [face(0.9, 520.0, 100.0, 100.0)]);
-        let large = face(0.8, 200.0, 50.0, 400.0);
-        assert_eq!(merge(vec![large, face(0.7, 522.0, 100.0, 98.0)], vec![(right, vec![seen_whole])], 0.3).len(), 2);
+        let found: Vec<Detection> = left.place(vec![cut_off]).chain(right.place(vec![seen_whole])).collect();
+        assert_eq!(found, [whole]);
     }
 
     proptest! {

@@ -37,8 +37,8 @@ fn a_backup_taken_among_enrolments_restores_everybody_and_their_keys() {
                     place.run(&["enroll", text(&place.path("more")), "--group", "other"]).succeeded();
                 }
             });
-            for _ in 0..3 {
-                place.run(&["backup", text(&file)]).succeeded().says("read back and found right");
+            for name in ["first.backup", "second.backup", "all.backup"] {
+                place.run(&["backup", text(&place.path(name))]).succeeded().says("read back and found right");
             }
             done.store(true, Ordering::Relaxed);
             busy.join().unwrap();
@@ -52,7 +52,7 @@ fn a_backup_taken_among_enrolments_restores_everybody_and_their_keys() {
     let _server = restored.serve();
     assert_eq!(present(&recognised(&restored.data(), &[])), "Barack Obama", "by the key that the restore made");
     assert_eq!(present(&recognised(&restored.data(), &["--key", &old_key])), "Barack Obama", "by the old key");
-    restored.run(&["backup", text(&file)]).succeeded();
+    restored.run(&["backup", text(&restored.path("again.backup"))]).succeeded();
     restored.run(&["restore", text(&file)]).failed_saying("is not empty");
 }
 
@@ -63,8 +63,13 @@ fn a_closed_store_is_copied_and_checked_too() {
     place.run(&["check"]).failed_saying("there is no store");
     assert!(!place.data().join("store").exists(), "asking for a copy makes no store");
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();
-    let file = place.put("old.backup", b"an older one");
+    let older = place.put("old.backup", b"an older one");
+    place.run(&["backup", text(&older)]).failed_saying("already");
+    assert_eq!(fs::read(&older).unwrap(), b"an older one", "it may be all that is left");
+    let file = place.path("new.backup");
     place.run(&["backup", text(&file)]).succeeded();
+    let size = fs::metadata(&file).unwrap().len().to_string();
+    place.run(&["backup", "--list"]).succeeded().says("new.backup").says(&size);
     place.run(&["backup", text(&place.path("nowhere/file"))]).failed_saying("cannot be written");
     let restored = Place::new();
     restored.run(&["restore", text(&file)]).succeeded();

@@ -58,14 +58,62 @@ fn more_images_than_a_request_takes_go_in_several() {
     done.says("2 enrolled, 0 updated, 0 failed; 22 images used, 20 refused");
 }
 
+/// Who is seen in a portrait, by id.
+fn seen(place: &Place, shot: &str) -> Vec<String> {
+    let lines = place.run(&["recognize", &portrait_path(shot), "--json"]).json();
+    let present = lines[1]["present"].as_array().unwrap().iter();
+    present.map(|seen| seen["person"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn a_face_that_is_someone_elses_is_named() {
+fn who_looks_enrolled_is_left_out_until_somebody_says_what_to_do() {
     let place = Place::new();
     place.put("class/anna/1.jpg", &portrait("biden"));
-    place.put("class/bea/1.jpg", &portrait("astronaut"));
     place.run(&["enroll", text(&place.path("class"))]).succeeded();
     place.put("more/zoe/0.jpg", b"");
     place.put("more/zoe/1.jpg", &portrait("biden"));
-    let done = place.run(&["enroll", text(&place.path("more"))]).succeeded();
-    done.says("more/zoe/1.jpg: duplicate_of: looks like anna as well (1.00)").says("1 enrolled, 0 updated, 0 failed");
+    place.put("more/bea/1.jpg", &portrait("astronaut"));
+    let (more, zoe) = (place.path("more"), place.path("zoe"));
+    let enroll = |args: &[&str]| place.run(&[&["enroll"], args].concat());
+    let first = enroll(&[text(&more)]).failed_saying("looks_enrolled: ").failed_saying("--into ID");
+    first.says("more/zoe/1.jpg: looks_enrolled: looks like anna (1.00)").says("1 enrolled, 0 updated, 1 failed");
+    assert_eq!(seen(&place, "biden"), ["anna"], "nothing was stored of them");
+    let again = enroll(&[text(&more)]).failed_saying("looks_enrolled");
+    again.says("0 enrolled, 1 updated, 1 failed");
+
+    enroll(&[text(&more), "--into", "anna"]).failed_saying("one subfolder");
+    enroll(&[text(&more), "--into", "anna", "--new"]).failed_saying("cannot be used with");
+    std::fs::create_dir(&zoe).unwrap();
+    std::fs::rename(more.join("zoe"), zoe.join("zoe")).unwrap();
+    enroll(&[text(&zoe), "--into", "nobody"]).failed_saying("nobody is enrolled as nobody");
+    // With a server as without one.
+    let server = place.serve();
+    enroll(&[text(&zoe)]).failed_saying("looks_enrolled");
+    enroll(&[text(&zoe), "--into", "anna", "--group", "g"]).succeeded().says("0 enrolled, 1 updated, 0 failed");
+    drop(server);
+    assert_eq!(seen(&place, "biden"), ["anna"]);
+    let new = enroll(&[text(&zoe), "--new"]).succeeded();
+    new.says("zoe/1.jpg: duplicate_of: looks like anna as well (1.00)").says("1 enrolled, 0 updated, 0 failed");
+    assert!(seen(&place, "biden").is_empty(), "two who look like one");
+    let updated = enroll(&[text(&zoe)]).succeeded();
+    updated.says("0 enrolled, 1 updated, 0 failed");
+}
+
+#[test]
+fn ids_made_from_names_are_readable_and_each_persons_own() {
+    let place = Place::new();
+    place.put("class/Björn Åström/1.jpg", &portrait("obama"));
+    place.put("class/Bjørn Åström/1.jpg", &portrait("astronaut"));
+    // Whose id the other names would make.
+    place.put("class/bjorn-astrom/1.jpg", &portrait("biden"));
+    let class = text(&place.path("class")).to_owned();
+    place.run(&["enroll", &class]).succeeded().says("3 enrolled, 0 updated");
+    assert_eq!(seen(&place, "biden"), ["bjorn-astrom"]);
+    let mut made = [seen(&place, "obama2"), seen(&place, "astronaut")].concat();
+    made.sort_unstable();
+    assert_eq!(made, ["bjorn-astrom-2", "bjorn-astrom-3"]);
+    place.run(&["enroll", &class]).succeeded().says("0 enrolled, 3 updated");
+    // From a system that stores a letter and its accent apart.
+    place.put("apart/Bjo\u{308}rn A\u{30a}stro\u{308}m/1.jpg", &portrait("obama"));
+    place.run(&["enroll", text(&place.path("apart"))]).succeeded().says("0 enrolled, 1 updated");
 }

@@ -4,11 +4,13 @@ use super::support::rollcall;
 
 #[test]
 fn every_command_explains_itself() {
-    let commands: [(&[&str], &[&str]); 23] = [
+    let commands: [(&[&str], &[&str]); 27] = [
         (
             &[],
             &[
+                "demo",
                 "serve",
+                "tls",
                 "enroll",
                 "recognize",
                 "backup",
@@ -22,13 +24,20 @@ fn every_command_explains_itself() {
                 "--version",
             ],
         ),
-        (&["serve"], &["--address"]),
-        (&["enroll"], &["<DIR|CSV>", "--photos", "--dry-run", "--group", "--tenant", "--key", "replaced"]),
+        (&["demo"], &["[DIR]", "rollcall-demo", "free port"]),
+        (&["serve"], &["--address", "--insecure"]),
+        (&["tls"], &["init", "renew"]),
+        (&["tls", "init"], &["--name", "ca.key"]),
+        (&["tls", "renew"], &["--name", "ca.key"]),
+        (
+            &["enroll"],
+            &["<DIR|ROSTER>", "--photos", "--dry-run", "--group", "--new", "--into", "--tenant", "--key", "replaced"],
+        ),
         (
             &["recognize"],
             &["<FILE>...", "--group", "--no-mark", "--liveness", "--threshold", "--margin", "--annotate", "--watch"],
         ),
-        (&["backup"], &["<FILE>", "--key", "one moment"]),
+        (&["backup"], &["[FILE]", "--list", "--key", "one moment"]),
         (&["restore"], &["<FILE>", "empty", "key"]),
         (&["check"], &["--key", "restore"]),
         (&["user"], &["add", "passwd", "list"]),

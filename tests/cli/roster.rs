@@ -19,6 +19,7 @@ fn a_roster_is_taken_in_with_and_without_a_server() {
     let _server = place.serve();
     enrol(&[]).succeeded().says("0 created, 1 updated, 1 unchanged, 1 failed; 1 samples added");
     enrol(&["--group", "g"]).failed_saying("in the column groups");
+    enrol(&["--new"]).failed_saying("go with a folder");
     place.run(&["enroll", text(&photos), "--dry-run"]).failed_saying("go with a roster");
     let bad = place.put("bad.csv", b"name\nx\n");
     place.run(&["enroll", text(&bad)]).failed_saying("column id");

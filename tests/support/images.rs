@@ -9,9 +9,14 @@ pub(crate) fn portrait(shot: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/portraits/{shot}.jpg"))).unwrap()
 }
 
+/// The pixels of a photo.
+pub(crate) fn pixels(photo: &[u8]) -> RgbImage {
+    image::load_from_memory(photo).unwrap().to_rgb8()
+}
+
 /// The portrait's pixels, scaled to a width.
 pub(crate) fn scaled(shot: &str, width: u32) -> RgbImage {
-    let photo = image::load_from_memory(&portrait(shot)).unwrap().to_rgb8();
+    let photo = pixels(&portrait(shot));
     let height = photo.height() * width / photo.width();
     imageops::resize(&photo, width, height, imageops::FilterType::Triangle)
 }

@@ -26,6 +26,8 @@ pub(crate) fn body(method: &str, path: &str) -> Body {
         ("post", "/auth/password") => Body::Json(json!({ "old": PASSWORD, "new": PASSWORD })),
         ("post", "/auth/logout" | "/auth/rotate" | "/store/rewrite")
         | ("get", "/auth/me" | "/tenants" | "/backup" | "/backups" | "/check") => Body::Nothing,
+        ("get", "/settings") => Body::Nothing,
+        ("patch", "/settings") => Body::Json(json!({ "unknown_faces_days": 29 })),
         ("post", "/tenants") | ("patch", "/tenants/{tenant}") => Body::Json(json!({ "name": "new" })),
         ("post", "/users") => Body::Json(json!({ "id": "new", "password": PASSWORD, "role": "viewer" })),
         ("patch", "/users/{user}") => Body::Json(json!({ "role": "admin", "password": "stolen password" })),

@@ -3,6 +3,7 @@
 from .audit import AuditEntry
 from .client import Client
 from .erasures import Backup, Erasure
+from .errors import ApiError
 from .events import (
     Corrected,
     Event,
@@ -14,8 +15,8 @@ from .events import (
     Ticket,
     UnknownSeen,
 )
-from .groups import Group, GroupWithRoster, Rules
-from .jobs import DoublePhoto, ImportedRow, Job, RecognizedPhoto, RefusedPhoto, SeenFace
+from .groups import Group, GroupWithRoster, Member, Period, Rules
+from .jobs import DoublePhoto, ImportedRow, Job, RecognizedPhoto, RefusedPhoto, RosterColumn, SeenFace
 from .people import (
     Accepted,
     Consent,
@@ -86,7 +87,7 @@ from .sessions import (
     UnknownFace,
 )
 from .timetables import Holiday, Timetable, TimetableEntry
-from .transport import ApiError, Download, File, Image
+from .transport import Download, File, Image
 from .values import KEEP, Keep, Problem
 from .webhooks import DeadLetter, Delivery, Webhook, WebhookWithSecret, delivered_event, is_genuine
 
@@ -137,12 +138,14 @@ __all__ = [
     "Keep",
     "Liveness",
     "Marked",
+    "Member",
     "Misplaced",
     "NamedCandidate",
     "Negative",
     "NotSeen",
     "Pair",
     "PairCount",
+    "Period",
     "Person",
     "PersonLine",
     "Photo",
@@ -162,6 +165,7 @@ __all__ = [
     "Report",
     "ReportSession",
     "Review",
+    "RosterColumn",
     "RosterPerson",
     "Rules",
     "Sample",

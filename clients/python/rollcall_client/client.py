@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from .audit import Audit
+from .credentials import User
 from .erasures import Erasures
 from .events import Events
 from .groups import Groups
@@ -22,11 +24,27 @@ from .webhooks import Webhooks
 
 
 class Client:
-    """Speaks to one server with one tenant's key. Threads may share it."""
+    """Speaks to one server, with a key or as a user who logs in. Threads may share it."""
 
-    def __init__(self, url: str, key: str, *, timeout_s: float = 120.0, retries: int = 4) -> None:
-        """A busy or unreachable server is asked `retries` times more."""
-        self._transport = Transport(url, key, timeout_s, retries)
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tenant: str | None = "default",
+        ca: Path | None = None,
+        timeout_s: float = 120.0,
+        retries: int = 4,
+    ) -> None:
+        """With a `key`, or with `user` and `password`: of a `tenant`, or of an operator with `tenant=None`. Tokens are
+        renewed as long as the client is used; `close` ends the login.
+
+        `ca` is the certificate of the authority to trust instead of the public ones, a PEM file: that of
+        `rollcall tls init` is `data/tls/ca.pem`. A busy or unreachable server is asked `retries` times more.
+        """
+        self._transport = Transport(url, _caller(key, user, password, tenant), ca, timeout_s, retries)
         self.groups = Groups(self._transport)
         self.people = People(self._transport)
         self.photos = Photos(self._transport)
@@ -49,7 +67,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Ends the login, where there is one, and closes the connections."""
         self._transport.close()
 
     def request(
@@ -70,3 +88,11 @@ class Client:
         return self._transport.request(
             method, path, params=params, json=json, fields=fields, files=files, once=once
         )
+
+
+def _caller(key: str | None, user: str | None, password: str | None, tenant: str | None) -> str | User:
+    if key is not None and user is None and password is None:
+        return key
+    if key is None and user is not None and password is not None:
+        return User(user, password, tenant)
+    raise ValueError("give a key, or a user and a password")

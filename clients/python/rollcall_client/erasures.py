@@ -12,11 +12,14 @@ from .values import read
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that may still hold what was erased."""
+    """A backup that may still hold what was erased; one that is not `is_whole` was cut short."""
 
     id: str
     begun_at: datetime
     ended_at: datetime | None
+    name: str | None
+    bytes: int | None
+    is_whole: bool
 
 
 @dataclass(frozen=True)

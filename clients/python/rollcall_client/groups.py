@@ -41,6 +41,24 @@ class GroupWithRoster(Group):
     people: list[str]
 
 
+@dataclass(frozen=True)
+class Period:
+    """A stretch of time on a roster; without an end it goes on."""
+
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Member:
+    """Somebody who is on a roster, or was."""
+
+    person: str
+    name: str | None
+    on_roster: bool
+    periods: list[Period]
+
+
 class Groups:
     """`Client.groups`."""
 
@@ -71,8 +89,16 @@ class Groups:
         """With its roster and attendance; its people stay."""
         self._transport.request("DELETE", address("groups", group))
 
-    def add_member(self, group: str, person: str) -> None:
-        self._transport.request("PUT", address("groups", group, "people", person))
+    def roster(self, group: str, *, former: bool = False) -> list[Member]:
+        """By name; with `former` also those who have left."""
+        path = address("groups", group, "people")
+        answer = self._transport.request("GET", path, params=given(former=former or None))
+        return [read(Member, member) for member in answer["people"]]
 
-    def remove_member(self, group: str, person: str) -> None:
-        self._transport.request("DELETE", address("groups", group, "people", person))
+    def add_member(self, group: str, person: str, *, since: str | None = None) -> None:
+        """On the roster since a date or a moment; since the beginning of the present day if it is not said."""
+        self._transport.request("PUT", address("groups", group, "people", person), params=given(since=since))
+
+    def remove_member(self, group: str, person: str, *, until: str | None = None) -> None:
+        """At the end of a date or at a moment, or now. What is known of them stays."""
+        self._transport.request("DELETE", address("groups", group, "people", person), params=given(until=until))

@@ -11,11 +11,21 @@ from .photos import Box
 from .transport import Download, File, Image, Transport, address
 from .values import Problem, given, read
 
+
+@dataclass(frozen=True)
+class RosterColumn:
+    """`meaning` is id, name, given_name, family_name, email, groups, on_roster_since, consent.… or metadata."""
+
+    heading: str
+    meaning: str
+
+
 @dataclass(frozen=True)
 class Job:
     """`kind` is import or recognize, `state` queued, running, done, failed or cancelled.
 
-    `done` of `total` items have a result; `counts` says what became of them, `failed` how many failed by code.
+    `done` of `total` items have a result; `counts` says what became of them, `failed` how many failed by code. `columns`
+    tell what those of a roster were taken for, and `encoding` how its file was read.
     """
 
     id: str
@@ -30,6 +40,8 @@ class Job:
     counts: dict[str, int]
     failed: dict[str, int]
     error: Problem | None
+    columns: list[RosterColumn]
+    encoding: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -63,16 +75,20 @@ class DoublePhoto:
 class ImportedRow:
     """What became of a person of a roster: created, updated, unchanged or failed.
 
-    `id` is as the row has it until the job is over, and later where there is such a person.
+    `id` is as the row has it until the job is over, and later where there is such a person, as `name` is. A leaver has no
+    row: `line` is 0, and `left` says which groups they left, or are still in where leavers are only reported.
     """
 
     item: int
     line: int
     id: str | None
+    name: str | None
     outcome: str
     samples_added: int
     refused: list[RefusedPhoto]
     duplicates: list[DoublePhoto]
+    groups_made: list[str]
+    left: list[str]
     error: Problem | None
 
 
@@ -93,7 +109,7 @@ class RecognizedPhoto:
     """What was seen in a photo of a job, the `item`th of those in the ZIP file and then of those sent as such.
 
     `photo` is the file's name in the ZIP, until the job is over. `time_from` says where the time is from: given, exif,
-    file, session or upload.
+    file, session or upload. `advice` is a sentence where all its faces are too small.
     """
 
     item: int
@@ -104,6 +120,7 @@ class RecognizedPhoto:
     time_from: str | None
     date: Date | None
     faces: list[SeenFace]
+    advice: str | None
     error: Problem | None
 
 
@@ -122,9 +139,26 @@ class Jobs:
         replace: bool = False,
         faces: str | None = None,
         quality: str | None = None,
+        create_groups: bool = False,
+        groups: str | None = None,
+        leavers: str | None = None,
+        on_roster_since: str | None = None,
     ) -> Job:
-        """Takes people in from a CSV file, with photos from a ZIP file; a dry run checks all and stores nothing."""
-        fields = given(dry_run=dry_run, replace=replace, faces=faces, quality=quality)
+        """Takes people in from a CSV file or a workbook, with photos from a ZIP file; a dry run checks all, stores nothing.
+
+        `groups` is join or replace, `leavers` keep, report or remove: a new school year is replace and remove.
+        `on_roster_since`, a day such as 2026-09-01, goes for the rows that do not say it.
+        """
+        fields = given(
+            dry_run=dry_run,
+            replace=replace,
+            faces=faces,
+            quality=quality,
+            create_groups=create_groups,
+            groups=groups,
+            leavers=leavers,
+            on_roster_since=on_roster_since,
+        )
         files = [("csv", csv)] + ([("photos", photos)] if photos is not None else [])
         return read(Job, self._transport.request("POST", "/people/import", fields=fields, files=files, once=True))
 

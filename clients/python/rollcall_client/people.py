@@ -13,6 +13,8 @@ from .values import KEEP, Keep, changed, given, read
 
 @dataclass(frozen=True)
 class Quality:
+    """Degrees: `yaw` to the viewer's left, `pitch` up and `roll` clockwise, as the viewer sees it, are positive."""
+
     width_px: float
     sharpness: float
     brightness: float
@@ -48,6 +50,7 @@ class Person:
     email: str | None
     metadata: dict[str, str]
     consent: Consent | None
+    consent_withdrawn_at: datetime | None
     groups: list[str]
     faces: list[Sample]
     created_at: datetime
@@ -55,10 +58,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Accepted:
+    """`turned` is by how many degrees the image was turned clockwise to find the face upright."""
+
     image: int
     face: str
     score: float
     quality: Quality
+    turned: int | None
 
 
 @dataclass(frozen=True)
@@ -125,12 +131,16 @@ class People:
         groups: Sequence[str] = (),
         faces: str | None = None,
         quality: str | None = None,
+        duplicates: str | None = None,
     ) -> Enrolled:
         """Makes a person from 1 to 20 photos; those that cannot be used are `rejected`, all of them is an error.
 
-        `faces` is clear, one or largest; `quality` off, standard or strict.
+        `faces` is clear, one or largest; `quality` off, standard or strict; `duplicates` off, flag or refuse. The last
+        two count where they are stricter than the tenant's.
         """
-        fields = given(name=name, id=id, email=email, groups=groups, faces=faces, quality=quality)
+        fields = given(
+            name=name, id=id, email=email, groups=groups, faces=faces, quality=quality, duplicates=duplicates
+        )
         return read(Enrolled, self._send_images("POST", "/people", fields, images))
 
     def all(
@@ -139,9 +149,12 @@ class People:
         query: str | None = None,
         group: str | None = None,
         consent: Literal["valid", "expired", "missing"] | None = None,
+        faces: Literal["all", "none"] | None = None,
     ) -> Iterator[Person]:
-        """Everybody, or those wanted. `query` is beginnings of words of names and ids."""
-        wanted = given(query=query, group=group, consent=consent)
+        """Everybody, or those wanted. `query` is beginnings of words of names and ids; for a list of names `faces="none"`
+        leaves the samples out.
+        """
+        wanted = given(query=query, group=group, consent=consent, faces=faces)
         return (read(Person, person) for person in self._transport.pages("/people", "people", wanted))
 
     def get(self, person: str) -> Person:

@@ -49,8 +49,12 @@ class FoundFace:
 
 @dataclass(frozen=True)
 class Face(FoundFace):
-    """A face and whose it is; without a `person`, the `reason` why it is not named."""
+    """A face and whose it is; without a `person`, the `reason` why it is not named. `annotated` shows it by its `number`.
 
+    `hint` is come_closer, look_here, one_at_a_time, not_known, hold_no_picture or too_dark.
+    """
+
+    number: int
     person: str | None
     name: str | None
     similarity: float | None
@@ -59,17 +63,24 @@ class Face(FoundFace):
     candidates: list[Candidate]
     liveness: Liveness | None
     attendance: str
+    hint: str | None
 
 
 @dataclass(frozen=True)
 class Photo:
-    """`photo` names it in the evidence of records, where marks were asked; `annotated` is a JPEG in base64."""
+    """
+    `photo` names it in the evidence of records, where marks were asked; `turned` is by how many degrees it was turned
+    clockwise to find its faces upright; `advice` is a sentence where all its faces are too small; `annotated` is a JPEG
+    in base64.
+    """
 
     image: int
     photo: str | None
     width: int
     height: int
+    turned: int | None
     faces: list[Face]
+    advice: str | None
     annotated: str | None
     error: Problem | None
 
@@ -112,9 +123,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PhotoOfFaces:
+    """`turned` is by how many degrees it was turned clockwise to find its faces upright."""
+
     image: int
     width: int
     height: int
+    turned: int | None
     faces: list[FoundFace]
     error: Problem | None
 

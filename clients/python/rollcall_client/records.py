@@ -30,6 +30,7 @@ class Record:
 
     id: str | None
     session: str
+    session_title: str | None
     person: str
     name: str | None
     status: str

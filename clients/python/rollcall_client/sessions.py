@@ -50,6 +50,7 @@ class StatusCount:
 class Closing:
     session: Session
     counts: list[StatusCount]
+    joined_later: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class ToConfirm(RecordWithEvidence):
     """Whom the faces could show: the person, and the most similar other one."""
 
     candidates: list[NamedCandidate]
+    enrolled_twice: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Review:
     present: list[Record]
     to_confirm: list[ToConfirm]
     set_by_hand: list[Record]
+    not_expected: list[Record]
     not_seen: list[RosterPerson]
     unknown_faces: list[UnknownFace]
     is_cut: bool
@@ -164,10 +167,11 @@ class Sessions:
         """At any time; the first mark does so by itself."""
         return read(Session, self._transport.request("POST", address("sessions", session, "open")))
 
-    def close(self, session: str, *, force: bool = False) -> Closing:
-        """Declares who was absent. While sources are `missing` it stays as it is, unless `force` is set."""
+    def close(self, session: str, *, force: bool = False, count_joined_later: bool = False) -> Closing:
+        """Declares who was absent. While sources are `missing` it stays as it is, and before it begins it is refused, unless
+        `force` is set. With `count_joined_later` also of those who joined the group after its beginning."""
         path = address("sessions", session, "close")
-        return read(Closing, self._transport.request("POST", path, json=given(force=force)))
+        return read(Closing, self._transport.request("POST", path, json=given(force=force, count_joined_later=count_joined_later)))
 
     def reopen(self, session: str, reason: str) -> Session:
         path = address("sessions", session, "reopen")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from urllib.parse import quote
 
 import httpx
 
+from .credentials import Credential, Key, Login, User
+from .errors import ApiError
 from .values import text
 
 File = Path | bytes
@@ -29,28 +32,27 @@ _SILENCE_S = 60.0
 _AGAIN_S = 1.0
 
 
-class ApiError(Exception):
-    """The server refused, with a machine-readable `code`; quote `request_id` when asking its operator."""
-
-    def __init__(self, status: int, code: str, message: str, details: Any, request_id: str) -> None:
-        super().__init__(f"{message} ({code}, {status}, request {request_id})")
-        self.status = status
-        self.code = code
-        self.details = details
-        self.request_id = request_id
-
-
 class Transport:
-    """Speaks to one server with one key. Threads may share it."""
+    """Speaks to one server as one caller. Threads may share it."""
 
-    def __init__(self, url: str, key: str, timeout_s: float, retries: int) -> None:
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=timeout_s, trust_env=False
-        )
+    def __init__(self, url: str, caller: str | User, ca: Path | None, timeout_s: float, retries: int) -> None:
+        verify = True if ca is None else ssl.create_default_context(cafile=ca)
+        self._http = httpx.Client(base_url=url, verify=verify, timeout=timeout_s, trust_env=False)
         self._retries = retries
+        self._credential: Credential = Key(caller) if isinstance(caller, str) else Login(caller, self._post_open)
 
     def close(self) -> None:
+        """Ends the login, where there is one, and closes the connections."""
+        if isinstance(self._credential, Login) and self._credential.is_open():
+            try:
+                self.request("POST", "/auth/logout")
+            except (ApiError, httpx.TransportError):
+                # It ends by itself when nobody refreshes it.
+                pass
         self._http.close()
+
+    def _post_open(self, path: str, body: Any) -> Any:
+        return self._repeated(lambda: self._http.post(f"/api/v1{path}", json=body), repeatable=False).json()
 
     def request(
         self,
@@ -89,21 +91,38 @@ class Transport:
         query = {name: text(value) for name, value in (params or {}).items()}
         # A request that may take effect twice is not sent again when its answer is lost.
         repeatable = once or method in ("GET", "PUT", "DELETE")
+
+        def exchange(token: str) -> httpx.Response:
+            with ExitStack() as opened:
+                request = self._http.build_request(
+                    method,
+                    f"/api/v1{path}",
+                    params=query,
+                    json=json,
+                    data={name: text(value) for name, value in fields.items()} if fields else None,
+                    files=[_part(name, file, opened) for name, file in files] or None,
+                    headers={**headers, "Authorization": f"Bearer {token}"},
+                    timeout=timeout or self._http.timeout,
+                )
+                return self._http.send(request, stream=stream)
+
+        return self._repeated(lambda: self._shown(exchange), repeatable)
+
+    def _shown(self, exchange: Callable[[str], httpx.Response]) -> httpx.Response:
+        """The answer to who the caller is. A token that is over opens nothing, so the next one is shown at once."""
+        token = self._credential.token()
+        answer = exchange(token)
+        if answer.status_code == 401 and self._credential.refused(token):
+            answer.close()
+            answer = exchange(self._credential.token())
+        return answer
+
+    def _repeated(self, exchange: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
+        """The answer of a server that is asked again while it is busy, and if `repeatable` when its answer is lost."""
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
             try:
-                with ExitStack() as opened:
-                    request = self._http.build_request(
-                        method,
-                        f"/api/v1{path}",
-                        params=query,
-                        json=json,
-                        data={name: text(value) for name, value in fields.items()} if fields else None,
-                        files=[_part(name, file, opened) for name, file in files] or None,
-                        headers=headers,
-                        timeout=timeout or self._http.timeout,
-                    )
-                    answer = self._http.send(request, stream=stream)
+                answer = exchange()
             except httpx.TransportError:
                 if last or not repeatable:
                     raise

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{super::Common, DetectArgs, dot, mean, read_file, read_photo, report, round, with_parts};
 use crate::{
+    domain::Turned,
     error::{Error, Result},
     pipeline::{
         Tools,
@@ -103,7 +104,7 @@ fn score(pairs: &[Pair], folder: &Path, tools: &Tools) -> Result<Vec<Scored>> {
 fn largest_face(path: &Path, tools: &Tools) -> Result<Option<Vec<f32>>> {
     let networks = tools.networks.get();
     let photo = read_photo(path, tools)?;
-    let faces = detect_faces(&photo, &networks, &tools.options)?;
+    let faces = detect_faces(&photo, Turned::No, &networks, &tools.options)?;
     if faces.is_empty() {
         return Ok(None);
     }

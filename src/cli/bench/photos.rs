@@ -88,6 +88,7 @@ fn wanted(liveness: bool) -> Result<Wanted> {
         scope: TenantScope::granted(DEFAULT_TENANT.parse()?),
         class: ServiceClass::Bulk,
         faces: FaceChoice::All,
+        turned: true,
         embed: true,
         measure: false,
         liveness: if liveness { LivenessPolicy::Passive } else { LivenessPolicy::Off },

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{super::Common, DetectArgs, PhotoFiles, dot, file_name, read_photo, report, round, with_parts};
 use crate::{
-    domain::NamingRules,
+    domain::{NamingRules, Turned},
     error::Result,
     pipeline::{
         Tools,
@@ -90,17 +90,18 @@ fn rules(args: &StrangersArgs, tools: &Tools) -> NamingRules {
         margin: args.margin.unwrap_or(model.margin),
         min_width_px: args.min_width.unwrap_or(model.min_width_px),
         min_score: args.min_score.unwrap_or(model.min_score),
+        one_look: model.gallery_threshold,
     }
 }
 
 fn leave_one_out(path: &Path, rules: &NamingRules, tools: &Tools) -> Result<PhotoLine> {
     let networks = tools.networks.get();
     let photo = read_photo(path, tools)?;
-    let found = detect_faces(&photo, &networks, &tools.options)?;
+    let found = detect_faces(&photo, Turned::No, &networks, &tools.options)?;
     let faces = embed_faces(&photo, &found, &networks, false)?;
     let fit: Vec<bool> = faces
         .iter()
-        .map(|face| face.detection.bbox.width() >= rules.min_width_px && face.detection.score >= rules.min_score)
+        .map(|face| face.detection.width_px() >= rules.min_width_px && face.detection.score >= rules.min_score)
         .collect();
     let named = (0..faces.len()).filter(|&index| fit[index] && is_named(&faces, index, rules)).count();
     Ok(PhotoLine {

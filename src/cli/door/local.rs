@@ -10,9 +10,9 @@ use super::{PATIENCE, Recognize, in_use, patiently};
 use crate::{
     app::App,
     config::Settings,
-    domain::{GroupId, PersonId, TenantId, TenantScope},
+    domain::{GroupId, ImportOptions, Leavers, PersonId, RowOutcome, TenantId, TenantScope},
     error::{ErrorKind, Result},
-    jobs::Plan,
+    jobs::{Named, Plan},
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::{Faults, ServiceClass},
     service::{
@@ -88,7 +88,7 @@ impl Local {
     }
 
     pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
-        self.service().add_member(&self.scope, group, person).await
+        self.service().add_member(&self.scope, group, person, None).await
     }
 
     pub(super) async fn import(
@@ -120,7 +120,23 @@ impl Local {
             all.push(row?);
             bar.inc(1);
         }
+        if rules.options.leavers != Leavers::Keep {
+            let seen_off = self.see_off_all(csv, rules.options, &all).await?;
+            all.extend(seen_off);
+        }
         Ok(all)
+    }
+
+    /// The leavers of a roster whose rows came to `rows`.
+    async fn see_off_all(&self, csv: &Path, options: ImportOptions, rows: &[RowView]) -> Result<Vec<RowView>> {
+        let have_rows_failed = rows.iter().any(|row| row.outcome == RowOutcome::Failed);
+        let leavers = self.service().leavers(&self.scope, &Named::in_roster(csv)?).await?;
+        let mut seen_off = Vec::with_capacity(leavers.len());
+        for (number, leaver) in (rows.len() as u64..).zip(leavers) {
+            let (report, _) = self.service().see_off(&self.scope, &leaver, options, have_rows_failed, None).await?;
+            seen_off.push(RowView::new(number, report));
+        }
+        Ok(seen_off)
     }
 
     pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {

@@ -29,6 +29,7 @@ use crate::{
     jobs::row_names,
     service::{
         calibration::{CalibrationParams, CalibrationReport},
+        duplicates::Twin,
         enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
@@ -238,6 +239,11 @@ pub(super) fn photo_problem(error: &Error) -> Option<ProblemView> {
 /// The reasons why each image of a failed enrolment was refused; `None` where the request itself failed.
 pub(super) fn rejected_images(error: &Error) -> Option<Vec<RejectedImage>> {
     serde_json::from_value(error.details()?.get("rejected")?.clone()).ok()
+}
+
+/// The other people whom the images of a failed enrolment show; `None` where it failed for another reason.
+pub(super) fn twins(error: &Error) -> Option<Vec<Twin>> {
+    serde_json::from_value(error.details()?.get("duplicates")?.clone()).ok()
 }
 
 /// Reads an image file, unless it is larger than any image may be.

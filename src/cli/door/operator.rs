@@ -12,13 +12,16 @@ use crate::{
     jobs::{RoomRules, Spool},
     pipeline::NetworkSlot,
     service::{
-        backup::{backup, store_path},
+        backup::{BackupPage, BackupView, backup, store_path},
         check::check,
         erasures::{RewriteView, rewrite},
     },
     store::{BackupStream, CheckReport, Store, StoreOptions},
     vault::Vault,
 };
+
+/// Backups asked for at once.
+const BACKUPS: usize = 1000;
 
 /// Opens the store of a data folder without a server.
 ///
@@ -56,11 +59,33 @@ impl OperatorDoor {
         open_store(settings).map(Self::Local)
     }
 
-    /// The pieces of a backup.
-    pub(in crate::cli) async fn backup(&self) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
+    /// The pieces of a backup of this name.
+    pub(in crate::cli) async fn backup(&self, name: &str) -> Result<BoxStream<'static, Result<bytes::Bytes>>> {
         match self {
-            Self::Server(server) => server.download(&["backup"]).await,
-            Self::Local(store) => backup(store, &Right::of_machine(), Timestamp::now).await.map(BackupStream::boxed),
+            Self::Server(server) => server.download(&["backup"], &[("name", name)]).await,
+            Self::Local(store) => {
+                let right = Right::of_machine();
+                backup(store, &right, Some(name.to_owned()), Timestamp::now).await.map(BackupStream::boxed)
+            }
+        }
+    }
+
+    /// All backups that were given whole and were not struck off.
+    pub(in crate::cli) async fn backups(&self) -> Result<Vec<BackupView>> {
+        let server = match self {
+            Self::Server(server) => server,
+            Self::Local(store) => {
+                return Ok(store.backups(None, usize::MAX).await?.into_iter().map(Into::into).collect());
+            }
+        };
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page: BackupPage = server.page(&["backups"], after.as_ref(), BACKUPS).await?;
+            all.extend(page.backups);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
         }
     }
 

@@ -247,8 +247,12 @@ impl Server {
     }
 
     /// The body of a route's answer, piece by piece.
-    pub(super) async fn download(&self, route: &[&str]) -> Result<BoxStream<'static, Result<Bytes>>> {
-        let response = self.request(Method::GET, route)?.send().await.map_err(lost)?;
+    pub(super) async fn download(
+        &self,
+        route: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let response = self.request(Method::GET, route)?.query(query).send().await.map_err(lost)?;
         let status = response.status();
         if !status.is_success() {
             return Err(refusal(status, &response.bytes().await.map_err(lost)?));
@@ -404,6 +408,7 @@ mod tests {
             groups: vec!["a/1".parse().unwrap(), "b".parse().unwrap()],
             faces: FaceChoice::One,
             quality: None,
+            duplicates: None,
         };
         let mut fields = text_fields(&new).unwrap();
         fields.sort();

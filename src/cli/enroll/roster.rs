@@ -1,4 +1,4 @@
-//! `rollcall enroll` of a roster: CSV, and photos in a ZIP file or a folder.
+//! `rollcall enroll` of a roster: CSV or a workbook, and photos in a ZIP file or a folder.
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +20,9 @@ use crate::{
         jobs::progress,
         say,
     },
-    domain::RowOutcome,
+    domain::{GroupId, RowOutcome},
     error::{Error, Result},
+    jobs::{Roster, columns},
     service::jobs::{ImportParams, RowView},
 };
 
@@ -30,8 +31,19 @@ pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
     if args.group.is_some() {
         return Err(Error::invalid("a roster names its groups in the column groups").with_code("invalid_flags"));
     }
+    if args.new || args.into.is_some() {
+        let message = "a roster says by its ids who is who: --new and --into go with a folder";
+        return Err(Error::invalid(message).with_code("invalid_flags"));
+    }
     let photos = args.photos.as_deref().map(Photos::of).transpose()?;
-    let params = ImportParams { dry_run: Some(args.dry_run), ..ImportParams::default() };
+    let params = ImportParams {
+        dry_run: Some(args.dry_run),
+        create_groups: Some(args.create_groups),
+        groups: args.groups,
+        leavers: args.leavers,
+        on_roster_since: args.on_roster_since,
+        ..ImportParams::default()
+    };
     actix::System::new().block_on(async {
         let door = Door::open(settings, &args.tenant).await?;
         let bar = progress("people");
@@ -39,6 +51,7 @@ pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
         bar.finish_and_clear();
         let rows = rows?;
         summarise(&rows)?;
+        say_metadata(&args.source)?;
         if !rows.is_empty() && rows.iter().all(|row| row.outcome == RowOutcome::Failed) {
             return Err(Error::invalid("nobody could be enrolled").with_code("nobody_enrolled"));
         }
@@ -116,6 +129,15 @@ fn summarise(rows: &[RowView]) -> Result<()> {
         let (other, similarity) = (&double.person, double.similarity);
         say(format_args!("{}: {file}: duplicate_of: looks like {other} as well ({similarity:.2})", id(row)))?;
     }
+    for row in rows.iter().filter(|row| !row.left.is_empty()) {
+        let groups = row.left.iter().map(GroupId::as_str).collect::<Vec<_>>().join(", ");
+        let is_reported = row.outcome == RowOutcome::Unchanged;
+        say(format_args!(
+            "{}: {} {groups}",
+            id(row),
+            if is_reported { "is not in the file, and in" } else { "leaves" }
+        ))?;
+    }
     let sum = |outcome| sums.get(&outcome).copied().unwrap_or(0);
     let samples: u32 = rows.iter().map(|row| row.samples_added).sum();
     say(format_args!(
@@ -125,6 +147,13 @@ fn summarise(rows: &[RowView]) -> Result<()> {
         sum(RowOutcome::Unchanged),
         sum(RowOutcome::Failed),
     ))
+}
+
+/// Says which columns were kept as metadata, as nobody may have meant that.
+fn say_metadata(source: &Path) -> Result<()> {
+    let columns = columns(&Roster::at(source)?).into_iter().filter(|column| column.meaning == "metadata");
+    let headings: Vec<String> = columns.map(|column| column.heading).collect();
+    if headings.is_empty() { Ok(()) } else { say(format_args!("kept as metadata: {}", headings.join(", "))) }
 }
 
 fn id(row: &RowView) -> &str {

@@ -38,7 +38,9 @@ struct PhotoLine<'a> {
     file: &'a Path,
     width: u32,
     height: u32,
+    turned: Option<u16>,
     faces: &'a [RecognizedFace],
+    advice: Option<&'a str>,
     annotated: Option<&'a Path>,
     error: Option<ProblemView>,
 }
@@ -73,14 +75,25 @@ impl Report {
     /// Prints a photo and adds it up.
     pub(super) fn add(&mut self, file: &Path, annotated: Option<&Path>, recognised: Recognised) -> Result<()> {
         self.photos += 1;
-        let mut line = PhotoLine { what: "photo", file, width: 0, height: 0, faces: &[], annotated, error: None };
         let recognition;
+        let mut line = PhotoLine {
+            what: "photo",
+            file,
+            width: 0,
+            height: 0,
+            turned: None,
+            faces: &[],
+            advice: None,
+            annotated,
+            error: None,
+        };
         match recognised {
             Ok(answer) => {
                 recognition = answer;
                 self.add_up(&recognition);
                 if let Some(photo) = recognition.photos.first() {
-                    (line.width, line.height, line.faces) = (photo.width, photo.height, &photo.faces);
+                    (line.width, line.height, line.turned) = (photo.width, photo.height, photo.turned);
+                    (line.faces, line.advice) = (&photo.faces, photo.advice.as_deref());
                 }
             }
             Err(problem) => {
@@ -144,7 +157,12 @@ fn show_photo(line: &PhotoLine<'_>) -> Result<()> {
         return say(format_args!("{file}: {code}: {message}\n"));
     }
     let (width, height, faces) = (line.width, line.height, line.faces);
-    say(format_args!("{file}: {width}×{height}, {} {}", faces.len(), if faces.len() == 1 { "face" } else { "faces" }))?;
+    let turned = line.turned.map(|degrees| format!(", turned by {degrees}°")).unwrap_or_default();
+    let word = if faces.len() == 1 { "face" } else { "faces" };
+    say(format_args!("{file}: {width}×{height}{turned}, {} {word}", faces.len()))?;
+    if let Some(advice) = line.advice {
+        say(advice)?;
+    }
     if let Some(copy) = line.annotated {
         say(format_args!("annotated: {}", copy.display()))?;
     }
@@ -161,10 +179,10 @@ fn faces_table(faces: &[RecognizedFace]) -> comfy_table::Table {
         header.push("liveness");
     }
     let mut rows = table(&header);
-    for (index, face) in faces.iter().enumerate() {
+    for face in faces {
         let person = face.person.as_ref().map_or("unknown", PersonId::as_str);
         let mut row = vec![
-            (index + 1).to_string(),
+            face.number.to_string(),
             person.to_owned(),
             face.name.clone().unwrap_or_default(),
             decimals(face.similarity, 3),

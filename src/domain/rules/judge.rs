@@ -45,7 +45,7 @@ pub enum Status {
     Excused,
     /// Nobody need have been there.
     Holiday,
-    /// They came onto the roster later.
+    /// They did not belong to the group when it started.
     NotOnRoster,
     /// They have as many marks of the day as the rules allow.
     Covered,
@@ -113,11 +113,25 @@ pub struct Meeting {
     pub declares_absence: bool,
 }
 
-/// A person on the roster, as the rules see them.
+/// How a session lies to somebody's time on the roster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tenure {
+    /// It starts within it, or nobody knows when that was.
+    #[default]
+    During,
+    /// It started before they first joined.
+    Before,
+    /// It starts after they left.
+    After,
+}
+
+/// A person of a group, as the rules see them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attendee {
-    /// When they came onto the roster; `None` if they were always on it.
-    pub joined_at: Option<Timestamp>,
+    /// How the session lies to their time on the roster.
+    pub tenure: Tenure,
+    /// When they came onto the roster, if that was after its start: nobody is late before.
+    pub due: Option<Timestamp>,
     /// Whether they need not be there.
     pub is_excused: bool,
     /// How many other sessions of the group they have attended on the local day.
@@ -160,7 +174,7 @@ pub struct Verdict {
 ///
 /// The hand comes first, then the holiday, then what the rules allow a day, then the sightings: who was excused and came
 /// was there. Without sightings an excuse counts at once, absence only when the session declares it, and never of who
-/// came onto the roster after the start.
+/// did not belong to the group when it started.
 pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &[Sighting]) -> Verdict {
     let mut seen = Seen::of(rules, meeting, sightings, attendee.by_hand == Some(ByHand::Confirmed));
     for at in attendee.pointed_out.into_iter().flat_map(|(first, last)| [first, last]) {
@@ -168,7 +182,6 @@ pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &
     }
     let times = Times::of(rules, meeting, attendee, &seen);
     let state = if attendee.by_hand.is_some() { RecordState::ByHand } else { seen.state(rules) };
-    let joined_later = attendee.joined_at.is_some_and(|joined| joined > meeting.start);
     let status = match (attendee.by_hand, state) {
         (Some(ByHand::Set(status)), _) => status,
         (Some(ByHand::Confirmed), _) => times.status(),
@@ -177,7 +190,7 @@ pub fn judge(rules: &Rules, meeting: &Meeting, attendee: &Attendee, sightings: &
         (None, RecordState::Sure) => times.status(),
         (None, RecordState::ToConfirm) => Status::Undecided,
         _ if attendee.is_excused => Status::Excused,
-        _ if joined_later => Status::NotOnRoster,
+        _ if attendee.tenure != Tenure::During => Status::NotOnRoster,
         _ if meeting.declares_absence => Status::Absent,
         _ => Status::Undecided,
     };
@@ -258,7 +271,7 @@ impl Times {
             return Self { late_minutes: 0, early_minutes: 0 };
         }
         // Nobody is late for what they could not know of.
-        let due = attendee.joined_at.map_or(meeting.start, |joined| joined.max(meeting.start));
+        let due = attendee.due.map_or(meeting.start, |due| due.max(meeting.start));
         let late = rules.late_after_minutes.zip(seen.first);
         let late = late.filter(|&(allowed, first)| first > add(due, i64::from(allowed)));
         let early = rules.early_before_minutes.zip(seen.last);
@@ -289,7 +302,7 @@ fn minutes(from: Timestamp, until: Timestamp) -> u32 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::rules::sighting::{
         TimeTrust,
@@ -357,7 +370,7 @@ pub(super) mod tests {
         let usual = meeting();
         let photos_until = |minute| Meeting { last_photo: Some(at(minute)), ..usual };
         let day = Meeting { is_planned: false, ..usual };
-        let (nobody, joined) = (Attendee::default(), Attendee { joined_at: Some(at(110)), ..Attendee::default() });
+        let (nobody, joined) = (Attendee::default(), Attendee { due: Some(at(110)), ..Attendee::default() });
         let table: [Timing<'_>; 12] = [
             (usual, nobody, &[100, 150], Present, 0, 0),
             (usual, nobody, &[110, 140], Present, 0, 0),
@@ -437,14 +450,14 @@ pub(super) mod tests {
         let closed = Meeting { declares_absence: true, ..open };
         let holiday = Meeting { is_holiday: true, ..closed };
         let excused = Attendee { is_excused: true, ..nobody };
-        let joined = |minute| Attendee { joined_at: Some(at(minute)), ..nobody };
+        let [later, left] = [Tenure::Before, Tenure::After].map(|tenure| Attendee { tenure, ..nobody });
         let attended = |sessions| Attendee { attended_that_day: sessions, ..nobody };
         let table = [
             (open, excused, Excused, Present),
             (closed, excused, Excused, Present),
-            (open, joined(120), NotOnRoster, Present),
-            (closed, joined(101), NotOnRoster, Present),
-            (closed, joined(100), Absent, Present),
+            (open, later, NotOnRoster, Present),
+            (closed, later, NotOnRoster, Present),
+            (closed, left, NotOnRoster, Present),
             (holiday, nobody, Holiday, Holiday),
             (closed, attended(1), Absent, Present),
             (closed, attended(2), Covered, Covered),

@@ -26,7 +26,7 @@ pub struct Sighting {
     pub at: Timestamp,
     /// Raw cosine of the face to the person's best sample.
     pub similarity: f32,
-    /// How far the person was ahead of the next free one; `None` when there was no other.
+    /// How far the person was ahead of the next free one; `None` when there was no other. 0 where the two look like one.
     pub margin: Option<f32>,
     /// That next one.
     pub runner_up: Option<Likeness>,
@@ -40,6 +40,13 @@ pub struct Sighting {
     pub refuted: bool,
     /// How far `at` is trusted.
     pub time: TimeTrust,
+}
+
+impl Sighting {
+    /// Whether it is as much another's: somebody was enrolled twice, or twins were.
+    pub fn is_of_two(&self) -> bool {
+        self.margin.is_some_and(|margin| margin <= 0.0)
+    }
 }
 
 /// How far the time of a photo is trusted.
@@ -82,7 +89,8 @@ pub enum Reason {
 
 impl Rules {
     /// What a sighting is worth in a session with this window. Similarity and margin are compared unrounded; a margin
-    /// that there is not, for want of another person, is large enough.
+    /// that there is not, for want of another person, is large enough. Who is not ahead of another is to be confirmed,
+    /// whatever the rules.
     pub fn weigh(&self, window: &Window, sighting: &Sighting) -> Weight {
         if sighting.refuted {
             return Weight::Nothing(Reason::Refuted);
@@ -97,7 +105,8 @@ impl Rules {
             return Weight::Doubted;
         }
         let is_similar = self.min_similarity.is_none_or(|least| sighting.similarity >= least);
-        let is_ahead = self.min_margin.zip(sighting.margin).is_none_or(|(least, margin)| margin >= least);
+        let is_ahead =
+            !sighting.is_of_two() && self.min_margin.zip(sighting.margin).is_none_or(|(least, margin)| margin >= least);
         let is_strong = self.sure_similarity.is_some_and(|enough| sighting.similarity >= enough);
         match (is_similar && is_ahead, is_strong) {
             (false, _) => Weight::Weak,
@@ -150,7 +159,7 @@ pub fn keep<E: Evidence>(kept: &mut Vec<E>, new: E) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{attendance::LivenessPolicy, rules::judge::tests::meeting};
 
@@ -192,7 +201,9 @@ pub(super) mod tests {
         let live = |verdict| Sighting { liveness: verdict, ..good.clone() };
         let table = [
             (rules(), good.clone(), Full),
-            (rules(), with(0.1, Some(0.0)), Full),
+            (rules(), with(0.1, Some(0.001)), Full),
+            (rules(), with(0.9, Some(0.0)), Weak),
+            (Rules { sure_similarity: Some(0.8), ..rules() }, with(0.9, Some(0.0)), Weak),
             (rules(), Sighting { refuted: true, ..good.clone() }, Nothing(Refuted)),
             (rules(), Sighting { time: TimeTrust::Offline, ..good.clone() }, Full),
             (rules(), Sighting { time: TimeTrust::Doubted, ..good.clone() }, Doubted),

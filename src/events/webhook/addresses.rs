@@ -8,13 +8,15 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv6Net};
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use reqwest::{
     Url,
     dns::{Name, Resolve, Resolving},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    runtime,
+};
 
 /// The longest address of a webhook, in bytes.
 const MAX_URL_BYTES: usize = 2048;
@@ -120,14 +122,8 @@ fn refused(message: &'static str) -> Error {
 /// The addresses of all interfaces of this host: what listens on a public one of them may expect this host alone. Asked
 /// each time, as they change.
 fn own_addresses() -> Result<Vec<IpAddr>> {
-    let interfaces = getifaddrs()
-        .map_err(|error| Error::internal("the addresses of this host cannot be read").with_source(error))?;
-    let address = |interface: InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
-    };
-    Ok(interfaces.filter_map(address).collect())
+    runtime::own_addresses()
+        .map_err(|error| Error::internal("the addresses of this host cannot be read").with_source(error))
 }
 
 /// The address that a host is; connections to it ask no resolver.

@@ -32,6 +32,8 @@ pub(in crate::http) struct Conversation {
     reader: Cell<Option<Waker>>,
     /// How far the head has come that is next.
     head_end: Cell<HeadEnd>,
+    /// Whether the client has begun with a request where TLS is spoken.
+    wants_tls: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,18 @@ impl Conversation {
             ahead_bytes: Cell::default(),
             reader: Cell::default(),
             head_end: Cell::default(),
+            wants_tls: Cell::default(),
         })
+    }
+
+    /// Notes that the client speaks in clear where TLS is spoken: it is told so and nothing else.
+    pub(super) fn want_tls(&self) {
+        self.wants_tls.set(true);
+    }
+
+    /// Whether the client is to be told that TLS is spoken here.
+    pub(in crate::http) fn wants_tls(&self) -> bool {
+        self.wants_tls.get()
     }
 
     /// Notes that a request's head is whole.

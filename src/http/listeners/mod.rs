@@ -235,7 +235,7 @@ impl Door {
             return Err(ErrorKind::PermissionDenied.into());
         }
         let place = self.place(Ipv4Addr::LOCALHOST.into())?;
-        Ok((BoundedStream::new(Box::new(stream), place, Arc::clone(&self.deadlines)), None))
+        Ok((self.bounded(Box::new(stream), place), None))
     }
 
     fn place(&self, peer: IpAddr) -> io::Result<Place> {
@@ -250,15 +250,42 @@ impl Door {
         let peer = stream.peer_addr()?;
         let place = self.place(peer.ip())?;
         set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES)?;
-        let line: Box<dyn Line> = match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => Box::new(timeout(self.deadlines.head(), tls.accept(stream)).await.map_err(|late| {
-                place.note(Closed::Handshake);
-                io::Error::new(ErrorKind::TimedOut, late)
-            })??),
+        let Some(tls) = &self.tls else { return Ok((self.bounded(Box::new(stream), place), Some(peer))) };
+        let greeted = timeout(self.deadlines.head(), greeted(tls, stream)).await.map_err(|late| {
+            place.note(Closed::Handshake);
+            io::Error::new(ErrorKind::TimedOut, late)
+        })??;
+        let bounded = match greeted {
+            Greeted::UnderTls(line) => self.bounded(line, place),
+            Greeted::InClear(line) => {
+                let bounded = self.bounded(line, place);
+                bounded.conversation().want_tls();
+                bounded
+            }
         };
-        Ok((BoundedStream::new(line, place, Arc::clone(&self.deadlines)), Some(peer)))
+        Ok((bounded, Some(peer)))
     }
+
+    fn bounded(&self, line: Box<dyn Line>, place: Place) -> BoundedStream<Box<dyn Line>> {
+        BoundedStream::new(line, place, Arc::clone(&self.deadlines))
+    }
+}
+
+/// A connection to a listener that speaks TLS.
+enum Greeted {
+    UnderTls(Box<dyn Line>),
+    /// By a client that was given an address with http instead of https.
+    InClear(Box<dyn Line>),
+}
+
+/// Shakes hands, unless the client begins with the name of a method: a record of TLS begins with a number below them.
+async fn greeted(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Greeted> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0].is_ascii_uppercase() {
+        return Ok(Greeted::InClear(Box::new(stream)));
+    }
+    Ok(Greeted::UnderTls(Box::new(tls.accept(stream).await?)))
 }
 
 /// What answers the requests of connections that were let in.

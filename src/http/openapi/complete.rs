@@ -7,7 +7,10 @@ use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{ApiDoc, errors, examples};
+use super::{
+    ApiDoc, errors,
+    examples::{Examples, Fields},
+};
 
 /// The statuses of a POST that makes something, or that will be made.
 const CREATED: [&str; 2] = ["201", "202"];
@@ -22,6 +25,7 @@ pub(in crate::http) fn description() -> Value {
     let mut api = serde_json::to_value(ApiDoc::openapi()).unwrap_or_default();
     join_forms(&mut api["components"]["schemas"]);
     let schemas = api["components"]["schemas"].clone();
+    let [needed, all] = [Fields::Needed, Fields::All].map(|fields| Examples { schemas: &schemas, fields });
     let mut shared = Map::new();
     for (path, methods) in api["paths"].as_object_mut().into_iter().flatten() {
         for operation in methods.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut)
@@ -34,9 +38,9 @@ pub(in crate::http) fn description() -> Value {
                 let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
                 parameters.as_array_mut().into_iter().for_each(|parameters| parameters.push(idempotency_key()));
             }
-            operation.get_mut("requestBody").into_iter().for_each(|body| illustrate(body, &schemas));
+            operation.get_mut("requestBody").into_iter().for_each(|body| illustrate(body, needed));
             for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-                illustrate(response, &schemas);
+                illustrate(response, all);
                 response["headers"]["x-request-id"] = errors::request_id();
                 if CREATED.contains(&status.as_str()) {
                     response["headers"]["idempotency-replayed"] =
@@ -67,6 +71,7 @@ fn join_forms(schemas: &mut Value) {
             parts.iter().filter_map(|part| part["properties"].as_object().cloned()).flatten().collect();
         let required: BTreeSet<&str> =
             parts.iter().filter_map(|part| part["required"].as_array()).flatten().filter_map(Value::as_str).collect();
+        let example = schema.get("example").cloned();
         *schema = json!({
             "type": "object",
             "description": schema["description"],
@@ -74,6 +79,9 @@ fn join_forms(schemas: &mut Value) {
             "required": required,
             "additionalProperties": false,
         });
+        if let Some(example) = example {
+            schema["example"] = example;
+        }
     }
 }
 
@@ -82,11 +90,11 @@ fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
 }
 
 /// Gives each body in JSON or a form an example, where it has none yet.
-fn illustrate(place: &mut Value, schemas: &Value) {
+fn illustrate(place: &mut Value, examples: Examples<'_>) {
     for (kind, content) in place.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
         let is_text = kind == "application/json" || kind.starts_with("multipart/");
         if is_text && content.get("examples").is_none() {
-            content["example"] = examples::of(&content["schema"], "", schemas);
+            content["example"] = examples.of(&content["schema"], "");
         }
     }
 }

@@ -20,8 +20,8 @@ use utoipa::{
 pub(super) use self::{complete::description, methods::allowed};
 use super::{
     account, attendance, attendance_reports, audit, consent, erasures, events, gallery, groups, jobs, keys,
-    maintenance, negatives, people, recognition, register, reports, sessions, strangers, tenants, timetables, users,
-    webhooks,
+    maintenance, negatives, people, recognition, register, reports, rosters, sessions, settings, strangers, tenants,
+    timetables, users, webhooks,
 };
 use crate::service::{
     analyse::{CompareParams, VerifyParams},
@@ -41,9 +41,10 @@ use crate::service::{
         keys::create, keys::list, keys::revoke, keys::rotate,
         audit::list,
         tenants::create, tenants::list, tenants::show, tenants::update, tenants::delete,
+        settings::show, settings::update,
         maintenance::backup, maintenance::check, maintenance::backups, maintenance::strike, maintenance::rewrite,
         groups::create, groups::list, groups::show, groups::update, groups::delete,
-        groups::add_member, groups::remove_member,
+        rosters::members, rosters::add_member, rosters::remove_member, rosters::member_photo,
         timetables::timetable, timetables::replace, timetables::holidays, timetables::replace_holidays,
         sessions::create, sessions::list, sessions::current, sessions::show, sessions::update, sessions::cancel,
         sessions::restore, sessions::open, sessions::close, sessions::reopen,
@@ -69,6 +70,7 @@ use crate::service::{
     components(schemas(super::error::ErrorBody)),
     tags(
         (name = "tenants", description = "The operator's: institutions and their limits."),
+        (name = "settings", description = "The caller's own institution."),
         (name = "maintenance", description = "The operator's: backups, check, rewriting."),
         (name = "groups", description = "Classes and events, and their rosters."),
         (name = "people", description = "Who is known, and their face samples."),
@@ -155,7 +157,8 @@ form!(
 /// A roster.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(super) struct ImportForm {
-    /// CSV in UTF-8 with a header line: `id`, `name`, `email`, `groups`, and further columns for the metadata.
+    /// CSV, or a workbook (`.xlsx`), with a header line: `id`, `name`, `email`, `groups`, `on_roster_since`, consents, and further columns
+    /// for the metadata.
     #[schema(value_type = String, format = Binary)]
     csv: String,
     /// ZIP of photos, named `ID/anything.jpg` or `ID.jpg`.
@@ -167,6 +170,7 @@ pub(super) struct ImportForm {
 
 /// Many photos of a group.
 #[derive(Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "images": ["iVBORw0KGgo="] }))]
 pub(super) struct RecognizeJobForm {
     /// ZIP of photos.
     #[schema(value_type = Option<String>, format = Binary)]

@@ -4,14 +4,19 @@
 use std::{borrow::Cow, fmt};
 
 use actix_web::error::PayloadError;
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    super::ApiState, MAX_SETTINGS_BYTES, check_count, check_image, field_too_large, gathering::whole, meter::Meter,
+    super::ApiState, IMAGES, MAX_SETTINGS_BYTES, MAX_TEXT_BYTES, check_count, check_image, field_too_large,
+    gathering::whole, meter::Meter, takes_no_file,
 };
 use crate::{
     config::Limits,
@@ -22,6 +27,11 @@ use crate::{
 
 /// The most keys beside `images`.
 const MAX_SETTINGS: usize = 32;
+/// Base64 whether it is padded or not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The images and settings of a body whose bytes `meter` counts.
 pub(super) async fn read<P: DeserializeOwned>(
@@ -75,12 +85,18 @@ impl Body {
             (Cow::Borrowed(inner), None)
         };
         let base64 = strip_data_url(&text);
-        let bytes = decoded_bytes(base64);
+        let (base64, _plain) = if base64.bytes().all(is_plain) {
+            (Cow::Borrowed(base64), None)
+        } else {
+            let held = self.reserve(base64.len())?;
+            (Cow::Owned(plain(base64)), Some(held))
+        };
+        let bytes = decoded_bytes(&base64);
         check_image(bytes, &self.limits)?;
         // The decoded copy stands beside the text for a moment; both are accounted for.
         let held = self.reserve(bytes)?;
-        let decoded = BASE64_STANDARD
-            .decode(base64)
+        let decoded = BASE64
+            .decode(base64.as_bytes())
             .map_err(|_| Error::invalid(format!("image {index} is not base64")).with_code("invalid_base64"))?;
         Ok(EncodedImage { bytes: decoded.into(), held })
     }
@@ -92,20 +108,42 @@ impl Body {
 
 /// Browsers hand out `data:image/jpeg;base64,…`.
 fn strip_data_url(text: &str) -> &str {
-    match text.split_once(";base64,") {
-        Some((head, base64)) if head.starts_with("data:") => base64,
+    match text.split_once(',') {
+        Some((head, base64)) if begins(head, "data:") && ends(head, ";base64") => base64,
         _ => text,
     }
 }
 
-/// The length of what padded base64 stands for.
+fn begins(text: &str, with: &str) -> bool {
+    text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+}
+
+fn ends(text: &str, with: &str) -> bool {
+    text.len().checked_sub(with.len()).and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(with))
+}
+
+/// Whether a character stands in base64 of the usual alphabet and in one line.
+const fn is_plain(byte: u8) -> bool {
+    !byte.is_ascii_whitespace() && !matches!(byte, b'-' | b'_')
+}
+
+/// Base64 that is broken into lines, or of the alphabet for addresses, in one line and the usual alphabet.
+fn plain(base64: &str) -> String {
+    let plain = |c: char| match c {
+        '-' => '+',
+        '_' => '/',
+        c => c,
+    };
+    base64.chars().filter(|c| !c.is_ascii_whitespace()).map(plain).collect()
+}
+
+/// The length of what base64 stands for.
 fn decoded_bytes(base64: &str) -> usize {
-    let padding = base64.bytes().rev().take(2).take_while(|&byte| byte == b'=').count();
-    (base64.len() / 4 * 3).saturating_sub(padding)
+    base64.trim_end_matches('=').len() * 3 / 4
 }
 
 pub(super) fn unreadable(error: &serde_json::Error) -> Error {
-    Error::invalid(format!("the JSON body cannot be read: {error}")).with_code("invalid_json")
+    Error::unreadable("the JSON body", error).with_code("invalid_json")
 }
 
 /// A body's object: `images` borrowed from the text, everything else as values.
@@ -118,6 +156,11 @@ struct Fields<'a> {
 /// that stands in their place.
 fn begins_with(text: &[u8], first: u8) -> bool {
     text.trim_ascii_start().first() == Some(&first)
+}
+
+/// Whether a text in a value is longer than any setting: a photo under a wrong name, or inside of something.
+fn has_long_text(value: &str) -> bool {
+    value.split('"').skip(1).step_by(2).any(|text| text.len() > MAX_TEXT_BYTES)
 }
 
 fn fields<'a>(text: &'a [u8], limits: &Limits) -> Result<Fields<'a>> {
@@ -168,7 +211,7 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
                 return Err(refuse(refusal, field_too_large("the settings are too long")));
             }
             let key: String = serde_json::from_str(key.get()).map_err(de::Error::custom)?;
-            if key == "images" {
+            if key == IMAGES {
                 let list = map.next_value::<&RawValue>()?.get();
                 if !begins_with(list.as_bytes(), b'[') {
                     let not_a_list = Error::invalid("images is not a list").with_code("invalid_json");
@@ -182,6 +225,9 @@ impl<'de> Visitor<'de> for FieldsVisitor<'_> {
                 continue;
             }
             let value = map.next_value::<&RawValue>()?.get();
+            if has_long_text(value) {
+                return Err(refuse(refusal, takes_no_file(&key, &[IMAGES]).with_code("invalid_json")));
+            }
             settings_bytes += value.len();
             if settings_bytes > MAX_SETTINGS_BYTES || settings.len() == MAX_SETTINGS {
                 return Err(refuse(refusal, field_too_large("the settings are too many or too long")));

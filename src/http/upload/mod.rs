@@ -28,11 +28,15 @@ use super::{
 };
 use crate::{
     config::Limits,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, MAX_QUOTED_CHARS, Result},
     pipeline::messages::EncodedImage,
     service::access::Scope,
 };
 
+/// The field of images.
+const IMAGES: &str = "images";
+/// The longest text of a field, in bytes.
+const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most bytes of the settings beside images and files, as they are sent.
 const MAX_SETTINGS_BYTES: usize = 64 * 1024;
 
@@ -88,6 +92,12 @@ fn check_image(bytes: usize, limits: &Limits) -> Result<()> {
         return Err(Error::new(ErrorKind::TooLarge, message).with_code("image_too_large"));
     }
     Ok(())
+}
+
+/// The error for a file, or what can only be one, in a field that takes none; `files` are those that do.
+fn takes_no_file(name: &str, files: &[&str]) -> Error {
+    let name: String = name.chars().take(MAX_QUOTED_CHARS).collect();
+    Error::invalid(format!("the field {name} takes no file: send files in {}", files.join(", ")))
 }
 
 fn field_too_large(message: &'static str) -> Error {

@@ -13,6 +13,7 @@ use super::{
         auth::{self, Permit},
         error::ApiError,
     },
+    IMAGES,
     multipart::{add_text, params, unreadable},
 };
 use crate::{
@@ -38,8 +39,6 @@ impl WithFiles for ImportParams {
 impl WithFiles for RecogniseJobParams {
     const FILES: &'static [&'static str] = &["photos", IMAGES];
 }
-
-const IMAGES: &str = "images";
 
 /// A tenant's request with files and the settings `P`, of a caller who is permitted `N`.
 pub(in crate::http) struct Spooled<P, N: Permit> {
@@ -84,7 +83,7 @@ async fn read<P: WithFiles, N: Permit<Scope = TenantScope>>(
         let name = field.name().unwrap_or_default().to_owned();
         let file = match name.as_str() {
             name if !P::FILES.contains(&name) => {
-                add_text(&mut texts, name, &mut field).await?;
+                add_text(&mut texts, name, &mut field, P::FILES).await?;
                 continue;
             }
             IMAGES if images == state.service.desk().options.max_entries => {

@@ -125,10 +125,16 @@ impl Service {
 
     async fn begin_login(&self, login: Login, from: Option<IpAddr>) -> Result<TokenPair> {
         let Login { tenant, user, password } = login;
+        // Told by what was asked alone: nobody learns who is known.
+        let wrong_login = if tenant.is_some() {
+            "the user or the password is wrong"
+        } else {
+            "the user or the password is wrong, or the tenant is missing: only operators log in without one, a school's own \
+             users name it, such as \"tenant\": \"default\""
+        };
         let (realm, now) = (tenant.map_or(Realm::Server, Realm::Tenant), self.clock.now());
         let attempt = self.gate.throttle.attempt(&realm, &user, from, now)?;
-        let wrong =
-            || Error::new(ErrorKind::Unauthenticated, "the user or the password is wrong").with_code("wrong_login");
+        let wrong = || Error::new(ErrorKind::Unauthenticated, wrong_login).with_code("wrong_login");
         let known = self.known_password(&realm, &user, password, attempt.is_at_home()).await;
         attempt.end(&known.as_ref().map(Option::is_some));
         let known = known?.ok_or_else(wrong)?;

@@ -137,6 +137,7 @@ impl Service {
     fn take(&self, person: &PersonId, image: usize, digest: [u8; 32], outcome: PhotoOutcome) -> Result<Taken> {
         let model = self.pipeline.tools().networks.get().embedder.model_id().clone();
         let missing = || Error::internal("an image came back without its face");
+        let turned = outcome.turned().degrees();
         let face = outcome.faces.into_iter().next().ok_or_else(missing)?;
         let quality = quality(&face)?;
         let assessed = face.face.face;
@@ -144,7 +145,7 @@ impl Service {
         // Before the store sees it: what is stored must be searchable.
         check_vector(&appearance.embedding.vector, model.dimension as usize)?;
         let score = assessed.face.detection.score;
-        let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into) };
+        let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into), turned };
         let (id, person, vector) = (FaceId::generate(), person.clone(), appearance.embedding.vector);
         let sample = FaceSample { id, person, model, vector, score, quality, source: Some(digest) };
         Ok(Taken { image, sample, measured, copy: outcome.copy })
@@ -165,7 +166,7 @@ impl Entrance<'_> {
 
     /// What is wrong with a face by itself.
     fn flaw(&self, face: &Taken) -> Option<Flaw> {
-        let Measured { score, quality, liveness } = &face.measured;
+        let Measured { score, quality, liveness, .. } = &face.measured;
         let is_live = liveness_allows(self.policy.liveness, liveness.map(|liveness| liveness.verdict));
         self.gate.flaw(*score, quality).or((!is_live).then_some(Flaw::NotLive))
     }
@@ -186,7 +187,7 @@ pub(in crate::service) fn quality(face: &OutcomeFace) -> Result<Quality> {
         return Err(Error::internal("a face came back without the measures that were asked for"));
     };
     Ok(Quality {
-        width_px: assessed.face.detection.bbox.width(),
+        width_px: assessed.face.detection.width_px(),
         sharpness: crop.sharpness,
         brightness: crop.brightness,
         norm,

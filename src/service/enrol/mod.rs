@@ -22,10 +22,10 @@ impl Service {
     ///
     /// # Errors
     /// `Conflict` if the id is taken, or `limit_reached`; `NotFound` for an unknown group; `Unprocessable` with the code
-    /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant
-    /// refuses faces that are someone else's, or `consent_required`: then no person is made.
+    /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant or
+    /// the request refuses faces that are someone else's, or `consent_required`: then no person is made.
     pub async fn enrol(&self, scope: &TenantScope, new: NewPerson, images: Vec<EncodedImage>) -> Result<Enrolled> {
-        let NewPerson { id, name, email, metadata, consent, groups, faces, quality } = new;
+        let NewPerson { id, name, email, metadata, consent, groups, faces, quality, duplicates: asked } = new;
         let now = self.clock.now();
         let person = Person {
             email: email.as_deref().map(checked_email).transpose()?,
@@ -35,7 +35,7 @@ impl Service {
         };
         self.check_before_work(scope, &person.id, &groups).await?;
         let entrance = self.entrance(scope, &person, faces, quality, Vec::new()).await?;
-        let policy = entrance.policy.duplicates;
+        let policy = asked.map_or(entrance.policy.duplicates, |asked| asked.max(entrance.policy.duplicates));
         let judged = self.judge(entrance, images).await?;
         let (service, scope) = (self.clone(), scope.clone());
         to_completion(async move {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{FaceId, GroupId, MetadataPatch, PersonId, Quality, QualityGate},
+    domain::{DuplicatePolicy, FaceId, GroupId, MetadataPatch, PersonId, Quality, QualityGate},
     pipeline::request::FaceChoice,
     service::{
         consent::NewConsent,
@@ -39,6 +39,8 @@ pub struct NewPerson {
     pub faces: FaceChoice,
     /// What the images must be like, if that is stricter than the tenant's own rule.
     pub quality: Option<QualityGate>,
+    /// What happens to a face that is already someone else's, if that is stricter than the tenant's own rule.
+    pub duplicates: Option<DuplicatePolicy>,
 }
 
 /// How to take images of a person who is known already.
@@ -61,6 +63,9 @@ pub struct Measured {
     pub quality: Quality,
     /// What the liveness check says; null where the tenant's rules do not ask.
     pub liveness: Option<LivenessView>,
+    /// By how many degrees the image was turned clockwise to find the face upright: 90, 180 or 270; null where it is so
+    /// as the image came.
+    pub turned: Option<u16>,
 }
 
 /// An image that became a sample.

@@ -4,12 +4,24 @@ use bytes::Bytes;
 
 use super::{DoublePhotoView, ItemView, RecognisedPhotoView, RefusedPhotoView, RowView};
 use crate::{
-    domain::{JobTask, Mark, job::Fault},
+    domain::{GroupId, JobTask, Mark, job::Fault},
     error::Result,
     reports::{csv::Csv, lines::Value},
 };
 
-const ROW_HEADER: &[&str] = &["line", "id", "outcome", "error", "message", "samples_added", "refused", "duplicates"];
+const ROW_HEADER: &[&str] = &[
+    "line",
+    "id",
+    "outcome",
+    "error",
+    "message",
+    "samples_added",
+    "refused",
+    "duplicates",
+    "name",
+    "groups_made",
+    "left",
+];
 const FACE_HEADER: &[&str] = &["item", "photo", "at", "date", "person", "similarity", "attendance", "reason", "error"];
 
 /// The first line.
@@ -52,7 +64,14 @@ fn row_line(row: &RowView) -> Vec<Value<'_>> {
         Value::Count(row.samples_added.into()),
         Value::Text(refused.collect::<Vec<_>>().join("; ").into()),
         Value::Text(duplicates.collect::<Vec<_>>().join("; ").into()),
+        maybe(row.name.as_deref()),
+        groups(&row.groups_made),
+        groups(&row.left),
     ]
+}
+
+fn groups(groups: &[GroupId]) -> Value<'_> {
+    Value::Text(groups.iter().map(GroupId::as_str).collect::<Vec<_>>().join("; ").into())
 }
 
 /// A photo by its file's name, or by its number where that is not known.

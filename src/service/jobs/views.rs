@@ -11,10 +11,11 @@ use crate::{
         FaceBox, FaceChoice, GroupId, GroupSessionId, ImportOptions, Job, JobId, JobState, JobTask, Mark, PersonId,
         PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport,
         attendance::LivenessPolicy,
-        job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
+        job::{DoublePhoto, Fault, Leavers, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
+        roster::DayOrMoment,
     },
     jobs::RowNames,
-    service::fields::strict_bool,
+    service::{fields::strict_bool, recognise::advice},
 };
 
 /// How a roster is taken in.
@@ -32,6 +33,19 @@ pub struct ImportParams {
     /// Which face of each photo is meant.
     #[serde(default)]
     pub faces: FaceChoice,
+    /// Whether groups that the file names and that do not exist are made, in the tenant's time zone; false if missing.
+    #[serde(default, deserialize_with = "strict_bool")]
+    pub create_groups: Option<bool>,
+    /// What the groups of a row are to the person.
+    #[serde(default)]
+    pub groups: RowGroups,
+    /// What becomes of people of the groups in the file who have no row in it.
+    #[serde(default)]
+    pub leavers: Leavers,
+    /// Since when people are on the rosters of the groups they join, where their row does not say it: a day where the group is
+    /// (`2026-09-01`), or a moment. The beginning of the present day if missing.
+    #[schema(value_type = Option<String>)]
+    pub on_roster_since: Option<DayOrMoment>,
 }
 
 /// How a group is recognised in many photos.
@@ -48,11 +62,11 @@ pub struct RecogniseJobParams {
     pub at: Option<Timestamp>,
     /// The session that all the photos are for; if missing, each is for the one of its time.
     pub session: Option<GroupSessionId>,
-    /// What took the photos: a session may wait for it.
+    /// What took the photos: a session may wait for it. Its photos are taken to hang upright.
     pub source: Option<String>,
-    /// The least similarity, raw cosine.
+    /// The least similarity, raw cosine; where people are marked, never less than the tenant's.
     pub threshold: Option<f32>,
-    /// The least lead over the next person.
+    /// The least lead over the next person; where people are marked, never less than the tenant's.
     pub margin: Option<f32>,
     /// Whether faces must be live to be marked; never laxer than the tenant's, which it is if missing.
     pub liveness: Option<LivenessPolicy>,
@@ -85,7 +99,7 @@ pub struct JobView {
     pub by: String,
     /// Where it stands.
     pub state: JobState,
-    /// How many items it has: rows of a roster, or photos.
+    /// How many items it has: rows of a roster and then its leavers, or photos.
     pub total: u64,
     /// How many of them have a report.
     pub done: u64,
@@ -95,6 +109,10 @@ pub struct JobView {
     pub failed: BTreeMap<String, u64>,
     /// Why the job could not go on.
     pub error: Option<Fault>,
+    /// Of a roster: what its columns were taken for, in their order.
+    pub columns: Vec<RosterColumn>,
+    /// Of a roster: how its file is encoded, such as `UTF-8` or `windows-1252`.
+    pub encoding: Option<String>,
     /// When it was handed in.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -118,12 +136,14 @@ pub struct JobPage {
 /// What became of a row of a roster, or in a dry run would become of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RowView {
-    /// Its number among the rows, from 0.
+    /// Its number among the rows, from 0; leavers come behind them.
     pub item: u64,
-    /// The line of the file on which it begins, from 1.
+    /// The line of the file on which it begins, from 1; 0 of a leaver.
     pub line: u64,
     /// The id as the row has it, shortened where it is none; null once the job is over, unless there is such a person.
     pub id: Option<String>,
+    /// The name of that person, as long as they are there.
+    pub name: Option<String>,
     /// What became of it.
     pub outcome: RowOutcome,
     /// Why it failed.
@@ -134,6 +154,10 @@ pub struct RowView {
     pub refused: Vec<RefusedPhotoView>,
     /// Other people of the tenant who look the same.
     pub duplicates: Vec<DoublePhotoView>,
+    /// Groups that were made for it.
+    pub groups_made: Vec<GroupId>,
+    /// Groups that the person left; of a leaver who is only reported, those that they are in.
+    pub left: Vec<GroupId>,
 }
 
 /// A photo of a row that was not used.
@@ -183,8 +207,13 @@ pub struct RecognisedPhotoView {
     pub width: u32,
     /// Height of the upright photo in pixels; 0 if it could not be read.
     pub height: u32,
+    /// By how many degrees it was turned clockwise to find its faces upright: 90, 180 or 270; null where they are so as it
+    /// came.
+    pub turned: Option<u16>,
     /// Its faces, best detection first.
     pub faces: Vec<SeenFaceView>,
+    /// What to do for a photo in which people can be named, in one sentence; null unless all its faces are too small.
+    pub advice: Option<String>,
     /// Why the photo could not be used.
     pub error: Option<Fault>,
 }
@@ -251,6 +280,8 @@ impl From<Job> for JobView {
             counts: job.counts,
             failed: job.failed,
             error: job.error,
+            columns: job.columns,
+            encoding: job.encoding,
             created_at: job.created_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
@@ -261,7 +292,7 @@ impl From<Job> for JobView {
 impl RowView {
     /// The view of the report of the row of that number.
     pub fn new(item: u64, report: RowReport) -> Self {
-        let RowReport { line, person, outcome, error, samples_added, refused, duplicates } = report;
+        let RowReport { line, person, outcome, error, samples_added, refused, duplicates, groups_made, left } = report;
         let id = person.map(|person| person.to_string());
         let refused = refused.into_iter().map(|RefusedPhoto { photo, reason, message }| RefusedPhotoView {
             number: photo,
@@ -276,7 +307,8 @@ impl RowView {
             similarity,
         });
         let (refused, duplicates) = (refused.collect(), duplicates.collect());
-        Self { item, line, id, outcome, error, samples_added, refused, duplicates }
+        let name = None;
+        Self { item, line, id, name, outcome, error, samples_added, refused, duplicates, groups_made, left }
     }
 
     /// The same with what the row and its photos are called.
@@ -297,7 +329,7 @@ impl RecognisedPhotoView {
         names: &BTreeMap<PersonId, String>,
         photo: Option<String>,
     ) -> Self {
-        let PhotoReport { photo_id, at, time_from, date, width, height, faces, error } = report;
+        let PhotoReport { photo_id, at, time_from, date, width, height, turned, faces, error } = report;
         let face = |SeenFace { bbox, score, person, similarity, margin, reason, attendance }| SeenFaceView {
             name: person.as_ref().and_then(|person| names.get(person).cloned()),
             bbox,
@@ -308,8 +340,9 @@ impl RecognisedPhotoView {
             reason,
             attendance,
         };
-        let faces = faces.into_iter().map(face).collect();
-        Self { item, photo, photo_id, at, time_from, date, width, height, faces, error }
+        let faces: Vec<SeenFaceView> = faces.into_iter().map(face).collect();
+        let advice = advice(faces.iter().map(|face| face.reason.as_deref()));
+        Self { item, photo, photo_id, at, time_from, date, width, height, turned, faces, advice, error }
     }
 }
 
@@ -320,6 +353,10 @@ impl From<ImportParams> for ImportOptions {
             replace: params.replace.unwrap_or(false),
             quality: params.quality,
             faces: params.faces,
+            create_groups: params.create_groups.unwrap_or(false),
+            groups: params.groups,
+            leavers: params.leavers,
+            on_roster_since: params.on_roster_since,
         }
     }
 }

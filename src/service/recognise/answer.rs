@@ -11,11 +11,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{GroupSession, GroupSessionId, HeadPose, Mark, PersonId, PhotoId, UnknownReason},
+    domain::{
+        GroupSession, GroupSessionId, HeadPose, Hint, Mark, PersonId, PhotoId, QualityGate, UnknownReason, hint::Glance,
+    },
     gallery::Effort,
-    pipeline::messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply},
+    pipeline::messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply, number},
     runtime::Reservation,
-    service::view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
+    service::{
+        enrol::quality,
+        view::{CandidateView, FaceView, LivenessView, ProblemView, TimingsView},
+    },
 };
 
 /// Why a face carries no name, or a named one no mark.
@@ -32,7 +37,10 @@ pub enum Reason {
     LowScore,
     /// Everybody similar enough was given to a face that fits them better.
     Taken,
-    /// Named, but the liveness policy forbids the mark.
+    /// Those who are too close to call look like one person, so somebody was enrolled twice, or they are twins. The face
+    /// is to be confirmed; `candidates` are the two.
+    EnrolledTwice,
+    /// The liveness policy forbids the mark.
     NotLive,
 }
 
@@ -45,6 +53,7 @@ impl Reason {
             Self::TooSmall => "too_small",
             Self::LowScore => "low_score",
             Self::Taken => "taken",
+            Self::EnrolledTwice => "enrolled_twice",
             Self::NotLive => "not_live",
         }
     }
@@ -53,6 +62,8 @@ impl Reason {
 /// A face and who it is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct RecognizedFace {
+    /// What it is called in the annotated copy: its place in the list, from 1.
+    pub number: usize,
     /// Where it is.
     #[serde(flatten)]
     pub face: FaceView,
@@ -74,6 +85,9 @@ pub struct RecognizedFace {
     pub pose: Option<HeadPose>,
     /// What became of it.
     pub attendance: Mark,
+    /// Where marks were asked and it has none: what the person can do to be marked, by what is known of the face. A
+    /// kiosk's photos are looked at for light and pose too.
+    pub hint: Option<Hint>,
 }
 
 /// One photo of a recognition.
@@ -88,8 +102,13 @@ pub struct RecognizedPhoto {
     pub width: u32,
     /// Height of the upright photo in pixels; 0 if it could not be read.
     pub height: u32,
+    /// By how many degrees it was turned clockwise to find its faces upright: 90, 180 or 270; null where they are so as
+    /// it came. Boxes, landmarks and the annotated copy show the photo as it came.
+    pub turned: Option<u16>,
     /// Its faces, best detection first.
     pub faces: Vec<RecognizedFace>,
+    /// What to do for a photo in which people can be named, in one sentence; null unless all its faces are too small.
+    pub advice: Option<String>,
     /// An annotated JPEG, base64, where it was asked.
     pub annotated: Option<String>,
     /// The memory of that.
@@ -149,7 +168,7 @@ pub struct Recognition {
     pub photos: Vec<RecognizedPhoto>,
     /// Everybody who was named, each once, in the order of their ids.
     pub present: Vec<Present>,
-    /// The people of the roster who were not named.
+    /// The people of the roster who were not named, and are no candidates of a face that is `enrolled_twice`.
     pub not_seen: Vec<NotSeen>,
     /// Faces that were not named, over all photos.
     pub unknown_faces: usize,
@@ -176,13 +195,14 @@ impl Recognition {
             photos.push(match reply {
                 Ok(outcome) => {
                     timings_ms.add(&outcome.timings);
-                    photo(image, outcome, names)
+                    photo(image, outcome, names, session.is_some())
                 }
                 Err(failure) => unreadable(image, ProblemView::from(&failure)),
             });
         }
         let present = present(&photos);
-        let seen: BTreeSet<&PersonId> = present.iter().map(|present| &present.person).collect();
+        let seen: BTreeSet<&PersonId> =
+            present.iter().map(|present| &present.person).chain(in_doubt(&photos)).collect();
         let not_seen = roster
             .iter()
             .filter(|person| !seen.contains(person))
@@ -193,27 +213,79 @@ impl Recognition {
         Self { photos, present, not_seen, unknown_faces, session, date, timings_ms }
     }
 
-    /// What a kiosk shows: who was marked, now or before, and which photos were of no use. No faces, no absent people.
-    pub(super) fn who_was_marked(mut self) -> Self {
-        self.present.retain(|present| matches!(present.attendance, Mark::Marked | Mark::AlreadyMarked));
+    /// What a kiosk shows: who was marked, now or before, what everybody else can do, and which photos were of no use. No
+    /// absent people, and of a face that was not marked nothing that says, or helps to find out, whose it could be.
+    pub(super) fn for_kiosk(mut self) -> Self {
+        self.present.retain(|present| is_marked(present.attendance));
         self.not_seen.clear();
         for photo in &mut self.photos {
-            photo.faces.clear();
+            photo.faces = photo.faces.drain(..).map(RecognizedFace::for_kiosk).collect();
         }
         self
     }
 }
 
-fn photo(image: usize, outcome: PhotoOutcome, names: &BTreeMap<PersonId, String>) -> RecognizedPhoto {
+impl RecognizedFace {
+    fn for_kiosk(self) -> Self {
+        let Self { number, face, person, name, attendance, hint, .. } = self;
+        let (person, name) = if is_marked(attendance) { (person, name) } else { (None, None) };
+        Self {
+            number,
+            face,
+            person,
+            name,
+            attendance,
+            hint,
+            similarity: None,
+            margin: None,
+            reason: None,
+            candidates: Vec::new(),
+            liveness: None,
+            pose: None,
+        }
+    }
+}
+
+fn is_marked(attendance: Mark) -> bool {
+    matches!(attendance, Mark::Marked | Mark::AlreadyMarked)
+}
+
+/// Whom a face could show that is as much another's.
+fn in_doubt(photos: &[RecognizedPhoto]) -> impl Iterator<Item = &PersonId> {
+    let faces = photos.iter().flat_map(|photo| &photo.faces);
+    let doubtful = faces.filter(|face| face.reason == Some(Reason::EnrolledTwice));
+    doubtful.flat_map(|face| &face.candidates).map(|candidate| &candidate.person)
+}
+
+fn photo(
+    image: usize,
+    outcome: PhotoOutcome,
+    names: &BTreeMap<PersonId, String>,
+    marks_asked: bool,
+) -> RecognizedPhoto {
+    let turned = outcome.turned().degrees();
     let PhotoOutcome { photo, width, height, annotated, faces, searched, .. } = outcome;
-    let faces = faces
+    let faces: Vec<RecognizedFace> = faces
         .iter()
-        .map(|face| recognized(face, FaceView::new(&face.face.face.face.detection, width, height), names))
+        .enumerate()
+        .map(|(place, face)| {
+            let view = FaceView::new(&face.face.face.face.detection, width, height);
+            RecognizedFace { hint: marks_asked.then(|| hint(face)).flatten(), ..recognized(place, face, view, names) }
+        })
         .collect();
     let (annotated, held) =
         annotated.map(|EncodedImage { bytes, held }| (BASE64_STANDARD.encode(bytes), Arc::new(held))).unzip();
     let search = searched.map(SearchView::from);
-    RecognizedPhoto { image, photo, width, height, faces, annotated, held, search, error: None }
+    let advice = advice(faces.iter().map(|face| face.reason.map(Reason::code)));
+    RecognizedPhoto { image, photo, width, height, turned, faces, advice, annotated, held, search, error: None }
+}
+
+/// What to say of a photo in which nobody can be named, whoever they are; `reasons` are those of all its faces.
+pub(in crate::service) fn advice<'a>(reasons: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
+    let mut reasons = reasons.into_iter().peekable();
+    reasons.peek()?;
+    let sentence = "all faces in this photo are too small to be named: come closer, or send the photo in its full size";
+    reasons.all(|reason| reason == Some(Reason::TooSmall.code())).then(|| sentence.to_owned())
 }
 
 fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
@@ -222,7 +294,9 @@ fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
         photo: None,
         width: 0,
         height: 0,
+        turned: None,
         faces: Vec::new(),
+        advice: None,
         annotated: None,
         held: None,
         search: None,
@@ -230,24 +304,47 @@ fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
     }
 }
 
-fn recognized(outcome: &OutcomeFace, face: FaceView, names: &BTreeMap<PersonId, String>) -> RecognizedFace {
+fn recognized(
+    place: usize,
+    outcome: &OutcomeFace,
+    face: FaceView,
+    names: &BTreeMap<PersonId, String>,
+) -> RecognizedFace {
     let assessed = &outcome.face.face;
     let decision = outcome.face.decision.as_ref();
     let verdict = decision.map(|decision| &decision.verdict);
     let person = verdict.and_then(|verdict| verdict.as_ref().ok()).cloned();
     let unknown = verdict.and_then(|verdict| verdict.as_ref().err()).map(|&reason| Reason::from(reason));
     RecognizedFace {
+        number: number(place),
         face,
         name: person.as_ref().and_then(|person| names.get(person).cloned()),
         person,
         similarity: decision.and_then(|decision| decision.similarity),
         margin: decision.and_then(|decision| decision.margin),
-        reason: unknown.or(outcome.refused_as_not_live.then_some(Reason::NotLive)),
+        reason: if outcome.refused_as_not_live { Some(Reason::NotLive) } else { unknown },
         candidates: decision.map_or_else(Vec::new, |decision| decision.candidates.iter().map(Into::into).collect()),
         liveness: assessed.liveness.map(Into::into),
         pose: assessed.pose,
         attendance: outcome.mark,
+        hint: None,
     }
+}
+
+/// What the person can do.
+fn hint(outcome: &OutcomeFace) -> Option<Hint> {
+    let assessed = &outcome.face.face;
+    let verdict = outcome.face.decision.as_ref().map(|decision| &decision.verdict);
+    let flaw = |quality| QualityGate::Standard.flaw(assessed.face.detection.score, &quality);
+    Glance {
+        mark: outcome.mark,
+        reason: verdict.and_then(|verdict| verdict.as_ref().err()).copied(),
+        // Where not all was measured, nothing is said of it.
+        flaw: quality(outcome).ok().and_then(flaw),
+        liveness: assessed.liveness.map(|(verdict, _)| verdict),
+        is_refused_as_not_live: outcome.refused_as_not_live,
+    }
+    .hint()
 }
 
 /// Everybody who was named, each once with their best similarity and their best mark. A face that is not live shows
@@ -279,6 +376,7 @@ impl From<UnknownReason> for Reason {
             UnknownReason::TooSmall => Self::TooSmall,
             UnknownReason::LowScore => Self::LowScore,
             UnknownReason::Taken => Self::Taken,
+            UnknownReason::EnrolledTwice => Self::EnrolledTwice,
         }
     }
 }
@@ -291,6 +389,7 @@ mod tests {
     fn face(person: &str, similarity: f32, attendance: Mark, reason: Option<Reason>) -> RecognizedFace {
         let bbox = FaceBox { x1: 0.0, y1: 0.0, x2: 90.0, y2: 90.0 };
         RecognizedFace {
+            number: 1,
             face: FaceView { bbox, normalized: bbox, landmarks: [[0.0; 2]; 5], score: 0.9, width_px: 90.0 },
             person: Some(person.parse().unwrap()),
             name: None,
@@ -301,6 +400,7 @@ mod tests {
             liveness: None,
             pose: None,
             attendance,
+            hint: None,
         }
     }
 
@@ -311,7 +411,9 @@ mod tests {
             photo: None,
             width: 1,
             height: 1,
+            turned: None,
             faces,
+            advice: None,
             annotated: None,
             held: None,
             search: None,
@@ -328,5 +430,15 @@ mod tests {
         assert_eq!(present.len(), 1);
         assert_eq!((present[0].person.as_str(), present[0].attendance), ("a", Mark::Marked));
         assert!((present[0].similarity - 0.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_photo_says_what_to_do_if_all_its_faces_are_too_small() {
+        let of = |reasons: &[Option<&str>]| advice(reasons.iter().copied()).is_some();
+        let small = Some("too_small");
+        assert!(of(&[small]) && of(&[small, small]));
+        for others in [&[][..], &[None], &[small, None], &[small, Some("low_score")]] {
+            assert!(!of(others), "{others:?}");
+        }
     }
 }

@@ -21,9 +21,9 @@ pub struct RecognizeParams {
     /// When the photos were taken; now if missing. Not in the future.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub at: Option<Timestamp>,
-    /// The least similarity, raw cosine.
+    /// The least similarity, raw cosine; where people are marked, never less than the tenant's.
     pub threshold: Option<f32>,
-    /// The least lead over the next person.
+    /// The least lead over the next person; where people are marked, never less than the tenant's.
     pub margin: Option<f32>,
     /// Whether faces must be live to be marked; never laxer than the tenant's, which it is if missing.
     pub liveness: Option<LivenessPolicy>,
@@ -40,7 +40,7 @@ pub struct RecognizeParams {
     pub class: Option<RequestClass>,
     /// The session that is marked; the one at that time if missing.
     pub session: Option<GroupSessionId>,
-    /// What took the photos: a session may wait for it.
+    /// What took the photos: a session may wait for it. Its photos are taken to hang upright.
     pub source: Option<String>,
 }
 

@@ -29,7 +29,7 @@ pub struct SightingView {
     pub at: Timestamp,
     /// Raw cosine of the face to the person's best sample.
     pub similarity: f32,
-    /// Lead over the next person; null when there was none.
+    /// Lead over the next person; null when there was none, 0 where the two look like one.
     pub margin: Option<f32>,
     /// That next person; null where there was none, or they are gone.
     pub runner_up: Option<NamedCandidate>,
@@ -43,15 +43,31 @@ pub struct SightingView {
     pub refuted: bool,
     /// Whether a kiosk says when it was taken, which was without the server then, within the allowance of its key.
     pub offline: bool,
+    /// Whether the face is as much the runner-up's, who looks the same: somebody was enrolled twice, or they are twins.
+    pub enrolled_twice: bool,
 }
 
 impl SightingView {
     pub(super) fn new(sighting: Sighting, known: &Known) -> Self {
+        let enrolled_twice = sighting.is_of_two();
         let Sighting { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted, time } =
             sighting;
         let runner_up = runner_up.and_then(|runner_up| known.named(runner_up));
         let (model, offline) = (model.name.to_string(), time == TimeTrust::Offline);
-        Self { photo, face, at, similarity, margin, runner_up, width_px, liveness, model, refuted, offline }
+        Self {
+            photo,
+            face,
+            at,
+            similarity,
+            margin,
+            runner_up,
+            width_px,
+            liveness,
+            model,
+            refuted,
+            offline,
+            enrolled_twice,
+        }
     }
 }
 
@@ -90,6 +106,9 @@ pub struct ToConfirm {
     /// Whom their faces could show: themselves, and the most similar other person of the sightings that nobody refuted,
     /// where there is one.
     pub candidates: Vec<NamedCandidate>,
+    /// Whether that is because two look like one person, of some of the sightings that nobody refuted: merge the two, who
+    /// are somebody enrolled twice, or tell twins apart by a negative.
+    pub enrolled_twice: bool,
 }
 
 impl From<RecordWithEvidence> for ToConfirm {
@@ -102,7 +121,8 @@ impl From<RecordWithEvidence> for ToConfirm {
         let others =
             sightings().filter_map(|sighting| sighting.runner_up.as_ref()).filter(|other| other.person != *person);
         let next = others.max_by(|one, other| one.similarity.total_cmp(&other.similarity)).cloned();
-        Self { candidates: own.into_iter().chain(next).collect(), record }
+        let enrolled_twice = sightings().any(|sighting| sighting.enrolled_twice);
+        Self { candidates: own.into_iter().chain(next).collect(), enrolled_twice, record }
     }
 }
 
@@ -137,19 +157,23 @@ pub struct Review {
     pub to_confirm: Vec<ToConfirm>,
     /// Whom somebody declared absent or excused, by id.
     pub set_by_hand: Vec<RecordView>,
-    /// Who was not seen, by id.
+    /// For whom nobody waits, seen or not: the day's other sessions cover them, it is a holiday, or they did not belong to
+    /// the group when it started; by id.
+    pub not_expected: Vec<RecordView>,
+    /// Who was not seen, of those for whom somebody waits, by id.
     pub not_seen: Vec<RosterPerson>,
     /// The faces that nobody was named for, the same stranger once, most sightings first; none unless the tenant keeps
     /// them.
     pub unknown_faces: Vec<UnknownFaceView>,
-    /// Whether a list is cut at `limit`, or the session keeps as many unknown faces as it may, which is 200; `counts` counts
-    /// all.
+    /// Whether a list is cut at `limit`, or unknown faces were seen after the session kept as many as it may, which is 200;
+    /// `counts` counts all.
     pub is_cut: bool,
 }
 
 /// What is settled at once: at most 1000 people.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "confirm": ["ada"] }))]
 pub struct ConfirmParams {
     /// These were there; when they were seen says whether they were late.
     #[serde(default)]

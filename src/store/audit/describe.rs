@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::{
         AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings,
-        Timetable, Webhook, audit::Salt,
+        Timetable, Webhook,
+        audit::Salt,
+        roster::{Member, Period},
     },
     store::{ApiKey, User},
 };
@@ -34,7 +36,7 @@ impl<D: Describe> Describe for Option<D> {
 /// A person with the groups that they are in.
 impl Describe for (&Person, &[GroupId]) {
     fn describe(&self, salt: &Salt) -> Value {
-        let (Person { id: _, name, email, metadata, consent, created_at }, groups) = *self;
+        let (Person { id: _, name, email, metadata, consent, created_at, consent_withdrawn_at }, groups) = *self;
         let metadata: Map<String, Value> =
             metadata.iter().map(|(key, value)| (key.clone(), json!(salt.digest("metadata", value)))).collect();
         json!({
@@ -43,6 +45,7 @@ impl Describe for (&Person, &[GroupId]) {
             "metadata": metadata,
             "consent": consent.describe(salt),
             "created_at": created_at,
+            "consent_withdrawn_at": consent_withdrawn_at,
             "groups": groups,
         })
     }
@@ -99,6 +102,15 @@ impl Describe for Group {
     }
 }
 
+/// Who it is, the entry says by itself.
+impl Describe for Member {
+    fn describe(&self, _: &Salt) -> Value {
+        let Self { person: _, periods } = self;
+        let period = |one: &Period| json!({ "since": one.since, "until": one.until, "entered_at": one.entered_at });
+        json!({ "periods": periods.iter().map(period).collect::<Value>() })
+    }
+}
+
 impl Describe for GroupSession {
     fn describe(&self, salt: &Salt) -> Value {
         let Self { id: _, group: _, title, date, starts_at, ends_at, origin, state, expected, .. } = self;
@@ -112,6 +124,7 @@ impl Describe for GroupSession {
             "state": state,
             "expected": expected,
             "reopened": reopened,
+            "counts_joined_later": self.counts_joined_later,
         })
     }
 }

@@ -55,7 +55,7 @@ impl Change<'_> {
             Parsed::KeyPlace(..) => None,
             Parsed::ApiKey(_) => self.of_key()?,
             Parsed::User(realm, _) => self.is_beyond_logins()?.then(|| realm.clone()),
-            Parsed::Tenant(_) => Some(Realm::Server),
+            Parsed::Tenant(tenant) => Some(self.of_tenant(tenant)),
             Parsed::Data(tenant, kind) => self.of_data(tenant, kind)?,
         })
     }
@@ -63,8 +63,7 @@ impl Change<'_> {
     #[expect(clippy::match_same_arms, reason = "an arm a reason")]
     fn of_data(&self, tenant: &TenantId, kind: &Kind) -> Result<Option<Realm>> {
         let is_audited = match kind {
-            // The operator sets them.
-            Kind::Settings => return Ok(Some(Realm::Server)),
+            Kind::Settings => return Ok(Some(self.of_tenant(tenant))),
             Kind::Group(_) | Kind::Person(_) | Kind::Face(..) | Kind::Negative(..) | Kind::Member(..) => true,
             Kind::Webhook(_) => true,
             // A sighting is evidence of what was seen; what is said of a record, or that it goes, is an override.
@@ -101,6 +100,12 @@ impl Change<'_> {
         Ok(is_audited.then(|| Realm::Tenant(tenant.clone())))
     }
 
+    /// Where a tenant and its settings are told of: with the operator, or with its own admin where they changed them.
+    fn of_tenant(&self, tenant: &TenantId) -> Realm {
+        let own = Realm::Tenant(tenant.clone());
+        if self.transaction.is_noted(&own) { own } else { Realm::Server }
+    }
+
     /// That it was used is no change of a key.
     fn of_key(&self) -> Result<Option<Realm>> {
         let (mut before, mut after) = self.records::<ApiKey>()?;
@@ -134,6 +139,7 @@ impl Change<'_> {
         for session in before.iter_mut().chain(&mut after) {
             session.last_photo = None;
             session.reported.clear();
+            session.has_more_faces = false;
             if session.state == SessionState::Planned {
                 session.state = SessionState::Open;
             }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, SessionState, Stranger,
-        StrangerId, Timetable, group::Member, ids::TimetableTag,
+        StrangerId, Timetable, ids::TimetableTag, roster::Member,
     },
     error::Result,
 };

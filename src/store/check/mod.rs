@@ -31,6 +31,7 @@ use super::{
     pseudonyms::Salt,
     snapshots, tenants,
     timetables::Holidays,
+    usage::usage,
 };
 use crate::{
     domain::{Amounts, ErasureId, FaceSample, PhotosOfDay, Realm, Standing, Tenant, TenantId, TenantSettings},
@@ -256,7 +257,7 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
                 continue;
             }
             let counted = self.counted.get(&tenant.id).copied().unwrap_or_default();
-            if matches!(view.get::<Amounts>(&keys::usage(&tenant.id)), Ok(Some(kept)) if kept != counted) {
+            if matches!(usage(view, &tenant.id), Ok(kept) if kept != counted) {
                 self.report.note("records_missing", format!("tenant {}", tenant.id));
             }
         }

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::older::Report2;
 use crate::{
     domain::{
-        ItemReport, Person, PersonId, PhotoReport, Pseudonym, RowOutcome, RowReport, TenantId,
+        GroupId, ItemReport, Person, PersonId, PhotoReport, Pseudonym, RowOutcome, RowReport, TenantId,
         job::{DoublePhoto, Fault, RefusedPhoto},
     },
     error::Result,
@@ -31,29 +32,31 @@ pub(in crate::store) enum KeptReport {
 
 impl Record for KeptReport {
     const KIND: u8 = 77;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     /// The first layout had ids and names of files: what it told is not told on, see the step from version 2 of the store.
-    fn from_older(_version: u8, _body: OlderBody<'_>) -> Result<Self> {
-        Ok(Self::Erased)
+    fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
+        if version == 1 { Ok(Self::Erased) } else { Ok(body.read::<Report2>()?.into()) }
     }
 }
 
 /// A [`RowReport`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::store) struct KeptRow {
-    line: u64,
-    whose: Option<Whose>,
-    outcome: RowOutcome,
-    error: Option<Fault>,
-    samples_added: u32,
-    refused: Vec<RefusedPhoto>,
-    duplicates: Vec<DoublePhoto>,
+    pub(super) line: u64,
+    pub(super) whose: Option<Whose>,
+    pub(super) outcome: RowOutcome,
+    pub(super) error: Option<Fault>,
+    pub(super) samples_added: u32,
+    pub(super) refused: Vec<RefusedPhoto>,
+    pub(super) duplicates: Vec<DoublePhoto>,
+    pub(super) groups_made: Vec<GroupId>,
+    pub(super) left: Vec<GroupId>,
 }
 
 /// Whose row it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Whose {
+pub(in crate::store) enum Whose {
     /// Somebody's who was there when the report was written.
     Theirs(Pseudonym),
     /// Of an id that nobody had then.
@@ -122,7 +125,7 @@ impl KeptReport {
 
 impl KeptRow {
     fn of(transaction: &mut Transaction<'_>, tenant: &TenantId, row: RowReport) -> Result<Self> {
-        let RowReport { line, person, outcome, error, samples_added, refused, mut duplicates } = row;
+        let RowReport { line, person, outcome, error, samples_added, refused, mut duplicates, groups_made, left } = row;
         let whose = match person {
             None => None,
             Some(person) => Some(match pseudonym(transaction, tenant, &person)? {
@@ -137,15 +140,15 @@ impl KeptRow {
             }
         }
         duplicates.retain(|double| !gone.contains(&double.person));
-        Ok(Self { line, whose, outcome, error, samples_added, refused, duplicates })
+        Ok(Self { line, whose, outcome, error, samples_added, refused, duplicates, groups_made, left })
     }
 
     fn shown(self, read: &impl Read, tenant: &TenantId) -> Result<RowReport> {
-        let Self { line, whose, outcome, error, samples_added, refused, duplicates } = self;
+        let Self { line, whose, outcome, error, samples_added, refused, duplicates, groups_made, left } = self;
         let who = whose.map_or(Ok(None), |whose| whose.now(read, tenant))?;
         let known: Option<Person> = who.map_or(Ok(None), |who| read.get(&keys::person(tenant, who)))?;
         let person = known.map(|known| known.id);
-        Ok(RowReport { line, person, outcome, error, samples_added, refused, duplicates })
+        Ok(RowReport { line, person, outcome, error, samples_added, refused, duplicates, groups_made, left })
     }
 }
 

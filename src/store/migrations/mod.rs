@@ -5,9 +5,13 @@
 //! at a record, and a newer one brings an older store up step by step before anybody uses it. A step that is cut short
 //! is done again at the next start.
 
+mod backups;
+mod counts;
 mod fresh;
+mod periods;
 mod pieces;
 mod reports;
+mod words;
 
 use super::{
     db::{Db, Read},
@@ -23,7 +27,8 @@ use crate::error::{Error, Result};
 type Step = fn(Db, &Folders, u64) -> Result<Db>;
 
 /// The first is from version 1 to 2.
-const STEPS: [Step; (FORMAT_VERSION - 1) as usize] = [pieces::cut, reports::blank];
+const STEPS: [Step; (FORMAT_VERSION - 1) as usize] =
+    [pieces::cut, reports::blank, backups::name, periods::begin, words::add, counts::add];
 
 /// Brings the live database to this program's version, or makes it one where it is empty.
 ///

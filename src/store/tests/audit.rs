@@ -73,8 +73,8 @@ async fn what_changes_nothing_is_not_in_it() {
     let t = scope("t");
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
     let before = followed(&fixture, &t).await.unwrap();
-    fixture.add_member(&t, &"a".parse().unwrap(), &id("p"), now()).await.unwrap();
-    fixture.remove_member(&t, &"b".parse().unwrap(), &id("p")).await.unwrap();
+    fixture.add_member(&t, &"a".parse().unwrap(), &id("p"), None, now()).await.unwrap();
+    fixture.remove_member(&t, &"b".parse().unwrap(), &id("p"), None, now()).await.unwrap();
     fixture.set_consent(&t, &id("p"), None).await.unwrap();
     fixture.update_person(&t, &id("p"), PersonChange::default()).await.unwrap();
     let failed = fixture.create_group(&t, group("a")).await;

@@ -43,7 +43,7 @@ async fn a_restored_store_is_the_one_that_was_copied() {
         fixture.enrol(&name, &["a"], vec![sample(&name, 0.1), sample(&name, 0.2)]).await.unwrap();
     }
     fixture.mark_photo(&scope("t"), photo("a", 29, &["p7"])).await.unwrap();
-    let backup = bytes_of(fixture.backup(&Right::of_machine(), now).await.unwrap()).await;
+    let backup = bytes_of(fixture.backup(&Right::of_machine(), None, now).await.unwrap()).await;
     let copy = restored(&backup);
     assert_eq!(content(&copy.store), content(&fixture));
     assert_eq!(verify_backup(&backup[..]).unwrap(), content(&fixture).len() as u64 + 1, "and its own note");
@@ -62,7 +62,7 @@ async fn a_restored_store_is_the_one_that_was_copied() {
 async fn an_empty_store_can_be_copied() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreOptions::new(folder.path())).unwrap();
-    let backup = bytes_of(store.backup(&Right::of_machine(), now).await.unwrap()).await;
+    let backup = bytes_of(store.backup(&Right::of_machine(), None, now).await.unwrap()).await;
     assert_eq!(content(&restored(&backup).store), content(&store));
 }
 
@@ -104,7 +104,7 @@ async fn a_copy_taken_among_writes_is_of_one_moment() {
     for n in 0..4 {
         let marker = format!("before-{n}");
         fixture.create_person(&scope("t"), person(&marker), &[], vec![]).await.unwrap();
-        let mut stream = fixture.backup(&Right::of_machine(), now).await.unwrap();
+        let mut stream = fixture.backup(&Right::of_machine(), None, now).await.unwrap();
         let mut backup = Vec::new();
         while let Some(piece) = stream.next().await {
             backup.extend_from_slice(&piece.unwrap());
@@ -149,19 +149,49 @@ async fn one_copy_is_taken_at_a_time_and_an_abandoned_one_ends() {
         let name = format!("p{n}");
         fixture.enrol(&name, &[], vec![sample(&name, 0.1)]).await.unwrap();
     }
-    let mut stream = fixture.backup(&Right::of_machine(), now).await.unwrap();
+    let mut stream = fixture.backup(&Right::of_machine(), None, now).await.unwrap();
     stream.next().await.unwrap().unwrap();
-    let error = fixture.backup(&Right::of_machine(), now).await.err().unwrap();
+    let error = fixture.backup(&Right::of_machine(), None, now).await.err().unwrap();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "backup_running"));
     drop(stream);
     // Ends when it next looks for its reader.
     let backup = loop {
-        match fixture.backup(&Right::of_machine(), now).await {
+        match fixture.backup(&Right::of_machine(), None, now).await {
             Ok(stream) => break bytes_of(stream).await,
             Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     };
     assert_eq!(content(&restored(&backup).store), content(&fixture));
+    let listed = fixture.backups(None, 10).await.unwrap();
+    assert_eq!(listed.len(), 1, "the one that was abandoned is not: {listed:?}");
+    assert_eq!((listed[0].is_whole, listed[0].bytes), (true, Some(backup.len() as u64)));
+}
+
+#[tokio::test]
+async fn backups_of_one_name_are_struck_off_together() {
+    let fixture = Fixture::new().await;
+    for name in [Some("monday"), None, Some("tuesday"), Some("monday")] {
+        bytes_of(fixture.backup(&Right::of_machine(), name.map(str::to_owned), now).await.unwrap()).await;
+    }
+    fixture.strike_backups_called(&Right::of_machine(), "monday".to_owned()).await.unwrap();
+    let names: Vec<_> = fixture.backups(None, 10).await.unwrap().into_iter().map(|backup| backup.name).collect();
+    assert_eq!(names, [None, Some("tuesday".to_owned())]);
+}
+
+#[test]
+fn backups_of_older_versions_are_listed_as_they_were() {
+    /// As version 1 had it.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Old(crate::domain::BackupId, Timestamp, Option<Timestamp>);
+    impl crate::store::codec::Record for Old {
+        const KIND: u8 = 52;
+    }
+    let id = crate::domain::BackupId::generate();
+    for (ended_at, is_whole) in [(Some(now()), true), (None, false)] {
+        let bytes = crate::store::codec::encode(&Old(id, now(), ended_at)).unwrap();
+        let backup: crate::store::Backup = crate::store::codec::decode(&bytes).unwrap();
+        assert_eq!((backup.id, backup.ended_at, backup.name, backup.is_whole), (id, ended_at, None, is_whole));
+    }
 }
 
 #[tokio::test]
@@ -175,7 +205,7 @@ async fn a_damaged_record_is_not_copied_without_a_word() {
         })
         .await
         .unwrap();
-    let pieces: Vec<_> = fixture.backup(&Right::of_machine(), now).await.unwrap().collect().await;
+    let pieces: Vec<_> = fixture.backup(&Right::of_machine(), None, now).await.unwrap().collect().await;
     assert_eq!(pieces.last().unwrap().as_ref().unwrap_err().code(), "damaged_record");
     let bytes: Vec<u8> = pieces.into_iter().filter_map(Result::ok).flatten().collect();
     let folder = tempfile::tempdir().unwrap();
@@ -189,7 +219,7 @@ async fn cut_flipped_and_later_backups_are_refused() {
     for n in 0..40 {
         fixture.enrol(&format!("p{n}"), &["a"], vec![sample(&format!("p{n}"), 0.1)]).await.unwrap();
     }
-    let backup = bytes_of(fixture.backup(&Right::of_machine(), now).await.unwrap()).await;
+    let backup = bytes_of(fixture.backup(&Right::of_machine(), None, now).await.unwrap()).await;
     let folder = tempfile::tempdir().unwrap();
     let attempt = |n: usize, bytes: &[u8]| restore(&folder.path().join(n.to_string()), bytes).map_err(|e| e.code());
     for n in 0..20 {

@@ -245,6 +245,7 @@ fn stranger() -> Stranger {
         sum: Vec::new(),
         glimpses: Vec::new(),
         candidates: Vec::new(),
+        settled: None,
     }
 }
 

@@ -16,9 +16,8 @@ pub(super) async fn fill(store: &Store, records: usize) {
             let person = person(&format!("filler-{n}"));
             transaction.put(keys::person(scope("t").tenant(), Pseudonym::generate()), &person)
         })?;
-        // Counted anew when it is asked for.
-        transaction.remove(keys::usage(scope("t").tenant()));
-        Ok(())
+        let counted = crate::store::usage::counted(transaction, scope("t").tenant())?;
+        transaction.put(keys::usage(scope("t").tenant()), &counted)
     };
     store.tamper(add).await.unwrap();
 }
@@ -104,7 +103,7 @@ async fn nothing_is_found_in_or_written_into_a_tenant_that_is_being_deleted() {
         fixture.add_faces(&t, &id("p"), vec![sample("p", 0.2)]).await.map(drop),
         fixture.delete_person(&t, &id("p"), now()).await.map(drop),
         fixture.mark_photo(&t, photo("a", 29, &["p"])).await.map(drop),
-        fixture.add_member(&t, &"b".parse().unwrap(), &id("p"), now()).await,
+        fixture.add_member(&t, &"b".parse().unwrap(), &id("p"), None, now()).await,
     ];
     assert!(writes.iter().all(|write| write.as_ref().is_err_and(|error| error.code() == "tenant_not_found")));
     assert!(matches!(fixture.remove_some_of(&t, now()).await.unwrap(), Removal::Going));

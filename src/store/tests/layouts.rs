@@ -24,6 +24,7 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         layout::<Group>(),
         layout::<PersonId>(),
         layout::<crate::domain::GroupId>(),
+        layout::<crate::domain::roster::Member>(),
         layout::<Person>(),
         layout::<Pseudonym>(),
         layout::<FaceSample>(),
@@ -49,7 +50,7 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         layout::<crate::store::Backup>(),
         layout::<crate::store::Erasure>(),
     ];
-    let of_version_3 = [
+    let of_version_7 = [
         (0, 1),
         (1, 2),
         (10, 3),
@@ -61,7 +62,8 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         (3, 1),
         (4, 1),
         (5, 1),
-        (6, 1),
+        (80, 2),
+        (6, 2),
         (13, 1),
         (7, 1),
         (32, 1),
@@ -69,22 +71,22 @@ fn a_record_of_another_layout_is_another_version_of_the_store() {
         (34, 1),
         (8, 2),
         (9, 1),
-        (81, 1),
+        (81, 2),
         (82, 1),
         (83, 1),
         (84, 1),
-        (85, 1),
+        (85, 2),
         (90, 1),
         (70, 1),
         (71, 1),
         (73, 1),
-        (76, 1),
-        (77, 2),
+        (76, 2),
+        (77, 3),
         (61, 1),
         (60, 1),
         (31, 1),
-        (52, 1),
+        (52, 2),
         (50, 1),
     ];
-    assert_eq!((FORMAT_VERSION, layouts), (3, of_version_3));
+    assert_eq!((FORMAT_VERSION, layouts), (7, of_version_7));
 }

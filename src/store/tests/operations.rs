@@ -15,7 +15,7 @@ use crate::{
         TenantSettings, person::MAX_FACES_A_PERSON,
     },
     error::ErrorKind,
-    store::{GroupChange, PersonChange, codec::Record, keys},
+    store::{ClosingRules, GroupChange, PersonChange, codec::Record, keys},
 };
 
 fn gid(text: &str) -> GroupId {
@@ -86,17 +86,20 @@ async fn rosters_follow_members_and_survive_reopening() {
     for name in ["p1", "p2", "p/3 x"] {
         fixture.enrol(name, &["a"], vec![]).await.unwrap();
     }
-    fixture.add_member(&t, &gid("b"), &id("p1"), now()).await.unwrap();
-    fixture.add_member(&t, &gid("b"), &id("p1"), now()).await.unwrap();
-    fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
-    fixture.remove_member(&t, &gid("a"), &id("p2")).await.unwrap();
+    fixture.add_member(&t, &gid("b"), &id("p1"), None, now()).await.unwrap();
+    fixture.add_member(&t, &gid("b"), &id("p1"), None, now()).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("p2"), None, now()).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("p2"), None, now()).await.unwrap();
     fixture.reopen();
     assert_eq!(fixture.roster(&t, &gid("a")).await.unwrap(), [id("p/3 x"), id("p1")]);
     assert_eq!(fixture.roster(&t, &gid("b")).await.unwrap(), [id("p1")]);
     assert_eq!(fixture.groups_of(&t, &id("p1")).await.unwrap(), [gid("a"), gid("b")]);
-    assert_eq!(fixture.add_member(&t, &gid("z"), &id("p1"), now()).await.unwrap_err().code(), "group_not_found");
-    assert_eq!(fixture.add_member(&t, &gid("a"), &id("z"), now()).await.unwrap_err().code(), "person_not_found");
-    assert_eq!(fixture.remove_member(&t, &gid("a"), &id("z")).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(fixture.add_member(&t, &gid("z"), &id("p1"), None, now()).await.unwrap_err().code(), "group_not_found");
+    assert_eq!(fixture.add_member(&t, &gid("a"), &id("z"), None, now()).await.unwrap_err().code(), "person_not_found");
+    assert_eq!(
+        fixture.remove_member(&t, &gid("a"), &id("z"), None, now()).await.unwrap_err().code(),
+        "person_not_found"
+    );
     assert_eq!(fixture.roster(&t, &gid("z")).await.unwrap_err().code(), "group_not_found");
     assert_eq!(fixture.groups_of(&t, &id("z")).await.unwrap_err().code(), "person_not_found");
 }
@@ -302,7 +305,7 @@ async fn whoever_went_since_the_photo_is_not_marked_and_keeps_nobody_else_from_i
     }
     let taken = photo("a", 29, &["deleted", "taken_off", "present"]);
     fixture.delete_person(&t, &id("deleted"), now()).await.unwrap();
-    fixture.remove_member(&t, &gid("a"), &id("taken_off")).await.unwrap();
+    fixture.remove_member(&t, &gid("a"), &id("taken_off"), None, now()).await.unwrap();
     let marks = fixture.mark_photo(&t, taken).await.unwrap();
     assert_eq!(marks, [Mark::NotMarked, Mark::NotMarked, Mark::Marked]);
     assert_eq!(fixture.records_on("t", "a", 29).await.len(), 1);
@@ -341,9 +344,9 @@ async fn erasing_a_person_or_a_group_leaves_nothing_of_it() {
     fixture.enrol("q", &["b"], vec![]).await.unwrap();
     let with_q = everything(&fixture);
     fixture.create_group(&t, group("c")).await.unwrap();
-    fixture.add_member(&t, &gid("c"), &id("q"), now()).await.unwrap();
+    fixture.add_member(&t, &gid("c"), &id("q"), None, now()).await.unwrap();
     fixture.mark_photo(&t, photo("c", 28, &["q"])).await.unwrap();
-    fixture.close_group_session(&t, photo("c", 28, &[]).session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, photo("c", 28, &[]).session.id, ClosingRules::default(), now()).await.unwrap();
     fixture.put_timetable(&t, &gid("c"), [1; 6], Vec::new(), Vec::new()).await.unwrap();
     fixture.delete_group(&t, &gid("c")).await.unwrap();
     fixture.reopen();
@@ -371,12 +374,12 @@ async fn tenants_with_identical_ids_never_meet() {
         fixture.replace_faces(&t2, &id("p"), vec![]).await.err(),
         fixture.update_person(&t2, &id("p"), PersonChange::default()).await.err(),
         fixture.delete_person(&t2, &id("p"), now()).await.err(),
-        fixture.add_member(&t2, &gid("a"), &id("p"), now()).await.err(),
-        fixture.remove_member(&t2, &gid("a"), &id("p")).await.err(),
+        fixture.add_member(&t2, &gid("a"), &id("p"), None, now()).await.err(),
+        fixture.remove_member(&t2, &gid("a"), &id("p"), None, now()).await.err(),
         fixture.groups_of(&t2, &id("p")).await.err(),
         fixture.undo_mark(&t2, &gid("a"), marked[0].id.unwrap()).await.err(),
         fixture.group_session(&t2, session).await.err(),
-        fixture.close_group_session(&t2, session, true, now()).await.err(),
+        fixture.close_group_session(&t2, session, ClosingRules::default(), now()).await.err(),
         fixture.records(&t2, session, None, 9).await.err(),
         fixture.undo_correction(&t2, session, &id("p")).await.err(),
     ];
@@ -554,20 +557,28 @@ async fn a_limit_is_exact_however_many_come_at_once() {
 
 #[tokio::test]
 async fn a_tenant_of_an_earlier_version_is_counted_once() {
-    let fixture = Fixture::new().await;
+    let mut fixture = Fixture::new().await;
     let t = scope("t");
     for name in ["p", "q"] {
         fixture.enrol(name, &["a"], vec![sample(name, 0.1)]).await.unwrap();
     }
+    for (n, tenant) in ["u", "w"].into_iter().enumerate() {
+        fixture.create_tenant_with_groups(tenant, 10 + n as u8).await;
+    }
     fixture
         .tamper(|transaction| {
             transaction.remove(crate::store::keys::usage(scope("t").tenant()));
-            Ok(())
+            // One of two, and one that cannot be read.
+            transaction.remove(crate::store::keys::usage(scope("u").tenant()));
+            transaction.put_bytes(crate::store::keys::usage(scope("w").tenant()), b"\x01\x0brubbish".to_vec());
+            transaction.put(crate::store::keys::format(), &crate::store::open::Format { version: 6 })
         })
         .await
         .unwrap();
+    fixture.reopen();
     assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 2, groups: 2, samples: 2 });
-    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+    let report = fixture.check(|_| None).await.unwrap();
+    assert_eq!(report.problems.values().map(|problem| problem.count).sum::<u64>(), 1, "{report:?}");
     fixture.delete_person(&t, &id("p"), now()).await.unwrap();
     assert_eq!(fixture.usage(&t).await.unwrap(), Amounts { people: 1, groups: 2, samples: 1 });
 }

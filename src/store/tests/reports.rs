@@ -5,11 +5,28 @@ use serde::{Deserialize, Serialize};
 use super::{rewrite::is_on_disk, *};
 use crate::{
     domain::{
-        ImportOptions, ItemReport, Job, JobId, JobTask, RowOutcome, RowReport,
+        FaceChoice, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, RowOutcome, RowReport,
         job::{DoublePhoto, RefusedPhoto},
     },
-    store::{ItemPlace, codec::Record, jobs::KeptReport, open::Format},
+    store::{
+        ItemPlace,
+        codec::Record,
+        jobs::{
+            KeptReport,
+            older::{Job1, Options1, Photo2, Report2, Row2, Task1},
+        },
+        open::Format,
+    },
 };
+
+impl Record for Job1 {
+    const KIND: u8 = Job::KIND;
+}
+
+impl Record for Report2 {
+    const KIND: u8 = KeptReport::KIND;
+    const VERSION: u8 = 2;
+}
 
 /// A report as version 2 of the store had it, as far as that matters here.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +52,8 @@ fn row(person: &str) -> RowReport {
         samples_added: 0,
         refused: vec![RefusedPhoto { photo: 1, reason: "no_face".into(), message: "none".into() }],
         duplicates: vec![DoublePhoto { photo: 0, person: id("there-0815"), similarity: 0.7 }],
+        groups_made: vec!["a".parse().unwrap()],
+        left: vec!["b".parse().unwrap()],
     }
 }
 
@@ -93,4 +112,45 @@ async fn reports_of_version_2_are_blank_and_what_they_told_is_gone_from_the_disk
     assert!(!is_on_disk(&path, b"left-in-a-report"));
     let report = fixture.check(|_| None).await.unwrap();
     assert!(report.is_sound() && !report.records.contains_key("job_mention"), "{report:?}");
+}
+
+#[tokio::test]
+async fn jobs_and_reports_of_version_5_are_read_as_they_were() {
+    let mut fixture = Fixture::new().await;
+    let job = job(&fixture).await;
+    let old = move |transaction: &mut Transaction<'_>| {
+        let tenant = "t".parse()?;
+        let options = Options1 { dry_run: true, replace: true, quality: None, faces: FaceChoice::default() };
+        let job1 = Job1 {
+            id: job,
+            task: Task1::Import(options),
+            by: Actor::Machine,
+            request_id: Some("r".into()),
+            state: JobState::Running,
+            total: 3,
+            done: 1,
+            counts: [("created".to_owned(), 1)].into(),
+            failed: BTreeMap::new(),
+            error: None,
+            created_at: now(),
+            started_at: Some(now()),
+            finished_at: None,
+        };
+        transaction.put(keys::job(&tenant, job), &job1)?;
+        transaction.put(keys::item(&tenant, job, 0), &Report2::Row(Row2::created(2)))?;
+        transaction.put(keys::item(&tenant, job, 1), &Report2::Photo(Photo2::without_faces(640, 480)))?;
+        transaction.put(keys::format(), &Format { version: 5 })
+    };
+    fixture.tamper(old).await.unwrap();
+    fixture.reopen();
+    let read = fixture.job(&scope("t"), job).await.unwrap();
+    assert_eq!((read.total, read.done, read.started_at, read.counts["created"]), (3, 1, Some(now()), 1));
+    let options = ImportOptions { dry_run: true, replace: true, ..ImportOptions::default() };
+    assert_eq!((read.task, read.columns), (JobTask::Import(options), vec![]));
+    let [ItemReport::Row(row), ItemReport::Photo(photo)] = &shown(&fixture, job).await[..] else {
+        panic!("a row and a photo")
+    };
+    assert_eq!((row.line, row.outcome, row.samples_added), (2, RowOutcome::Created, 1));
+    assert_eq!((photo.width, photo.height, photo.turned), (640, 480, None));
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }

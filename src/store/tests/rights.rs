@@ -10,7 +10,7 @@ use crate::{
     },
     error::ErrorKind,
     runtime::ManualClock,
-    store::{PersonImport, PersonPhotos, Samples, Session, UserChange},
+    store::{PersonImport, PersonPhotos, RosterGroups, Samples, Session, UserChange},
 };
 
 /// A store with the tenant `t`, at a time that the test moves.
@@ -160,7 +160,10 @@ async fn samples_are_stored_by_the_consent_that_there_is_then() {
             name: None,
             email: None,
             metadata: BTreeMap::new(),
-            groups: Vec::new(),
+            consent: None,
+            on_roster_since: None,
+            joining_since: None,
+            groups: RosterGroups::default(),
             samples: Samples { added: vec![sample("p", 0.5)].into(), removed: Vec::new() },
             at: now(),
         };
@@ -172,6 +175,8 @@ async fn samples_are_stored_by_the_consent_that_there_is_then() {
             samples_added: 1,
             refused: Vec::new(),
             duplicates: Vec::new(),
+            groups_made: Vec::new(),
+            left: Vec::new(),
         };
         [
             fixture.add_faces(&t, &id("p"), vec![sample("p", 0.3)]).await.err(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::words::words,
-    store::{PeopleQuery, PersonChange},
+    store::{PeopleQuery, PersonChange, open::Format},
 };
 
 /// More people than a page passes over, so that walks have to be cut.
@@ -62,7 +62,7 @@ async fn people_are_found_by_what_they_are_called_now() {
     }
     rename(&fixture, "p1", "Ingrid").await;
     fixture.delete_person(&scope("t"), &id("p3"), now()).await.unwrap();
-    fixture.remove_member(&scope("t"), &"a".parse().unwrap(), &id("p2")).await.unwrap();
+    fixture.remove_member(&scope("t"), &"a".parse().unwrap(), &id("p2"), None, now()).await.unwrap();
     assert_eq!(walked(&fixture, &query("zo"), 2).await, ["p2"]);
     assert_eq!(walked(&fixture, &query("ingrid"), 2).await, ["p1"]);
     assert!(walked(&fixture, &query("محمد"), 2).await.is_empty());
@@ -133,4 +133,28 @@ async fn who_stays_is_met_once_whatever_else_changes_during_a_walk() {
         assert_eq!(seen.iter().filter(|id| stays(id)).count(), 10, "{seen:?}");
         assert!(fixture.check(|_| None).await.unwrap().is_sound());
     }
+}
+
+#[tokio::test]
+async fn people_of_version_5_are_found_by_the_words_that_were_not_looked_for_then() {
+    let mut fixture = Fixture::new().await;
+    for (id, name) in [("p1", "Jürgen Müller"), ("p2", "李小明"), ("p3", "Mu\u{308}ller")] {
+        fixture.create_person(&scope("t"), named(id, name), &[], vec![]).await.unwrap();
+    }
+    let old = |transaction: &mut Transaction<'_>| {
+        let tenant = "t".parse()?;
+        for key in transaction.scan_keys(&keys::words(&tenant)).collect::<Result<Vec<_>>>()? {
+            transaction.remove(key);
+        }
+        transaction.put(keys::format(), &Format { version: 5 })
+    };
+    fixture.tamper(old).await.unwrap();
+    assert!(walked(&fixture, &query("mueller"), 2).await.is_empty());
+    fixture.reopen();
+    for (text, expected) in
+        [("mueller", &["p1", "p3"][..]), ("muller", &["p1", "p3"]), ("小明", &["p2"]), ("李", &["p2"])]
+    {
+        assert_eq!(walked(&fixture, &query(text), 1).await, expected, "{text}");
+    }
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }

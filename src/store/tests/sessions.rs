@@ -10,15 +10,24 @@ use jiff::{
 use super::*;
 use crate::{
     domain::{
-        GroupId, GroupSession, GroupSessionId, Mark, RecordState, SessionOrigin, SessionState, Status,
+        FaceBox, GroupId, GroupSession, GroupSessionId, Mark, RecordState, SessionOrigin, SessionState, Status,
         attendance::{AppealState, Correction, Said},
+        roster::DayOrMoment,
         session::Step,
+        stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
         timetable::{Entry, Holiday, Weekday, blank, instants},
     },
-    store::{GroupChange, NewEntry, PersonPhotos},
+    store::{ClosingRules, GroupChange, NewEntry, PersonPhotos},
 };
 
 const DAY: Date = date(2026, 3, 30);
+
+const FORCED: ClosingRules = ClosingRules { is_forced: true, counts_joined_later: false };
+
+/// After the sessions of [`DAY`].
+fn later() -> Timestamp {
+    at("2026-03-30T20:00:00Z")
+}
 
 fn gid() -> GroupId {
     "a".parse().unwrap()
@@ -161,6 +170,28 @@ async fn the_current_session_is_found_by_time() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_session_the_time_and_the_next_lesson_are_told() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
+    let told = async |text: &str| fixture.session_at(&t, &gid(), at(text)).await.unwrap_err();
+    let [monday] = listed(&fixture, DAY, DAY).await.try_into().unwrap();
+    let early = told("2026-03-29T22:30:00Z").await;
+    let group = fixture.group(&t, &gid()).await.unwrap();
+    for shown in [group.shown(at("2026-03-29T22:30:00Z")).unwrap(), group.shown(monday.starts_at).unwrap()] {
+        assert!(early.message().contains(&shown), "{shown}: {early}");
+    }
+    assert_eq!(early.details().unwrap()["next"]["session"], monday.id.to_string());
+    let after = told("2026-03-30T20:00:00Z").await;
+    assert_ne!(after.details().unwrap()["next"]["session"], monday.id.to_string(), "the Monday after");
+    fixture.change_group_session(&t, monday.id, |monday| monday.after(Step::Cancel, now())).await.unwrap();
+    assert_ne!(told("2026-03-29T22:30:00Z").await.details().unwrap()["next"]["session"], monday.id.to_string());
+    plan(&fixture, vec![new(Entry { until: Some(DAY), ..mondays() })]).await.unwrap();
+    let over = told("2026-04-20T08:00:00Z").await;
+    assert!(over.message().contains("none is planned") && over.details().unwrap()["next"].is_null(), "{over}");
+}
+
+#[tokio::test]
 async fn closing_declares_absences_and_opening_again_takes_them_back() {
     let mut fixture = Fixture::new().await;
     let t = scope("t");
@@ -172,7 +203,8 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     fixture.update_group(&t, &gid(), change).await.unwrap();
     let session = single(&fixture, &[]).await;
     fixture.create_person(&t, person("joiner"), &[], vec![]).await.unwrap();
-    fixture.add_member(&t, &gid(), &id("joiner"), session.starts_at + 1.minute()).await.unwrap();
+    let since = Some(DayOrMoment::Moment(session.starts_at + 1.minute()));
+    fixture.add_member(&t, &gid(), &id("joiner"), since, session.starts_at).await.unwrap();
     fixture.correct(&t, session.id, vec![(id("excused"), say(Said::Set(Status::Excused)))]).await.unwrap();
     let start = session.starts_at;
     assert_eq!(see(&fixture, &session, start, &["present", "unsure"]).await.unwrap(), [Mark::ToConfirm; 2]);
@@ -180,7 +212,7 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     let open = register(&fixture, session.id).await;
     assert_eq!(open.len(), 3, "{open:?}");
 
-    let closing = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    let closing = fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     assert_eq!(closing.session.state, SessionState::Closed);
     fixture.reopen();
     let closed = register(&fixture, session.id).await;
@@ -196,7 +228,10 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     let each = [Status::Undecided, Status::Present, Status::Absent, Status::Excused, Status::NotOnRoster];
     assert_eq!(counts, each.map(|status| (status, 1)));
     assert_eq!(see(&fixture, &session, start, &["absent"]).await.unwrap_err().code(), "session_closed");
-    assert_eq!(fixture.close_group_session(&t, session.id, true, now()).await.unwrap_err().code(), "session_closed");
+    assert_eq!(
+        fixture.close_group_session(&t, session.id, FORCED, later()).await.unwrap_err().code(),
+        "session_closed"
+    );
     let marked = fixture.records_on("t", "a", 30).await.into_iter().find_map(|record| record.id).unwrap();
     assert_eq!(fixture.undo_mark(&t, &gid(), marked).await.unwrap_err().code(), "session_closed");
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
@@ -206,26 +241,25 @@ async fn closing_declares_absences_and_opening_again_takes_them_back() {
     for minute in [11, 12] {
         see(&fixture, &session, start + minute.minutes(), &["absent"]).await.unwrap();
     }
-    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     assert_eq!(register(&fixture, session.id).await["absent"], (RecordState::Sure, Status::Late));
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
 
 #[tokio::test]
-async fn who_has_left_the_roster_stays_what_they_were_when_a_session_is_opened_again() {
+async fn who_has_left_the_roster_since_is_of_a_session_that_is_opened_again() {
     let fixture = Fixture::new().await;
     let t = scope("t");
     for name in ["left", "stayed"] {
         fixture.enrol(name, &["a"], vec![]).await.unwrap();
     }
     let session = single(&fixture, &[]).await;
-    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     let closed = register(&fixture, session.id).await;
-    fixture.remove_member(&t, &gid(), &id("left")).await.unwrap();
+    fixture.remove_member(&t, &gid(), &id("left"), None, later()).await.unwrap();
     fixture.reopen_group_session(&t, session.id, "somebody else was late".into(), now()).await.unwrap();
-    let absent = (RecordState::NotSeen, Status::Absent);
-    assert_eq!(register(&fixture, session.id).await, [("left".to_owned(), absent)].into());
-    let again = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    assert!(register(&fixture, session.id).await.is_empty(), "nobody is absent from an open session");
+    let again = fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     assert_eq!((register(&fixture, session.id).await, &again.counts[&Status::Absent]), (closed, &2));
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
@@ -247,17 +281,17 @@ async fn absence_waits_for_the_sources_that_a_session_expects() {
     for (source, missing) in [(None, 2), (Some("teacher"), 1), (Some("teacher"), 1)] {
         photo.source = source.map(str::to_owned);
         fixture.mark_photo(&t, photo.clone()).await.unwrap();
-        let waiting = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+        let waiting = fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
         assert_eq!((waiting.session.state, waiting.counts.len()), (SessionState::Open, 0));
         assert_eq!(waiting.session.missing_sources().count(), missing);
         assert!(register(&fixture, session.id).await.is_empty());
     }
-    let forced = fixture.close_group_session(&t, session.id, true, now()).await.unwrap();
+    let forced = fixture.close_group_session(&t, session.id, FORCED, later()).await.unwrap();
     assert_eq!(forced.counts[&Status::Absent], 1);
     fixture.reopen_group_session(&t, session.id, "the camera is back".into(), now()).await.unwrap();
     photo.source = Some("camera".into());
     fixture.mark_photo(&t, photo).await.unwrap();
-    let closed = fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    let closed = fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     assert_eq!((closed.session.state, closed.counts[&Status::Absent]), (SessionState::Closed, 1));
 }
 
@@ -279,7 +313,7 @@ async fn what_is_said_counts_until_it_is_taken_back() {
 
     see(&fixture, &session, session.starts_at, &["p"]).await.unwrap();
     fixture.correct(&t, session.id, said("p", Said::Rejected)).await.unwrap();
-    fixture.close_group_session(&t, session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
     assert_eq!(register(&fixture, session.id).await["p"].1, Status::Absent);
     let both = [said("p", Said::Confirmed), said("q", Said::Set(Status::LeftEarly))].concat();
     let corrected = fixture.correct(&t, session.id, both).await.unwrap();
@@ -353,7 +387,7 @@ async fn of_two_records_of_one_person_the_better_stays() {
     see(&fixture, &one, one.starts_at, &["q"]).await.unwrap();
     see(&fixture, &one, one.starts_at + 1.minute(), &["p"]).await.unwrap();
     see(&fixture, &two, one.starts_at, &["q"]).await.unwrap();
-    fixture.close_group_session(&t, two.id, false, now()).await.unwrap();
+    fixture.close_group_session(&t, two.id, ClosingRules::default(), later()).await.unwrap();
     fixture.merge_people(&t, &id("p"), &id("q"), PersonPhotos::default()).await.unwrap();
     for session in [&one, &two] {
         let (records, _) = fixture.records(&t, session.id, None, 9).await.unwrap();
@@ -362,4 +396,258 @@ async fn of_two_records_of_one_person_the_better_stays() {
         assert_eq!(record.verdict.first_seen, Some(one.starts_at), "seen first");
     }
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+/// Adds somebody to the roster of the group since a moment, or takes them off it until one.
+async fn roster(fixture: &Fixture, name: &str, since: Option<&str>, until: Option<&str>) {
+    let (t, moment) = (scope("t"), |text| DayOrMoment::Moment(at(text)));
+    if let Some(since) = since {
+        fixture.add_member(&t, &gid(), &id(name), Some(moment(since)), later()).await.unwrap();
+    }
+    if let Some(until) = until {
+        fixture.remove_member(&t, &gid(), &id(name), Some(moment(until)), later()).await.unwrap();
+    }
+}
+
+/// What counts, by person.
+async fn statuses(fixture: &Fixture, session: &GroupSession) -> BTreeMap<String, Status> {
+    register(fixture, session.id).await.into_iter().map(|(name, (_, status))| (name, status)).collect()
+}
+
+#[tokio::test]
+async fn a_register_is_of_those_who_belonged_to_the_group_when_its_session_started() {
+    let mut fixture = Fixture::new().await;
+    let t = scope("t");
+    let session = single(&fixture, &[]).await;
+    for name in ["always", "later", "before", "back", "gap"] {
+        fixture.create_person(&t, person(name), &[], vec![]).await.unwrap();
+    }
+    roster(&fixture, "always", Some("2026-03-01T00:00:00Z"), None).await;
+    roster(&fixture, "later", Some("2026-03-30T08:10:00Z"), None).await;
+    roster(&fixture, "before", Some("2026-03-01T00:00:00Z"), Some("2026-03-30T07:00:00Z")).await;
+    roster(&fixture, "back", Some("2026-03-01T00:00:00Z"), Some("2026-03-30T09:00:00Z")).await;
+    roster(&fixture, "back", Some("2026-03-30T12:00:00Z"), None).await;
+    roster(&fixture, "gap", Some("2026-03-01T00:00:00Z"), Some("2026-03-30T07:00:00Z")).await;
+    roster(&fixture, "gap", Some("2026-03-30T12:00:00Z"), None).await;
+    fixture.reopen();
+    let named = |pairs: &[(&str, Status)]| pairs.iter().map(|&(name, status)| (name.to_owned(), status)).collect();
+    let expected = |later| {
+        named(&[("always", Status::Absent), ("back", Status::Absent), ("gap", Status::NotOnRoster), ("later", later)])
+    };
+    let close = async |counts_joined_later| {
+        let rules = ClosingRules { is_forced: false, counts_joined_later };
+        fixture.close_group_session(&t, session.id, rules, later()).await.unwrap()
+    };
+    assert_eq!(close(false).await.joined_later, 1);
+    assert_eq!(statuses(&fixture, &session).await, expected(Status::NotOnRoster));
+    fixture.reopen_group_session(&t, session.id, "they were there".into(), now()).await.unwrap();
+    let closing = close(true).await;
+    assert_eq!((closing.joined_later, closing.counts[&Status::Absent]), (1, 3));
+    assert_eq!(statuses(&fixture, &session).await, expected(Status::Absent));
+    let on_it = fixture.roster(&t, &gid()).await.unwrap();
+    assert_eq!(on_it, ["always", "back", "gap", "later"].map(id));
+    assert_eq!(fixture.groups_of(&t, &id("before")).await.unwrap(), []);
+    assert_eq!(fixture.members(&t, &gid()).await.unwrap().len(), 5);
+    let in_group = crate::store::PeopleQuery { group: Some(gid()), ..Default::default() };
+    assert_eq!(fixture.find_people(&t, in_group, None, 9).await.unwrap().people.len(), 4);
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn who_is_said_to_have_come_or_gone_at_another_time_is_judged_anew_in_closed_sessions() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    let session = single(&fixture, &[]).await;
+    fixture.create_person(&t, person("p"), &[], vec![]).await.unwrap();
+    roster(&fixture, "p", Some("2026-03-30T10:00:00Z"), None).await;
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
+    let status = async || statuses(&fixture, &session).await["p"];
+    assert_eq!(status().await, Status::NotOnRoster);
+    roster(&fixture, "p", Some("2026-03-30T08:00:00Z"), None).await;
+    assert_eq!(status().await, Status::Absent);
+    let early = fixture.remove_member(&t, &gid(), &id("p"), Some(DayOrMoment::Day(date(2026, 3, 29))), later()).await;
+    assert_eq!(early.unwrap_err().code(), "invalid_roster_time", "before they joined");
+    roster(&fixture, "p", Some("2026-03-01T00:00:00Z"), None).await;
+    fixture.remove_member(&t, &gid(), &id("p"), Some(DayOrMoment::Day(date(2026, 3, 29))), later()).await.unwrap();
+    assert_eq!(status().await, Status::NotOnRoster, "gone the day before");
+    let set = say(Said::Set(Status::Excused));
+    fixture.correct(&t, session.id, vec![(id("p"), set)]).await.unwrap();
+    roster(&fixture, "p", Some("2026-03-02T00:00:00Z"), None).await;
+    assert_eq!(status().await, Status::Excused, "what somebody said holds");
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn who_is_put_on_the_roster_after_a_session_was_closed_is_absent_from_it() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    let session = single(&fixture, &[]).await;
+    for name in ["p", "q"] {
+        fixture.create_person(&t, person(name), &[], vec![]).await.unwrap();
+    }
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
+    roster(&fixture, "p", Some("2026-03-30T00:00:00Z"), None).await;
+    roster(&fixture, "q", Some("2026-03-30T12:00:00Z"), None).await;
+    let absent = BTreeMap::from([("p".to_owned(), Status::Absent)]);
+    assert_eq!(statuses(&fixture, &session).await, absent);
+    assert!(fixture.check(|_| None).await.unwrap().is_sound(), "the sheet too");
+    // That was a mistake: nothing is left of it but that it is no absence.
+    fixture.remove_member(&t, &gid(), &id("p"), Some(DayOrMoment::Day(date(2026, 3, 29))), later()).await.unwrap();
+    assert!(fixture.members(&t, &gid()).await.unwrap().iter().all(|member| member.person != id("p")));
+    assert_eq!(statuses(&fixture, &session).await["p"], Status::NotOnRoster);
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn who_comes_back_keeps_the_absences_of_a_time_that_nobody_kept() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    let session = single(&fixture, &[]).await;
+    fixture.create_person(&t, person("p"), &[], vec![]).await.unwrap();
+    roster(&fixture, "p", Some("2026-03-01T00:00:00Z"), None).await;
+    fixture.close_group_session(&t, session.id, ClosingRules::default(), later()).await.unwrap();
+    // As an older release forgot who left.
+    let forget = |transaction: &mut Transaction<'_>| {
+        let who = pseudonym(transaction, "p");
+        crate::store::rosters::forget(transaction, scope("t").tenant(), &gid(), who);
+        Ok(())
+    };
+    fixture.tamper(forget).await.unwrap();
+    roster(&fixture, "p", Some("2026-03-31T00:00:00Z"), None).await;
+    assert_eq!(statuses(&fixture, &session).await["p"], Status::Absent);
+}
+
+#[tokio::test]
+async fn who_joins_after_a_session_that_counted_later_ones_was_closed_is_not_of_it() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    let session = single(&fixture, &[]).await;
+    fixture.create_person(&t, person("p"), &[], vec![]).await.unwrap();
+    let rules = ClosingRules { is_forced: false, counts_joined_later: true };
+    fixture.close_group_session(&t, session.id, rules, later()).await.unwrap();
+    let joined = later() + 1.hour();
+    fixture.add_member(&t, &gid(), &id("p"), Some(DayOrMoment::Moment(joined)), joined).await.unwrap();
+    let (_, records) = fixture.register(&t, session.id).await.unwrap();
+    let statuses: Vec<_> = records.iter().map(|record| record.verdict.status).collect();
+    assert_eq!(statuses, [Status::NotOnRoster]);
+}
+
+#[tokio::test]
+async fn a_place_on_a_roster_of_an_older_store_goes_on_as_it_was() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Old(PersonId, Timestamp);
+    impl crate::store::codec::Record for Old {
+        const KIND: u8 = 80;
+    }
+    let mut fixture = Fixture::new().await;
+    fixture.enrol("p", &["a"], vec![]).await.unwrap();
+    let old = |transaction: &mut Transaction<'_>| {
+        let who = pseudonym(transaction, "p");
+        transaction.put(keys::member(scope("t").tenant(), &gid(), who), &Old(id("p"), now()))?;
+        transaction.put(keys::format(), &crate::store::open::Format { version: 3 })
+    };
+    fixture.tamper(old).await.unwrap();
+    fixture.reopen();
+    let [member] = fixture.members(&scope("t"), &gid()).await.unwrap().try_into().unwrap();
+    let periods: Vec<_> = member.periods.iter().map(|one| (one.since, one.until, one.entered_at)).collect();
+    assert_eq!((member.person, periods), (id("p"), vec![(now(), None, now())]));
+    assert!(fixture.check(|_| None).await.unwrap().is_sound());
+}
+
+#[tokio::test]
+async fn a_session_is_closed_before_its_beginning_only_by_force() {
+    let fixture = Fixture::new().await;
+    let (t, session) = (scope("t"), single(&fixture, &[]).await);
+    let close = async |rules, at| fixture.close_group_session(&t, session.id, rules, at).await;
+    let early = close(ClosingRules::default(), session.starts_at - 1.second()).await;
+    assert_eq!(early.unwrap_err().code(), "session_not_begun");
+    let forced = close(FORCED, session.starts_at - 1.second()).await.unwrap();
+    assert_eq!(forced.session.state, SessionState::Closed);
+    fixture.reopen_group_session(&t, session.id, "it takes place".into(), now()).await.unwrap();
+    assert!(close(ClosingRules::default(), session.starts_at).await.is_ok());
+}
+
+#[tokio::test]
+async fn sessions_keep_the_clock_by_which_they_were_planned() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    plan(&fixture, vec![new(mondays())]).await.unwrap();
+    let session = listed(&fixture, DAY, DAY).await.remove(0);
+    fixture.close_group_session(&t, session.id, FORCED, now()).await.unwrap();
+    // As an older release left it.
+    let clockless = GroupSession { time_zone: None, ..fixture.group_session(&t, session.id).await.unwrap() };
+    let key = keys::group_session(t.tenant(), session.id);
+    fixture.tamper(move |transaction| transaction.put(key, &clockless)).await.unwrap();
+    for zone in ["Asia/Tokyo", "Europe/Vienna"] {
+        let change = GroupChange { time_zone: Some(zone.into()), ..GroupChange::default() };
+        let group = fixture.update_group(&t, &gid(), change).await.unwrap();
+        let kept = fixture.group_session(&t, session.id).await.unwrap();
+        assert_eq!(kept.local_start(&group).unwrap().to_string(), "2026-03-30T08:00:00", "{zone}");
+    }
+}
+
+/// A photo with so many faces that nobody is like.
+async fn see_strangers(fixture: &Fixture, session: &GroupSession, faces: u32) -> PhotoMarks {
+    let (photo, at) = (PhotoId::generate(), session.starts_at);
+    let face = |face| {
+        let normalized = FaceBox { x1: 0.1, y1: 0.1, x2: 0.2, y2: 0.2 };
+        let glimpse = Glimpse { photo, face, at, normalized, width_px: 60.0, liveness: None };
+        UnknownFace { glimpse, vector: vec![1.0, 0.0], candidates: Vec::new() }
+    };
+    let unknown = UnknownFaces {
+        keeping: Keeping { threshold: 2.0, now: now() },
+        model: ModelId { name: "test".into(), dimension: 2, postprocessing: 1 },
+        faces: (0..faces).map(face).collect(),
+    };
+    let session = session.clone();
+    let (time, source, seen) = (TimeTrust::Trusted, None, Vec::new());
+    let photo = PhotoMarks { session, at, time, source, seen, unknown: Some(unknown) };
+    fixture.mark_photo(&scope("t"), photo.clone()).await.unwrap();
+    photo
+}
+
+#[tokio::test]
+async fn a_session_tells_whether_it_kept_all_unknown_faces() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    fixture.update_tenant(&t, |_, settings| settings.unknown_faces_days = 30).await.unwrap();
+    let session = single(&fixture, &[]).await;
+    for (faces, has_more) in [(200, false), (1, true)] {
+        see_strangers(&fixture, &session, faces).await;
+        assert_eq!(fixture.strangers(&t, session.id, now()).await.unwrap().len(), 200);
+        assert_eq!(fixture.group_session(&t, session.id).await.unwrap().has_more_faces, has_more, "{faces}");
+    }
+}
+
+#[tokio::test]
+async fn a_settled_stranger_stays_so_and_follows_the_person() {
+    let fixture = Fixture::new().await;
+    let t = scope("t");
+    fixture.update_tenant(&t, |_, settings| settings.unknown_faces_days = 30).await.unwrap();
+    for name in ["p", "q"] {
+        fixture.enrol(name, &["a"], vec![]).await.unwrap();
+    }
+    let session = single(&fixture, &[]).await;
+    let open = async || fixture.strangers(&t, session.id, now()).await.unwrap();
+    let photo = see_strangers(&fixture, &session, 2).await;
+    let [one, other] = open().await.try_into().unwrap();
+    fixture.dismiss_stranger(&t, session.id, other.id, now()).await.unwrap();
+    fixture.name_stranger(&t, session.id, one.id, &id("q"), now()).await.unwrap();
+    fixture.mark_photo(&t, photo.clone()).await.unwrap();
+    assert_eq!(open().await, [], "the same photo again");
+    let again = fixture.name_stranger(&t, session.id, one.id, &id("q"), now()).await;
+    assert_eq!(again.unwrap_err().code(), "stranger_not_found");
+    fixture.merge_people(&t, &id("p"), &id("q"), PersonPhotos::default()).await.unwrap();
+    fixture.undo_correction(&t, session.id, &id("p")).await.unwrap();
+    assert_eq!(open().await, std::slice::from_ref(&one), "all of it is there again");
+    let named = fixture.name_stranger(&t, session.id, one.id, &id("p"), now()).await.unwrap();
+    fixture.undo_mark(&t, &gid(), named.record.id.unwrap()).await.unwrap();
+    assert_eq!(open().await, std::slice::from_ref(&one));
+    fixture.name_stranger(&t, session.id, one.id, &id("p"), now()).await.unwrap();
+    fixture.delete_person(&t, &id("p"), now()).await.unwrap();
+    let left = fixture.check(|_| None).await.unwrap();
+    assert!(left.is_sound());
+    assert_eq!(left.records["stranger"], 1, "nothing of an erased person but where a dismissed face was");
+    fixture.mark_photo(&t, photo).await.unwrap();
+    assert_eq!(open().await.len(), 1, "an erased person is a stranger");
 }

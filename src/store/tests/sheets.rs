@@ -13,7 +13,7 @@ use crate::{
         timetable::{blank, instants},
     },
     reports::Cell,
-    store::{PersonPhotos, register},
+    store::{ClosingRules, PersonPhotos, register},
 };
 
 /// More than the people of one block.
@@ -31,7 +31,7 @@ async fn session(fixture: &Fixture, hour: i8) -> GroupSession {
 }
 
 async fn close(fixture: &Fixture, session: &GroupSession) {
-    fixture.close_group_session(&scope("t"), session.id, false, now()).await.unwrap();
+    fixture.close_group_session(&scope("t"), session.id, ClosingRules::default(), session.ends_at).await.unwrap();
 }
 
 /// The cells of a report in pages of `limit`, by person.

@@ -15,7 +15,8 @@ use image::{
     codecs::{png::PngDecoder, tiff::TiffDecoder},
 };
 
-use super::{DecodeLimits, PhotoFormat, decode, is_transposed, read_header};
+use super::{DecodeLimits, PhotoFormat, decode, read_header};
+use crate::orientation::is_transposed;
 
 /// Small, so that an input takes milliseconds.
 const LIMITS: DecodeLimits = DecodeLimits { max_bytes: 1 << 20, max_side: 4096, max_pixels: 1 << 19 };
@@ -24,11 +25,17 @@ pub(super) const SLACK_BYTES: usize = 2 << 20;
 /// Lists of the most numbers that an index may have, one for each tag that a decoder reads, and what it makes of them.
 const MAX_INDEX_BYTES: usize = 64 << 20;
 
+/// Of the bytes of a HEIC: lists that become structs, and pieces as the decoder sees them.
+const MAX_COPIES: usize = 8;
+
 /// A photo is refused, or has the size that its header says, and takes no more memory than its header promised.
 pub fn photo(bytes: &[u8]) {
     let (header, reading_bytes) = peak_bytes(|| read_header(bytes, &LIMITS));
-    let is_tiff = super::sniff(bytes).is_ok_and(|format| format == PhotoFormat::Tiff);
-    let most = if is_tiff { MAX_INDEX_BYTES } else { SLACK_BYTES };
+    let most = match super::sniff(bytes) {
+        Ok(PhotoFormat::Tiff) => MAX_INDEX_BYTES,
+        Ok(PhotoFormat::Heic) => SLACK_BYTES + MAX_COPIES * bytes.len(),
+        _ => SLACK_BYTES,
+    };
     assert!(reading_bytes <= most, "reading the header took {reading_bytes} bytes");
     let Ok(header) = header else { return };
     let (width, height) = (header.width, header.height);
@@ -75,7 +82,7 @@ pub fn tiff(bytes: &[u8]) {
 }
 
 /// Runs `work`, and tells the most bytes that it held at once.
-pub(super) fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
+pub(crate) fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD_BYTES.get();
     PEAK_BYTES.set(before);
     let done = work();

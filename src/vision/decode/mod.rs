@@ -2,20 +2,29 @@
 //!
 //! Anyone may send anything: the format comes from the first bytes, never from a name; the size from the header, before
 //! a pixel is decoded; and what decoding will cost is known beforehand ([`PhotoHeader::decoded_bytes`]). A picture that
-//! breaks off is an error, never a photo that is grey from the middle on.
+//! breaks off is an error, never a photo that is grey from the middle on. Decoders are other people's: the panic of one is
+//! an error of its photo.
 
 mod container;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+#[cfg(feature = "heic")]
+mod heic;
 mod jpeg;
 mod others;
 mod png;
 mod tiff;
+mod webp;
+
+use std::borrow::Cow;
 
 use image::ImageFormat;
+use jiff::{civil::DateTime, tz::Offset};
+use runtime::contain;
 
 use super::{
-    orientation::{Orientation, is_transposed, upright},
+    exif::Exif,
+    orientation::{Orientation, turning_bytes, upright},
     photo::Photo,
 };
 use error::{Error, ErrorKind, Result};
@@ -33,7 +42,7 @@ pub struct DecodeLimits {
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { max_bytes: 20_000_000, max_side: 20_000, max_pixels: 50_000_000 }
+        Self { max_bytes: 20_000_000, max_side: 20_000, max_pixels: 65_000_000 }
     }
 }
 
@@ -52,6 +61,20 @@ pub enum PhotoFormat {
     Bmp,
     /// The first page.
     Tiff,
+    /// Of one piece or of a grid, 8 to 12 bits; of a burst the first picture.
+    #[cfg(feature = "heic")]
+    Heic,
+}
+
+impl PhotoFormat {
+    /// Whether a photo takes many times as long to decode as a JPEG of its size.
+    pub const fn is_slow(self) -> bool {
+        match self {
+            #[cfg(feature = "heic")]
+            Self::Heic => true,
+            Self::Jpeg | Self::Png | Self::WebP | Self::Gif | Self::Bmp | Self::Tiff => false,
+        }
+    }
 }
 
 /// What the first bytes say of a photo.
@@ -70,11 +93,10 @@ pub struct PhotoHeader {
 }
 
 impl PhotoHeader {
-    /// The most bytes that decoding holds at once, the photo included: pixels, the decoder's own buffers, and the second
-    /// copy that turning needs.
+    /// The most bytes that decoding holds at once, the photo included: pixels, the decoder's own buffers, and what turning
+    /// needs.
     pub fn decoded_bytes(&self) -> usize {
-        let pixels = rgb_bytes(self.width, self.height);
-        let turning = if is_transposed(self.orientation) { 2 * pixels } else { pixels };
+        let turning = turning_bytes(self.width, self.height, self.orientation);
         usize::try_from(self.decoding_bytes.max(turning)).unwrap_or(usize::MAX)
     }
 }
@@ -92,10 +114,12 @@ pub fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<PhotoHeader> {
         return Err(Error::new(ErrorKind::TooLarge, message).with_code("too_many_bytes"));
     }
     let format = sniff(bytes)?;
-    let header = match format {
-        PhotoFormat::Jpeg => jpeg::read_header(bytes)?,
-        _ => others::read_header(bytes, format, limits)?,
-    };
+    let header = guarded(|| match format {
+        PhotoFormat::Jpeg => jpeg::read_header(bytes),
+        #[cfg(feature = "heic")]
+        PhotoFormat::Heic => heic::read_header(bytes, limits),
+        _ => others::read_header(bytes, format, limits),
+    })?;
     check_size(header.width, header.height, limits)?;
     Ok(header)
 }
@@ -106,17 +130,47 @@ pub fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<PhotoHeader> {
 /// for a rare kind of its format.
 pub fn decode(bytes: &[u8], header: &PhotoHeader, limits: &DecodeLimits) -> Result<Photo> {
     check_size(header.width, header.height, limits)?;
-    let pixels = match header.format {
-        PhotoFormat::Jpeg => jpeg::decode(bytes, header)?,
-        _ => others::decode(bytes, header)?,
-    };
+    let pixels = guarded(|| match header.format {
+        PhotoFormat::Jpeg => jpeg::decode(bytes, header),
+        #[cfg(feature = "heic")]
+        PhotoFormat::Heic => heic::decode(bytes, header, limits),
+        _ => others::decode(bytes, header),
+    })?;
     upright(header.width, header.height, pixels, header.orientation)
+}
+
+/// When the photo was taken by the camera's clock, and that one's distance from UTC, as far as its EXIF data says so.
+pub fn taken(bytes: &[u8]) -> Option<(DateTime, Option<Offset>)> {
+    let format = sniff(bytes).ok()?;
+    guarded(|| Ok(exif(bytes, format).and_then(|block| Exif::new(&block)?.taken()))).ok()?
+}
+
+/// The block of EXIF.
+fn exif(bytes: &[u8], format: PhotoFormat) -> Option<Cow<'_, [u8]>> {
+    match format {
+        PhotoFormat::Jpeg => jpeg::exif(bytes).map(Cow::Borrowed),
+        PhotoFormat::Png => png::exif(bytes).map(Cow::Borrowed),
+        PhotoFormat::WebP => webp::exif(bytes).map(Cow::Borrowed),
+        // Its own first directory.
+        PhotoFormat::Tiff => Some(Cow::Borrowed(bytes)),
+        #[cfg(feature = "heic")]
+        PhotoFormat::Heic => heic::exif(bytes).map(Cow::Owned),
+        PhotoFormat::Gif | PhotoFormat::Bmp => None,
+    }
+}
+
+/// What a decoder makes of a photo. Errors: its own; `invalid` (`corrupt_image`) where it panics.
+fn guarded<T>(codec: impl FnOnce() -> Result<T>) -> Result<T> {
+    contain(codec).unwrap_or_else(|site| {
+        tracing::warn!(%site, "a decoder panicked");
+        Err(corrupt("the image is damaged, or of a kind that is not read: store it as JPEG or PNG"))
+    })
 }
 
 /// The format by its magic number.
 fn sniff(bytes: &[u8]) -> Result<PhotoFormat> {
-    if let Some(refusal) = container::refusal(bytes) {
-        return Err(refusal);
+    if let Some(sniffed) = container::sniff(bytes) {
+        return sniffed;
     }
     match image::guess_format(bytes) {
         Ok(ImageFormat::Jpeg) => Ok(PhotoFormat::Jpeg),
@@ -135,11 +189,15 @@ fn check_size(width: u32, height: u32, limits: &DecodeLimits) -> Result<()> {
         return Err(corrupt("the image has no pixels"));
     }
     if width.max(height) > limits.max_side {
-        let message = format!("the image is {width}×{height} pixels; no side may be over {}", limits.max_side);
+        let message =
+            format!("the image is {width}×{height} pixels; no side may be over {}: send it smaller", limits.max_side);
         return Err(Error::new(ErrorKind::TooLarge, message).with_code("side_too_long"));
     }
     if u64::from(width) * u64::from(height) > limits.max_pixels {
-        let message = format!("the image is {width}×{height} pixels, over {} in all", limits.max_pixels);
+        let message = format!(
+            "the image is {width}×{height} pixels, and at most {} megapixels are read: send it smaller",
+            limits.max_pixels / 1_000_000
+        );
         return Err(Error::new(ErrorKind::TooLarge, message).with_code("too_many_pixels"));
     }
     Ok(())

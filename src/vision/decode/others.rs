@@ -1,4 +1,4 @@
-//! All formats but JPEG, through the decoders of `image`.
+//! All formats but JPEG and HEIC, through the decoders of `image`.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -8,7 +8,7 @@ use image::{
 };
 
 use super::{DecodeLimits, PhotoFormat, PhotoHeader, check_size, corrupt, png, rgb_bytes, tiff, unsupported};
-use crate::orientation::Orientation;
+use crate::{exif::Exif, orientation::Orientation};
 use error::{Error, Result};
 
 /// What a decoder may hold beside pixels: tables, and the compressed form of a picture that is smaller than it.
@@ -19,12 +19,13 @@ pub(super) fn read_header(bytes: &[u8], format: PhotoFormat, limits: &DecodeLimi
         PhotoFormat::Png => Cow::Owned(png::head(bytes)),
         _ => Cow::Borrowed(bytes),
     };
-    let mut decoder = open(&head, format)?;
+    let decoder = open(&head, format)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     let decoding_bytes = held_by(&*decoder) + rgb_bytes(width, height) + copied(bytes, format);
     // Damaged metadata is no reason to refuse a good picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = super::exif(bytes, format).and_then(|block| Exif::new(&block)?.orientation());
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     Ok(PhotoHeader { format, width, height, orientation, decoding_bytes })
 }
 
@@ -54,7 +55,7 @@ fn copied(bytes: &[u8], format: PhotoFormat) -> u64 {
     match format {
         PhotoFormat::Png => file,
         PhotoFormat::WebP => 3 * file + (1 << 24),
-        PhotoFormat::Jpeg | PhotoFormat::Gif | PhotoFormat::Bmp | PhotoFormat::Tiff => 0,
+        _ => 0,
     }
 }
 
@@ -72,7 +73,7 @@ fn open_checked<'a>(bytes: &'a [u8], format: PhotoFormat) -> ImageResult<Box<dyn
         PhotoFormat::Gif => Box::new(GifDecoder::new(reader)?),
         PhotoFormat::Bmp => Box::new(BmpDecoder::new(reader)?),
         PhotoFormat::Tiff => Box::new(TiffDecoder::new(reader)?),
-        PhotoFormat::Png | PhotoFormat::Jpeg => Box::new(PngDecoder::new(reader)?),
+        _ => Box::new(PngDecoder::new(reader)?),
     })
 }
 

@@ -40,6 +40,12 @@ pub(super) fn head(bytes: &[u8]) -> Vec<u8> {
     head
 }
 
+/// The block of EXIF, wherever it stands.
+pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    let (_, chunk) = chunks(bytes).find(|(kind, _)| kind == b"eXIf")?;
+    chunk.get(8..chunk.len().checked_sub(4)?)
+}
+
 /// The signature and the chunks that matter.
 fn kept(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut has_come = [false; SINGLE.len()];

@@ -4,7 +4,10 @@ use image::{DynamicImage, ImageFormat};
 use proptest::prelude::*;
 
 use super::*;
-use crate::golden;
+use crate::{
+    exif::{self, tests as exif_tests},
+    golden,
+};
 
 macro_rules! fixtures {
     ($($name:literal),*) => {
@@ -52,6 +55,16 @@ fn picture() -> DynamicImage {
     image::RgbImage::from_raw(photo.width(), photo.height(), photo.pixels().to_vec()).unwrap().into()
 }
 
+/// Found to panic in decoders.
+#[test]
+fn a_decoder_that_panics_makes_an_error_of_its_photo() {
+    let panicked = guarded::<()>(|| panic!("of a row beyond the last")).unwrap_err();
+    assert_eq!((panicked.code(), panicked.kind()), ("corrupt_image", ErrorKind::Invalid));
+    assert!(!panicked.to_string().contains("row"), "{panicked}");
+    let refused = read(include_bytes!("../../../tests/fixtures/images/tiled_planar.tif")).unwrap_err();
+    assert!(["corrupt_image", "unsupported_format"].contains(&refused.code()), "{refused:?}");
+}
+
 /// One file of each format.
 fn one_of_each() -> Vec<Vec<u8>> {
     let image = picture().crop_imm(0, 0, 41, 23);
@@ -74,6 +87,107 @@ fn like_opencv() {
         let worst = kept.zip(&expected[name]).map(|(ours, theirs)| ours.abs_diff(*theirs)).max();
         assert!(worst <= Some(levels), "{name} is off by {worst:?} levels");
     }
+}
+
+/// JPEGs of every kind, with their pixels by libjpeg-turbo; see `make_jpegs.py`.
+fn jpegs() -> impl Iterator<Item = (String, Vec<u8>, image::RgbImage)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images/jpeg");
+    let mut paths: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));
+    paths.sort();
+    paths.into_iter().map(move |path| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let sampling = name.split('-').next().unwrap();
+        let pixels = image::open(folder.join(format!("{sampling}.png"))).unwrap().to_rgb8();
+        (name, std::fs::read(path).unwrap(), pixels)
+    })
+}
+
+/// The mean and the greatest difference of two pictures' levels.
+fn apart(one: &[u8], other: &[u8]) -> (f64, u8) {
+    assert_eq!(one.len(), other.len());
+    let levels = || one.iter().zip(other).map(|(one, other)| one.abs_diff(*other));
+    (levels().map(f64::from).sum::<f64>() / one.len() as f64, levels().max().unwrap())
+}
+
+/// Samplings × scans × progressive × restart markers.
+#[test]
+fn a_jpeg_of_any_kind_has_the_pixels_that_libjpeg_gives_it_or_is_refused() {
+    let (mut read_kinds, mut refused) = (0, Vec::new());
+    for (name, bytes, expected) in jpegs() {
+        match read(&bytes) {
+            Ok(photo) => {
+                let (mean, most) = apart(photo.pixels(), &expected);
+                assert!(mean <= 1.0 && most <= 8, "{name} is {mean:.2} levels off, at most {most}");
+                read_kinds += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), "unsupported_format", "{name}: {error}");
+                refused.push(name);
+            }
+        }
+    }
+    // Progressive ones whose chroma is finer than their luma, or with factors of three.
+    assert!(refused.iter().all(|name| name.contains("-progressive")), "{refused:?}");
+    assert_eq!((read_kinds, refused.len()), (176, 28), "{refused:?}");
+}
+
+/// What libjpeg reads with a warning, or without one.
+#[test]
+fn jpegs_that_stricter_decoders_stumble_over_are_read() {
+    let without = |jpeg: &[u8], marker: u8| {
+        let mut left = jpeg.to_vec();
+        while let Some(at) = left.windows(2).position(|pair| pair == [0xFF, marker]) {
+            let length = usize::from(u16::from_be_bytes([left[at + 2], left[at + 3]]));
+            left.drain(at..at + 2 + length);
+        }
+        left
+    };
+    let before = |jpeg: &[u8], marker: u8, strays: &[u8]| {
+        let at = jpeg.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+        [&jpeg[..at], strays, &jpeg[at..]].concat()
+    };
+    for width in [403, 640] {
+        let image = picture().resize_exact(width, 300, image::imageops::FilterType::Triangle);
+        for image in [image.clone(), image.to_luma8().into()] {
+            let plain = encoded(&image, ImageFormat::Jpeg);
+            let whole = read(&plain).unwrap();
+            let mut no_end = plain.clone();
+            no_end.truncate(plain.len() - 2);
+            for (what, jpeg) in [
+                ("no Huffman tables", without(&plain, 0xC4)),
+                ("bytes between segments", before(&plain, 0xDB, &[0; 7])),
+                ("bytes and fill between segments", before(&plain, 0xC0, b"\0stray\xFF\xFF")),
+                ("no end", no_end),
+                ("bytes behind the end", [plain.as_slice(), &[7; 999]].concat()),
+                ("no tables, no end", without(&plain[..plain.len() - 2], 0xC4)),
+            ] {
+                assert!(
+                    read(&jpeg).is_ok_and(|photo| photo == whole),
+                    "{what}, {width} px wide: {:?}",
+                    read(&jpeg).err()
+                );
+                let header = read_header(&jpeg, &DecodeLimits::default()).unwrap();
+                let (_, decoding_bytes) = fuzzing::peak_bytes(|| decode(&jpeg, &header, &DecodeLimits::default()));
+                assert!(decoding_bytes <= header.decoded_bytes() + fuzzing::SLACK_BYTES, "{what}");
+            }
+            // Without an end, and not whole.
+            for length in (plain.len() / 2..plain.len() - 40).step_by(97) {
+                assert_eq!(code_of(&plain[..length]), "corrupt_image", "cut to {length} of {}", plain.len());
+            }
+        }
+    }
+}
+
+/// Colours are told by JFIF's mark, else by Adobe's, else by the components' names.
+#[test]
+fn rgb_without_any_mark_is_told_by_its_letters() {
+    let jpeg = fixture("rgb.jpg");
+    let expected = read(&jpeg).unwrap();
+    let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xEE]).unwrap();
+    let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+    let unmarked = [&jpeg[..at], &jpeg[at + 2 + length..]].concat();
+    assert!(read(&unmarked).unwrap() == expected);
 }
 
 #[test]
@@ -131,12 +245,62 @@ fn exif_turns_the_photo_upright() {
     assert!(read(&with_orientation(&jpeg, 77)).unwrap() == plain);
 }
 
+/// A file with a block of EXIF where its format has it, at the end where it may stand there.
+fn with_exif(bytes: &[u8], block: &[u8]) -> Vec<u8> {
+    match sniff(bytes).unwrap() {
+        PhotoFormat::Jpeg => {
+            let block = [exif::PREFIX, block.strip_prefix(exif::PREFIX).unwrap_or(block)].concat();
+            let length = (block.len() as u16 + 2).to_be_bytes();
+            [&bytes[..2], b"\xFF\xE1", &length, &block, &bytes[2..]].concat()
+        }
+        PhotoFormat::Png => {
+            let (pixels, end) = bytes.split_at(bytes.len() - 12);
+            let body = [b"eXIf", block].concat();
+            [pixels, &(block.len() as u32).to_be_bytes(), &body, &crc32(&body).to_be_bytes(), end].concat()
+        }
+        PhotoFormat::WebP => {
+            let padding: &[u8] = if block.len().is_multiple_of(2) { &[] } else { &[0] };
+            let mut with = [bytes, b"EXIF", &(block.len() as u32).to_le_bytes(), block, padding].concat();
+            let length = with.len() as u32 - 8;
+            with[4..8].copy_from_slice(&length.to_le_bytes());
+            with
+        }
+        format => panic!("{format:?} has no place for it"),
+    }
+}
+
+#[test]
+fn every_format_says_how_and_when_by_exif_with_a_prefix_and_without() {
+    let time = jiff::civil::date(2026, 11, 23).at(9, 15, 0, 0);
+    let image = picture();
+    for orientation in [exif_tests::short(0x0112, 6), exif_tests::long(0x0112, 6)] {
+        let original = [(0x9003, 2, b"2026:11:23 09:15:00\0".to_vec())];
+        let block = exif_tests::block(std::slice::from_ref(&orientation), &[(0x8769, &original)]);
+        for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+            let plain = encoded(&image, format);
+            for block in [block.clone(), [exif::PREFIX, &block].concat()] {
+                let file = with_exif(&plain, &block);
+                let header = read_header(&file, &DecodeLimits::default()).unwrap();
+                assert_eq!(header.orientation.to_exif(), 6, "{format:?}");
+                assert_eq!(taken(&file), Some((time, None)), "{format:?}");
+                assert_eq!(read(&file).unwrap().width(), 301, "{format:?}");
+            }
+        }
+    }
+    // A TIFF is a block of its own.
+    let tiff = encoded(&image, ImageFormat::Tiff);
+    assert_eq!(taken(&tiff), None);
+    assert_eq!(read_header(&tiff, &DecodeLimits::default()).unwrap().orientation.to_exif(), 1);
+}
+
 #[test]
 fn what_is_no_photo_is_told_apart() {
     assert_eq!(code_of(b""), "empty");
     assert_eq!(code_of(b"<html>not a picture, whatever its name says</html>"), "not_an_image");
     assert_eq!(code_of(&[0; 100]), "not_an_image");
-    assert_eq!(code_of(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), "unsupported_format");
+    assert_eq!(code_of(b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1miaf"), "unsupported_format");
+    let heic = if cfg!(feature = "heic") { "corrupt_image" } else { "unsupported_format" };
+    assert_eq!(code_of(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00"), heic);
     assert_eq!(code_of(b"qoif\x00\x00\x00\x01\x00\x00\x00\x01\x03\x00"), "unsupported_format");
     let twelve_bits = b"\xFF\xD8\xFF\xC1\x00\x0B\x0C\x00\x10\x00\x10\x01\x01\x11\x00\xFF\xD9";
     assert_eq!(code_of(twelve_bits), "unsupported_format");

@@ -1,0 +1,158 @@
+//! What a tenant sets too: a request that stores something may be stricter, and never laxer.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, multipart::Form};
+use serde_json::{Map, Value, json};
+
+use crate::support::{
+    Answer, TestServer, class_photo,
+    description::resolved,
+    form,
+    images::{jpeg, scaled},
+    portrait,
+    rosters::zipped,
+};
+
+/// Fields of requests by which a tenant's bar could be lowered.
+const BARS: [&str; 5] = ["threshold", "margin", "liveness", "quality", "duplicates"];
+
+/// What becomes of a value that is laxer than the tenant's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Laxer {
+    /// The request is refused.
+    Refused,
+    /// The tenant's counts.
+    Overruled,
+    /// It counts: nothing is stored.
+    Counts,
+}
+
+/// Every such field of every request. One without a line fails the test.
+const FIELDS: &[(&str, &str, Laxer)] = &[
+    ("post /groups/{group}/recognize", "threshold", Laxer::Refused),
+    ("post /groups/{group}/recognize", "margin", Laxer::Refused),
+    ("post /groups/{group}/recognize", "liveness", Laxer::Overruled),
+    ("post /groups/{group}/jobs/recognize", "threshold", Laxer::Refused),
+    ("post /groups/{group}/jobs/recognize", "margin", Laxer::Refused),
+    ("post /groups/{group}/jobs/recognize", "liveness", Laxer::Overruled),
+    ("post /identify", "threshold", Laxer::Counts),
+    ("post /identify", "margin", Laxer::Counts),
+    ("post /identify", "liveness", Laxer::Overruled),
+    ("post /people/{person}/verify", "threshold", Laxer::Counts),
+    ("post /people", "quality", Laxer::Overruled),
+    ("post /people", "duplicates", Laxer::Overruled),
+    ("put /people/{person}/faces", "quality", Laxer::Overruled),
+    ("post /people/{person}/faces", "quality", Laxer::Overruled),
+    ("post /people/import", "quality", Laxer::Overruled),
+];
+
+#[tokio::test]
+async fn every_field_that_could_lower_a_tenants_bar_is_listed() {
+    let server = TestServer::start().await;
+    let description = server.api.get("/openapi.json").await.expect(200);
+    let mut found = BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let contents = operation["requestBody"]["content"].as_object().into_iter();
+            for content in contents.flat_map(Map::values) {
+                let fields = resolved(&content["schema"], &description)["properties"].as_object().into_iter().flatten();
+                let bars = fields.filter(|(name, _)| BARS.contains(&name.as_str()) || name.starts_with("min_"));
+                let route = format!("{method} {}", path.trim_start_matches("/api/v1"));
+                found.extend(bars.map(|(name, _)| (route.clone(), name.clone())));
+            }
+        }
+    }
+    // The operator's and the admin's, who set the bars.
+    found.retain(|(route, _)| !route.contains("/tenants") && !route.ends_with(" /settings"));
+    let listed = FIELDS.iter().map(|&(route, field, _)| (route.to_owned(), field.to_owned())).collect();
+    assert_eq!(found, listed);
+}
+
+/// A request of a route with one field, by which alone it fails or not.
+fn request(route: &str, field: &str, value: &str, mark: bool) -> (Method, String, Form) {
+    let (method, path) = route.split_once(' ').unwrap();
+    let path = format!("/api/v1{}", path.replace("{group}", "g").replace("{person}", "obama"));
+    let photo = match field {
+        "quality" => jpeg(&scaled("obama2", 70)),
+        "liveness" => class_photo(&[("obama2", 100)]),
+        _ => portrait("obama2"),
+    };
+    let more: &[(&str, &str)] = match route {
+        "post /people" => &[("id", "new"), ("name", "new")],
+        _ if !mark => &[("mark", "false")],
+        _ => &[],
+    };
+    let form = form(&[more, &[(field, value)]].concat(), &[&photo]);
+    (method.to_ascii_uppercase().parse().unwrap(), path, form)
+}
+
+#[tokio::test]
+async fn a_laxer_value_is_refused_or_overruled_unless_nothing_is_stored() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("obama", &["g"], "obama").await;
+    let bars = json!({
+        "matching": { "roster_threshold": 0.5, "gallery_threshold": 0.5, "margin": 0.2 },
+        "liveness": "strict",
+        "enrolment": { "quality": "strict", "duplicates": "refuse" },
+    });
+    server.operator().send(Method::PATCH, "/api/v1/tenants/default", &bars).await.expect(200);
+    let ask = async |route: &str, field: &str, value: &str, mark: bool| {
+        let (method, path, form) = request(route, field, value, mark);
+        Answer::to(api.request(method, &path).multipart(form)).await
+    };
+    for &(route, field, laxer) in FIELDS.iter().filter(|(route, ..)| *route != "post /people/import") {
+        let what = format!("{route} {field}");
+        let lax = if ["threshold", "margin"].contains(&field) { "0.1" } else { "off" };
+        let answer = ask(route, field, lax, true).await;
+        match (laxer, field) {
+            (Laxer::Refused, _) => {
+                assert_eq!(answer.problem(), (400, "laxer_than_tenant".to_owned()), "{what}");
+                let details = &answer.json()["error"]["details"];
+                assert_eq!(details["field"], field, "{what}");
+                assert!(details["least"].as_f64().unwrap() > 0.1, "{what}: {details}");
+                for (value, mark) in [("0.1", false), ("0.9", true)] {
+                    let answer = ask(route, field, value, mark).await;
+                    assert!([200, 202].contains(&answer.status), "{what} {value} {mark}: {}", answer.text());
+                    if answer.status == 202 {
+                        api.job_over(answer.json()["id"].as_str().unwrap()).await;
+                    }
+                }
+            }
+            (Laxer::Counts, _) => assert_eq!(answer.status, 200, "{what}"),
+            (Laxer::Overruled, "quality") => assert_eq!(answer.problem().0, 422, "{what}"),
+            (Laxer::Overruled, "duplicates") => {
+                assert_eq!(answer.problem(), (422, "duplicate_of".to_owned()), "{what}");
+            }
+            (Laxer::Overruled, _) if answer.status == 202 => {
+                let job = answer.json()["id"].as_str().unwrap().to_owned();
+                api.job_over(&job).await;
+                assert_eq!(api.results(&job).await[0]["faces"][0]["reason"], "not_live", "{what}");
+            }
+            (Laxer::Overruled, _) => {
+                assert_eq!(answer.expect(200)["photos"][0]["faces"][0]["reason"], "not_live", "{what}");
+            }
+        }
+    }
+    let photos = zipped(&[("new/1.jpg", &jpeg(&scaled("obama2", 70)))]);
+    let (_, rows) = api.imported("id,name\nnew,New\n", Some(&photos), &[("quality", "off")]).await;
+    assert_eq!(rows[0]["refused"][0]["reason"], "too_small");
+}
+
+#[tokio::test]
+async fn a_request_may_refuse_who_looks_enrolled() {
+    let server = TestServer::start().await;
+    server.api.enrol("obama", &[], "obama").await;
+    let again = |fields: &[(&str, &str)]| {
+        let fields = [&[("id", "again"), ("name", "Again")][..], fields].concat();
+        form(&fields, &[&portrait("obama2")])
+    };
+    let refused = server.api.post_form("/api/v1/people", again(&[("duplicates", "refuse")])).await;
+    assert_eq!(refused.problem(), (422, "duplicate_of".to_owned()));
+    assert_eq!(refused.json()["error"]["details"]["duplicates"][0]["person"], "obama");
+    assert_eq!(server.api.get("/api/v1/people/again").await.status, 404);
+    let flagged = server.api.post_form("/api/v1/people", again(&[("duplicates", "off")])).await.expect(201);
+    assert_eq!(flagged["duplicates"][0]["person"], Value::from("obama"), "the tenant's rule is stricter");
+}
