@@ -1,4 +1,4 @@
-//! Lists of people as pages of paper, below each other in one picture: the register, and who attended too little.
+//! Lists as pages of paper, below each other in one picture: the register, and people or groups with how much was attended.
 
 use plotters::{
     prelude::*,
@@ -10,6 +10,7 @@ use super::{
     caption::Caption,
     lines::PersonLine,
     svg::{Area, Drawn, short},
+    tally::Figures,
     words::{letter, meaning},
 };
 use crate::domain::Status;
@@ -108,10 +109,22 @@ fn page_of_register(page: &Area<'_>, people: &[PersonLine], sessions: &[ReportSe
     text(page, &letters.join(" · "), foot, &style(11, HPos::Left, VPos::Bottom))
 }
 
-/// People with how much they attended, one below the other.
+/// Who or what is in a list.
+pub(super) struct Listed {
+    pub(super) name: String,
+    pub(super) figures: Figures,
+}
+
+impl From<PersonLine> for Listed {
+    fn from(PersonLine { person, name, figures, .. }: PersonLine) -> Self {
+        Self { name: name.unwrap_or_else(|| person.to_string()), figures }
+    }
+}
+
+/// How much was attended, a line below the other.
 pub(super) struct ListPages<'r> {
     pub(super) caption: &'r Caption,
-    pub(super) people: &'r [PersonLine],
+    pub(super) lines: &'r [Listed],
 }
 
 impl ListPages<'_> {
@@ -121,20 +134,20 @@ impl ListPages<'_> {
 
     /// How many pages it takes.
     pub(super) fn count(&self) -> u32 {
-        self.people.len().div_ceil(Self::rows()).max(1) as u32
+        self.lines.len().div_ceil(Self::rows()).max(1) as u32
     }
 
     pub(super) fn draw(&self, area: &Area<'_>) -> Drawn {
         let pages = area.split_evenly((self.count() as usize, 1));
         for (place, page) in pages.iter().enumerate() {
             head(page, self.caption, (place + 1, pages.len()))?;
-            page_of_list(page, self.people.chunks(Self::rows()).nth(place).unwrap_or_default())?;
+            page_of_list(page, self.lines.chunks(Self::rows()).nth(place).unwrap_or_default())?;
         }
         Ok(())
     }
 }
 
-fn page_of_list(page: &Area<'_>, people: &[PersonLine]) -> Drawn {
+fn page_of_list(page: &Area<'_>, lines: &[Listed]) -> Drawn {
     let (numbers, rates, bars) = (MARGIN_PX + NAME_PX + 120, MARGIN_PX + NAME_PX + 190, MARGIN_PX + NAME_PX + 210);
     let right = SHORT_PX as i32 - MARGIN_PX;
     let top = MARGIN_PX + CAPTION_PX;
@@ -143,11 +156,11 @@ fn page_of_list(page: &Area<'_>, people: &[PersonLine]) -> Drawn {
     text(page, "Name", (MARGIN_PX, middle), &bold)?;
     text(page, "Attended of", (numbers, middle), &plain)?;
     text(page, "Attendance", (rates, middle), &plain)?;
-    for (row, line) in people.iter().enumerate() {
+    for (row, line) in lines.iter().enumerate() {
         let y = top + (row as i32 + 1) * ROW_PX;
         let middle = y + ROW_PX / 2;
         rule(page, y, right)?;
-        text(page, &name(line), (MARGIN_PX, middle), &bold)?;
+        text(page, &short(&line.name, NAME_CHARS), (MARGIN_PX, middle), &bold)?;
         text(page, &format!("{} of {}", line.figures.attended, line.figures.counted), (numbers, middle), &plain)?;
         text(page, &percent(line.figures.rate), (rates, middle), &plain)?;
         let length = line.figures.rate.unwrap_or(0.0) * f64::from(right - bars);

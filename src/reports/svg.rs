@@ -15,7 +15,7 @@ use super::{
     caption::Caption,
     heatmap::HeatCell,
     lines::{Line, PersonLine},
-    pages::{LONG_PX, ListPages, RegisterPages, SHORT_PX},
+    pages::{LONG_PX, ListPages, Listed, RegisterPages, SHORT_PX},
     sorted,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -26,12 +26,8 @@ const DARK: RGBColor = RGBColor(0x0b, 0x3c, 0x6f);
 /// The most people of a picture that lists them, and in the register the most marks.
 const MAX_LISTED: usize = 1000;
 const MAX_MARKS: usize = 50_000;
-/// Of the pictures in which each bar has a name under it.
-const NAMED_BAR_PX: u32 = 36;
-/// The names that fit under bars without one each.
+/// The names that fit under bars.
 const NAMES: usize = 10;
-/// The longest name under a bar, in Unicode scalar values.
-const NAME_CHARS: usize = 16;
 /// How the people are sorted by their rates: so many bars.
 const STEPS: usize = 10;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
@@ -39,7 +35,7 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<std::io::Error>>;
 pub(super) type Area<'p> = DrawingArea<SVGBackend<'p>, Shift>;
 
-/// A picture of a table in the making. It keeps a bar for each session or group, ten for all the people, or no more people
+/// A picture of a table in the making. It keeps a bar for each session, ten for all the people, or no more people or groups
 /// than it can list.
 pub struct Chart {
     by: By,
@@ -53,6 +49,8 @@ enum Content {
     Bars(Vec<(String, f64)>),
     /// One below the other.
     People(Vec<PersonLine>),
+    /// Likewise.
+    Groups(Vec<Listed>),
 }
 
 impl Chart {
@@ -62,7 +60,8 @@ impl Chart {
         let content = match (by, below) {
             (By::Matrix, _) | (By::Person, Some(_)) => Content::People(Vec::new()),
             (By::Person, None) => Content::Bars((0..STEPS).map(step).collect()),
-            (By::Session | By::Group, _) => Content::Bars(Vec::new()),
+            (By::Session, _) => Content::Bars(Vec::new()),
+            (By::Group, _) => Content::Groups(Vec::new()),
         };
         Self { by, caption, sessions, content }
     }
@@ -70,7 +69,7 @@ impl Chart {
     /// Adds lines.
     ///
     /// # Errors
-    /// `Unprocessable` `report_too_large` for more people than a picture lists.
+    /// `Unprocessable` `report_too_large` for more people or groups than a picture lists.
     pub fn add(&mut self, lines: &[Line]) -> Result<()> {
         for line in lines {
             match (&mut self.content, line) {
@@ -78,9 +77,7 @@ impl Chart {
                     people.push(line.clone());
                     let marks = line.statuses.as_ref().map_or(0, Vec::len) * people.len();
                     if people.len() > MAX_LISTED || marks > MAX_MARKS {
-                        let message = "there are too many people or sessions for a picture: ask for one group, a shorter \
-                                       period, or a workbook";
-                        return Err(Error::new(ErrorKind::Unprocessable, message).with_code("report_too_large"));
+                        return Err(too_large());
                     }
                 }
                 (Content::Bars(bars), Line::Person(line)) => {
@@ -91,10 +88,14 @@ impl Chart {
                     let start = line.session.local_start.strftime("%F %R").to_string();
                     bars.push(bar(start, line.figures.rate));
                 }
-                (Content::Bars(bars), Line::Group(line)) => {
-                    bars.push(bar(short(&line.group_name, NAME_CHARS), line.figures.rate));
+                (Content::Groups(groups), Line::Group(line)) => {
+                    groups.push(Listed { name: line.group_name.clone(), figures: line.figures });
+                    if groups.len() > MAX_LISTED {
+                        return Err(too_large());
+                    }
                 }
-                (Content::People(_), Line::Session(_) | Line::Group(_)) => {}
+                // No table has lines of two kinds.
+                _ => {}
             }
         }
         Ok(())
@@ -105,21 +106,31 @@ impl Chart {
         let Self { by, caption, sessions, content } = self;
         match content {
             Content::Bars(bars) => {
-                let width = if by == By::Group { LONG_PX.max(NAMED_BAR_PX * bars.len() as u32) } else { LONG_PX };
-                picture((width, SHORT_PX), |area| draw_bars(by, &bars, &captioned(area, &caption)?))
+                picture((LONG_PX, SHORT_PX), |area| draw_bars(by, &bars, &captioned(area, &caption)?))
             }
+            Content::Groups(groups) => list(&caption, &groups),
             Content::People(mut people) => {
                 people.sort_by_cached_key(sorted::key);
                 if by == By::Matrix {
                     let pages = RegisterPages { caption: &caption, sessions: &sessions, people: &people };
                     picture((LONG_PX, SHORT_PX * pages.count()), |area| pages.draw(area))
                 } else {
-                    let pages = ListPages { caption: &caption, people: &people };
-                    picture((SHORT_PX, LONG_PX * pages.count()), |area| pages.draw(area))
+                    list(&caption, &people.into_iter().map(Listed::from).collect::<Vec<_>>())
                 }
             }
         }
     }
+}
+
+fn list(caption: &Caption, lines: &[Listed]) -> Result<String> {
+    let pages = ListPages { caption, lines };
+    picture((SHORT_PX, LONG_PX * pages.count()), |area| pages.draw(area))
+}
+
+fn too_large() -> Error {
+    let message = "there are too many people, groups or sessions for a picture: ask for one group, a shorter period, or a \
+                   workbook";
+    Error::new(ErrorKind::Unprocessable, message).with_code("report_too_large")
 }
 
 fn bar(name: String, rate: Option<f64>) -> (String, f64) {
@@ -129,8 +140,7 @@ fn bar(name: String, rate: Option<f64>) -> (String, f64) {
 fn draw_bars(by: By, bars: &[(String, f64)], area: &Area<'_>) -> Drawn {
     let (across, unit) = match by {
         By::Person | By::Matrix => ("attended of counted", "people"),
-        By::Session => ("start of the session", "attended of counted, %"),
-        By::Group => ("group", "attended of counted, %"),
+        By::Session | By::Group => ("start of the session", "attended of counted, %"),
     };
     let highest = match by {
         By::Person | By::Matrix => bars.iter().map(|bar| bar.1).fold(1.0, f64::max) * 1.05,
@@ -138,25 +148,20 @@ fn draw_bars(by: By, bars: &[(String, f64)], area: &Area<'_>) -> Drawn {
     };
     // The discrete ranges of plotters hold their end, and one of a single number has no width.
     let last = bars.len().saturating_sub(1).max(1);
-    let names_px = if by == By::Group { 140 } else { 40 };
     let mut chart = ChartBuilder::on(area)
         .margin(12)
-        .x_label_area_size(names_px)
+        .x_label_area_size(40)
         .y_label_area_size(60)
         .build_cartesian_2d((0..last).into_segmented(), 0.0..highest)?;
-    let font = ("sans-serif", 12).into_font();
-    let upright = font.clone().transform(FontTransform::Rotate90);
     let name = |place: &SegmentValue<usize>| match place {
         SegmentValue::CenterOf(place) => bars.get(*place).map(|bar| bar.0.clone()).unwrap_or_default(),
         _ => String::new(),
     };
-    let is_group = by == By::Group;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
-        .x_labels(if is_group { bars.len().max(1) } else { NAMES })
-        .x_label_style(if is_group { upright } else { font })
+        .x_labels(NAMES)
         .x_label_formatter(&name)
         .x_desc(across)
         .y_desc(unit)

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use ab_glyph::{Font, FontArc, Glyph, GlyphId, PxScale, ScaleFont, point};
-use harfrust::{Buffer, ShapeOptions, ShaperFont};
+use harfrust::{Buffer, Direction, ShapeOptions, ShaperFont};
+use unicode_bidi::BidiInfo;
 
 use error::{Error, Result};
 
@@ -74,21 +75,30 @@ impl Face {
         seen.peek().is_some() && seen.all(|letter| self.outlines.glyph_id(letter).0 != 0)
     }
 
-    /// A line of the text: letters joined, combined and in the direction of the script in which it begins. `None` where
-    /// the font does not say how.
+    /// A line of the text: letters joined, combined and in the order of Unicode's algorithm for both directions (UAX #9).
+    /// `None` where the font does not say how.
     fn set(&self, text: &str, height_px: f32) -> Option<Line<'_>> {
         let scaled = self.outlines.as_scaled(PxScale::from(height_px));
         let px_a_unit = scaled.h_scale_factor();
-        let mut letters = Buffer::new();
-        letters.push_str(&text.chars().filter(|letter| !letter.is_control()).collect::<String>());
-        letters.guess_segment_properties();
-        harfrust::shape(&ShaperFont::new(&self.letters), &mut letters, ShapeOptions::new()).ok()?;
+        let text: String = text.chars().filter(|letter| !letter.is_control()).collect();
+        let order = BidiInfo::new(&text, None);
         let (mut x, mut glyphs) = (0.0, Vec::new());
-        for (glyph, place) in letters.glyph_infos().iter().zip(letters.glyph_positions()) {
-            let offset = [place.x_offset, place.y_offset].map(|units| units as f32 * px_a_unit);
-            let position = point(x + offset[0], scaled.ascent() - offset[1]);
-            glyphs.push(Glyph { id: GlyphId(glyph.glyph_id as u16), scale: scaled.scale(), position });
-            x += place.x_advance as f32 * px_a_unit;
+        for paragraph in &order.paragraphs {
+            let (levels, runs) = order.visual_runs(paragraph, paragraph.range.clone());
+            for run in runs {
+                let mut letters = Buffer::new();
+                letters.push_str(&text[run.clone()]);
+                letters.guess_segment_properties();
+                let is_leftward = levels[run.start].is_rtl();
+                letters.set_direction(if is_leftward { Direction::RightToLeft } else { Direction::LeftToRight });
+                harfrust::shape(&ShaperFont::new(&self.letters), &mut letters, ShapeOptions::new()).ok()?;
+                for (glyph, place) in letters.glyph_infos().iter().zip(letters.glyph_positions()) {
+                    let offset = [place.x_offset, place.y_offset].map(|units| units as f32 * px_a_unit);
+                    let position = point(x + offset[0], scaled.ascent() - offset[1]);
+                    glyphs.push(Glyph { id: GlyphId(glyph.glyph_id as u16), scale: scaled.scale(), position });
+                    x += place.x_advance as f32 * px_a_unit;
+                }
+            }
         }
         Some(Line { font: &self.outlines, glyphs, width: x, height: scaled.height() })
     }
@@ -158,6 +168,17 @@ mod tests {
         assert!(ids(&name).iter().all(|id| *id != ids(&beh)[0]), "the three forms are not the one that stands alone");
         let (one, other) = (line(&fonts, "שלום").unwrap(), line(&fonts, "ש").unwrap());
         assert_eq!(ids(&one).last(), ids(&other).first(), "the first letter stands on the right");
+    }
+
+    #[test]
+    fn numbers_and_other_scripts_inside_of_a_name_keep_their_direction() {
+        let fonts = Fonts::new(None).unwrap();
+        let of = |text: &str| ids(&line(&fonts, text).unwrap());
+        // The number stands left of what it comes behind, and is read from the left.
+        assert_eq!(of("שלום 16"), [of("16 "), of("שלום")].concat());
+        assert_eq!(of("שלום Zoë"), [of("Zoë "), of("שלום")].concat());
+        assert_eq!(of("Zoë שלום"), [of("Zoë "), of("שלום")].concat());
+        assert_eq!(of("محمد 82")[..2], of("82")[..]);
     }
 
     #[test]

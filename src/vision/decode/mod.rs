@@ -159,11 +159,11 @@ fn exif(bytes: &[u8], format: PhotoFormat) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// What a decoder makes of a photo. Errors: its own; `invalid` (`corrupt_image`) where it panics.
+/// What a decoder makes of a photo. Errors: its own; `unsupported` where it panics, which a good photo can make it do.
 fn guarded<T>(codec: impl FnOnce() -> Result<T>) -> Result<T> {
     contain(codec).unwrap_or_else(|site| {
         tracing::warn!(%site, "a decoder panicked");
-        Err(corrupt("the image is damaged, or of a kind that is not read: store it as JPEG or PNG"))
+        Err(unsupported("the image is of a kind that is not read, or damaged: store it as JPEG or PNG"))
     })
 }
 
