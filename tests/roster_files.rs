@@ -276,6 +276,10 @@ async fn a_new_school_year_moves_everybody_and_tells_of_leavers() {
     assert_eq!(left, [(&json!("ada"), false), (&json!("bea"), true), (&json!("cid"), true)]);
     let (again, _) = taken_in(api, this_year, &[replace, ("leavers", "remove")]).await;
     assert_eq!((&again["total"], &again["counts"]["unchanged"]), (&json!(2), &json!(2)));
+    // Of a file with everybody, who is not in it is in no group.
+    let (_, all) = taken_in(api, this_year, &[("leavers", "remove"), ("leavers_in", "all")]).await;
+    assert_eq!((&all[2]["id"], &all[2]["left"]), (&json!("cid"), &json!(["choir"])));
+    assert_eq!((roster_of(api, "choir").await, roster_of(api, "8b").await), (json!([]), json!(["ada"])));
     assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
 }
 

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     config::Limits,
-    domain::{GroupId, Leavers, PersonId, RowGroups, roster::DayOrMoment, words::composed},
+    domain::{GroupId, Leavers, LeaversIn, PersonId, RowGroups, roster::DayOrMoment, words::composed},
     error::{Error, Result},
     service::{people::PersonView, view::ProblemView},
 };
@@ -66,9 +66,12 @@ pub(super) struct EnrollArgs {
     /// What a roster's groups are to a person: groups to join, or in the place of all that they are in.
     #[arg(long, value_name = "join|replace", default_value = "join", value_parser = groups_of_rows)]
     groups: RowGroups,
-    /// What becomes of people of a roster's groups who are not in it: nothing, they are named, or they leave the groups.
+    /// What becomes of people of groups who are not in a roster: nothing, they are named, or they leave the groups.
     #[arg(long, value_name = "keep|report|remove", default_value = "keep", value_parser = leavers_of_roster)]
     leavers: Leavers,
+    /// In which groups those are looked for: in those that the roster names, or in all.
+    #[arg(long, value_name = "file|all", default_value = "file", value_parser = leavers_in_of_roster)]
+    leavers_in: LeaversIn,
     /// Since when people are on the rosters of the groups they join, where a roster's row does not say it: 2026-09-01.
     #[arg(long, value_name = "DAY|MOMENT")]
     on_roster_since: Option<DayOrMoment>,
@@ -138,10 +141,10 @@ pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
         return roster::run(common, args);
     }
     let is_of_roster = args.photos.is_some() || args.dry_run || args.create_groups;
-    let is_of_roster = is_of_roster || args.groups != RowGroups::Join || args.leavers != Leavers::Keep;
+    let is_of_roster = is_of_roster || args.groups != RowGroups::Join;
+    let is_of_roster = is_of_roster || args.leavers != Leavers::Keep || args.leavers_in != LeaversIn::File;
     if is_of_roster || args.on_roster_since.is_some() {
-        let message =
-            "--photos, --dry-run, --create-groups, --groups, --leavers and --on-roster-since go with a roster";
+        let message = "--photos, --dry-run, --create-groups, --groups, --leavers, --leavers-in and --on-roster-since go with a roster";
         return Err(Error::invalid(message).with_code("invalid_flags"));
     }
     let settings = common.settings()?;
@@ -179,6 +182,14 @@ fn groups_of_rows(text: &str) -> Result<RowGroups, &'static str> {
         "join" => Ok(RowGroups::Join),
         "replace" => Ok(RowGroups::Replace),
         _ => Err("join or replace"),
+    }
+}
+
+fn leavers_in_of_roster(text: &str) -> Result<LeaversIn, &'static str> {
+    match text {
+        "file" => Ok(LeaversIn::File),
+        "all" => Ok(LeaversIn::All),
+        _ => Err("file or all"),
     }
 }
 

@@ -114,6 +114,8 @@ pub struct ImportOptions {
     pub groups: RowGroups,
     /// What becomes of leavers.
     pub leavers: Leavers,
+    /// In which groups they are looked for.
+    pub leavers_in: LeaversIn,
     /// Since when people are on the rosters of the groups they join, where their row does not say it.
     pub on_roster_since: Option<DayOrMoment>,
 }
@@ -129,7 +131,7 @@ pub enum RowGroups {
     Replace,
 }
 
-/// What becomes of leavers: people of a group that the file names who have no row in it.
+/// What becomes of leavers: people of a group who have no row in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Leavers {
@@ -140,6 +142,17 @@ pub enum Leavers {
     Report,
     /// They leave those groups; what is known of them stays. Where a row failed, nobody does: it may be theirs.
     Remove,
+}
+
+/// In which groups leavers are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaversIn {
+    /// In those that the file names.
+    #[default]
+    File,
+    /// In all of the tenant: the file has everybody, and who is not in it is in no group any more.
+    All,
 }
 
 /// A column of a roster, and what it was taken for.

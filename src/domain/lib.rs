@@ -48,8 +48,8 @@ pub use ids::{
     SessionId, StrangerId, TenantId, UserId, WebhookId,
 };
 pub use job::{
-    ImportOptions, ItemReport, Job, JobState, JobTask, Leavers, PhotoReport, RecogniseOptions, RosterColumn, RowGroups,
-    RowOutcome, RowReport,
+    ImportOptions, ItemReport, Job, JobState, JobTask, Leavers, LeaversIn, PhotoReport, RecogniseOptions, RosterColumn,
+    RowGroups, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
 pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};

@@ -2,12 +2,16 @@
 
 use std::str::FromStr;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use super::{group::Group, ids::PersonId, rules::judge::Tenure, wall::date_of};
 use error::{Error, ErrorKind, Result};
 
+/// 1900-01-01 in UTC.
+const EARLIEST_SINCE: Timestamp = Timestamp::constant(-2_208_988_800, 0);
+/// The next school year may be put in during this one.
+const FURTHEST_SINCE: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// The most times that somebody joins one group.
 const MAX_PERIODS: usize = 100;
 
@@ -173,6 +177,16 @@ impl From<DayOrMoment> for String {
     }
 }
 
+/// Since when somebody is on a roster. Errors: `Invalid` `invalid_roster_time` for what nobody can mean.
+pub fn checked_since(since: Timestamp, now: Timestamp) -> Result<Timestamp> {
+    let can_be_meant = since >= EARLIEST_SINCE && since <= now + FURTHEST_SINCE;
+    if can_be_meant {
+        return Ok(since);
+    }
+    let message = "somebody is on a roster since a day after 1900, and at most a year from now: is the year right?";
+    Err(Error::invalid(message).with_code("invalid_roster_time"))
+}
+
 /// The error for what is no time on a roster.
 pub(super) fn no_time() -> Error {
     let message = "a time on a roster is a date such as 2026-09-01, or a moment such as 2026-09-01T08:00:00+02:00";
@@ -254,6 +268,19 @@ mod tests {
         }
         let never: DayOrMoment = "9999-12-31".parse().unwrap();
         assert_eq!(never.end(&group).unwrap_err().code(), "invalid_roster_time");
+    }
+
+    #[test]
+    fn a_year_that_was_mistyped_is_no_time_on_a_roster() {
+        let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
+        for (since, is_good) in [
+            ("1899-12-31T00:00:00Z", false),
+            ("1999-09-01T00:00:00Z", true),
+            ("2027-09-01T00:00:00Z", true),
+            ("2062-09-01T00:00:00Z", false),
+        ] {
+            assert_eq!(checked_since(since.parse().unwrap(), now).is_ok(), is_good, "{since}");
+        }
     }
 
     #[test]

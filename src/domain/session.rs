@@ -218,7 +218,7 @@ fn conflict(code: &'static str, message: &'static str) -> Error {
 
 /// The error of who would change a closed session.
 pub fn is_closed() -> Error {
-    conflict("session_closed", "this session is closed: open it again with a reason, or correct by hand")
+    conflict("session_closed", "this session is closed: reopen it with a reason (POST …/reopen), or correct by hand")
 }
 
 #[cfg(test)]

@@ -226,7 +226,7 @@ async fn see_off_all(work: &Work, options: ImportOptions, rows: u64) -> Result<(
         .await
         .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
     let SeenOff { numbers, people, in_vain: seen_off_in_vain } = SeenOff::of(work, rows).await?;
-    let mut leavers = work.service.leavers(&work.scope, &named).await?;
+    let mut leavers = work.service.leavers(&work.scope, &named, options.leavers_in).await?;
     leavers.retain(|leaver| !people.contains(&leaver.person));
     let total = rows + (numbers.len() + leavers.len()) as u64;
     let job = work.service.store().set_job_total(&work.scope, work.job, total).await?;

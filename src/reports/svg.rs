@@ -165,7 +165,8 @@ fn draw_bars(by: By, bars: &[(String, f64)], area: &Area<'_>) -> Drawn {
         .x_label_formatter(&name)
         .x_desc(across)
         .y_desc(unit)
-        .y_label_formatter(&|height| format!("{height:.0}"))
+        // Of few people the heights between two are none.
+        .y_label_formatter(&|height| if height.fract() < 1e-9 { format!("{height:.0}") } else { String::new() })
         .draw()?;
     chart.draw_series(bars.iter().enumerate().map(|(place, &(_, height))| {
         let corners = [(SegmentValue::Exact(place), 0.0), (SegmentValue::Exact(place + 1), height)];

@@ -172,8 +172,8 @@ fn judge_all(
             }
             None => continue,
         };
-        let (tenure, _) = member.tenure(session.starts_at, session.ends_at);
-        joined_later += u64::from(tenure == Tenure::Before);
+        let (tenure, since) = member.tenure(session.starts_at, session.ends_at);
+        joined_later += u64::from(tenure == Tenure::Before && since <= session.closed_at);
         sheet.push((who, cell(&record)));
     }
     // Who left the roster before it kept that keeps what was known.

@@ -84,11 +84,12 @@ impl Register {
         Ok(Case { rules: &self.group.rules, meeting: self.meeting, tenure, due, attended_that_day })
     }
 
-    /// Whether the session, when it was closed, counted somebody who joined after its beginning: who was entered later was
-    /// not thought of.
+    /// Whether the session, when it was closed, counted somebody who joined after its beginning: who was entered later, or
+    /// joins later, was not thought of.
     fn counts(&self, member: &Member) -> bool {
-        let is_entered =
-            |period: &Period| self.session.closed_at.is_none_or(|closed_at| period.entered_at <= closed_at);
+        let is_entered = |period: &Period| {
+            self.session.closed_at.is_none_or(|closed_at| period.entered_at.max(period.since) <= closed_at)
+        };
         self.session.counts_joined_later && member.periods.first().is_some_and(is_entered)
     }
 

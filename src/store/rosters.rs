@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope,
-        roster::{DayOrMoment, Member, Period},
+        roster::{DayOrMoment, Member, Period, checked_since},
     },
     error::{Error, Result},
 };
@@ -234,7 +234,7 @@ pub(super) fn place_since(
     let since = match since {
         None if before.is_some_and(|member| member.present().is_some()) => return Ok(None),
         None => group.day_start(group.local_date(now)?)?,
-        Some(since) => since.beginning(group)?,
+        Some(since) => checked_since(since.beginning(group)?, now)?,
     };
     let mut after = before.cloned().unwrap_or_else(|| Member::new(person.clone()));
     after.join(since, now)?;

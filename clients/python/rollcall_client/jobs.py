@@ -142,11 +142,13 @@ class Jobs:
         create_groups: bool = False,
         groups: str | None = None,
         leavers: str | None = None,
+        leavers_in: str | None = None,
         on_roster_since: str | None = None,
     ) -> Job:
         """Takes people in from a CSV file or a workbook, with photos from a ZIP file; a dry run checks all, stores nothing.
 
-        `groups` is join or replace, `leavers` keep, report or remove: a new school year is replace and remove.
+        `groups` is join or replace, `leavers` keep, report or remove, `leavers_in` file or all: a new
+        school year is replace, remove and all.
         `on_roster_since`, a day such as 2026-09-01, goes for the rows that do not say it.
         """
         fields = given(
@@ -157,6 +159,7 @@ class Jobs:
             create_groups=create_groups,
             groups=groups,
             leavers=leavers,
+            leavers_in=leavers_in,
             on_roster_since=on_roster_since,
         )
         files = [("csv", csv)] + ([("photos", photos)] if photos is not None else [])

@@ -130,7 +130,7 @@ impl Local {
     /// The leavers of a roster whose rows came to `rows`.
     async fn see_off_all(&self, csv: &Path, options: ImportOptions, rows: &[RowView]) -> Result<Vec<RowView>> {
         let have_rows_failed = rows.iter().any(|row| row.outcome == RowOutcome::Failed);
-        let leavers = self.service().leavers(&self.scope, &Named::in_roster(csv)?).await?;
+        let leavers = self.service().leavers(&self.scope, &Named::in_roster(csv)?, options.leavers_in).await?;
         let mut seen_off = Vec::with_capacity(leavers.len());
         for (number, leaver) in (rows.len() as u64..).zip(leavers) {
             let (report, _) = self.service().see_off(&self.scope, &leaver, options, have_rows_failed, None).await?;

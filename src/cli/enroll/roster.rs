@@ -41,6 +41,7 @@ pub(super) fn run(common: &Common, args: &EnrollArgs) -> Result<()> {
         create_groups: Some(args.create_groups),
         groups: args.groups,
         leavers: args.leavers,
+        leavers_in: args.leavers_in,
         on_roster_since: args.on_roster_since,
         ..ImportParams::default()
     };

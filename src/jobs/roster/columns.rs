@@ -205,10 +205,15 @@ impl Columns {
     }
 }
 
-/// A name of its parts. `Name` beside `Vorname` is as often the whole name as the family's.
+/// A name of its parts. `Name` beside `Vorname` is as often the whole name as the family's; who is called Dee Dee has one
+/// word in both.
 fn full_name(name: Option<&str>, given: Option<&str>) -> Option<String> {
+    let is_whole = |name: &str, given: &str| {
+        let (name, given) = (words(name), words(given));
+        given.is_subset(&name) && given.len() < name.len()
+    };
     match (name, given) {
-        (Some(name), Some(given)) if !words(given).is_subset(&words(name)) => Some(format!("{given} {name}")),
+        (Some(name), Some(given)) if !is_whole(name, given) => Some(format!("{given} {name}")),
         (name, given) => name.or(given).map(str::to_owned),
     }
 }
@@ -301,6 +306,7 @@ mod tests {
             (Some("Lovelace"), Some("Ada"), Some("Ada Lovelace")),
             (Some("Ada Lovelace"), Some("ADA"), Some("Ada Lovelace")),
             (Some("Adams"), Some("Ada"), Some("Ada Adams")),
+            (Some("Dee"), Some("Dee"), Some("Dee Dee")),
             (None, Some("Ada"), Some("Ada")),
             (Some("Lovelace"), None, Some("Lovelace")),
             (None, None, None),

@@ -271,10 +271,12 @@ struct Frugal<R> {
 impl<R: Read> Frugal<R> {
     /// Appends the next line that is not blank; what it announces as parting fields, where it does nothing else.
     fn line(&mut self, line: &mut Vec<u8>) -> Result<Option<u8>> {
-        while line.trim_ascii().is_empty() {
-            let room = MAX_ROW_BYTES.saturating_sub(line.len()) as u64;
+        loop {
+            let start = line.len();
+            let room = MAX_ROW_BYTES.saturating_sub(start) as u64;
             let read = self.text.by_ref().take(room).read_until(b'\n', line);
-            if read.map_err(|error| unreadable(&error, 1))? == 0 {
+            let is_over = read.map_err(|error| unreadable(&error, 1))? == 0;
+            if is_over || !line[start..].trim_ascii().is_empty() {
                 break;
             }
         }

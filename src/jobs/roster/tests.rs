@@ -42,6 +42,14 @@ fn what_parts_fields_and_lines_makes_no_difference() {
 }
 
 #[test]
+fn lines_without_anything_are_passed_over_however_many() {
+    assert_eq!(rows(&b"\r".repeat(10 << 20)).unwrap_err().code(), "invalid_csv");
+    let blank = format!("{}id\n{}ada\n", "\n".repeat(1000), "\n".repeat(1000));
+    let rows = rows(blank.as_bytes()).unwrap();
+    assert_eq!((rows.len(), rows[0].line, rows[0].id.as_str()), (1, 2002, "ada"));
+}
+
+#[test]
 fn what_is_no_roster_is_refused_with_the_line() {
     let endless = format!("id,name\n1,a\n2,\"{}", "x".repeat(3 * MAX_ROW_BYTES));
     for (file, said) in [

@@ -56,11 +56,15 @@ fn sheet(file: impl Read + Seek) -> Result<Vec<u8>> {
     let mut sheet = Sheet::default();
     while let Some(cell) = cells.next_cell().map_err(unreadable)? {
         let (row, column) = cell.get_position();
+        sheet.go_to(row as usize)?;
+        if sheet.is_beside(column as usize) {
+            continue;
+        }
         let Some(text) = text(cell.get_value()) else {
             return Err(invalid(format!("row {} of the sheet holds an error in column {}", row + 1, column + 1)));
         };
         if !text.trim().is_empty() {
-            sheet.put(row as usize, column as usize, text)?;
+            sheet.put(column as usize, text)?;
         }
     }
     Ok(sheet.end())
@@ -102,7 +106,8 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn put(&mut self, row: usize, column: usize, text: String) -> Result<()> {
+    /// Ends the rows before this one.
+    fn go_to(&mut self, row: usize) -> Result<()> {
         let Some(further) = row.checked_sub(self.number).filter(|_| row < MAX_ROWS) else {
             return Err(invalid("the rows of the sheet are out of order, or too many"));
         };
@@ -111,9 +116,16 @@ impl Sheet {
             self.csv.resize(self.csv.len() + further, b'\n');
             self.number = row;
         }
-        if self.num_columns.is_some_and(|columns| column >= columns) {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Whether nothing is read of a column, as the header is over before it.
+    fn is_beside(&self, column: usize) -> bool {
+        self.num_columns.is_some_and(|columns| column >= columns)
+    }
+
+    /// Puts a text into the row.
+    fn put(&mut self, column: usize, text: String) -> Result<()> {
         if column >= MAX_COLUMNS {
             return Err(invalid(format!("the header has more than {MAX_COLUMNS} columns")));
         }
@@ -123,6 +135,9 @@ impl Sheet {
         }
         if self.row.len() <= column {
             self.row.resize(column + 1, String::new());
+        }
+        if !self.row[column].is_empty() {
+            return Err(invalid(format!("row {} is twice in the sheet", self.number + 1)));
         }
         self.row[column] = text;
         Ok(())
@@ -249,6 +264,7 @@ mod tests {
     fn what_is_no_roster_is_refused_with_words_that_help() {
         let good = saved(|sheet| {
             sheet.write(0, 0, "id").unwrap();
+            sheet.write(0, 1, "name").unwrap();
             sheet.write(1, 0, "ada").unwrap();
         });
         let sheet = "xl/worksheets/sheet1.xml";
@@ -264,7 +280,12 @@ mod tests {
             text.replace("</row></sheetData>", "<c r=\"B2\" t=\"e\"><v>#REF!</v></c></row></sheetData>")
         });
         let disordered = rewritten(&good, sheet, |text| text.replace("\"A1\"", "\"A9\""));
+        let twice = rewritten(&good, sheet, |text| text.replace("\"A2\"", "\"A1\""));
         let far = rewritten(&good, sheet, |text| text.replace("\"A2\"", "\"A1048577\""));
+        let beside = rewritten(&good, sheet, |text| {
+            text.replace("</row></sheetData>", "<c r=\"H2\" t=\"e\"><v>#REF!</v></c></row></sheetData>")
+        });
+        assert_eq!(rows(&beside).unwrap()[0].id, "ada", "an error beside the table");
         for (what, file, code, said) in [
             ("photos", photos, "invalid_csv", "photos go in the field photos"),
             ("half of it", good[..good.len() / 2].to_vec(), "invalid_zip", "ZIP file"),
@@ -272,6 +293,7 @@ mod tests {
             ("many columns", wide, "invalid_csv", "256 columns"),
             ("an error in a cell", error, "invalid_csv", "row 2 of the sheet holds an error in column 2"),
             ("rows out of order", disordered, "invalid_csv", "out of order"),
+            ("a row twice", twice, "invalid_csv", "row 1 is twice"),
             ("a row too far", far, "invalid_csv", "too many"),
         ] {
             let refused = rows(&file).expect_err(what);

@@ -1,6 +1,10 @@
 //! The consent that a row of a roster tells of.
 
-use jiff::{Timestamp, civil::Time, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{DateTime, Time},
+    tz::TimeZone,
+};
 use serde_json::Value;
 
 use super::days::day_or_moment;
@@ -58,7 +62,9 @@ fn moment(text: &str, day: Day, zone: &TimeZone) -> Result<Timestamp> {
         (Ok(DayOrMoment::Day(date)), Day::Ends) => date.tomorrow().ok(),
         (Err(_), _) => None,
     };
-    let moment = date.and_then(|date| date.to_datetime(Time::midnight()).to_zoned(zone.clone()).ok());
+    // A time without an offset is one of the same clocks: workbooks say no more.
+    let local = date.map(|date| date.to_datetime(Time::midnight())).or_else(|| text.parse::<DateTime>().ok());
+    let moment = local.and_then(|local| local.to_zoned(zone.clone()).ok());
     moment.map(|moment| moment.timestamp()).ok_or_else(|| invalid("a consent's days are written as 2026-09-01"))
 }
 
@@ -105,6 +111,8 @@ mod tests {
             assert_eq!(told.expires_at, Some("2027-07-31T22:00:00Z".parse().unwrap()), "the whole last day");
             assert_eq!(told.basis, LegalBasis::LegalObligation);
         }
+        let hour = read(["A parent", "2026-09-01T10:30:00", "", ""], None).unwrap().unwrap();
+        assert_eq!(hour.at, "2026-09-01T08:30:00Z".parse().unwrap());
         for wrong in [
             ["", "2026-09-01", "", ""],
             ["A parent", "09/01/2026", "", ""],

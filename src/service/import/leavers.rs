@@ -1,16 +1,16 @@
-//! Leavers: people of a group that a roster names who have no row in it.
+//! Leavers: people of a group that a roster names, or of any group, who have no row in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    domain::{GroupId, ImportOptions, Leavers, PersonId, RowOutcome, RowReport, TenantScope, job::Fault},
+    domain::{GroupId, ImportOptions, Leavers, LeaversIn, PersonId, RowOutcome, RowReport, TenantScope, job::Fault},
     error::{Error, ErrorKind, Result},
     jobs::Named,
     service::Service,
     store::ItemPlace,
 };
 
-/// Somebody who has no row, and the groups of the file that they are in.
+/// Somebody who has no row, and the groups that they are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaver {
     /// Who.
@@ -41,10 +41,17 @@ impl Leaver {
 }
 
 impl Service {
-    /// Those who are in the groups that a roster names and not in the roster, by their ids.
-    pub async fn leavers(&self, scope: &TenantScope, named: &Named) -> Result<Vec<Leaver>> {
+    /// Those who are in groups and not in a roster, by their ids.
+    pub async fn leavers(&self, scope: &TenantScope, named: &Named, of: LeaversIn) -> Result<Vec<Leaver>> {
+        let groups = match of {
+            LeaversIn::File => named.groups.clone(),
+            LeaversIn::All => {
+                let all = self.store.groups(scope, None, usize::MAX).await?;
+                all.into_iter().map(|group| group.id).collect()
+            }
+        };
         let mut leavers: BTreeMap<PersonId, BTreeSet<GroupId>> = BTreeMap::new();
-        for group in &named.groups {
+        for group in &groups {
             let people = match self.store.roster(scope, group).await {
                 // It was never made.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,

@@ -11,7 +11,7 @@ use crate::{
         FaceBox, FaceChoice, GroupId, GroupSessionId, ImportOptions, Job, JobId, JobState, JobTask, Mark, PersonId,
         PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport,
         attendance::LivenessPolicy,
-        job::{DoublePhoto, Fault, Leavers, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
+        job::{DoublePhoto, Fault, Leavers, LeaversIn, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
         roster::DayOrMoment,
     },
     jobs::RowNames,
@@ -39,9 +39,12 @@ pub struct ImportParams {
     /// What the groups of a row are to the person.
     #[serde(default)]
     pub groups: RowGroups,
-    /// What becomes of people of the groups in the file who have no row in it.
+    /// What becomes of people of the groups who have no row in the file.
     #[serde(default)]
     pub leavers: Leavers,
+    /// In which groups those are looked for.
+    #[serde(default)]
+    pub leavers_in: LeaversIn,
     /// Since when people are on the rosters of the groups they join, where their row does not say it: a day where the group is
     /// (`2026-09-01`), or a moment. The beginning of the present day if missing.
     #[schema(value_type = Option<String>)]
@@ -356,6 +359,7 @@ impl From<ImportParams> for ImportOptions {
             create_groups: params.create_groups.unwrap_or(false),
             groups: params.groups,
             leavers: params.leavers,
+            leavers_in: params.leavers_in,
             on_roster_since: params.on_roster_since,
         }
     }

@@ -419,7 +419,7 @@ async fn a_register_is_of_those_who_belonged_to_the_group_when_its_session_start
     let mut fixture = Fixture::new().await;
     let t = scope("t");
     let session = single(&fixture, &[]).await;
-    for name in ["always", "later", "before", "back", "gap"] {
+    for name in ["always", "later", "before", "back", "gap", "next"] {
         fixture.create_person(&t, person(name), &[], vec![]).await.unwrap();
     }
     roster(&fixture, "always", Some("2026-03-01T00:00:00Z"), None).await;
@@ -429,10 +429,17 @@ async fn a_register_is_of_those_who_belonged_to_the_group_when_its_session_start
     roster(&fixture, "back", Some("2026-03-30T12:00:00Z"), None).await;
     roster(&fixture, "gap", Some("2026-03-01T00:00:00Z"), Some("2026-03-30T07:00:00Z")).await;
     roster(&fixture, "gap", Some("2026-03-30T12:00:00Z"), None).await;
+    roster(&fixture, "next", Some("2026-09-01T00:00:00Z"), None).await;
     fixture.reopen();
     let named = |pairs: &[(&str, Status)]| pairs.iter().map(|&(name, status)| (name.to_owned(), status)).collect();
     let expected = |later| {
-        named(&[("always", Status::Absent), ("back", Status::Absent), ("gap", Status::NotOnRoster), ("later", later)])
+        named(&[
+            ("always", Status::Absent),
+            ("back", Status::Absent),
+            ("gap", Status::NotOnRoster),
+            ("later", later),
+            ("next", Status::NotOnRoster),
+        ])
     };
     let close = async |counts_joined_later| {
         let rules = ClosingRules { is_forced: false, counts_joined_later };
@@ -445,11 +452,11 @@ async fn a_register_is_of_those_who_belonged_to_the_group_when_its_session_start
     assert_eq!((closing.joined_later, closing.counts[&Status::Absent]), (1, 3));
     assert_eq!(statuses(&fixture, &session).await, expected(Status::Absent));
     let on_it = fixture.roster(&t, &gid()).await.unwrap();
-    assert_eq!(on_it, ["always", "back", "gap", "later"].map(id));
+    assert_eq!(on_it, ["always", "back", "gap", "later", "next"].map(id));
     assert_eq!(fixture.groups_of(&t, &id("before")).await.unwrap(), []);
-    assert_eq!(fixture.members(&t, &gid()).await.unwrap().len(), 5);
+    assert_eq!(fixture.members(&t, &gid()).await.unwrap().len(), 6);
     let in_group = crate::store::PeopleQuery { group: Some(gid()), ..Default::default() };
-    assert_eq!(fixture.find_people(&t, in_group, None, 9).await.unwrap().people.len(), 4);
+    assert_eq!(fixture.find_people(&t, in_group, None, 9).await.unwrap().people.len(), 5);
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }
 
