@@ -5,7 +5,7 @@ mod phones;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -102,6 +102,7 @@ fn renew(folder: &Folder, further: &[String]) -> Result<()> {
     let authority = Authority::of_key(&folder.read(AUTHORITY_KEY_FILE)?)?;
     let names = names(further, &reachable_addresses().unwrap_or_default())?;
     let made = authority.certify(&names)?;
+    let _alone = folder.lock()?;
     // Between the two the pair does not fit, and a server that looks just then goes on with the old one.
     folder.replace(KEY_FILE, &made.key)?;
     folder.replace(CERTIFICATE_FILE, &made.certificate)?;
@@ -163,6 +164,12 @@ impl Folder {
     fn make(&self) -> Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o755).create(&self.0);
         made.map_err(|error| Error::storage(format!("cannot make the folder {}", self.0.display())).with_source(error))
+    }
+
+    /// Keeps another renewal waiting as long as the answer is held.
+    fn lock(&self) -> Result<File> {
+        let locked = File::open(&self.0).and_then(|folder| folder.lock().map(|()| folder));
+        locked.map_err(|error| unwritable(&self.0, error))
     }
 
     fn read(&self, file: &str) -> Result<String> {
@@ -255,6 +262,19 @@ mod tests {
         authority::tests::require_trusted(&der(AUTHORITY_FILE), &der(CERTIFICATE_FILE), "localhost");
         fs::remove_file(path(AUTHORITY_KEY_FILE)).unwrap();
         assert!(renew(&folder, &[]).unwrap_err().message().contains("ca.key is missing"));
+    }
+
+    #[test]
+    fn renewals_at_one_time_wait_for_each_other() {
+        let data = tempfile::tempdir().unwrap();
+        let (folder, _) = made(data.path());
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| renew(&folder, &[]))).collect();
+            for one in all {
+                one.join().unwrap().unwrap();
+            }
+        });
+        assert!(Certificate::read(&folder.0.join(CERTIFICATE_FILE), &folder.0.join(KEY_FILE)).is_ok());
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! What a setting may be.
 
+use std::{
+    fs,
+    path::{self, Path},
+};
+
 use super::Settings;
 use crate::{gallery::GraphOptions, runtime::disk};
 
@@ -73,7 +78,7 @@ fn server(settings: &Settings) -> Vec<Rule> {
         ((1..=8760).contains(&settings.store.rewrite_hours), "store.rewrite_hours is between 1 and 8760"),
         ((1..=8760).contains(&settings.backup.every_hours), "backup.every_hours is between 1 and 8760"),
         ((1..=1000).contains(&settings.backup.keep), "backup.keep is between 1 and 1000"),
-        (!settings.backup.folder.starts_with(&settings.server.data), "backup.folder lies outside server.data"),
+        (!lies_in(&settings.backup.folder, &settings.server.data), "backup.folder lies outside server.data"),
         ((1..=1440).contains(&settings.access.token_minutes), "access.token_minutes is between 1 and 1440"),
         ((1..=3650).contains(&settings.access.session_days), "access.session_days is between 1 and 3650"),
     ]
@@ -131,4 +136,37 @@ fn work(settings: &Settings) -> Vec<Rule> {
         (settings.jobs.max_entries >= 1, "jobs.max_entries is at least 1"),
         ((1..=3650).contains(&settings.jobs.keep_days), "jobs.keep_days is between 1 and 3650"),
     ]
+}
+
+/// Whether one path lies in another, each as it may be written from where the program was started. None is no path.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).or_else(|_| path::absolute(path)).ok();
+    let pair = whole(path).zip(whole(folder));
+    !path.as_os_str().is_empty() && pair.is_none_or(|(path, folder)| path.starts_with(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backups_never_lie_in_the_data_folder_however_either_is_written() {
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("data");
+        fs::create_dir_all(data.join("bak")).unwrap();
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink(data.join("bak"), &link).unwrap();
+        let of = |folder: &Path| {
+            let flags = [("server.data", &*data), ("backup.folder", folder)];
+            let flags = flags.map(|(key, path)| (key, path.to_str().unwrap().to_owned()));
+            Settings::load(None, &flags).is_ok()
+        };
+        let apart = place.path().join("bak");
+        fs::create_dir(&apart).unwrap();
+        assert!(of(&apart) && of(Path::new("")));
+        for inside in [&*data, &data.join("bak"), &data.join("../data/bak"), &data.join("none"), &link] {
+            assert!(!of(inside), "{}", inside.display());
+        }
+        assert!(lies_in(Path::new("./some/bak"), Path::new("some")) && !lies_in(Path::new("bak"), Path::new("data")));
+    }
 }

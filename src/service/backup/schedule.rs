@@ -2,7 +2,8 @@
 //! at all, and the oldest of which go.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,6 +23,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What the folder of a backup is called, by when it was begun.
 const NAME: &str = "rollcall-%Y%m%dT%H%M%SZ";
+/// The file that whose the folder is holds locked.
+const LOCK: &str = ".rollcall.lock";
 
 /// When backups are taken, where they are put, and how many stay there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +43,17 @@ impl Service {
         let Some(schedule) = schedule else { return };
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut own = None;
         loop {
             ticks.tick().await;
-            match self.back_up_if_due(&schedule).await {
+            let taken = async {
+                if own.is_none() {
+                    let folder = schedule.folder.clone();
+                    own = Some(in_background(move || claim(&folder)).await?);
+                }
+                self.back_up_if_due(&schedule).await
+            };
+            match taken.await {
                 // A rewrite or somebody's own backup goes on.
                 Err(error) if error.kind() == ErrorKind::Conflict => {
                     tracing::info!(code = error.code(), "the backup that is due waits");
@@ -119,6 +130,24 @@ impl Service {
     }
 }
 
+/// Makes the folder this server's as long as the answer is kept: two would count and remove each other's. Where its disk
+/// knows no locks, nothing keeps another out.
+fn claim(folder: &Path) -> Result<File> {
+    let lock = File::create(folder.join(LOCK)).map_err(|error| unreadable(folder, error))?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        let message =
+            format!("backup.folder: another server takes backups into {}: give each its own", folder.display());
+        return Err(Error::storage(message).with_code("backup_folder_in_use"));
+    }
+    Ok(lock)
+}
+
+/// The error of a folder that is not there, or is no folder.
+fn unreadable(folder: &Path, error: io::Error) -> Error {
+    let message = format!("backup.folder: {} cannot be used: make it, or mount its disk", folder.display());
+    Error::storage(message).with_code("no_backup_folder").with_source(error)
+}
+
 /// What is in the folder of backups.
 struct Backups {
     /// When each was begun, oldest first, and what it is called.
@@ -128,10 +157,7 @@ struct Backups {
 }
 
 fn backups(folder: &Path) -> Result<Backups> {
-    let failed = |error| {
-        let message = format!("backup.folder: {} cannot be read: make it, or mount its disk", folder.display());
-        Error::storage(message).with_code("no_backup_folder").with_source(error)
-    };
+    let failed = |error| unreadable(folder, error);
     let (mut whole, mut removed) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
@@ -172,6 +198,17 @@ fn discard(folder: &Path, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_one_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = claim(folder.path()).unwrap();
+        assert_eq!(claim(folder.path()).unwrap_err().code(), "backup_folder_in_use");
+        drop(own);
+        assert!(claim(folder.path()).is_ok());
+        assert_eq!(claim(&folder.path().join("none")).unwrap_err().code(), "no_backup_folder");
+        assert!(backups(folder.path()).unwrap().whole.is_empty());
+    }
 
     #[test]
     fn only_whole_backups_of_ours_count_and_what_was_cut_short_goes() {
