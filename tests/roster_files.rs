@@ -229,7 +229,7 @@ async fn a_missing_group_is_named_and_made_where_that_is_asked_for() {
     let since = |member: usize| roster["people"][member]["periods"][0]["since"].as_str().unwrap();
     let expected = ["2026-08-31T22:00:00Z", "2026-09-14T22:00:00Z", "2026-09-30T22:00:00Z"];
     assert_eq!([1, 2, 3].map(since), expected, "the day begins where the group is");
-    let refused = api.import(file, None, &[("on_roster_since", "1.9.2026")]).await;
+    let refused = api.import(file, None, &[("on_roster_since", "09/01/2026")]).await;
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(server.operator().get("/api/v1/check").await.expect(200)["problems"], json!({}));
 }

@@ -122,7 +122,8 @@ impl Member {
     }
 }
 
-/// A moment as people say it: a whole local day, `2026-09-01`, or an instant, `2026-09-01T08:00:00+02:00`.
+/// A moment as people say it: a whole local day, `2026-09-01` or `1.9.2026`, or an instant, `2026-09-01T08:00:00+02:00`.
+/// With slashes nobody knows which number is the month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DayOrMoment {
@@ -154,10 +155,18 @@ impl FromStr for DayOrMoment {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let moment = text.parse().map(Self::Moment);
+        if let Ok(moment) = text.parse() {
+            return Ok(Self::Moment(moment));
+        }
         // A time without an offset is not cut down to its day.
-        moment.or_else(|_| date_of(text).map(Self::Day)).map_err(|_| no_time())
+        date_of(text).ok().or_else(|| dotted(text)).map(Self::Day).ok_or_else(no_time)
     }
+}
+
+/// A day of which the year comes last.
+fn dotted(text: &str) -> Option<Date> {
+    // `%Y` takes two digits, too, for a year of the Romans.
+    Date::strptime("%d.%m.%Y", text).ok().filter(|day| day.year() >= 1000)
 }
 
 impl TryFrom<String> for DayOrMoment {
@@ -260,10 +269,13 @@ mod tests {
         let day: DayOrMoment = "2026-03-29".parse().unwrap();
         assert_eq!(day.beginning(&group).unwrap().to_string(), "2026-03-28T23:00:00Z");
         assert_eq!(day.end(&group).unwrap().to_string(), "2026-03-29T22:00:00Z");
+        for text in ["2026-09-01", "1.9.2026", "01.09.2026"] {
+            assert_eq!(text.parse::<DayOrMoment>().unwrap(), DayOrMoment::Day(jiff::civil::date(2026, 9, 1)), "{text}");
+        }
         let moment: DayOrMoment = "2026-09-01T08:00:00+02:00".parse().unwrap();
         assert_eq!(moment.beginning(&group).unwrap(), moment.end(&group).unwrap());
         // Without an offset it is neither: it is not cut down to its day.
-        for bad in ["", "1.9.2026", "2026-13-01", "tomorrow", "2026-09-01T10:30:00", "2026-09-01 10:30"] {
+        for bad in ["", "09/01/2026", "1.9.26", "2026-13-01", "tomorrow", "2026-09-01T10:30:00", "2026-09-01 10:30"] {
             assert_eq!(bad.parse::<DayOrMoment>().unwrap_err().code(), "invalid_roster_time", "{bad}");
         }
         let never: DayOrMoment = "9999-12-31".parse().unwrap();

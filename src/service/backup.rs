@@ -303,7 +303,9 @@ fn sync(folder: &Path) -> io::Result<()> {
 
 pub(super) fn cannot_write(path: &Path, error: io::Error) -> Error {
     if disk::is_full(&error) {
-        return disk::full();
+        let full = disk::full();
+        let message = format!("{}: {}", path.display(), full.message());
+        return Error::new(full.kind(), message).with_code("disk_full").with_source(full);
     }
     Error::storage(format!("{} cannot be written", path.display())).with_code("store_io").with_source(error)
 }

@@ -1,13 +1,12 @@
 //! One row of a roster: a person made or changed, with the photos that are new of them.
 
 mod consents;
-mod days;
 mod leavers;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use self::consents::consent;
 pub use self::leavers::Leaver;
-use self::{consents::consent, days::day_or_moment};
 use super::{
     Service,
     duplicates::Twin,
@@ -196,7 +195,7 @@ impl Service {
             metadata: row.metadata.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             consent,
             groups: RosterGroups { named: groups, are: options.groups, zone_of_new },
-            on_roster_since: row.on_roster_since.as_deref().map(day_or_moment).transpose()?,
+            on_roster_since: row.on_roster_since.as_deref().map(str::parse).transpose()?,
             joining_since: options.on_roster_since,
             samples: Samples::default(),
             at: now,

@@ -220,7 +220,8 @@ fn plan(read: &impl Read, tenant: &TenantId, limits: Amounts, import: &PersonImp
 
 /// The error for a group that a row names and that is not there.
 fn no_such_group(group: &GroupId) -> Error {
-    let message = format!("there is no group {:.100}: make it first, or send create_groups=true", group.as_str());
+    let message =
+        format!("there is no group {:.100}: make it first, or ask for create_groups (--create-groups)", group.as_str());
     Error::not_found(message).with_code("group_not_found")
 }
 

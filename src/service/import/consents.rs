@@ -7,7 +7,6 @@ use jiff::{
 };
 use serde_json::Value;
 
-use super::days::day_or_moment;
 use crate::{
     domain::{Consent, LegalBasis, Person, roster::DayOrMoment},
     error::{Error, Result},
@@ -56,7 +55,7 @@ enum Day {
 
 /// As rosters write them.
 fn moment(text: &str, day: Day, zone: &TimeZone) -> Result<Timestamp> {
-    let date = match (day_or_moment(text), day) {
+    let date = match (text.parse(), day) {
         (Ok(DayOrMoment::Moment(moment)), _) => return Ok(moment),
         (Ok(DayOrMoment::Day(date)), Day::Begins) => Some(date),
         (Ok(DayOrMoment::Day(date)), Day::Ends) => date.tomorrow().ok(),
