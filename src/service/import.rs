@@ -57,6 +57,14 @@ struct Shown {
     known: BTreeSet<[u8; 32]>,
 }
 
+/// A group by its id. Errors: `Invalid` `invalid_group`, which says which.
+fn group_of(text: &str) -> Result<GroupId> {
+    text.parse().map_err(|error: Error| {
+        let message = format!("{text:.100} is no id of a group: {}", error.message());
+        Error::invalid(message).with_code("invalid_group")
+    })
+}
+
 /// A row whose photos were judged.
 struct Judged {
     import: PersonImport,
@@ -185,7 +193,7 @@ impl Service {
         settings: &TenantSettings,
     ) -> Result<PersonImport> {
         let now = self.clock.now();
-        let groups = row.groups.iter().map(|group| group.parse()).collect::<Result<Vec<GroupId>>>()?;
+        let groups = row.groups.iter().map(|group| group_of(group)).collect::<Result<Vec<_>>>()?;
         let zone_of_new = options.create_groups.then(|| settings.time_zone().to_owned());
         let consent = consent(&row.consent, known, &settings.zone()?, now)?;
         Ok(PersonImport {

@@ -91,14 +91,16 @@ const HEADINGS: [(Known, &str); 14] = [
     ),
     (
         Known::ConsentAt,
-        "consentat consentdate consentgivenat einwilligungam einwilligungvom einwilligungsdatum \
-         consentementdu datedeconsentement dateduconsentement fechadeconsentimiento \
+        "consentat consentdate consentgivenat consenton einwilligungam einwilligungvom einwilligungsdatum \
+         consentementdu consentementle datedeconsentement dateduconsentement fechadeconsentimiento \
          fechadelconsentimiento datadelconsenso dataconsenso",
     ),
     (Known::ConsentBasis, "consentbasis legalbasis rechtsgrundlage baselegale baselegal basegiuridica"),
     (
         Known::ConsentExpiresAt,
-        "consentexpiresat consentexpires consentuntil einwilligungbis consentementjusquau \
+        "consentexpiresat consentexpires consentexpiry consentuntil consentvaliduntil consentend consentendsat \
+         einwilligungbis einwilligunggultigbis einwilligunggueltigbis einwilligungsende einwilligungende \
+         consentementjusquau \
          findeconsentement consentimientohasta consensofinoal scadenzaconsenso",
     ),
     (Known::ConsentNote, "consentnote einwilligungnotiz notedeconsentement notadeconsentimiento notaconsenso"),
@@ -159,6 +161,14 @@ impl Columns {
         }
         let column =
             |(heading, known): (&str, _)| (!heading.is_empty()).then(|| Column { heading: heading.to_owned(), known });
+        if let Some((heading, _)) =
+            headings.iter().zip(&known).find(|(heading, known)| known.is_none() && tells_of_consent(heading))
+        {
+            return Err(invalid(format!(
+                "the column {heading:.64} tells of a consent, and not what: call it consent given by, consent at, consent \
+                 expires at, consent basis or consent note"
+            )));
+        }
         Ok(Self(headings.into_iter().zip(known).map(column).collect()))
     }
 
@@ -203,6 +213,12 @@ impl Columns {
         }
         row.name = full_name(name.or(family), given);
     }
+}
+
+/// Whether a heading has the word in one of the languages: kept as metadata, a consent would never end.
+fn tells_of_consent(heading: &str) -> bool {
+    let bare = bare(heading);
+    ["consent", "consens", "einwilligung", "toestemming"].iter().any(|word| bare.contains(word))
 }
 
 /// A name of its parts. `Name` beside `Vorname` is as often the whole name as the family's; who is called Dee Dee has one
@@ -298,6 +314,18 @@ mod tests {
         assert!(all.iter().all(|name| bare(name) == *name), "they are written as they are compared");
         all.sort_unstable();
         assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
+    }
+
+    #[test]
+    fn a_consent_that_is_not_understood_is_no_metadata() {
+        let of = |heading: &str| Columns::new(&StringRecord::from(vec!["id", heading]));
+        for heading in ["Consent", "Consenso foto", "Einwilligung (Foto)", "Consentement parental", "Toestemming tot"] {
+            let refused = of(heading).err().unwrap();
+            assert!(refused.code() == "invalid_csv" && refused.message().contains(heading), "{refused:?}");
+        }
+        for heading in ["Consent expiry", "Einwilligung gültig bis", "Consentement le", "Sent"] {
+            assert!(of(heading).is_ok(), "{heading}");
+        }
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(super) fn require_little_metadata(file: &HeifFile<'_>) -> Result<()> {
     if speaking > MAX_METADATA { Err(corrupt("the HEIC has more metadata than any photo needs")) } else { Ok(()) }
 }
 
-/// Errors unless each of the pieces of a picture is one, and is decoded once and no more is done with it.
+/// Errors unless each of the pieces of a picture is one and is decoded once, and the picture and its pieces are cropped, turned
+/// and mirrored once at most.
 pub(super) fn require_plain(file: &HeifFile<'_>, pieces: &[ItemId]) -> Result<()> {
     let (primary, different) = (file.primary_id, pieces.iter().collect::<BTreeSet<_>>().len());
     if pieces.len() > MAX_PIECES || different < pieces.len() {
@@ -60,11 +61,9 @@ pub(super) fn require_plain(file: &HeifFile<'_>, pieces: &[ItemId]) -> Result<()
         }
         Ok(counts)
     };
-    if transformations(primary)?.iter().any(|&count| count > 1) {
-        return Err(not_read());
-    }
-    for &piece in pieces.iter().filter(|&&piece| piece != primary) {
-        if alphas(piece) > 0 || transformations(piece)? != [0; 3] {
+    for &item in pieces.iter().chain([&primary]) {
+        let is_once = transformations(item)?.iter().all(|&count| count <= 1);
+        if !is_once || item != primary && alphas(item) > 0 {
             return Err(not_read());
         }
     }

@@ -8,9 +8,9 @@ use super::{DecodeLimits, PhotoFormat};
 use crate::photo::Photo;
 
 const LIMITS: DecodeLimits = DecodeLimits { max_bytes: 1 << 20, max_side: 4096, max_pixels: 1 << 19 };
-const NAMES: [&str; 4] = ["plain", "turned", "full_chroma", "grey"];
+const NAMES: [&str; 5] = ["plain", "turned", "full_chroma", "grey", "alpha"];
 /// The mean of levels that each may be off: coarse chroma is made finer in different ways.
-const LEVELS: [f64; 4] = [5.0, 5.0, 1.0, 1.0];
+const LEVELS: [f64; 5] = [5.0, 5.0, 1.0, 1.0, 5.0];
 
 pub(super) fn fixture(name: &str) -> Vec<u8> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/images/heic");
