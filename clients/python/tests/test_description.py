@@ -30,6 +30,7 @@ NAMES = {
     "Glimpse": "GlimpseView",
     "Negative": "NegativeView",
     "Pair": "DuplicatePair",
+    "Period": "PeriodView",
     "Photo": "RecognizedPhoto",
     "PhotoOfFaces": "AnalysedPhoto_FaceView",
     "Problem": "ProblemView",

@@ -59,8 +59,9 @@ def session(client: Client) -> Session:
     client.groups.create("Maths 7b", id="maths-7b", time_zone="Europe/Vienna", rules=Rules(confirm_sightings=2))
     for id, shot in [("obama", "obama"), ("joe", "biden"), ("grace", "hopper")]:
         client.people.enrol(id.title(), [portrait(shot)], id=id, groups=["maths-7b"])
-    # Whoever came onto the roster after its start is not absent.
-    start = datetime.now(VIENNA) + timedelta(minutes=2)
+    # Begun, and on the day since whose beginning they are on the roster.
+    now = datetime.now(VIENNA)
+    start = max(now - timedelta(minutes=1), datetime.combine(now.date(), time(0), VIENNA))
     end = start + timedelta(hours=1)
     planned = client.sessions.create("maths-7b", start.date(), start.time(), end.time(), title="Algebra")
     for shot in ["obama2", "obama3", "biden"]:
