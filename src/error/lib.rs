@@ -98,8 +98,8 @@ impl Error {
         Self::new(ErrorKind::Invalid, message)
     }
 
-    /// Something that was sent, such as "the form", and that its reader refused. The reader's own words quote what they are
-    /// about, which may be all that was sent: [`MAX_QUOTED_CHARS`] of them are told.
+    /// Something that was sent, such as "the form", and that its reader refused. The reader's own words quote what they
+    /// are about, which may be all that was sent: [`MAX_QUOTED_CHARS`] of them are told.
     pub fn unreadable(what: &str, said: &dyn fmt::Display) -> Self {
         Self::invalid(format!("{what} cannot be read: {}", in_brief(&said.to_string())))
     }

@@ -119,8 +119,8 @@ impl Archive {
         Ok(true)
     }
 
-    /// What may be photos: no folders, and nothing that a system puts there for itself. What cannot be used is among them,
-    /// and says why when it is read.
+    /// What may be photos: no folders, and nothing that a system puts there for itself. What cannot be used is among
+    /// them, and says why when it is read.
     pub fn entries(&self) -> Vec<Entry> {
         let mut archive = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let length = archive.len();

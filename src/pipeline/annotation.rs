@@ -20,8 +20,8 @@ const STEP: &str = "annotate";
 
 impl Tools {
     /// A JPEG of the photo with its faces framed and numbered, the people named, and a legend under it. The photo's own
-    /// pixels are drawn on where nobody else has it. Errors: `Overloaded` where there is no memory for the answer that the
-    /// JPEG is sent in.
+    /// pixels are drawn on where nobody else has it. Errors: `Overloaded` where there is no memory for the answer that
+    /// the JPEG is sent in.
     pub(super) async fn annotated(
         &self,
         ticket: &mut Ticket,

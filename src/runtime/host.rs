@@ -20,8 +20,8 @@ pub fn own_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(getifaddrs()?.filter_map(address).collect())
 }
 
-/// Those of them by which other machines reach this one: IPv4 first, none of a link alone, which wants an interface's name
-/// beside it.
+/// Those of them by which other machines reach this one: IPv4 first, none of a link alone, which wants an interface's
+/// name beside it.
 ///
 /// # Errors
 /// The system's.

@@ -167,8 +167,18 @@ pub struct SettingsPatch {
 
 impl From<SettingsPatch> for TenantPatch {
     fn from(patch: SettingsPatch) -> Self {
-        let SettingsPatch { name, gallery_plan, enrolment, matching, liveness, time_zone, .. } = patch;
-        let SettingsPatch { photos, photo_retention_days, unknown_faces_days, .. } = patch;
+        // All of them by name: what is added to the one cannot be forgotten here.
+        let SettingsPatch {
+            name,
+            gallery_plan,
+            enrolment,
+            matching,
+            liveness,
+            time_zone,
+            photos,
+            photo_retention_days,
+            unknown_faces_days,
+        } = patch;
         Self {
             name,
             suspended: None,

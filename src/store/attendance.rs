@@ -127,9 +127,8 @@ pub struct SessionRecord {
 impl Store {
     /// Takes a photo's people as evidence, in one transaction, with what became of each in the order of `seen`. However
     /// many calls run at once, one of them marks a person. Who was deleted or taken off the roster since they were
-    /// recognised, or has no longer the consent that their tenant asks for, is not marked, and keeps nobody else from being
-    /// marked. Faces that nobody was named for are kept in the
-    /// same transaction.
+    /// recognised, or has no longer the consent that their tenant asks for, is not marked, and keeps nobody else from
+    /// being marked. Faces that nobody was named for are kept in the same transaction.
     ///
     /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
@@ -200,8 +199,8 @@ impl Store {
         .await
     }
 
-    /// A session with the records of everybody of its register, by their ids; that of somebody of whom nothing is known says
-    /// what counts so far, and is not stored. Errors: `NotFound` `session_not_found`.
+    /// A session with the records of everybody of its register, by their ids; that of somebody of whom nothing is known
+    /// says what counts so far, and is not stored. Errors: `NotFound` `session_not_found`.
     pub async fn register(
         &self,
         scope: &TenantScope,

@@ -75,7 +75,8 @@ impl Store {
         .await
     }
 
-    /// Opens a closed session again: nobody is absent by it any more, but who left the roster before it kept that. Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or `session_cancelled`.
+    /// Opens a closed session again: nobody is absent by it any more, but who left the roster before it kept that.
+    /// Errors: `NotFound` `session_not_found`; `Conflict` `session_not_closed` or `session_cancelled`.
     pub async fn reopen_group_session(
         &self,
         scope: &TenantScope,
@@ -110,8 +111,8 @@ impl Store {
 }
 
 /// Has the registers of a group's closed sessions follow a change of somebody's time on its roster: of those that are
-/// theirs since or no longer, who had no record gets one, and who was absent or not on the roster, by the register alone, is
-/// judged anew. All others stay as they are, of whatever place they tell.
+/// theirs since or no longer, who had no record gets one, and who was absent or not on the roster, by the register
+/// alone, is judged anew. All others stay as they are, of whatever place they tell.
 pub(super) fn follow_roster(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -152,8 +153,9 @@ pub(super) fn follow_roster(
     Ok(())
 }
 
-/// Gives everybody of the register a record, and judges the records that there are anew: whether somebody left early shows
-/// only in the last photo. Writes the session's sheet. Returns what counts of how many, and how many joined later.
+/// Gives everybody of the register a record, and judges the records that there are anew: whether somebody left early
+/// shows only in the last photo. Writes the session's sheet. Returns what counts of how many, and how many joined
+/// later.
 fn judge_all(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,

@@ -21,8 +21,8 @@ impl Store {
     /// Takes somebody's word on people of a session, all or none; returns their records in the order of `said`. Each
     /// must be on the roster or have a record.
     ///
-    /// Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict` `not_on_roster` or `session_cancelled`. The
-    /// errors of a person name them in their details, here and below.
+    /// Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict` `not_on_roster` or `session_cancelled`.
+    /// The errors of a person name them in their details, here and below.
     pub async fn correct(
         &self,
         scope: &TenantScope,
@@ -77,8 +77,8 @@ impl Store {
         .await
     }
 
-    /// Takes the last word on somebody back; a stranger whom it named is one again. Errors: `NotFound` `session_not_found` or `person_not_found`; `Conflict`
-    /// `nothing_to_undo`, `not_on_roster` or `session_cancelled`.
+    /// Takes the last word on somebody back; a stranger whom it named is one again. Errors: `NotFound`
+    /// `session_not_found` or `person_not_found`; `Conflict` `nothing_to_undo`, `not_on_roster` or `session_cancelled`.
     pub async fn undo_correction(
         &self,
         scope: &TenantScope,

@@ -26,7 +26,8 @@ pub struct GroupChange {
     pub name: Option<String>,
     /// A new time zone, checked by [`checked_time_zone`](crate::domain::group::checked_time_zone).
     pub time_zone: Option<String>,
-    /// New rules, [checked](Rules::checked). Sessions are judged by the rules of the moment; closed ones stay as they are.
+    /// New rules, [checked](Rules::checked). Sessions are judged by the rules of the moment; closed ones stay as they
+    /// are.
     pub rules: Option<Rules>,
 }
 

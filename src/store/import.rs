@@ -40,8 +40,8 @@ pub struct PersonImport {
     pub metadata: MetadataPatch,
     /// Their groups.
     pub groups: RosterGroups,
-    /// Since when they are on the rosters of these; the beginning of the present day where it is not said, and of those that
-    /// they are on already since they have been.
+    /// Since when they are on the rosters of these; the beginning of the present day where it is not said, and of those
+    /// that they are on already since they have been.
     pub on_roster_since: Option<DayOrMoment>,
     /// The same for those alone whom the row puts on a roster, where it is not said for all of its groups.
     pub joining_since: Option<DayOrMoment>,
@@ -89,8 +89,8 @@ impl Store {
     /// Takes a row in, and its report where it is an item of a job; the report's outcome and groups are filled in here.
     ///
     /// Errors: `Invalid` `invalid_name` for a new person without one, or `invalid_metadata`; `NotFound`
-    /// `group_not_found`; `Conflict` `too_many_faces`, `limit_reached`, or `job_over`; `Unprocessable` `consent_required`.
-    /// Nothing is changed then.
+    /// `group_not_found`; `Conflict` `too_many_faces`, `limit_reached`, or `job_over`; `Unprocessable`
+    /// `consent_required`. Nothing is changed then.
     pub async fn import_person(
         &self,
         scope: &TenantScope,
@@ -123,8 +123,8 @@ impl Store {
         self.read(move |view| Ok(plan(view, &tenant, limits, &import)?.told_in(report))).await
     }
 
-    /// Takes a person off rosters from `now` on, with the report of that where it is an item of a job. Groups that they are not in, or
-    /// that are gone, are passed over. Errors: `NotFound` `person_not_found`; `Conflict` `job_over`.
+    /// Takes a person off rosters from `now` on, with the report of that where it is an item of a job. Groups that they
+    /// are not in, or that are gone, are passed over. Errors: `NotFound` `person_not_found`; `Conflict` `job_over`.
     pub async fn leave_groups(
         &self,
         scope: &TenantScope,

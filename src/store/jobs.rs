@@ -58,7 +58,8 @@ pub struct ItemPlace {
 }
 
 impl Store {
-    /// Makes a job, of the current request. Errors: `Overloaded` `too_many_jobs` where the tenant has `max_open` that are not over.
+    /// Makes a job, of the current request. Errors: `Overloaded` `too_many_jobs` where the tenant has `max_open` that
+    /// are not over.
     pub async fn create_job(&self, scope: &TenantScope, mut job: Job, max_open: usize) -> Result<()> {
         job.request_id = current_request().as_deref().map(str::to_owned);
         let tenant = scope.tenant().clone();

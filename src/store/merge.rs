@@ -22,9 +22,10 @@ use crate::{
 };
 
 impl Store {
-    /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are of `person`, places on rosters, attendance, and what
-    /// `person` lacks of address and metadata. Of two records of one session the better stays; of two consents the one
-    /// that holds longer; negatives that were made of each other's samples go. Returns `person` with all their samples.
+    /// Gives all that belongs to `from` to `person` and removes `from`: samples, the photos of `from` as `photos` are
+    /// of `person`, places on rosters, attendance, and what `person` lacks of address and metadata. Of two records of
+    /// one session the better stays; of two consents the one that holds longer; negatives that were made of each
+    /// other's samples go. Returns `person` with all their samples.
     ///
     /// Errors: `NotFound` `person_not_found`; `Invalid` `same_person`, or `invalid_metadata` where both together are too
     /// much; `Conflict` `too_many_faces`, `too_many_negatives` or `too_many_periods`. Nothing is changed then.
@@ -85,7 +86,8 @@ impl Store {
         .await
     }
 
-    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other as they are then.
+    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other
+    /// as they are then.
     ///
     /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`;
     /// `Unprocessable` `consent_required`.

@@ -224,8 +224,8 @@ impl Store {
         blocking(move || db.size_on_disk()).await
     }
 
-    /// Runs `operation` by `right` as one durable transaction, in which what it tells is logged and the request's claim is
-    /// noted where it has one. Errors: its own; `Unauthenticated` or `Forbidden` where the right has ended by then;
+    /// Runs `operation` by `right` as one durable transaction, in which what it tells is logged and the request's claim
+    /// is noted where it has one. Errors: its own; `Unauthenticated` or `Forbidden` where the right has ended by then;
     /// `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being deleted;
     /// `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(

@@ -81,9 +81,9 @@ impl Record for Format {
 impl Store {
     /// Opens the store, or makes an empty one. Blocks while the database recovers.
     ///
-    /// Errors, but for `Full` `not_enough_space` of a migration all of kind `Storage`: `store_locked` where another process has it open, `store_damaged` where it
-    /// cannot be read or has lost writes that were acknowledged, `newer_store` where a later version of this program wrote it, `store_io` for what the file
-    /// system refuses.
+    /// Errors, but for `Full` `not_enough_space` of a migration all of kind `Storage`: `store_locked` where another
+    /// process has it open, `store_damaged` where it cannot be read or has lost writes that were acknowledged,
+    /// `newer_store` where a later version of this program wrote it, `store_io` for what the file system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
         let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
         let folders = Folders::open(&path)?;

@@ -83,8 +83,8 @@ pub struct PersonChange {
 impl Store {
     /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
-    /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or `group_not_found`;
-    /// `Unprocessable` `consent_required`; `Internal` for a sample of another person.
+    /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or
+    /// `group_not_found`; `Unprocessable` `consent_required`; `Internal` for a sample of another person.
     pub async fn create_person(
         &self,
         scope: &TenantScope,

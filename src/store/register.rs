@@ -84,8 +84,8 @@ impl Register {
         Ok(Case { rules: &self.group.rules, meeting: self.meeting, tenure, due, attended_that_day })
     }
 
-    /// Whether the session, when it was closed, counted somebody who joined after its beginning: who was entered later, or
-    /// joins later, was not thought of.
+    /// Whether the session, when it was closed, counted somebody who joined after its beginning: who was entered later,
+    /// or joins later, was not thought of.
     fn counts(&self, member: &Member) -> bool {
         let is_entered = |period: &Period| {
             self.session.closed_at.is_none_or(|closed_at| period.entered_at.max(period.since) <= closed_at)
@@ -93,8 +93,8 @@ impl Register {
         self.session.counts_joined_later && member.periods.first().is_some_and(is_entered)
     }
 
-    /// Whether somebody is of the register though nothing is known of them: they are on the roster, or were when the session
-    /// started.
+    /// Whether somebody is of the register though nothing is known of them: they are on the roster, or were when the
+    /// session started.
     pub(super) fn lists(&self, member: &Member) -> bool {
         let Meeting { start, end, .. } = self.meeting;
         member.present().is_some() || member.tenure(start, end).0 == Tenure::During

@@ -81,11 +81,11 @@ impl Store {
         .await
     }
 
-    /// Takes a person off a group's roster at the end of `until`, which is over, or at once; nothing changes where they are
-    /// not on it. When they were on it stays, and so does their attendance.
+    /// Takes a person off a group's roster at the end of `until`, which is over, or at once; nothing changes where they
+    /// are not on it. When they were on it stays, and so does their attendance.
     ///
-    /// Errors: `NotFound` `group_not_found` or `person_not_found`; `Invalid` `invalid_roster_time` for a time that is still
-    /// to come, or is before they joined.
+    /// Errors: `NotFound` `group_not_found` or `person_not_found`; `Invalid` `invalid_roster_time` for a time that is
+    /// still to come, or is before they joined.
     pub async fn remove_member(
         &self,
         scope: &TenantScope,
@@ -133,8 +133,8 @@ impl Store {
         .await
     }
 
-    /// Everybody who is on a group's roster or ever was, with when that was, by the bytes of their ids. Errors: `NotFound`
-    /// `group_not_found`.
+    /// Everybody who is on a group's roster or ever was, with when that was, by the bytes of their ids. Errors:
+    /// `NotFound` `group_not_found`.
     pub async fn members(&self, scope: &TenantScope, group: &GroupId) -> Result<Vec<Member>> {
         let (tenant, group) = (scope.tenant().clone(), group.clone());
         self.read(move |view| {
@@ -207,9 +207,9 @@ pub(super) fn places_of(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> 
     all_groups_of(read, tenant, who)?.into_iter().filter_map(|group| place(group).transpose()).collect()
 }
 
-/// The place of somebody who joins a group at `now`, such that they have been on its roster since `since` or the beginning
-/// of the day; `None` where that changes nothing. Errors: `NotFound` `group_not_found`; `Invalid` `invalid_roster_time`;
-/// `Conflict` `too_many_periods`.
+/// The place of somebody who joins a group at `now`, such that they have been on its roster since `since` or the
+/// beginning of the day; `None` where that changes nothing. Errors: `NotFound` `group_not_found`; `Invalid`
+/// `invalid_roster_time`; `Conflict` `too_many_periods`.
 fn joined(
     read: &impl Read,
     tenant: &TenantId,

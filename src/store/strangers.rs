@@ -48,7 +48,8 @@ struct StrangerV1 {
 }
 
 impl Store {
-    /// The strangers of a session at `now` of whom nobody has said anything, in no order of time. Errors: `NotFound` `session_not_found`.
+    /// The strangers of a session at `now` of whom nobody has said anything, in no order of time. Errors: `NotFound`
+    /// `session_not_found`.
     pub async fn strangers(
         &self,
         scope: &TenantScope,
@@ -65,8 +66,8 @@ impl Store {
         .await
     }
 
-    /// Forgets a stranger but for the places of its faces: somebody said that it is nobody to be kept. Errors: `NotFound` `session_not_found` or
-    /// `stranger_not_found`.
+    /// Forgets a stranger but for the places of its faces: somebody said that it is nobody to be kept. Errors:
+    /// `NotFound` `session_not_found` or `stranger_not_found`.
     pub async fn dismiss_stranger(
         &self,
         scope: &TenantScope,
@@ -188,7 +189,8 @@ pub(super) fn settle(
     transaction.put(keys::stranger(tenant, session, stranger.id), &stranger.settled(settled))
 }
 
-/// After the words on somebody's faces were taken back: those strangers of `is_meant` whom they named are strangers again.
+/// After the words on somebody's faces were taken back: those strangers of `is_meant` whom they named are strangers
+/// again.
 pub(super) fn bring_back(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,

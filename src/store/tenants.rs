@@ -192,8 +192,8 @@ pub(super) fn require_open_realm(read: &impl Read, realm: &Realm) -> Result<()> 
     }
 }
 
-/// Errors unless the keys and users of a tenant open it: `Forbidden` `tenant_suspended`; `Unauthenticated` where it is not
-/// there or is being deleted, for they open as little as they will when they are gone.
+/// Errors unless the keys and users of a tenant open it: `Forbidden` `tenant_suspended`; `Unauthenticated` where it is
+/// not there or is being deleted, for they open as little as they will when they are gone.
 pub(super) fn require_open(read: &impl Read, id: &TenantId) -> Result<()> {
     match standing(read, &keys::tenant(id))? {
         Some(Standing::Active) => Ok(()),

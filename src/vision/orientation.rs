@@ -19,8 +19,8 @@ const IN_PLACE_ABOVE_PIXELS: u64 = 40_000_000;
 /// Columns that are moved at once in place: one line of the cache each.
 const COLUMNS: usize = 21;
 
-/// The upright photo of stored `pixels` (`width × height`, RGB) whose EXIF orientation is `orientation`. Holds no more bytes
-/// than [`turning_bytes`] says.
+/// The upright photo of stored `pixels` (`width × height`, RGB) whose EXIF orientation is `orientation`. Holds no more
+/// bytes than [`turning_bytes`] says.
 pub fn upright(width: u32, height: u32, mut pixels: Vec<u8>, orientation: Orientation) -> Result<Photo> {
     let stored_width = width as usize;
     let (as_pixels, _) = pixels.as_chunks_mut();
@@ -97,7 +97,8 @@ fn turn_in_place(width: u32, height: u32, pixels: &mut [Pixel], flipped: [bool; 
 }
 
 /// Transposes `rows × columns` pixels with room for a few columns: Catanzaro, Keller and Garland, "A decomposition for
-/// in-place matrix transposition" (2014), algorithm 1. Each pixel moves in its column, in its row, and in its column again.
+/// in-place matrix transposition" (2014), algorithm 1. Each pixel moves in its column, in its row, and in its column
+/// again.
 fn transpose_in_place(pixels: &mut [Pixel], rows: usize, columns: usize) {
     let common = greatest_common_divisor(rows, columns);
     let (rows_apart, columns_apart) = (rows / common, columns / common);

@@ -1,7 +1,8 @@
 //! Very large photos in overlapping tiles, so that small faces keep their pixels. Pure geometry.
 //!
-//! Every tile owns the part of the photo up to the middle of its overlaps. A face belongs to the tile that owns its centre,
-//! which sees it whole as long as it is no larger than the overlap; larger faces are found in the photo as a whole.
+//! Every tile owns the part of the photo up to the middle of its overlaps. A face belongs to the tile that owns its
+//! centre, which sees it whole as long as it is no larger than the overlap; larger faces are found in the photo as a
+//! whole.
 
 use super::{photo::Photo, resize::Region};
 use domain::Detection;

@@ -34,8 +34,8 @@ enum Known {
     GivenNameOrName,
 }
 
-/// What headings stand for, [bare](bare): in English, German, French, Spanish, Italian, Portuguese and Dutch. Of two columns
-/// for one thing the one whose heading comes first here is taken, and the other is metadata.
+/// What headings stand for, [bare](bare): in English, German, French, Spanish, Italian, Portuguese and Dutch. Of two
+/// columns for one thing the one whose heading comes first here is taken, and the other is metadata.
 const HEADINGS: [(Known, &str); 14] = [
     (
         Known::Id,

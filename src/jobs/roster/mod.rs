@@ -1,8 +1,8 @@
 //! People as CSV, or in the first sheet of a workbook: a header, then a row a person.
 //!
-//! [`workbook`] makes CSV of a sheet, [`text`] reads the file in any encoding, [`quotes`] refuses one whose quotes do not close, and [`columns`] says by the
-//! headings what each column holds. What parts the fields is told by a first line `sep=;`, as spreadsheets write it, or by
-//! the header.
+//! [`workbook`] makes CSV of a sheet, [`text`] reads the file in any encoding, [`quotes`] refuses one whose quotes do
+//! not close, and [`columns`] says by the headings what each column holds. What parts the fields is told by a first
+//! line `sep=;`, as spreadsheets write it, or by the header.
 
 pub(super) mod columns;
 mod quotes;

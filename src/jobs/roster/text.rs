@@ -1,8 +1,9 @@
 //! A roster's bytes as text: UTF-8 whose lines all end with `\n`, whatever program wrote the file.
 //!
-//! A byte order mark says which Unicode encoding it is; without one it is UTF-8 where it is that, UTF-16 where every other
-//! byte of its beginning is zero, and else of one byte a character, as spreadsheets save "CSV": Windows-1252, or Mac Roman
-//! where lines end with `\r` alone. A file that is UTF-8 in some places and not in others is damaged, and refused.
+//! A byte order mark says which Unicode encoding it is; without one it is UTF-8 where it is that, UTF-16 where every
+//! other byte of its beginning is zero, and else of one byte a character, as spreadsheets save "CSV": Windows-1252, or
+//! Mac Roman where lines end with `\r` alone. A file that is UTF-8 in some places and not in others is damaged, and
+//! refused.
 
 use std::{
     fmt,

@@ -31,8 +31,8 @@ const MAX_UNPACKED_BYTES: u64 = 32 << 20;
 /// The most bytes of the sheet as CSV.
 const MAX_SHEET_BYTES: usize = 16 << 20;
 
-/// The first sheet that is to be seen. Errors: `Invalid` `invalid_csv` or `invalid_zip`; `TooLarge` `workbook_too_large` or
-/// `too_many_entries`.
+/// The first sheet that is to be seen. Errors: `Invalid` `invalid_csv` or `invalid_zip`; `TooLarge`
+/// `workbook_too_large` or `too_many_entries`.
 pub(super) fn csv(path: &Path) -> Result<Vec<u8>> {
     let archive = Archive::open(path, MAX_PARTS)?;
     archive.require_apart()?;
@@ -100,8 +100,8 @@ struct Sheet {
     row: Vec<String>,
     /// What its fields take, so that a row of many is not counted anew for each.
     row_bytes: usize,
-    /// The fields of the header, which is the first row that is not blank: other rows have as many, as a sheet says nothing of
-    /// cells that are blank, and what stands beside the table has no heading.
+    /// The fields of the header, which is the first row that is not blank: other rows have as many, as a sheet says
+    /// nothing of cells that are blank, and what stands beside the table has no heading.
     num_columns: Option<usize>,
 }
 

@@ -12,8 +12,8 @@ use crate::{
     vision::Photo,
 };
 
-/// An upright face that scores this stands upright. The best of a photo's faces do, but in blurred crowds; of 170 portraits
-/// and crowds turned each way, sharp, shrunk, dark and blurred, none reached more than 0.914.
+/// An upright face that scores this stands upright. The best of a photo's faces do, but in blurred crowds; of 170
+/// portraits and crowds turned each way, sharp, shrunk, dark and blurred, none reached more than 0.914.
 const CLEARLY_UPRIGHT: f32 = 0.92;
 
 /// What the best face must score for a photo to count as turned: fewer invented faces than in a photo as it came.

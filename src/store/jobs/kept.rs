@@ -34,7 +34,8 @@ impl Record for KeptReport {
     const KIND: u8 = 77;
     const VERSION: u8 = 3;
 
-    /// The first layout had ids and names of files: what it told is not told on, see the step from version 2 of the store.
+    /// The first layout had ids and names of files: what it told is not told on, see the step from version 2 of the
+    /// store.
     fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
         if version == 1 { Ok(Self::Erased) } else { Ok(body.read::<Report2>()?.into()) }
     }

@@ -82,8 +82,8 @@ pub struct Annotation {
     pub bbox: FaceBox,
     /// What it is called in the answer, too.
     pub number: usize,
-    /// What its person may be called, best first, in any script: the first is written whose letters a font has. Empty where
-    /// nobody was named.
+    /// What its person may be called, best first, in any script: the first is written whose letters a font has. Empty
+    /// where nobody was named.
     pub names: Vec<String>,
     /// How similar it is to its person, for the legend.
     pub similarity: Option<f32>,
@@ -96,9 +96,9 @@ pub fn legend_bytes(photo: &Photo, annotations: &[Annotation]) -> usize {
     Legend::new(photo.width(), photo.height(), annotations).bytes()
 }
 
-/// Draws `annotations` into `photo` and encodes it as JPEG, with a legend under it if that is wanted. Lines and letters grow with the
-/// photo. Every face has a number, which stands on a plate beside it that covers no other face and is never cut; names
-/// stand there where there is room, and all of them in the legend.
+/// Draws `annotations` into `photo` and encodes it as JPEG, with a legend under it if that is wanted. Lines and letters
+/// grow with the photo. Every face has a number, which stands on a plate beside it that covers no other face and is
+/// never cut; names stand there where there is room, and all of them in the legend.
 ///
 /// Errors: `internal` if the encoder fails.
 pub fn annotate(photo: Photo, annotations: &[Annotation], fonts: &Fonts, has_legend: bool) -> Result<Vec<u8>> {

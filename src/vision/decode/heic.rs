@@ -1,4 +1,5 @@
-//! HEIC, the format of iPhones (ISO/IEC 23008-12 with HEVC), through `heifer`: a picture of one piece, or of a grid of them.
+//! HEIC, the format of iPhones (ISO/IEC 23008-12 with HEVC), through `heifer`: a picture of one piece, or of a grid of
+//! them.
 
 mod bounds;
 

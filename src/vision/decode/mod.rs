@@ -2,8 +2,8 @@
 //!
 //! Anyone may send anything: the format comes from the first bytes, never from a name; the size from the header, before
 //! a pixel is decoded; and what decoding will cost is known beforehand ([`PhotoHeader::decoded_bytes`]). A picture that
-//! breaks off is an error, never a photo that is grey from the middle on. Decoders are other people's: the panic of one is
-//! an error of its photo.
+//! breaks off is an error, never a photo that is grey from the middle on. Decoders are other people's: the panic of one
+//! is an error of its photo.
 
 mod container;
 #[cfg(any(test, fuzzing))]
@@ -93,8 +93,8 @@ pub struct PhotoHeader {
 }
 
 impl PhotoHeader {
-    /// The most bytes that decoding holds at once, the photo included: pixels, the decoder's own buffers, and what turning
-    /// needs.
+    /// The most bytes that decoding holds at once, the photo included: pixels, the decoder's own buffers, and what
+    /// turning needs.
     pub fn decoded_bytes(&self) -> usize {
         let turning = turning_bytes(self.width, self.height, self.orientation);
         usize::try_from(self.decoding_bytes.max(turning)).unwrap_or(usize::MAX)

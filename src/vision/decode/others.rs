@@ -43,13 +43,14 @@ pub(super) fn decode(bytes: &[u8], header: &PhotoHeader) -> Result<Vec<u8>> {
     Ok(DynamicImage::from_decoder(decoder).map_err(refused)?.into_rgb8().into_raw())
 }
 
-/// The most that a decoder holds: GIF, WebP and TIFF are put together in a buffer of the decoder's own beside the picture.
+/// The most that a decoder holds: GIF, WebP and TIFF are put together in a buffer of the decoder's own beside the
+/// picture.
 fn held_by(decoder: &dyn ImageDecoder) -> u64 {
     2 * decoder.total_bytes() + TABLES_BYTES
 }
 
-/// The most that a decoder, whatever the picture's size, holds of the file. `image-webp` 0.2 makes room for a partition before
-/// it reads it, for as many bytes as 24 bits say, and holds the last one three times while it grows.
+/// The most that a decoder, whatever the picture's size, holds of the file. `image-webp` 0.2 makes room for a partition
+/// before it reads it, for as many bytes as 24 bits say, and holds the last one three times while it grows.
 fn copied(bytes: &[u8], format: PhotoFormat) -> u64 {
     let file = bytes.len() as u64;
     match format {

@@ -1,6 +1,6 @@
-//! What a file may ask of the decoder, which asks little itself: a container may list nothing a million times, name the same
-//! bytes again and again, and hold a piece that is far larger than it says, or whose blocks are coded many times over. What
-//! is let through costs about as much time and memory as a picture of its size.
+//! What a file may ask of the decoder, which asks little itself: a container may list nothing a million times, name the
+//! same bytes again and again, and hold a piece that is far larger than it says, or whose blocks are coded many times
+//! over. What is let through costs about as much time and memory as a picture of its size.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ const MAX_METADATA: usize = 8;
 /// What parts units in the stream that the decoder makes of a piece.
 const START: &[u8] = &[0, 0, 1];
 
-/// Errors where places of items take no bytes in the list of them, so that one of 128 KB would name more than memory holds.
-/// Looked for in all of the file: another reader might find the list elsewhere.
+/// Errors where places of items take no bytes in the list of them, so that one of 128 KB would name more than memory
+/// holds. Looked for in all of the file: another reader might find the list elsewhere.
 pub(super) fn require_sized_places(bytes: &[u8]) -> Result<()> {
     // Behind its name the list has a version, then the sizes of its fields in halves of bytes: offset, length, base, index.
     let takes_none =
@@ -41,8 +41,8 @@ pub(super) fn require_little_metadata(file: &HeifFile<'_>) -> Result<()> {
     if speaking > MAX_METADATA { Err(corrupt("the HEIC has more metadata than any photo needs")) } else { Ok(()) }
 }
 
-/// Errors unless each of the pieces of a picture is one and is decoded once, and the picture and its pieces are cropped, turned
-/// and mirrored once at most.
+/// Errors unless each of the pieces of a picture is one and is decoded once, and the picture and its pieces are
+/// cropped, turned and mirrored once at most.
 pub(super) fn require_plain(file: &HeifFile<'_>, pieces: &[ItemId]) -> Result<()> {
     let (primary, different) = (file.primary_id, pieces.iter().collect::<BTreeSet<_>>().len());
     if pieces.len() > MAX_PIECES || different < pieces.len() {

@@ -42,8 +42,8 @@ fn full(kind: [u8; 4], version: u8, content: &[u8]) -> Vec<u8> {
     boxed(kind, &[&[version, 0, 0, 0], content].concat())
 }
 
-/// A picture of the only piece of `bytes` side by side, as phones put together theirs, and the size of a piece. Its pieces
-/// are the items 1 and on.
+/// A picture of the only piece of `bytes` side by side, as phones put together theirs, and the size of a piece. Its
+/// pieces are the items 1 and on.
 fn grid(bytes: &[u8], pieces: u16) -> (Vec<u8>, [u32; 2]) {
     let file = HeifFile::parse(bytes).unwrap();
     let (data, (width, height)) =

@@ -1,5 +1,5 @@
-//! Planes of samples to pixels, as libjpeg makes them: coarser planes are made finer by the triangle filter where they are
-//! half as fine, else by repeating their samples.
+//! Planes of samples to pixels, as libjpeg makes them: coarser planes are made finer by the triangle filter where they
+//! are half as fine, else by repeating their samples.
 
 use super::frame::{Component, Frame};
 

@@ -1,5 +1,5 @@
-//! A JPEG's segments in their order (ITU-T T.81, annex B), each with the compressed data behind it. Bytes between segments
-//! that belong to none are passed over, as libjpeg does.
+//! A JPEG's segments in their order (ITU-T T.81, annex B), each with the compressed data behind it. Bytes between
+//! segments that belong to none are passed over, as libjpeg does.
 
 pub(super) const START: u8 = 0xD8;
 pub(super) const END: u8 = 0xD9;
