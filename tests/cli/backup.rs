@@ -93,6 +93,24 @@ fn a_store_is_rewritten_beside_its_server_and_when_it_is_closed() {
 }
 
 #[test]
+fn commands_leave_the_servers_own_backups_to_the_server() {
+    let place = Place::new();
+    let disk = place.path("disk");
+    // One that a server is taking.
+    let under_way = disk.join(".rollcall-20260303T080000Z.partial");
+    fs::create_dir_all(&under_way).unwrap();
+    let backups = format!("[backup]\nfolder = {:?}\n", text(&disk));
+    let config = place.put("rollcall.toml", backups.as_bytes());
+    let with = ["--config", text(&config)];
+    let (class, photo) = (place.class(), place.put("room.jpg", &portrait("obama2")));
+    place.run(&[&with[..], &["enroll", &class, "--group", "class"]].concat()).succeeded();
+    place.run(&[&with[..], &["recognize", text(&photo), "--group", "class"]].concat()).succeeded();
+    place.run(&[&with[..], &["bench", "photos", text(&photo), "--seconds", "1"]].concat()).succeeded();
+    let left: Vec<_> = fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [under_way]);
+}
+
+#[test]
 fn what_is_no_whole_backup_restores_nothing() {
     let place = Place::new();
     place.run(&["enroll", &place.class(), "--group", "class"]).succeeded();

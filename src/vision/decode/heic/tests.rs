@@ -45,6 +45,11 @@ fn full(kind: [u8; 4], version: u8, content: &[u8]) -> Vec<u8> {
 /// A picture of the only piece of `bytes` side by side, as phones put together theirs, and the size of a piece. Its
 /// pieces are the items 1 and on.
 fn grid(bytes: &[u8], pieces: u16) -> (Vec<u8>, [u32; 2]) {
+    turned_grid(bytes, pieces, 0, 0)
+}
+
+/// The same, each piece and the whole turned by a half so many times.
+fn turned_grid(bytes: &[u8], pieces: u16, piece_turns: usize, turns: usize) -> (Vec<u8>, [u32; 2]) {
     let file = HeifFile::parse(bytes).unwrap();
     let (data, (width, height)) =
         (file.item_data(file.primary_id).unwrap(), file.image_size(file.primary_id).unwrap().unwrap());
@@ -59,9 +64,13 @@ fn grid(bytes: &[u8], pieces: u16) -> (Vec<u8>, [u32; 2]) {
     let parts = boxed(*b"dimg", &[&id.to_be_bytes()[..], &pieces.to_be_bytes(), &ids].concat());
     let size = |width: u32| full(*b"ispe", 0, &[width.to_be_bytes(), height.to_be_bytes()].concat());
     let whole_width = u32::from(pieces) * width;
-    let properties = boxed(*b"ipco", &[settings, &size(width), &size(whole_width)].concat());
+    let half_turn = boxed(*b"irot", &[2]);
+    let properties = boxed(*b"ipco", &[settings, &size(width), &size(whole_width), &half_turn].concat());
     let of = |id: u16, properties: &[u8]| [&id.to_be_bytes()[..], &[properties.len() as u8], properties].concat();
-    let owned: Vec<u8> = (1..id).flat_map(|piece| of(piece, &[0x81, 2])).chain(of(id, &[3])).collect();
+    let owned: Vec<u8> = (1..id)
+        .flat_map(|piece| of(piece, &[&[0x81, 2][..], &[0x84].repeat(piece_turns)].concat()))
+        .chain(of(id, &[&[3][..], &[0x84].repeat(turns)].concat()))
+        .collect();
     let owners = full(*b"ipma", 0, &[&u32::from(id).to_be_bytes()[..], &owned].concat());
     // All bytes are in the box of lists, one after the other.
     let place = |id: u16, offset: usize, length: usize| {
@@ -118,6 +127,16 @@ fn a_picture_of_too_many_pieces_or_of_one_twice_is_refused() {
     assert!(read_header(&twice, &LIMITS).unwrap_err().message().contains("twice"));
     fuzzing::photo(&bytes);
     fuzzing::photo(&twice);
+}
+
+#[test]
+fn a_picture_and_its_pieces_are_turned_once_at_most() {
+    let piece = fixture("plain.heic");
+    for (piece_turns, turns, is_read) in [(0, 1, true), (1, 1, true), (0, 2, false), (2, 0, false), (0, 200, false)] {
+        let (bytes, _) = turned_grid(&piece, 2, piece_turns, turns);
+        assert_eq!(read_header(&bytes, &LIMITS).is_ok(), is_read, "{piece_turns} and {turns}");
+        fuzzing::photo(&bytes);
+    }
 }
 
 #[test]
