@@ -40,6 +40,9 @@ const RESERVE: &str = "reserve";
 const RESERVE_BYTES: u64 = 8 << 20;
 /// The folder of a store that was never rewritten.
 const FIRST: u64 = 1;
+/// Flushes of a database before its store can be live: that of its opening, and that of its version or of what was
+/// restored. Only later ones acknowledge anything.
+const FLUSHES_BEFORE_LIVE: u64 = 2;
 
 /// Why another folder has not become the live one.
 #[derive(Debug)]
@@ -89,10 +92,21 @@ impl Folders {
         if written.is_none() && (!others.is_empty() || path.join(DATA_FILE).exists()) {
             return Err(damaged("the file live is missing"));
         }
+        if written.is_none() {
+            folders.forget_unfinished()?;
+        }
         folders.give_up_reserve_if_full();
         folders.make_reserve();
         make_private_folder(&folders.live())?;
         Ok(folders)
+    }
+
+    /// Removes what a first start or a restore has left that was cut short. sled does not open each such rest: what it
+    /// writes once, it writes in two steps.
+    fn forget_unfinished(&self) -> Result<()> {
+        let marker = read_if_any(&self.live().join(marker::FILE_NAME))?.unwrap_or_default();
+        let flushes = if marker.is_empty() { Some(0) } else { marker::parse(&marker) };
+        if flushes.is_some_and(|flushes| flushes <= FLUSHES_BEFORE_LIVE) { self.remove(&self.live()) } else { Ok(()) }
     }
 
     /// Gives up the reserve where the disk is full.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{damage::Damaged, *};
-use crate::store::pieces::SUM_KEY;
+use crate::store::{marker::FILE_NAME as MARKER, pieces::SUM_KEY};
 
 /// The name of sled's snapshot in the closed store.
 fn snapshot(store: &Damaged) -> String {
@@ -13,6 +13,44 @@ fn snapshot(store: &Damaged) -> String {
 
 async fn assert_whole(store: &Damaged, case: &str) {
     assert!(store.opens_whole().await, "{case}");
+}
+
+/// Wherever it was cut short, nothing was acknowledged: the store is not live before its first opening is over.
+#[tokio::test]
+async fn a_first_start_that_was_cut_short_is_made_again() {
+    let first = tempfile::tempdir().unwrap();
+    drop(Store::open(StoreOptions::new(first.path())).unwrap());
+    let files = fs::read_dir(first.path().join("1")).unwrap().map(|entry| entry.unwrap());
+    let files: Vec<_> = files.filter(|entry| entry.path().is_file()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for cut in files.iter().flat_map(|file| {
+        let bytes = fs::read(file.path()).unwrap();
+        [0, 1, bytes.len() / 2, bytes.len()].map(|length| (file.file_name(), bytes[..length].to_vec()))
+    }) {
+        let (name, bytes) = cut;
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("1")).unwrap();
+        for file in &files {
+            // The marker is written when all else is there.
+            let has_marker = name == MARKER || bytes.len() as u64 == file.metadata().unwrap().len();
+            if file.file_name() != MARKER || has_marker {
+                fs::copy(file.path(), folder.path().join("1").join(file.file_name())).unwrap();
+            }
+        }
+        fs::write(folder.path().join("1").join(&name), &bytes).unwrap();
+        for start in ["first", "second"] {
+            let case = format!("{start} start after {name:?} was cut at {}", bytes.len());
+            let store = Store::open(StoreOptions::new(folder.path())).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!(store.check(|_| None).await.unwrap().is_sound(), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_which_only_the_file_live_is_missing_opens_whole() {
+    let store = Damaged::new().await;
+    fs::remove_file(store.folder().join("live")).unwrap();
+    assert_whole(&store, "without the file").await;
 }
 
 #[tokio::test]
