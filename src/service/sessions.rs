@@ -269,10 +269,10 @@ impl Service {
                 session.date = date.unwrap_or(session.date);
                 let times = times(&group, session.date, start.unwrap_or(was_start), end.unwrap_or(was_end))?;
                 (session.starts_at, session.ends_at) = times;
-                session.time_zone = Some(group.time_zone);
+                session.time_zone = Some(group.time_zone.clone());
             }
-            session.title = title.or(session.title);
-            session.expected = expected.unwrap_or(session.expected);
+            session.title = title.clone().or(session.title);
+            session.expected = expected.clone().unwrap_or(session.expected);
             session.checked()
         };
         Ok(self.store.change_group_session(scope, session, change).await?.into())
@@ -284,7 +284,7 @@ impl Service {
     /// `NotFound` `session_not_found`; `Conflict` `session_closed`, `session_cancelled`, `session_open`.
     pub async fn step_session(&self, scope: &TenantScope, session: GroupSessionId, step: Step) -> Result<SessionView> {
         let now = self.clock.now();
-        let change = move |session: GroupSession| session.after(step, now);
+        let change = move |session: GroupSession| session.after(step.clone(), now);
         Ok(self.store.change_group_session(scope, session, change).await?.into())
     }
 

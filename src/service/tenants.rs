@@ -401,7 +401,8 @@ impl Service {
             patch.gallery_plan.is_some() || patch.enrolment.consent.is_some() || patch.suspended == Some(true);
         let changes_retention =
             patch.photos.is_some() || patch.photo_retention_days.is_some() || patch.unknown_faces_days.is_some();
-        let record = self.store.update_tenant(scope, |tenant, settings| patch.apply(tenant, settings)).await?;
+        let record =
+            self.store.update_tenant(scope, move |tenant, settings| patch.clone().apply(tenant, settings)).await?;
         if changes_retention {
             self.retention_changed.notify_one();
         }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     codec::Record,
-    db::{Read, View},
+    engine::{Read, View},
     erased::{Erased, Traces},
     keys::{self, Key},
     transaction::Transaction,
@@ -130,8 +130,8 @@ impl Store {
         let (key, note, erased) = (claim.key.clone(), (claim.note)(), Arc::clone(&claim.erased));
         self.write(&Right::of_machine(), move |transaction| {
             // Asked among the writes: an erasure before this one is known here, one after it finds what is kept.
-            let answer = answer.filter(|(_, body)| !erased.are_in(body));
-            transaction.put(key, &KeptAnswer { answer, ..note })
+            let answer = answer.clone().filter(|(_, body)| !erased.are_in(body));
+            transaction.put(key.clone(), &KeptAnswer { answer, ..note.clone() })
         })
         .await
     }
@@ -143,7 +143,7 @@ impl Store {
         }
         let key = claim.key.clone();
         self.write(&Right::of_machine(), move |transaction| {
-            transaction.remove(key);
+            transaction.remove(key.clone());
             Ok(())
         })
         .await
@@ -173,9 +173,7 @@ impl Store {
             num_left += num_seen - old.len();
             if !old.is_empty() {
                 self.write(&Right::of_machine(), move |transaction| {
-                    for key in old {
-                        transaction.remove(key);
-                    }
+                    transaction.remove_each(&old);
                     Ok(())
                 })
                 .await?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store, audit,
     codec::{self, OlderBody, Record},
-    db::Read,
+    engine::Read,
     groups::require_group,
     keys,
     tenants::require_tenant,
@@ -118,7 +118,9 @@ impl Store {
         }
         let at = keys::api_key(&key.hash);
         self.write(&Right::of_machine(), move |transaction| match transaction.get::<ApiKey>(&at)? {
-            Some(key) if is_due(key.last_used_at) => transaction.put(at, &ApiKey { last_used_at: Some(now), ..key }),
+            Some(key) if is_due(key.last_used_at) => {
+                transaction.put(at.clone(), &ApiKey { last_used_at: Some(now), ..key })
+            }
             _ => Ok(()),
         })
         .await
@@ -129,7 +131,8 @@ impl Store {
         let (prefix, after) = (keys::key_places(realm), after.map(|key| keys::key_place(realm, key)));
         self.read(move |view| {
             let places = view.scan::<KeyPlace>(&prefix, after.as_deref()).take(limit);
-            places.map(|place| view.get(&keys::api_key(&place?.hash))?.ok_or_else(key_not_found)).collect()
+            let keys: Vec<_> = places.map(|place| Ok(keys::api_key(&place?.hash))).collect::<Result<_>>()?;
+            view.get_many(&keys)?.into_iter().map(|key| key.ok_or_else(key_not_found)).collect()
         })
         .await
     }
@@ -142,7 +145,7 @@ impl Store {
             // One that cannot be read can still be removed.
             let old: Option<ApiKey> = transaction.get(&keys::api_key(&place.hash)).ok().flatten();
             transaction.remove(keys::api_key(&place.hash));
-            transaction.remove(at);
+            transaction.remove(at.clone());
             audit::note(transaction, &by, "key.delete", |it| it.key(key).before(&old))
         })
         .await
@@ -154,7 +157,7 @@ impl Store {
         let by = author.clone();
         self.write(&author.right, move |transaction| {
             let old = of_realm(transaction, &by.realm, key)?.ok_or_else(key_not_found)?;
-            let new = ApiKey { hash, prefix, ..old.clone() };
+            let new = ApiKey { hash, prefix: prefix.clone(), ..old.clone() };
             transaction.remove(keys::api_key(&old.hash));
             transaction.put(keys::api_key(&hash), &new)?;
             transaction.put(keys::key_place(&by.realm, key), &KeyPlace { hash })?;

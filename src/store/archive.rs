@@ -25,7 +25,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{codec, keys::Key};
+use super::{codec, engine::Change};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 16] = b"rollcall backup\n";
@@ -34,9 +34,6 @@ const LAYOUT_VERSION: u32 = 1;
 const CHUNK_BYTES: usize = 256 << 10;
 /// The largest chunk that is read: a cut one and the largest record beyond it.
 const MAX_CHUNK_BYTES: usize = CHUNK_BYTES + 2 * codec::MAX_RECORD_BYTES;
-
-/// A key and its new value, or nothing where it was removed.
-pub(super) type Change = (Key, Option<Vec<u8>>);
 
 /// Makes an archive, piece by piece.
 pub(super) struct Writer {

@@ -10,7 +10,7 @@ use super::{
     Store, audit,
     codec::{self, OlderBody, Record},
     consent,
-    db::Read,
+    engine::Read,
     groups::require_group,
     keys,
     register::{Register, put, records, remove, remove_beside_the_sheet},
@@ -134,15 +134,15 @@ impl Store {
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
-            let PhotoMarks { session: found, at, time, source, seen, unknown } = photo;
+            let PhotoMarks { session: found, at, time, source, seen, unknown } = &photo;
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
-            let mut session = stored.clone().unwrap_or(found).after(Step::Open, at)?;
-            session.note_photo(at, time, source.as_deref());
+            let mut session = stored.clone().unwrap_or_else(|| found.clone()).after(Step::Open, *at)?;
+            session.note_photo(*at, *time, source.as_deref());
             if stored.as_ref() != Some(&session) {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
-            let marks = seen.into_iter().map(|seen| mark(transaction, &register, seen)).collect::<Result<_>>()?;
+            let marks = seen.iter().map(|seen| mark(transaction, &register, seen.clone())).collect::<Result<_>>()?;
             if let Some(unknown) = unknown {
                 strangers::keep(transaction, &tenant, &session, unknown)?;
             }

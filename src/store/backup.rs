@@ -22,9 +22,7 @@ use super::{
     archive::{Reader, Writer},
     audit, blocking, codec,
     codec::{OlderBody, Record},
-    copy::Copy,
-    db::{Db, Read},
-    folders::Folders,
+    engine::{Copying, Read, sled::Sled},
     keys,
     migrations::{check_version, require_version},
     open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION},
@@ -102,14 +100,14 @@ impl Store {
         name: Option<String>,
         now: impl Fn() -> Timestamp + Send + 'static,
     ) -> Result<BackupStream> {
-        let watch = self
-            .db()
-            .watch()
+        let copy = self
+            .engine()
+            .copy()
             .ok_or_else(|| if self.is_being_rewritten() { rewrite_running() } else { backup_running() })?;
         let id = BackupId::generate();
         let begun = Backup { id, begun_at: now(), ended_at: None, name, bytes: None, is_whole: false };
         self.begin_backup(right, begun).await?;
-        let copy = Copying::new(Copy::new(watch)?);
+        let copy = Archiving::new(copy);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
         let store = self.clone();
         tokio::spawn(async move {
@@ -209,14 +207,7 @@ fn end(
 /// `newer_store`, `store_io`.
 pub fn restore(path: &Path, backup: impl IoRead) -> Result<u64> {
     let mut reader = open(backup)?;
-    let folders = Folders::open(path)?;
-    let db = Db::open(&folders.live(), DEFAULT_CACHE_BYTES)?;
-    while let Some(changes) = reader.next_chunk()? {
-        db.apply(changes.into_iter().collect())?;
-    }
-    require_version(&db)?;
-    db.flush()?;
-    folders.keep_only_live()?;
+    Sled::fill(path, DEFAULT_CACHE_BYTES, || reader.next_chunk(), require_version)?;
     Ok(reader.entries())
 }
 
@@ -238,7 +229,7 @@ fn open<R: IoRead>(backup: R) -> Result<Reader<BufReader<R>>> {
 }
 
 /// Sends all pieces but the last, which it returns with the size of the whole.
-async fn send_copy(mut copy: Copying, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<(Bytes, u64)> {
+async fn send_copy(mut copy: Archiving, pieces: &mpsc::Sender<Result<Bytes>>) -> Result<(Bytes, u64)> {
     let gone = || Error::new(ErrorKind::Cancelled, "nobody takes the backup any more").with_code("backup_abandoned");
     let mut bytes = 0;
     loop {
@@ -256,29 +247,26 @@ async fn send_copy(mut copy: Copying, pieces: &mpsc::Sender<Result<Bytes>>) -> R
 }
 
 /// A copy on its way into a file.
-struct Copying {
-    copy: Copy,
+struct Archiving {
+    copy: Box<dyn Copying>,
     writer: Writer,
     /// Made and not yet sent.
     pieces: Vec<Bytes>,
     is_complete: bool,
 }
 
-impl Copying {
-    fn new(copy: Copy) -> Self {
+impl Archiving {
+    fn new(copy: Box<dyn Copying>) -> Self {
         let (writer, header) = Writer::new(FORMAT_VERSION);
         Self { copy, writer, pieces: vec![header], is_complete: false }
     }
 
     /// Copies a page.
     fn step(mut self) -> Result<Self> {
-        let page = if let Some(page) = self.copy.page()? {
-            page
-        } else {
-            self.is_complete = true;
-            self.copy.last_page()?
-        };
-        self.pieces.extend(page.iter().filter_map(|change| self.writer.push(change)));
+        match self.copy.page()? {
+            Some(page) => self.pieces.extend(page.iter().filter_map(|change| self.writer.push(change))),
+            None => self.is_complete = true,
+        }
         Ok(self)
     }
 }

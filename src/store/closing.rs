@@ -87,7 +87,7 @@ impl Store {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(scope.right(), move |transaction| {
             let closed = sessions::require(transaction, &tenant, session)?;
-            let open = closed.clone().after(Step::Reopen { reason }, now)?;
+            let open = closed.clone().after(Step::Reopen { reason: reason.clone() }, now)?;
             sessions::put(transaction, &tenant, Some(&closed), &open)?;
             sheets::remove(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &open)?;

@@ -1,10 +1,12 @@
 //! Consents, which are kept with their people.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
     Store, audit, blocking,
-    db::Read,
+    engine::Read,
     keys, person_not_found,
     pseudonyms::{find, person_entry},
     search, tenants,
@@ -32,7 +34,8 @@ impl Store {
             let action = if consent.is_some() { "consent.give" } else { "consent.withdraw" };
             audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
             let consent_withdrawn_at = consent.is_none().then_some(transaction.origin().at);
-            search::put_person(transaction, &tenant, who, &Person { consent, consent_withdrawn_at, ..known })?;
+            let changed = Person { consent: consent.clone(), consent_withdrawn_at, ..known };
+            search::put_person(transaction, &tenant, who, &changed)?;
             transaction.scan(&keys::faces_of(&tenant, who), None).collect()
         })
         .await
@@ -40,11 +43,11 @@ impl Store {
 
     /// Everybody of the tenant who has a consent, with its end; it may have passed.
     pub async fn consents(&self, scope: &TenantScope) -> Result<Vec<(PersonId, Option<Timestamp>)>> {
-        let (db, tenant) = (self.db(), scope.tenant().clone());
+        let (engine, tenant) = (Arc::clone(self.engine()), scope.tenant().clone());
         blocking(move || {
             let (mut consents, mut after) = (Vec::new(), None);
             loop {
-                let view = db.view();
+                let view = engine.view()?;
                 let people = keys::people(&tenant);
                 let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
                 let page = page.collect::<Result<Vec<_>>>()?;

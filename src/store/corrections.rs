@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, audit, db::Read, keys, pseudonyms::require_person, register::Register,
+    Store, attendance::SessionRecord, audit, engine::Read, keys, pseudonyms::require_person, register::Register,
     rosters::member, sessions, strangers, transaction::Transaction,
 };
 use crate::{
@@ -34,12 +34,11 @@ impl Store {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
             let mut corrected = Vec::with_capacity(said.len());
-            for (person, correction) in said {
-                let record =
-                    changed(transaction, &author, &register, &person, "attendance.correct", |record, case| {
-                        record.correct(correction, case);
-                        Ok(())
-                    })?;
+            for (person, correction) in &said {
+                let record = changed(transaction, &author, &register, person, "attendance.correct", |record, case| {
+                    record.correct(correction.clone(), case);
+                    Ok(())
+                })?;
                 corrected.push(SessionRecord { session: session.clone(), record });
             }
             Ok(corrected)
@@ -115,7 +114,7 @@ impl Store {
             if record.appeal.as_ref().is_some_and(|appeal| appeal.state == AppealState::Open) {
                 return Err(Error::new(ErrorKind::Conflict, "there is an open appeal").with_code("appeal_open"));
             }
-            record.appeal = Some(Appeal { note, at: now, state: AppealState::Open });
+            record.appeal = Some(Appeal { note: note.clone(), at: now, state: AppealState::Open });
             Ok(())
         })
         .await
@@ -144,13 +143,13 @@ impl Store {
         session: GroupSessionId,
         person: &PersonId,
         action: &'static str,
-        change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()> + Send + 'static,
+        change: impl Fn(&mut AttendanceRecord, &Case<'_>) -> Result<()> + Send + 'static,
     ) -> Result<SessionRecord> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(scope.right(), move |transaction| {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
-            let record = changed(transaction, &author, &register, &person, action, change)?;
+            let record = changed(transaction, &author, &register, &person, action, &change)?;
             Ok(SessionRecord { session, record })
         })
         .await

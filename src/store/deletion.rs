@@ -10,7 +10,7 @@ use super::{
     Store,
     api_keys::KeyPlace,
     audit, codec,
-    db::Read,
+    engine::Read,
     erasures::{self, Erasure},
     keys::{self, Key},
     tenant_not_found, tenants,
@@ -37,7 +37,7 @@ impl Store {
             }
             let was = (tenant.clone(), tenants::settings(transaction, &tenant.id)?);
             tenant.standing = Standing::Deleting;
-            transaction.put(at, &tenant)?;
+            transaction.put(at.clone(), &tenant)?;
             audit::note(transaction, &author, "tenant.delete", |it| it.tenant(&tenant.id).before(&(&was.0, &was.1)))
         })
         .await
@@ -61,7 +61,7 @@ impl Store {
     pub(super) async fn remove_some_of(&self, scope: &TenantScope, at: Timestamp) -> Result<Removal> {
         let (tenant, erasure) = (scope.tenant().clone(), Erasure::new(at, scope.actor()));
         // Begun is done: whoever began it may have lost their right with it.
-        self.write(&Right::of_machine(), move |transaction| remove_some(transaction, &tenant, erasure)).await
+        self.write(&Right::of_machine(), move |transaction| remove_some(transaction, &tenant, erasure.clone())).await
     }
 
     /// The tenants whose deletion has not ended.

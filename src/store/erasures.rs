@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Backup, Store, codec,
     codec::Record,
-    db::{Read, View},
+    engine::{Read, View},
     keys::{self, Key, Parsed},
     tenants,
     transaction::Transaction,
@@ -126,7 +126,7 @@ impl Store {
         for some in pending.keys.chunks(NOTED_AT_ONCE) {
             let some = some.to_vec();
             self.write(&Right::of_machine(), move |transaction| {
-                some.into_iter().try_for_each(|key| finish(transaction, key, at))
+                some.iter().try_for_each(|key| finish(transaction, key.clone(), at))
             })
             .await?;
         }

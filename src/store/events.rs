@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     Store,
     codec::Record,
-    db::{Read, View},
+    engine::{Read, View},
     keys,
     pseudonyms::pseudonym,
     transaction::Transaction,
@@ -225,7 +225,8 @@ impl Store {
 /// The events about a person.
 pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<Event>> {
     let numbers = numbers_under(read, &keys::person_events(tenant, who))?;
-    numbers.into_iter().filter_map(|number| read.get(&keys::event(tenant, number)).transpose()).collect()
+    let keys: Vec<_> = numbers.into_iter().map(|number| keys::event(tenant, number)).collect();
+    Ok(read.get_many(&keys)?.into_iter().flatten().collect())
 }
 
 /// Removes the events about a person.

@@ -1,7 +1,7 @@
 //! Everything that is stored of one person.
 
 use super::{
-    PersonRecord, SessionRecord, Store, attendance, db::Read, events, keys, negatives, people::with_belongings,
+    PersonRecord, SessionRecord, Store, attendance, engine::Read, events, keys, negatives, people::with_belongings,
     person_not_found, photos, pseudonyms::find, rosters::places_of,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Face samples.
 
-use std::{collections::BTreeMap, mem, num::NonZeroUsize};
+use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::{
     Store, audit, blocking,
     codec::{self, FaceSampleRef, Record},
     consent,
-    db::Read,
+    engine::Read,
     keys,
     photos::{self, NewFaces},
     pseudonyms::require_person,
@@ -155,10 +155,10 @@ impl Store {
         threads: NonZeroUsize,
         step: impl Fn(&[FaceSample]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
-        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
+        let (engine, prefix) = (Arc::clone(self.engine()), keys::faces(scope.tenant()));
         blocking(move || {
             let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, person: None };
-            sweep(&db, &prefix, threads.get(), reader)
+            sweep(&*engine, &prefix, threads.get(), reader)
         })
         .await
     }
@@ -174,13 +174,16 @@ impl Store {
         limit: usize,
         is_chosen: impl Fn(FaceId) -> bool + Send + 'static,
     ) -> Result<FacePage> {
-        let (db, prefix) = (self.db(), keys::faces(scope.tenant()));
+        let (engine, prefix) = (Arc::clone(self.engine()), keys::faces(scope.tenant()));
         let mut after = after.map(|after| [prefix.as_slice(), after].concat());
         blocking(move || {
             let mut page = FacePage { chosen: Vec::new(), passed: 0, next: None };
             while page.passed < PASSED_A_PAGE {
-                let some =
-                    db.view().scan_bytes(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
+                let some = engine
+                    .view()?
+                    .scan_bytes(&prefix, after.as_deref())
+                    .take(READ_AT_ONCE)
+                    .collect::<Result<Vec<_>>>()?;
                 if some.is_empty() {
                     page.next = None;
                     break;

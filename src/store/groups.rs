@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Store, api_keys, attendance, audit,
     codec::Record,
-    db::Read,
+    engine::Read,
     events, group_not_found, keys, rosters, sessions, timetables,
     usage::{Growth, grow},
     users, webhooks,
@@ -43,7 +43,7 @@ impl Store {
                 );
             }
             grow(transaction, &tenant, limits, Growth { groups: 1, ..Growth::default() })?;
-            transaction.put(key, &group)?;
+            transaction.put(key.clone(), &group)?;
             audit::note(transaction, &author, "group.create", |it| it.group(&group.id).after(&group))
         })
         .await
@@ -68,10 +68,10 @@ impl Store {
         self.write(scope.right(), move |transaction| {
             let old: Group = transaction.get(&key)?.ok_or_else(group_not_found)?;
             let mut group = old.clone();
-            group.name = change.name.unwrap_or(group.name);
-            group.time_zone = change.time_zone.unwrap_or(group.time_zone);
-            group.rules = change.rules.unwrap_or(group.rules);
-            transaction.put(key, &group)?;
+            group.name = change.name.clone().unwrap_or(group.name);
+            group.time_zone = change.time_zone.clone().unwrap_or(group.time_zone);
+            group.rules = change.rules.clone().unwrap_or(group.rules);
+            transaction.put(key.clone(), &group)?;
             if group.time_zone != old.time_zone {
                 sessions::move_along(transaction, &tenant, &group, &old.time_zone)?;
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ItemPlace, NewFaces, Store, audit,
-    db::Read,
+    engine::Read,
     faces, jobs, keys, person_not_found, photos,
     pseudonyms::{enter, find},
     rosters::{self, groups_of, leave, member, place_since},
@@ -101,7 +101,7 @@ impl Store {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(scope.right(), move |transaction| {
             let plan = plan(transaction, &tenant, limits, &import)?;
-            let report = plan.told_in(report);
+            let report = plan.told_in(report.clone());
             carry_out(transaction, &tenant, limits, &plan, &import)?;
             tell(transaction, &author, &plan, &import.samples.added)?;
             if let Some(place) = place {
@@ -146,7 +146,7 @@ impl Store {
                     it.person(&person).changed(&(&known, &before[..]), &(&known, &since[..]))
                 })?;
             }
-            let report = RowReport { left, ..report };
+            let report = RowReport { left, ..report.clone() };
             if let Some(place) = place {
                 jobs::note(transaction, &tenant, place, ItemReport::Row(report.clone()))?;
             }

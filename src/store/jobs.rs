@@ -11,7 +11,7 @@ pub(super) use self::kept::KeptReport;
 use super::{
     Store,
     codec::{OlderBody, Record},
-    db::{Read, View},
+    engine::{Read, View},
     keys::{self, Kind, Parsed},
     origin::current_request,
     tenants,
@@ -127,7 +127,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Job> {
         self.change_job(scope, job, move |job| {
-            (job.state, job.error, job.finished_at) = (state, error, Some(now));
+            (job.state, job.error, job.finished_at) = (state, error.clone(), Some(now));
             Ok(())
         })
         .await
@@ -164,7 +164,7 @@ impl Store {
         &self,
         scope: &TenantScope,
         id: JobId,
-        change: impl FnOnce(&mut Job) -> Result<()> + Send + 'static,
+        change: impl Fn(&mut Job) -> Result<()> + Send + 'static,
     ) -> Result<Job> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
@@ -180,7 +180,7 @@ impl Store {
     /// Writes the report of an item that changed nothing else. Errors as for [`Self::begin_job`].
     pub async fn note_item(&self, scope: &TenantScope, place: ItemPlace, report: ItemReport) -> Result<()> {
         let tenant = scope.tenant().clone();
-        self.write(scope.right(), move |transaction| note(transaction, &tenant, place, report)).await
+        self.write(scope.right(), move |transaction| note(transaction, &tenant, place, report.clone())).await
     }
 
     /// The numbers of the items that have a report, in order.

@@ -2,7 +2,7 @@
 
 use super::{
     PersonRecord, Store, attendance, audit, closing,
-    db::Read,
+    engine::Read,
     events, faces, jobs, keys, negatives,
     people::with_belongings,
     person_not_found,
@@ -46,7 +46,7 @@ impl Store {
             let mut samples = faces_of(transaction, &tenant, who)?;
             let moved = renamed(faces_of(transaction, &tenant, other)?, &target);
             faces::give_all(transaction, &tenant, who, &target, &moved, samples.len())?;
-            photos::give(transaction, &tenant, other, photos)?;
+            photos::give(transaction, &tenant, other, &photos)?;
             photos::remove_key(transaction, &tenant, other);
             faces::remove_all(transaction, &tenant, other)?;
             let old_groups = groups_of(transaction, &tenant, who)?;
@@ -117,7 +117,7 @@ impl Store {
                 record.faces.len(),
             )?);
             record.faces.sort_unstable_by_key(|face| face.id);
-            photos::give(transaction, &tenant, who, photos)?;
+            photos::give(transaction, &tenant, who, &photos)?;
             photos::remove(transaction, &tenant, who, face);
             transaction.remove(key);
             audit::note(transaction, &author, "face.move", |it| it.person(&person).face(face).person(&to))?;

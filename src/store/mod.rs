@@ -7,25 +7,21 @@
 //! [`TenantScope`](crate::domain::TenantScope) and find only that tenant's records, so another
 //! tenant's ids are `NotFound`.
 //!
-//! Nothing here runs on the caller's thread: writes go to the [`committer`], reads to tokio's blocking threads,
+//! Nothing here runs on the caller's thread: writes go to the [`committer`](engine::committer), reads to tokio's blocking threads,
 //! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
 //! of the audit log.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `db`, `sled_files` | the embedded database; name sled |
+//! | `engine` | what keeps the records, group commit, the embedded engine |
 //! | `failures` | what is wrong with a store as a whole, and what to do |
-//! | `pieces` | long values as it holds them, and the sum of all records |
 //! | `codec` | records as bytes; names bincode |
 //! | `keys` | every key |
 //! | `transaction` | what operations read and write |
-//! | `committer` | group commit |
-//! | `open`, `folders`, `marker` | opening, versions, damage |
+//! | `open` | opening, and the version |
 //! | `migrations` | from each version of the layout to the next |
-//! | `copy` | a copy of the whole store as of one moment, while it serves |
-//! | `backup`, `archive` | such copies as files, and a list of them |
-//! | `salvage` | what can be read of a store that does not open, and a new store of it |
-//! | `rewrite` | such a copy in the store's own place, without what was removed |
+//! | `backup`, `archive` | copies of the whole store as files, and a list of them |
+//! | `rewrite` | a store without the bytes of what was removed |
 //! | `erased` | whom answers in the making must not show |
 //! | `erasures` | what was removed and may still lie on the disk |
 //! | `sweep` | reading many records by several threads |
@@ -65,26 +61,22 @@ mod backup;
 mod check;
 mod closing;
 mod codec;
-mod committer;
 mod consent;
-mod copy;
 mod corrections;
-mod db;
 mod deletion;
+mod engine;
 mod erased;
 mod erasures;
 mod events;
 mod export;
 mod faces;
 mod failures;
-mod folders;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod groups;
 mod import;
 mod jobs;
 mod keys;
-mod marker;
 mod merge;
 mod migrations;
 mod negatives;
@@ -92,18 +84,15 @@ mod open;
 mod origin;
 mod people;
 mod photos;
-mod pieces;
 mod pseudonyms;
 mod register;
 mod reports;
 mod rewrite;
 mod rights;
 mod rosters;
-mod salvage;
 mod search;
 mod sessions;
 mod sheets;
-mod sled_files;
 mod snapshots;
 mod strangers;
 mod sweep;
@@ -119,16 +108,13 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use tokio::time::sleep;
 
 use self::{
     answers::current_claim,
-    committer::Committer,
-    db::{Db, View},
+    engine::{Engine, View, committer::Committer},
     erased::Erasures,
     events::EventLog,
-    folders::Folders,
     origin::{Origin, current_request},
     transaction::Transaction,
 };
@@ -140,13 +126,15 @@ pub use self::{
     backup::{Backup, BackupStream, restore, verify_backup},
     check::{CheckReport, Problem},
     closing::{Closing, ClosingRules},
-    committer::FlushObserver,
+    engine::{
+        committer::FlushObserver,
+        sled::{Inspection, Salvaged, copy_closed, inspect, salvage},
+    },
     erased::Erasing,
     erasures::{Erasure, Uploads},
     events::{EventObserver, EventPage},
     export::PersonFile,
     faces::{FaceInfo, FacePage},
-    folders::copy_closed,
     groups::GroupChange,
     import::{PersonImport, RosterGroups, Samples},
     jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
@@ -155,7 +143,6 @@ pub use self::{
     people::{PersonChange, PersonRecord},
     photos::{NewFaces, PersonPhotos},
     rewrite::Rewritten,
-    salvage::{Inspection, Salvaged, inspect, salvage},
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
     timetables::NewEntry,
@@ -180,18 +167,15 @@ pub struct Store {
 }
 
 struct Inner {
-    // Dropped first: it waits for its threads, which share the database.
+    // Dropped first: it waits for its threads, which share the engine.
     committer: Committer,
-    /// Replaced when the store is rewritten.
-    live: Arc<ArcSwap<Db>>,
-    folders: Arc<Folders>,
+    engine: Arc<dyn Engine>,
     /// Held while the store is rewritten.
     rewriting: tokio::sync::Mutex<()>,
     /// Erasures under way, and the requests whose answers they are about.
     erasures: Arc<Erasures>,
     default_limits: Amounts,
     events: Arc<EventLog>,
-    cache_bytes: u64,
     clock: Arc<dyn Clock>,
 }
 
@@ -199,12 +183,12 @@ impl Store {
     /// Whether every write has succeeded since the store was opened, and its folder is still there. Once a write has
     /// failed, it stays so until it is reopened.
     pub fn is_healthy(&self) -> bool {
-        !self.db().has_failed() && self.inner.folders.is_there()
+        self.engine().refuse_if_failed().is_ok() && self.engine().is_there()
     }
 
     /// Whether there is room for writes. Without it they are refused until there is.
     pub fn has_room(&self) -> bool {
-        self.db().refuse_if_full().is_ok()
+        self.engine().refuse_if_full().is_ok()
     }
 
     /// Makes the reserve for a start on a full disk again where it was given up, within seconds of there being room, for
@@ -212,34 +196,36 @@ impl Store {
     pub async fn keep_reserve(self) {
         loop {
             sleep(RESERVE_EVERY).await;
-            let folders = Arc::clone(&self.inner.folders);
+            let engine = Arc::clone(self.engine());
             // It asserts nothing, so there is no panic to hear of.
-            drop(tokio::task::spawn_blocking(move || folders.make_reserve()).await);
+            drop(tokio::task::spawn_blocking(move || engine.keep_reserve()).await);
         }
     }
 
     /// Bytes that the store's files take.
     pub async fn size_on_disk(&self) -> Result<u64> {
-        let db = self.db();
-        blocking(move || db.size_on_disk()).await
+        let engine = Arc::clone(self.engine());
+        blocking(move || engine.size_on_disk()).await
     }
 
     /// Runs `operation` by `right` as one durable transaction, in which what it tells is logged and the request's claim
-    /// is noted where it has one. Errors: its own; `Unauthenticated` or `Forbidden` where the right has ended by then;
+    /// is noted where it has one. It may be run several times, of which one counts: it does nothing but read and write in
+    /// the transaction. Errors: its own; `Unauthenticated` or `Forbidden` where the right has ended by then;
     /// `NotFound` `tenant_not_found` where it would leave a record in a tenant that is not there or is being deleted;
     /// `Internal` where it changes something without an entry in the audit log.
     async fn write<T: Send + 'static>(
         &self,
         right: &Right,
-        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
+        operation: impl Fn(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
         let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let right = right.clone();
+        let realm = right.realm().clone();
         let guarded = move |transaction: &mut Transaction<'_>| {
             let at = clock.now();
             rights::require(transaction, &right, at)?;
-            transaction.set_origin(Origin { at, request_id });
+            transaction.set_origin(Origin { at, request_id: request_id.clone() });
             let value = operation(transaction)?;
             let told = log.record(transaction)?;
             answers::note(claim.as_deref(), transaction)?;
@@ -247,19 +233,18 @@ impl Store {
             audit::require_entries(transaction)?;
             Ok((value, told))
         };
-        let (value, _) = self.inner.committer.commit(guarded, move |(_, told)| bells.ring(told)).await?;
+        let (value, _) = self.inner.committer.commit(&realm, guarded, move |(_, told)| bells.ring(told)).await?;
         Ok(value)
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        let db = self.db();
-        blocking(move || read(&db.view())).await
+        let engine = Arc::clone(self.engine());
+        blocking(move || read(&engine.view()?)).await
     }
 
-    /// The live database. Who holds on to it goes on reading what the store was when it was rewritten.
-    fn db(&self) -> Arc<Db> {
-        self.inner.live.load_full()
+    fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
     }
 }
 

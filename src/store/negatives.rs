@@ -1,11 +1,13 @@
 //! Negatives: faces that are known not to be a person's. One that was made of somebody's sample is found by them too, for
 //! it goes with them.
 
+use std::sync::Arc;
+
 use super::{
     Store, audit, blocking,
     codec::{self, Record},
     consent,
-    db::Read,
+    engine::Read,
     faces::face_not_found,
     keys::{self, Kind, Parsed},
     pseudonyms::{pseudonym, require_person},
@@ -82,11 +84,11 @@ impl Store {
 
     /// All negatives of the tenant.
     pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<Negative>> {
-        let (db, prefix) = (self.db(), keys::negatives(scope.tenant()));
+        let (engine, prefix) = (Arc::clone(self.engine()), keys::negatives(scope.tenant()));
         blocking(move || {
             let (mut negatives, mut after): (Vec<Negative>, _) = (Vec::new(), None);
             loop {
-                let view = db.view();
+                let view = engine.view()?;
                 let page = view.scan_bytes(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
                 let Some((last, _)) = page.last() else { return Ok(negatives) };
                 after = Some(last.clone());

@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Inner, Store,
     codec::Record,
-    committer::{Committer, FlushObserver},
-    db::Db,
+    engine::{
+        Engine,
+        committer::{Committer, FlushObserver},
+        sled::Sled,
+    },
     events::{EventLog, EventObserver},
-    folders::Folders,
-    migrations,
 };
 use crate::{
     domain::Amounts,
@@ -51,6 +51,9 @@ pub struct StoreOptions {
     pub max_events: u64,
     /// Told of every event.
     pub on_event: Option<EventObserver>,
+    /// Whether it is kept in memory, by the engine for tests.
+    #[cfg(test)]
+    pub in_memory: bool,
 }
 
 impl StoreOptions {
@@ -64,7 +67,19 @@ impl StoreOptions {
             on_flush: None,
             max_events: DEFAULT_MAX_EVENTS,
             on_event: None,
+            #[cfg(test)]
+            in_memory: false,
         }
+    }
+}
+
+impl StoreOptions {
+    fn open_engine(&self) -> Result<Arc<dyn Engine>> {
+        #[cfg(test)]
+        if self.in_memory {
+            return Ok(Arc::new(super::engine::memory::Memory::open(&self.path)));
+        }
+        Ok(Arc::new(Sled::open(&self.path, self.cache_bytes)?))
     }
 }
 
@@ -85,20 +100,14 @@ impl Store {
     /// process has it open, `store_damaged` where it cannot be read or has lost writes that were acknowledged,
     /// `newer_store` where a later version of this program wrote it, `store_io` for what the file system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
-        let StoreOptions { path, cache_bytes, default_limits, on_flush, clock, max_events, on_event } = options;
-        let folders = Folders::open(&path)?;
-        let db = Db::open(&folders.live(), cache_bytes)?;
-        let db = migrations::run(db, &folders, cache_bytes)?;
-        folders.keep_only_live()?;
-        let live = Arc::new(ArcSwap::from_pointee(db));
+        let engine = options.open_engine()?;
+        let StoreOptions { default_limits, on_flush, clock, max_events, on_event, .. } = options;
         let inner = Inner {
-            committer: Committer::start(&live, on_flush)?,
-            live,
-            folders: Arc::new(folders),
+            committer: Committer::start(&engine, on_flush)?,
+            engine,
             rewriting: tokio::sync::Mutex::default(),
             erasures: Arc::default(),
             default_limits,
-            cache_bytes,
             clock,
             events: Arc::new(EventLog::new(max_events, on_event)),
         };
@@ -109,21 +118,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{keys, transaction::Group};
+    use crate::store::migrations::set_version;
 
     #[test]
     fn a_newer_store_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         drop(Store::open(StoreOptions::new(folder.path())).unwrap());
-        {
-            let folders = Folders::open(folder.path()).unwrap();
-            let db = Db::open(&folders.live(), DEFAULT_CACHE_BYTES).unwrap();
-            let mut group = Group::new(&db);
-            let newer = Format { version: FORMAT_VERSION + 1 };
-            group.run(|transaction| transaction.put(keys::format(), &newer)).unwrap();
-            group.apply().unwrap();
-            db.flush().unwrap();
-        }
+        set_version(&Sled::open(folder.path(), DEFAULT_CACHE_BYTES).unwrap().live(), FORMAT_VERSION + 1).unwrap();
         for _ in 0..2 {
             let error = Store::open(StoreOptions::new(folder.path())).err().unwrap();
             assert_eq!(error.code(), "newer_store");

@@ -1,6 +1,9 @@
 //! People: with their groups and faces, one record to the outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -9,7 +12,7 @@ use serde_json::json;
 use super::{
     Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
     codec::{OlderBody, Record},
-    db::Read,
+    engine::Read,
     erased::{Erasing, Traces},
     erasures, events, faces,
     groups::require_group,
@@ -112,7 +115,7 @@ impl Store {
                     .after(&(&person, &groups[..]))
                     .after(&audit::faces(faces.iter().map(|face| face.id)))
             })?;
-            Ok(PersonRecord { person, groups, faces })
+            Ok(PersonRecord { person: person.clone(), groups, faces })
         })
         .await
     }
@@ -129,11 +132,11 @@ impl Store {
 
     /// The ids of all people, in order.
     pub async fn everybody(&self, scope: &TenantScope) -> Result<Vec<PersonId>> {
-        let (db, tenant) = (self.db(), scope.tenant().clone());
+        let (engine, tenant) = (Arc::clone(self.engine()), scope.tenant().clone());
         blocking(move || {
             let (people, mut ids, mut after) = (keys::people(&tenant), Vec::new(), None);
             loop {
-                let view = db.view();
+                let view = engine.view()?;
                 let page = view.scan_bytes(&people, after.as_deref()).take(READ_AT_ONCE).map(person_entry);
                 let page = page.collect::<Result<Vec<_>>>()?;
                 let Some((last, _)) = page.last() else { break };
@@ -186,12 +189,12 @@ impl Store {
             let (who, old) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
             let old_groups = groups_of(transaction, &tenant, who)?;
             let mut person = old.clone();
-            person.name = change.name.unwrap_or(person.name);
-            person.email = change.email.unwrap_or(person.email);
-            person.metadata = metadata::changed(person.metadata, change.metadata)?;
+            person.name = change.name.clone().unwrap_or(person.name);
+            person.email = change.email.clone().unwrap_or(person.email);
+            person.metadata = metadata::changed(person.metadata, change.metadata.clone())?;
             search::put_person(transaction, &tenant, who, &person)?;
-            let groups = match change.groups {
-                Some(groups) => set_groups(transaction, &tenant, (who, &person.id), &groups, change.at)?,
+            let groups = match &change.groups {
+                Some(groups) => set_groups(transaction, &tenant, (who, &person.id), groups, change.at)?,
                 None => old_groups.clone(),
             };
             audit::note(transaction, &author, "person.update", |it| {
@@ -212,7 +215,7 @@ impl Store {
     pub async fn delete_person(&self, scope: &TenantScope, person: &PersonId, at: Timestamp) -> Result<Erasure> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let (limits, erasure) = (self.inner.default_limits, Erasure::new(at, scope.actor()));
-        let erasing = self.begin_erasure();
+        let erasing = Arc::new(self.begin_erasure());
         let erased = self.write(scope.right(), move |transaction| {
             let who = require_person(transaction, &tenant, &person)?;
             // A record that cannot be read does not keep anybody from being erased.
@@ -235,13 +238,14 @@ impl Store {
                 it.person(&person).before(&known.as_ref().map(|known| (known, &groups[..]))).before(&counts)
             })?;
             let since = known.map_or(erasure.since, |known| known.created_at);
-            let erasure = Erasure { since, ..erasure };
+            let erasure = Erasure { since, ..erasure.clone() };
             erasures::begin(transaction, &Realm::Tenant(tenant.clone()), &erasure)?;
             let samples = faces + negatives;
             grow(transaction, &tenant, limits, Growth { people: -1, samples: -(samples as i64), groups: 0 })?;
+            // Told whenever this is run, whatever comes of it: too much, and never too little, is left out of answers.
             erasing.tell(traces);
             // It goes with the outcome, even if nobody waits for that: until then, others read of the person.
-            Ok((erasure, erasing))
+            Ok((erasure, Arc::clone(&erasing)))
         });
         Ok(erased.await?.0)
     }

@@ -3,7 +3,7 @@
 use super::{
     Store,
     codec::{self, Record},
-    db::Read,
+    engine::Read,
     keys,
     pseudonyms::{pseudonym, require_person},
     transaction::Transaction,
@@ -87,10 +87,10 @@ impl Store {
     pub async fn forget_photos(&self, scope: &TenantScope, photos: Vec<KeptPhoto>) -> Result<()> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
-            for photo in photos {
+            for photo in &photos {
                 let Some(who) = pseudonym(transaction, &tenant, &photo.person)? else { continue };
                 let at = keys::kept_photo(&tenant, who, photo.face);
-                if transaction.get(&at)?.as_ref() == Some(&photo) {
+                if transaction.get(&at)?.as_ref() == Some(photo) {
                     transaction.remove(at);
                 }
             }
@@ -141,9 +141,10 @@ pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     from: Pseudonym,
-    mut moved: PersonPhotos,
+    photos: &PersonPhotos,
 ) -> Result<()> {
     let old = of_person(transaction, tenant, from)?;
+    let mut moved = photos.clone();
     moved.photos.retain(|photo| old.iter().any(|old| old.face == photo.face));
     for photo in &moved.photos {
         remove(transaction, tenant, from, photo.face);

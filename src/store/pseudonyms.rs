@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use super::{
     codec::{self, Record},
-    db::Read,
+    engine::Read,
     keys::{self, Key, Kind, Parsed, PersonDigest, WordDigest},
     person_not_found,
     transaction::Transaction,

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::{
     attendance::Place,
     codec,
-    db::Read,
+    engine::Read,
     group_not_found,
     keys::{self, Kind, Parsed},
     sessions::stored_between,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::{
-    Store, blocking, db::Read, group_not_found, keys, pseudonyms::person_entry, sessions::stored_between, sheets,
+    Store, blocking, engine::Read, group_not_found, keys, pseudonyms::person_entry, sessions::stored_between, sheets,
 };
 use crate::{
     domain::{Group, GroupId, GroupSession, GroupSessionId, Person, Pseudonym, SessionState, TenantScope},
@@ -52,11 +52,11 @@ impl Store {
         after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<RegisterPage> {
-        let (tenant, db) = (scope.tenant().clone(), self.db());
+        let (tenant, engine) = (scope.tenant().clone(), Arc::clone(self.engine()));
         blocking(move || {
             let start = after.map(|person| keys::person(&tenant, person));
-            let page: Vec<(Pseudonym, Person)> = db
-                .view()
+            let page: Vec<(Pseudonym, Person)> = engine
+                .view()?
                 .scan_bytes(&keys::people(&tenant), start.as_deref())
                 .take(limit)
                 .map(person_entry)
@@ -71,7 +71,7 @@ impl Store {
             for (place, &session) in sessions.iter().enumerate() {
                 // Sheets go by the pseudonyms, as people do.
                 let mut row = 0;
-                sheets::show(&db.view(), &tenant, session, (first, last), |person, cell| {
+                sheets::show(&engine.view()?, &tenant, session, (first, last), |person, cell| {
                     row += who[row..].iter().take_while(|&&other| other < person).count();
                     // Who was enrolled between the two looks is on no page.
                     if who.get(row) == Some(&person) {

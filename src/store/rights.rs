@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Store,
     api_keys::{self, ApiKey},
-    db::Read,
+    engine::Read,
     keys, tenants,
     users::{self, User},
 };

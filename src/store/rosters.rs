@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     Store, audit, closing,
     codec::{self, OlderBody, Record},
-    db::Read,
+    engine::Read,
     group_not_found,
     groups::require_group,
     keys::{self, Kind, Parsed},

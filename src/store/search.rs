@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     PersonRecord, Store,
     codec::{self, damaged},
-    db::{Read, View},
+    engine::{Read, View},
     groups::require_group,
     keys::{self, Key, Kind, Parsed},
     people::with_belongings,

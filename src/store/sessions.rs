@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     Store, audit,
     codec::{OlderBody, Record},
-    db::Read,
+    engine::Read,
     group_not_found, keys,
     timetables::{group_of_tag, holidays, timetable},
     transaction::Transaction,
@@ -88,7 +88,7 @@ impl Store {
             audit::note(transaction, &author, "session.create", |it| {
                 it.group(&session.group).session(session.id).after(&session)
             })?;
-            Ok(session)
+            Ok(session.clone())
         })
         .await
     }
@@ -150,7 +150,7 @@ impl Store {
         &self,
         scope: &TenantScope,
         session: GroupSessionId,
-        change: impl FnOnce(GroupSession) -> Result<GroupSession> + Send + 'static,
+        change: impl Fn(GroupSession) -> Result<GroupSession> + Send + 'static,
     ) -> Result<GroupSession> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(scope.right(), move |transaction| {

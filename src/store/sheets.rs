@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     codec::{self, Record},
-    db::{Read, View},
+    engine::{Read, View},
     keys, register,
     transaction::Transaction,
 };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Store,
     codec::Record,
-    db::Read,
+    engine::Read,
     failures::damaged,
     keys::{self, Key},
 };
@@ -66,9 +66,7 @@ impl Store {
         let tenant = tenant.clone();
         self.write(&Right::of_machine(), move |transaction| {
             transaction.put(keys::snapshot(&tenant), &Head { generation, num_chunks, num_bytes })?;
-            for key in old {
-                transaction.remove(key);
-            }
+            transaction.remove_each(&old);
             Ok(())
         })
         .await
@@ -97,9 +95,7 @@ impl Store {
         let chunks = self.chunk_keys(&tenant).await?;
         self.write(&Right::of_machine(), move |transaction| {
             transaction.remove(keys::snapshot(&tenant));
-            for key in chunks {
-                transaction.remove(key);
-            }
+            transaction.remove_each(&chunks);
             Ok(())
         })
         .await
@@ -111,11 +107,11 @@ impl Store {
     }
 
     /// Writes `group` as chunks from number `first` on; returns the number after the last.
-    async fn put_chunks(&self, tenant: TenantId, generation: u64, first: u32, mut group: Bytes) -> Result<u32> {
+    async fn put_chunks(&self, tenant: TenantId, generation: u64, first: u32, group: Bytes) -> Result<u32> {
         self.write(&Right::of_machine(), move |transaction| {
             let mut number = first;
-            while !group.is_empty() {
-                let chunk = Chunk(group.split_to(group.len().min(CHUNK_BYTES)));
+            for part in group.chunks(CHUNK_BYTES) {
+                let chunk = Chunk(group.slice_ref(part));
                 transaction.put(keys::chunk(&tenant, generation, number), &chunk)?;
                 number = number
                     .checked_add(1)
@@ -159,7 +155,7 @@ mod tests {
     use super::{
         super::{
             StoreOptions,
-            tests::{reopened, tenant, tenant_key},
+            tests::on_sled::{reopened, tenant, tenant_key},
             transaction::Transaction,
         },
         *,
@@ -185,9 +181,9 @@ mod tests {
     }
 
     /// Changes the store under the snapshot, as a crash or a bad disk does.
-    async fn spoil(store: &Store, change: impl FnOnce(&mut Transaction<'_>) + Send + 'static) {
+    async fn spoil(store: &Store, change: impl Fn(&mut Transaction<'_>) + Send + 'static) {
         store
-            .write(&Right::of_machine(), |transaction| {
+            .write(&Right::of_machine(), move |transaction| {
                 change(transaction);
                 Ok(())
             })

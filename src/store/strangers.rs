@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     Store, audit,
     codec::{self, OlderBody, Record},
-    db::Read,
+    engine::Read,
     keys::{self, Key},
     pseudonyms::pseudonym,
     sessions, tenants,
@@ -109,9 +109,7 @@ impl Store {
             let over: Vec<Key> = page.into_iter().filter(|&(_, is_over)| is_over).map(|(key, _)| key).collect();
             if !over.is_empty() {
                 self.write(scope.right(), move |transaction| {
-                    for key in over {
-                        transaction.remove(key);
-                    }
+                    transaction.remove_each(&over);
                     Ok(())
                 })
                 .await?;
@@ -126,7 +124,7 @@ pub(super) fn keep(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
     session: &GroupSession,
-    photo: UnknownFaces<Candidate>,
+    photo: &UnknownFaces<Candidate>,
 ) -> Result<()> {
     if days(transaction, tenant)? == 0 || photo.faces.is_empty() {
         return Ok(());
@@ -134,14 +132,19 @@ pub(super) fn keep(
     let known = present(transaction, tenant, session.id, photo.keeping.now)?;
     let UnknownFaces { keeping, model, faces } = photo;
     let faces = faces
-        .into_iter()
+        .iter()
         .map(|UnknownFace { glimpse, vector, candidates }| {
             let candidates =
                 candidates.iter().filter_map(|candidate| likeness(transaction, tenant, candidate).transpose());
-            Ok(UnknownFace { glimpse, vector, candidates: candidates.collect::<Result<_>>()? })
+            Ok(UnknownFace {
+                glimpse: *glimpse,
+                vector: vector.clone(),
+                candidates: candidates.collect::<Result<_>>()?,
+            })
         })
         .collect::<Result<_>>()?;
-    let Intake { changed, num_new, num_lost } = take_in(&known, session.id, UnknownFaces { keeping, model, faces });
+    let Intake { changed, num_new, num_lost } =
+        take_in(&known, session.id, UnknownFaces { keeping: *keeping, model: model.clone(), faces });
     for stranger in changed {
         transaction.put(keys::stranger(tenant, session.id, stranger.id), &stranger)?;
     }

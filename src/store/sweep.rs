@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    db::{Db, View},
+    engine::{Readable, View, view::after_all_with},
     keys::Key,
 };
 use crate::error::Result;
@@ -38,8 +38,13 @@ pub(super) trait Visitor {
 
 /// Shows every record whose key starts with `prefix` to one of `threads` visitors, in no order. Writes go on
 /// meanwhile: a record that is added or removed may or may not be shown. The first error ends all.
-pub(super) fn sweep<V: Visitor>(db: &Db, prefix: &[u8], threads: usize, visitor: impl Fn() -> V + Sync) -> Result<()> {
-    let ranges = Mutex::new(split(&db.view(), prefix, threads)?);
+pub(super) fn sweep<V: Visitor>(
+    stored: &dyn Readable,
+    prefix: &[u8],
+    threads: usize,
+    visitor: impl Fn() -> V + Sync,
+) -> Result<()> {
+    let ranges = Mutex::new(split(&stored.view()?, prefix, threads)?);
     let failed = AtomicBool::new(false);
     let next = || ranges.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let work = || {
@@ -48,7 +53,7 @@ pub(super) fn sweep<V: Visitor>(db: &Db, prefix: &[u8], threads: usize, visitor:
             if failed.load(Ordering::Relaxed) {
                 break;
             }
-            show(db, range, &mut visitor).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+            show(stored, range, &mut visitor).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         }
         Ok(())
     };
@@ -63,11 +68,11 @@ pub(super) fn sweep<V: Visitor>(db: &Db, prefix: &[u8], threads: usize, visitor:
     })
 }
 
-fn show(db: &Db, (first, last): Range, visitor: &mut impl Visitor) -> Result<()> {
+fn show(stored: &dyn Readable, (first, last): Range, visitor: &mut impl Visitor) -> Result<()> {
     let mut from = Bound::Included(first);
     loop {
         let range = (from.as_ref().map(Vec::as_slice), Bound::Included(last.as_slice()));
-        let shown = db.view().visit(range, PAGE, |key, bytes| visitor.visit(key, bytes))?;
+        let shown = stored.view()?.visit(range, PAGE, |key, bytes| visitor.visit(key, bytes))?;
         let Some(shown) = shown else { return Ok(()) };
         visitor.page_ends()?;
         from = Bound::Excluded(shown);
@@ -102,14 +107,6 @@ fn split(view: &View<'_>, prefix: &[u8], threads: usize) -> Result<Vec<Range>> {
     Ok(ranges)
 }
 
-/// The least key that is greater than all with this prefix; `None` where there is none.
-pub(super) fn after_all_with(prefix: &[u8]) -> Option<Key> {
-    let end = prefix.iter().rposition(|&byte| byte < u8::MAX)?;
-    let mut key = prefix[..=end].to_vec();
-    key[end] += 1;
-    Some(key)
-}
-
 /// Half way between two keys, which are read as fractions of base 256.
 fn middle(first: &[u8], last: &[u8]) -> Key {
     let digit = |key: &[u8], at: usize| u16::from(key.get(at).copied().unwrap_or(0));
@@ -138,7 +135,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{error::Error, store::transaction::Writes};
+    use crate::{
+        error::Error,
+        store::{engine::sled::Db, transaction::Writes},
+    };
 
     struct Keys<'a>(&'a Mutex<Vec<Key>>, Vec<Key>);
 
@@ -162,9 +162,9 @@ mod tests {
         (folder, Arc::new(db))
     }
 
-    fn swept(db: &Db, prefix: &[u8], threads: usize) -> Result<Vec<Key>> {
+    fn swept(stored: &dyn Readable, prefix: &[u8], threads: usize) -> Result<Vec<Key>> {
         let seen = Mutex::new(Vec::new());
-        sweep(db, prefix, threads, || Keys(&seen, Vec::new()))?;
+        sweep(stored, prefix, threads, || Keys(&seen, Vec::new()))?;
         let mut seen = seen.into_inner().unwrap();
         seen.sort();
         Ok(seen)
@@ -183,11 +183,11 @@ mod tests {
         keys.extend([b"a9".to_vec(), b"a;".to_vec(), b"b".to_vec(), b"a".to_vec()]);
         let (_folder, db) = db_with(&keys);
         for threads in [1, 2, 7] {
-            assert_eq!(swept(&db, b"a:", threads).unwrap(), wanted, "{threads} threads");
+            assert_eq!(swept(&*db, b"a:", threads).unwrap(), wanted, "{threads} threads");
         }
-        assert_eq!(swept(&db, b"b", 4).unwrap(), [b"b".to_vec()]);
-        assert_eq!(swept(&db, b"c", 4).unwrap(), Vec::<Key>::new());
-        assert!(split(&db.view(), b"a:", 2).unwrap().len() >= 2 * RANGES_A_THREAD);
+        assert_eq!(swept(&*db, b"b", 4).unwrap(), [b"b".to_vec()]);
+        assert_eq!(swept(&*db, b"c", 4).unwrap(), Vec::<Key>::new());
+        assert!(split(&db.view().unwrap(), b"a:", 2).unwrap().len() >= 2 * RANGES_A_THREAD);
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         let mut keys: BTreeSet<Key> = (0..2000).map(|n| format!("x:{n}").into_bytes()).collect();
         keys.insert(b"x:poison".to_vec());
         let (_folder, db) = db_with(&keys);
-        assert!(swept(&db, b"x:", 3).is_err());
+        assert!(swept(&*db, b"x:", 3).is_err());
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use super::{
     api_keys::{self, ApiKey},
     audit,
     codec::{OlderBody, Record},
-    db::Read,
+    engine::Read,
     keys::{self, Key},
     tenant_not_found,
     transaction::Transaction,
@@ -149,7 +149,7 @@ impl Store {
     pub async fn update_tenant(
         &self,
         scope: &TenantScope,
-        change: impl FnOnce(&mut Tenant, &mut TenantSettings) + Send + 'static,
+        change: impl Fn(&mut Tenant, &mut TenantSettings) + Send + 'static,
     ) -> Result<TenantRecord> {
         let right = scope.right().clone();
         // In the log of whoever did it: the operator's, or the tenant's own.

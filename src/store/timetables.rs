@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Store, audit, codec::Record, db::Read, groups::require_group, keys, transaction::Transaction};
+use super::{Store, audit, codec::Record, engine::Read, groups::require_group, keys, transaction::Transaction};
 use crate::{
     domain::{
         GroupId, TenantId, TenantScope, Timetable,
@@ -68,7 +68,7 @@ impl Store {
             let none =
                 Timetable { group: group.clone(), tag: fresh, entries: Vec::new(), next: 1, holidays: Vec::new() };
             let old = old.unwrap_or(none);
-            let new = replaced(old.clone(), entries, holidays)?.checked()?;
+            let new = replaced(old.clone(), entries.clone(), holidays.clone())?.checked()?;
             transaction.put(keys::timetable_tag(&tenant, new.tag), &group)?;
             transaction.put(keys::timetable(&tenant, &group), &new)?;
             audit::note(transaction, &author, "timetable.replace", |it| it.group(&group).changed(&old, &new))?;
@@ -89,7 +89,7 @@ impl Store {
         self.write(scope.right(), move |transaction| {
             let old = json!({ "holidays": self::holidays(transaction, &tenant)? });
             let new = json!({ "holidays": &holidays });
-            transaction.put(keys::holidays(&tenant), &Holidays(holidays))?;
+            transaction.put(keys::holidays(&tenant), &Holidays(holidays.clone()))?;
             audit::note(transaction, &author, "holidays.replace", |it| it.changed(&old, &new))
         })
         .await

@@ -1,13 +1,13 @@
 //! Operations' reads and writes, and the group in which several are applied at once.
 //!
-//! sled writes and waits for a file at every batch, so operations that wait for each other anyway share one: each
-//! sees what those before it wrote, and all of them reach the database together or not at all.
+//! A commit costs an engine a write that it waits for, or a round trip, whatever is in it. So operations that wait for
+//! each other anyway share one: each sees what those before it wrote, and all of them take place together or not at all.
 
 use std::{collections::BTreeMap, iter::Peekable, ops::Bound};
 
 use super::{
     codec::{self, Record},
-    db::{Db, Read},
+    engine::{Commit, Outcome, Read, Snapshot, view::scan_under},
     keys::Key,
     origin::Origin,
 };
@@ -21,6 +21,12 @@ use crate::{
 pub(super) struct Writes(BTreeMap<Key, Option<Vec<u8>>>);
 
 impl Writes {
+    /// Sets the record under `key`.
+    pub(super) fn put<R: Record>(&mut self, key: Key, record: &R) -> Result<()> {
+        self.0.insert(key, Some(codec::encode(record)?));
+        Ok(())
+    }
+
     /// Those of keys that begin with `prefix` and come after `after`.
     fn under(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = (&Key, &Option<Vec<u8>>)> {
         let (start, prefix) = (after.map_or(Bound::Included(prefix), Bound::Excluded), prefix.to_vec());
@@ -44,22 +50,17 @@ impl IntoIterator for Writes {
     }
 }
 
-/// Operations whose writes have not reached the database yet.
+/// Operations whose writes have not reached the engine yet.
 pub(super) struct Group<'a> {
-    db: &'a Db,
+    commit: Box<dyn Commit + 'a>,
     writes: Writes,
     bytes: usize,
 }
 
 impl<'a> Group<'a> {
     /// None yet.
-    pub(super) fn new(db: &'a Db) -> Self {
-        Self { db, writes: Writes::default(), bytes: 0 }
-    }
-
-    /// The database.
-    pub(super) fn db(&self) -> &'a Db {
-        self.db
+    pub(super) fn new(commit: Box<dyn Commit + 'a>) -> Self {
+        Self { commit, writes: Writes::default(), bytes: 0 }
     }
 
     /// Bytes to be written.
@@ -68,9 +69,9 @@ impl<'a> Group<'a> {
     }
 
     /// Runs an operation; says whether it wrote. One that fails writes nothing.
-    pub(super) fn run<T>(&mut self, operation: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
+    pub(super) fn run<T>(&mut self, operation: impl Fn(&mut Transaction<'_>) -> Result<T>) -> Result<(T, bool)> {
         let mut transaction = Transaction {
-            db: self.db,
+            stored: &*self.commit,
             earlier: &self.writes,
             own: Writes::default(),
             origin: Origin::default(),
@@ -85,16 +86,25 @@ impl<'a> Group<'a> {
         Ok((value, wrote))
     }
 
-    /// Applies all that was written or nothing. It is durable after the next [`Db::flush`].
-    pub(super) fn apply(self) -> Result<()> {
-        if self.writes.0.is_empty() { Ok(()) } else { self.db.apply(self.writes) }
+    /// Whether it is to be run again in any case, see [`Commit::is_lost`].
+    pub(super) fn is_lost(&self) -> bool {
+        self.commit.is_lost()
+    }
+
+    /// Applies all that was written or nothing. It is durable after the next flush.
+    pub(super) fn apply(self) -> Result<Outcome> {
+        match self.writes.0.is_empty() {
+            true if self.commit.is_lost() => Ok(Outcome::Again),
+            true => Ok(Outcome::Done),
+            false => self.commit.commit(self.writes),
+        }
     }
 }
 
-/// One operation's reads and writes: it reads what it has written. Only the committer makes one, so nothing else writes
-/// meanwhile.
+/// One operation's reads and writes: it reads what it has written, and what it reads is what was there when the group's
+/// commit took place.
 pub(super) struct Transaction<'a> {
-    db: &'a Db,
+    stored: &'a dyn Snapshot,
     /// Of the group's operations before this one.
     earlier: &'a Writes,
     own: Writes,
@@ -107,8 +117,7 @@ pub(super) struct Transaction<'a> {
 impl Transaction<'_> {
     /// Sets the record under `key`.
     pub(super) fn put<R: Record>(&mut self, key: Key, record: &R) -> Result<()> {
-        self.own.0.insert(key, Some(codec::encode(record)?));
-        Ok(())
+        self.own.put(key, record)
     }
 
     /// Sets bytes that may be no record, to see what becomes of them.
@@ -120,6 +129,11 @@ impl Transaction<'_> {
     /// Removes the record under `key`, if there is one.
     pub(super) fn remove(&mut self, key: Key) {
         self.own.0.insert(key, None);
+    }
+
+    /// Removes the records under `keys`.
+    pub(super) fn remove_each(&mut self, keys: &[Key]) {
+        self.own.0.extend(keys.iter().map(|key| (key.clone(), None)));
     }
 
     /// Has the tenant's event log tell of what the operation does, if it takes place.
@@ -166,7 +180,7 @@ impl Transaction<'_> {
     pub(super) fn bytes_before(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self.earlier.0.get(key) {
             Some(written) => Ok(written.clone()),
-            None => self.db.bytes(key),
+            None => self.stored.get(key),
         }
     }
 
@@ -184,9 +198,19 @@ impl Read for Transaction<'_> {
         }
     }
 
+    fn bytes_of(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        let written = |key: &Key| self.own.0.get(key).or_else(|| self.earlier.0.get(key));
+        let mut stored =
+            self.stored.get_many(&keys.iter().filter(|key| written(key).is_none()).cloned().collect::<Vec<_>>())?;
+        // The stored ones are taken from the end.
+        stored.reverse();
+        Ok(keys.iter().map(|key| written(key).map_or_else(|| stored.pop().flatten(), Clone::clone)).collect())
+    }
+
     fn scan_bytes(&self, prefix: &[u8], after: Option<&[u8]>) -> impl Iterator<Item = Result<(Key, Vec<u8>)>> {
         let earlier = self.earlier.under(prefix, after);
-        let before = Overlaid { stored: self.db.scan_bytes(prefix, after).peekable(), written: earlier.peekable() };
+        let before =
+            Overlaid { stored: scan_under(self.stored, prefix, after).peekable(), written: earlier.peekable() };
         Overlaid { stored: before.peekable(), written: self.own.under(prefix, after).peekable() }
     }
 
@@ -200,7 +224,7 @@ impl Read for Transaction<'_> {
                 (Some(own), Some(earlier)) if earlier.0 > own.0 => Some(earlier),
                 (own, earlier) => own.or(earlier),
             };
-            let stored = self.db.last_key_of(range)?;
+            let stored = self.stored.last(range)?;
             match (written, stored) {
                 (Some((written, bytes)), stored) if stored.as_ref().is_none_or(|stored| stored <= written) => {
                     if bytes.is_some() {
@@ -250,6 +274,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::store::engine::{Engine, Readable, sled::Sled};
 
     /// Keys of one and two letters, so that some are prefixes of others.
     fn changes() -> impl Strategy<Value = Vec<(Key, Option<Vec<u8>>)>> {
@@ -274,9 +299,10 @@ mod tests {
             prefix in "[ab]{0,2}", after in "[ab]{0,3}",
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let db = Db::open(folder.path(), 1 << 20).unwrap();
-            db.apply(stored.iter().cloned().collect()).unwrap();
-            let mut plain: BTreeMap<Key, Vec<u8>> = BTreeMap::new();
+            let db = Sled::open(folder.path(), 1 << 20).unwrap();
+            let before: Vec<_> = db.view().unwrap().scan_bytes(&[], None).collect::<Result<_>>().unwrap();
+            db.live().apply(stored.iter().cloned().collect()).unwrap();
+            let mut plain: BTreeMap<Key, Vec<u8>> = before.into_iter().collect();
             for (key, value) in stored.iter().chain(&earlier).chain(&own) {
                 match value {
                     Some(bytes) => plain.insert(key.clone(), bytes.clone()),
@@ -284,7 +310,7 @@ mod tests {
                 };
             }
             let (prefix, after) = (prefix.as_bytes(), [prefix.as_bytes(), after.as_bytes()].concat());
-            let mut group = Group::new(&db);
+            let mut group = Group::new(db.begin().unwrap());
             group.run(|transaction| { change(transaction, &earlier); Ok(()) }).unwrap();
             let failed: Result<((), bool)> = group.run(|transaction| {
                 change(transaction, &failed);
@@ -297,16 +323,17 @@ mod tests {
                 let rest = transaction.scan_bytes(prefix, Some(&after)).collect::<Result<Vec<_>>>()?;
                 let last = plain.range(prefix.to_vec()..=after.clone()).next_back().map(|(key, _)| key.clone());
                 assert_eq!(transaction.last_key(prefix, &after)?, last);
-                for (key, _) in stored.iter().chain(&earlier).chain(&own) {
-                    assert_eq!(transaction.bytes(key)?, plain.get(key).cloned());
-                }
+                let keys: Vec<Key> = stored.iter().chain(&earlier).chain(&own).map(|(key, _)| key.clone()).collect();
+                let known: Vec<_> = keys.iter().map(|key| plain.get(key).cloned()).collect();
+                assert_eq!(keys.iter().map(|key| transaction.bytes(key)).collect::<Result<Vec<_>>>()?, known);
+                assert_eq!(transaction.bytes_of(&keys)?, known);
                 Ok((all, rest))
             }).unwrap();
             let expected: Vec<_> = plain.clone().into_iter().filter(|(key, _)| key.starts_with(prefix)).collect();
             let expected_rest: Vec<_> = expected.iter().filter(|(key, _)| *key > after).cloned().collect();
             prop_assert_eq!(seen, (expected, expected_rest));
             group.apply().unwrap();
-            let now: Vec<_> = db.scan_bytes(&[], None).collect::<Result<_>>().unwrap();
+            let now: Vec<_> = db.view().unwrap().scan_bytes(&[], None).collect::<Result<_>>().unwrap();
             prop_assert_eq!(now, plain.into_iter().collect::<Vec<_>>());
         }
     }

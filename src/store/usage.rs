@@ -1,6 +1,6 @@
 //! How much a tenant has, counted in the transactions that change it, and the limits of that.
 
-use super::{Store, codec::Record, db::Read, keys, tenants, transaction::Transaction};
+use super::{Store, codec::Record, engine::Read, keys, tenants, transaction::Transaction};
 use crate::{
     domain::{Amounts, PhotosOfDay, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
@@ -41,7 +41,7 @@ impl Store {
     /// Puts a day's photos in the place of the last that were counted. Errors: `NotFound` `tenant_not_found`.
     pub async fn put_photos_of_day(&self, scope: &TenantScope, photos: PhotosOfDay) -> Result<()> {
         let key = keys::photos(scope.tenant());
-        self.write(scope.right(), move |transaction| transaction.put(key, &photos)).await
+        self.write(scope.right(), move |transaction| transaction.put(key.clone(), &photos)).await
     }
 
     /// Errors where `growth` would be refused at this moment, so that no work is done for it: `Conflict`

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, api_keys::require_reach, audit, codec::Record, db::Read, keys, tenants, transaction::Transaction};
+use super::{
+    Store, api_keys::require_reach, audit, codec::Record, engine::Read, keys, tenants, transaction::Transaction,
+};
 use crate::{
     domain::{Actor, Author, Grant, GroupId, Realm, Right, Role, SessionId, UserId},
     error::{Error, ErrorKind, Result},
@@ -121,19 +123,19 @@ impl Store {
         let (by, key) = (author.clone(), keys::user(&author.realm, user));
         self.write(&author.right, move |transaction| {
             let old: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
-            if change.replaces.is_some_and(|replaced| replaced != old.password) {
+            if change.replaces.as_ref().is_some_and(|replaced| *replaced != old.password) {
                 return Err(wrong_password());
             }
             let mut user = old.clone();
             if change.role.is_some() || change.groups.is_some() {
-                user.grant = user.grant.changed(change.role, change.groups)?;
+                user.grant = user.grant.changed(change.role, change.groups.clone())?;
                 require_reach(transaction, &user.grant)?;
             }
-            if let Some(password) = change.password {
-                user.password = password;
+            if let Some(password) = &change.password {
+                user.password.clone_from(password);
                 end_sessions(transaction, &mut user, |session| Some(session) != change.keep);
             }
-            transaction.put(key, &user)?;
+            transaction.put(key.clone(), &user)?;
             audit::note(transaction, &by, "user.update", |it| it.user(&user.id).changed(&old, &user))?;
             Ok(user)
         })
@@ -146,7 +148,7 @@ impl Store {
         self.write(&author.right, move |transaction| {
             let mut user: User = transaction.get(&key)?.ok_or_else(user_not_found)?;
             end_sessions(transaction, &mut user, |_| true);
-            transaction.remove(key);
+            transaction.remove(key.clone());
             audit::note(transaction, &by, "user.delete", |it| it.user(&user.id).before(&user))
         })
         .await
@@ -167,8 +169,8 @@ impl Store {
             user.sessions.push(session.id);
             transaction.put(keys::session(session.id), &session)?;
             transaction.put(key, &user)?;
-            let right = Right::of(Actor::User(session.user), session.realm.clone());
-            let author = Author { realm: session.realm, right };
+            let right = Right::of(Actor::User(session.user.clone()), session.realm.clone());
+            let author = Author { realm: session.realm.clone(), right };
             audit::note(transaction, &author, "login.begin", |it| it.user(&user.id))?;
             Ok(Some(user))
         })

@@ -1,7 +1,7 @@
 //! Webhooks, how far each has come, and the events that they could not be told of.
 
 use super::{
-    Store, audit, codec::Record, db::Read, events::Numbers, groups::require_group, keys, tenants,
+    Store, audit, codec::Record, engine::Read, events::Numbers, groups::require_group, keys, tenants,
     transaction::Transaction,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl Store {
             transaction.put(keys::webhook(&tenant, webhook.id), &webhook)?;
             transaction.put(keys::delivery(&tenant, webhook.id), &delivery)?;
             audit::note(transaction, &author, "webhook.create", |it| it.webhook(webhook.id).after(&webhook))?;
-            Ok(WebhookRecord { webhook, delivery, dead_letters: 0 })
+            Ok(WebhookRecord { webhook: webhook.clone(), delivery, dead_letters: 0 })
         })
         .await
     }
@@ -106,7 +106,7 @@ impl Store {
         &self,
         scope: &TenantScope,
         id: WebhookId,
-        change: impl FnOnce(&mut Webhook) + Send + 'static,
+        change: impl Fn(&mut Webhook) + Send + 'static,
     ) -> Result<WebhookRecord> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(scope.right(), move |transaction| {
@@ -152,7 +152,7 @@ impl Store {
         &self,
         scope: &TenantScope,
         id: WebhookId,
-        change: impl FnOnce(&mut Delivery) + Send + 'static,
+        change: impl Fn(&mut Delivery) + Send + 'static,
     ) -> Result<()> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
@@ -247,7 +247,7 @@ impl Store {
     pub async fn forget_dead_letter(&self, scope: &TenantScope, id: WebhookId, event: u64) -> Result<()> {
         let key = keys::dead_letter(scope.tenant(), id, event);
         self.write(scope.right(), move |transaction| {
-            transaction.remove(key);
+            transaction.remove(key.clone());
             Ok(())
         })
         .await

@@ -300,7 +300,7 @@ impl Courier {
             let last_failure = Some(word.clone());
             move |delivery| {
                 (delivery.failing_since, delivery.attempts) = (Some(since), attempts);
-                delivery.last_failure = last_failure;
+                delivery.last_failure.clone_from(&last_failure);
             }
         })
         .await?;
@@ -366,7 +366,7 @@ impl Courier {
         self.service.store.update_webhook(&self.scope, self.id, |webhook| webhook.active = false).await.map(drop)
     }
 
-    async fn note(&self, change: impl FnOnce(&mut crate::domain::Delivery) + Send + 'static) -> Result<()> {
+    async fn note(&self, change: impl Fn(&mut crate::domain::Delivery) + Send + 'static) -> Result<()> {
         self.service.store.update_delivery(&self.scope, self.id, change).await
     }
 

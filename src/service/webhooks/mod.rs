@@ -63,9 +63,15 @@ impl Service {
         let WebhookPatch { kinds, groups, active, .. } = patch;
         check_filter(kinds.as_deref().unwrap_or_default(), groups.as_ref().and_then(Option::as_deref))?;
         let change = move |webhook: &mut Webhook| {
-            webhook.url = url.unwrap_or_else(|| std::mem::take(&mut webhook.url));
-            webhook.filter.kinds = kinds.unwrap_or_else(|| std::mem::take(&mut webhook.filter.kinds));
-            webhook.filter.groups = groups.unwrap_or_else(|| webhook.filter.groups.take());
+            if let Some(url) = &url {
+                webhook.url.clone_from(url);
+            }
+            if let Some(kinds) = &kinds {
+                webhook.filter.kinds.clone_from(kinds);
+            }
+            if let Some(groups) = &groups {
+                webhook.filter.groups.clone_from(groups);
+            }
             webhook.active = active.unwrap_or(webhook.active);
         };
         let record = self.store.update_webhook(scope, id, change).await?;

@@ -8,7 +8,7 @@ use crate::{
         audit::{Entry, Head},
     },
     error::Result,
-    store::{db::Read, keys},
+    store::{engine::Read, keys},
 };
 
 /// How far each chain was followed, whose head was not met yet.

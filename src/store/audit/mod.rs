@@ -30,7 +30,7 @@ pub(super) use self::{
 use super::{
     Store,
     codec::Record,
-    db::{Read, View},
+    engine::{Read, View},
     keys, tenants,
     transaction::Transaction,
 };
@@ -99,10 +99,10 @@ impl Store {
     pub async fn note_act(&self, author: &Author, action: &'static str, about: About) -> Result<()> {
         let by = author.clone();
         self.write(&author.right, move |transaction| {
-            note(transaction, &by, action, |it| match about {
+            note(transaction, &by, action, |it| match &about {
                 About::Nothing => it,
-                About::Person(person) => it.person(&person),
-                About::Report(details) => it.after(&details),
+                About::Person(person) => it.person(person),
+                About::Report(details) => it.after(details),
             })
         })
         .await

@@ -3,7 +3,7 @@
 use super::{
     super::{
         api_keys::{ApiKey, KeyPlace},
-        db::{Read, View},
+        engine::{Read, View},
         keys,
         users::{Session, User},
     },

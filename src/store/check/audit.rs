@@ -3,7 +3,7 @@
 use super::{
     super::{
         audit::Chains,
-        db::{Read, View},
+        engine::{Read, View},
         keys::{self, Parsed},
     },
     found::{Finding, misplaced, missing, read},

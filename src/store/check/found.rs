@@ -2,7 +2,7 @@
 
 use super::super::{
     codec::{self, Record},
-    db::{Read, View},
+    engine::{Read, View},
     keys,
     pseudonyms::pseudonym,
 };

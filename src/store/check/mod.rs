@@ -12,7 +12,10 @@ mod groups;
 mod jobs;
 mod people;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,12 +25,14 @@ use super::{
     Backup, Erasure, KeptAnswer, Store,
     audit::Chains,
     blocking,
-    db::{Db, Read, View},
+    engine::{
+        Read, Readable, View,
+        sum::{Sum, weight},
+    },
     erasures::Pending,
     events::Numbers,
     keys::{self, Key, Kind, Parsed},
     open::Format,
-    pieces::{self, Sum},
     pseudonyms::Salt,
     snapshots, tenants,
     timetables::Holidays,
@@ -87,13 +92,13 @@ impl Store {
         &self,
         judge: impl Fn(&FaceSample) -> Option<&'static str> + Send + 'static,
     ) -> Result<CheckReport> {
-        let db = self.db();
-        blocking(move || Check::new(judge).run(&db)).await
+        let engine = Arc::clone(self.engine());
+        blocking(move || Check::new(judge).run(&*engine)).await
     }
 }
 
 /// [`Store::check`] of a database that nobody has open; every sample is fit.
-pub(super) fn check_database(db: &Db) -> Result<CheckReport> {
+pub(super) fn check_database(db: &dyn Readable) -> Result<CheckReport> {
     Check::new(|_: &FaceSample| None).run(db)
 }
 
@@ -113,29 +118,29 @@ impl<J: Fn(&FaceSample) -> Option<&'static str>> Check<J> {
         Self { judge, report, counted, sum, chains: Chains::default() }
     }
 
-    fn run(mut self, db: &Db) -> Result<CheckReport> {
-        let batches = db.batches_applied();
+    fn run(mut self, stored: &dyn Readable) -> Result<CheckReport> {
+        let commits = stored.commits();
         let mut after: Option<Key> = None;
         loop {
-            let view = db.view();
+            let view = stored.view()?;
             let page = view.scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<Vec<_>>>()?;
             for (key, bytes) in &page {
-                self.sum.add(pieces::weight(key, bytes));
+                self.sum.add(weight(key, bytes));
                 self.entry(&view, key, bytes)?;
             }
             let Some((last, _)) = page.into_iter().next_back() else { break };
             after = Some(last);
         }
-        let view = db.view();
-        self.report.counts_compared = db.batches_applied() == batches;
+        let view = stored.view()?;
+        self.report.counts_compared = stored.commits() == commits;
         if self.report.counts_compared {
             self.compare_counts(&view);
-            if self.sum != db.sum() {
+            if stored.sum().is_some_and(|sum| sum != self.sum) {
                 self.report.note("records_missing", "store".to_owned());
             }
         }
-        if db.has_blobs()? {
-            self.report.note("outside_the_log", "store".to_owned());
+        if let Some(code) = stored.fault()? {
+            self.report.note(code, "store".to_owned());
         }
         for realm in self.chains.unended() {
             // That of a tenant may have been removed meanwhile.

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     store::{
         codec::{OlderBody, Record},
-        db::Read,
+        engine::Read,
         keys::{self, PersonDigest},
         pseudonyms::{pseudonym, salt},
         transaction::Transaction,

@@ -7,21 +7,22 @@ use crate::{
     domain::{Amounts, Tenant, TenantId},
     error::Result,
     store::{
-        db::{Db, Read, View},
-        folders::Folders,
+        engine::{
+            Read, Readable, View,
+            sled::{Db, Folders},
+        },
         keys,
-        transaction::Group,
+        transaction::Writes,
         usage::counted,
     },
 };
 
 pub(super) fn add(db: Db, _folders: &Folders, _cache_bytes: u64) -> Result<Db> {
-    let missing = missing(&db.view())?;
-    let mut group = Group::new(&db);
-    group.run(|transaction| {
-        missing.iter().try_for_each(|(tenant, amounts)| transaction.put(keys::usage(tenant), amounts))
-    })?;
-    group.apply()?;
+    let mut writes = Writes::default();
+    for (tenant, amounts) in missing(&db.view()?)? {
+        writes.put(keys::usage(&tenant), &amounts)?;
+    }
+    db.apply(writes)?;
     set_version(&db, 7)?;
     Ok(db)
 }

@@ -5,11 +5,12 @@ use super::set_version;
 use crate::{
     error::Result,
     store::{
-        archive::Change,
-        db::{Db, Read},
-        folders::Folders,
+        engine::{
+            Change, Read, Readable,
+            sled::{Db, Folders, close_and_remove, require_space},
+        },
         keys::Key,
-        rewrite,
+        rewrite::is_kept,
     },
 };
 
@@ -24,11 +25,11 @@ pub(super) fn copy(
     version: u32,
     change: impl Fn(Key, Vec<u8>) -> Result<Option<Change>>,
 ) -> Result<Db> {
-    rewrite::require_space(folders.free_bytes()?, old.size_on_disk()?)?;
+    require_space(folders.free_bytes()?, old.size_on_disk()?)?;
     let old_folder = folders.live();
     let new = copy_all(&old, folders, cache_bytes, version, change).inspect_err(|_| drop(folders.remove_next()))?;
     folders.switch()?;
-    rewrite::close_and_remove(old, folders, &old_folder)?;
+    close_and_remove(old, folders, &old_folder)?;
     Ok(new)
 }
 
@@ -43,11 +44,12 @@ fn copy_all(
     let mut after: Option<Key> = None;
     loop {
         new.refuse_if_full()?;
-        let page: Vec<_> = old.view().scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<_>>()?;
+        let page: Vec<_> = old.view()?.scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<_>>()?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
         let changed = page.into_iter().filter_map(|(key, value)| change(key, value).transpose());
-        rewrite::put(&new, changed.collect::<Result<Vec<Change>>>()?)?;
+        let kept = changed.filter(|change| !matches!(change, Ok((key, _)) if !is_kept(key)));
+        new.apply(kept.collect::<Result<_>>()?)?;
     }
     set_version(&new, version)?;
     Ok(new)

@@ -14,12 +14,14 @@ mod reports;
 mod words;
 
 use super::{
-    db::{Db, Read},
+    codec,
+    engine::{
+        Read, Readable,
+        sled::{Db, Folders},
+    },
     failures::damaged,
-    folders::Folders,
     keys,
     open::{FORMAT_VERSION, Format},
-    transaction::Group,
 };
 use crate::error::{Error, Result};
 
@@ -51,7 +53,7 @@ pub(super) fn run(mut db: Db, folders: &Folders, cache_bytes: u64) -> Result<Db>
 
 /// The store's version; `None` where it is empty.
 fn version(db: &Db) -> Result<Option<u32>> {
-    let view = db.view();
+    let view = db.view()?;
     let format: Option<Format> = view.get(&keys::format())?;
     if format.is_none() && view.scan_keys(&[]).next().transpose()?.is_some() {
         return Err(damaged("the embedded database has lost the store's version"));
@@ -61,9 +63,8 @@ fn version(db: &Db) -> Result<Option<u32>> {
 
 /// Makes `version` the store's.
 pub(in crate::store) fn set_version(db: &Db, version: u32) -> Result<()> {
-    let mut group = Group::new(db);
-    group.run(|transaction| transaction.put(keys::format(), &Format { version }))?;
-    group.apply()?;
+    let format = codec::encode(&Format { version })?;
+    db.apply([(keys::format(), Some(format))].into_iter().collect())?;
     db.flush()
 }
 

@@ -6,7 +6,7 @@
 use super::set_version;
 use crate::{
     error::Result,
-    store::{db::Db, folders::Folders},
+    store::engine::sled::{Db, Folders},
 };
 
 pub(super) fn begin(db: Db, _folders: &Folders, _cache_bytes: u64) -> Result<Db> {

@@ -9,8 +9,7 @@ use crate::{
     error::Result,
     store::{
         codec,
-        db::Db,
-        folders::Folders,
+        engine::sled::{Db, Folders},
         jobs::KeptReport,
         keys::{self, Kind, Parsed},
     },

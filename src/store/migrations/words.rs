@@ -7,12 +7,14 @@ use crate::{
     domain::{Tenant, TenantId},
     error::Result,
     store::{
-        db::{Db, Read},
-        folders::Folders,
+        engine::{
+            Read, Readable,
+            sled::{Db, Folders},
+        },
         keys::{self, Key},
         pseudonyms::{Salt, person_entry},
         search,
-        transaction::Group,
+        transaction::Writes,
     },
 };
 
@@ -20,7 +22,7 @@ use crate::{
 const PAGE: usize = 256;
 
 pub(super) fn add(db: Db, _folders: &Folders, _cache_bytes: u64) -> Result<Db> {
-    let tenants: Vec<TenantId> = db.view().scan::<Tenant>(&keys::tenants(), None).filter_map(readable).collect();
+    let tenants: Vec<TenantId> = db.view()?.scan::<Tenant>(&keys::tenants(), None).filter_map(readable).collect();
     for tenant in tenants {
         add_of(&db, &tenant)?;
     }
@@ -33,22 +35,19 @@ fn readable(tenant: Result<Tenant>) -> Option<TenantId> {
 }
 
 fn add_of(db: &Db, tenant: &TenantId) -> Result<()> {
-    let Some(salt) = Salt::of(&db.view(), tenant)? else { return Ok(()) };
+    let Some(salt) = Salt::of(&db.view()?, tenant)? else { return Ok(()) };
     let (people, mut after) = (keys::people(tenant), None::<Key>);
     loop {
         db.refuse_if_full()?;
-        let page: Vec<_> = db.view().scan_bytes(&people, after.as_deref()).take(PAGE).collect::<Result<_>>()?;
+        let page: Vec<_> = db.view()?.scan_bytes(&people, after.as_deref()).take(PAGE).collect::<Result<_>>()?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = Some(last.clone());
-        let mut group = Group::new(db);
-        group.run(|transaction| {
-            for (who, person) in page.into_iter().filter_map(|entry| person_entry(Ok(entry)).ok()) {
-                for word in search::words_keys(tenant, salt, who, &person) {
-                    transaction.put(word, &who)?;
-                }
+        let mut writes = Writes::default();
+        for (who, person) in page.into_iter().filter_map(|entry| person_entry(Ok(entry)).ok()) {
+            for word in search::words_keys(tenant, salt, who, &person) {
+                writes.put(word, &who)?;
             }
-            Ok(())
-        })?;
-        group.apply()?;
+        }
+        db.apply(writes)?;
     }
 }

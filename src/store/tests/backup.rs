@@ -7,7 +7,9 @@ use std::{
 
 use futures_util::StreamExt;
 
-use super::*;
+use tempfile::TempDir;
+
+use super::on_sled::*;
 use crate::{
     domain::GroupId,
     error::ErrorKind,
@@ -197,14 +199,13 @@ fn backups_of_older_versions_are_listed_as_they_were() {
 #[tokio::test]
 async fn a_damaged_record_is_not_copied_without_a_word() {
     let fixture = Fixture::new().await;
-    fixture
-        .tamper(|transaction| {
-            let key = crate::store::keys::person(scope("t").tenant(), Pseudonym::generate());
-            transaction.put_bytes(key, b"\x01\x06rubbish".to_vec());
-            Ok(())
-        })
-        .await
-        .unwrap();
+    tamper(&fixture, |transaction| {
+        let key = crate::store::keys::person(scope("t").tenant(), Pseudonym::generate());
+        transaction.put_bytes(key, b"\x01\x06rubbish".to_vec());
+        Ok(())
+    })
+    .await
+    .unwrap();
     let pieces: Vec<_> = fixture.backup(&Right::of_machine(), None, now).await.unwrap().collect().await;
     assert_eq!(pieces.last().unwrap().as_ref().unwrap_err().code(), "damaged_record");
     let bytes: Vec<u8> = pieces.into_iter().filter_map(Result::ok).flatten().collect();

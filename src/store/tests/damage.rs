@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use super::*;
+use super::{db, on_sled::*};
 use crate::{
     error::ErrorKind,
     service::access::first_start::{DEFAULT_TENANT, first_start, tenant_key_path},
@@ -173,14 +173,13 @@ async fn a_damaged_record_is_an_error_to_its_readers_only() {
     for name in ["p", "q"] {
         fixture.enrol(name, &[], vec![sample(name, 0.1)]).await.unwrap();
     }
-    fixture
-        .tamper(|transaction| {
-            let key = crate::store::keys::person(scope("t").tenant(), pseudonym(transaction, "p"));
-            transaction.put_bytes(key, b"\x01\x06rubbish".to_vec());
-            Ok(())
-        })
-        .await
-        .unwrap();
+    tamper(&fixture, |transaction| {
+        let key = crate::store::keys::person(scope("t").tenant(), pseudonym(transaction, "p"));
+        transaction.put_bytes(key, b"\x01\x06rubbish".to_vec());
+        Ok(())
+    })
+    .await
+    .unwrap();
     let error = fixture.person(&scope("t"), &id("p")).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "damaged_record"));
     assert_eq!(everybody(&fixture, "t").await.unwrap_err().code(), "damaged_record");
@@ -199,14 +198,13 @@ async fn a_damaged_tenant_is_not_taken_for_a_missing_one() {
     let key_file = tenant_key_path(data.path(), scope(DEFAULT_TENANT).tenant());
     let key = fs::read(&key_file).unwrap();
     first_start(&fixture, data.path(), now()).await.unwrap();
-    fixture
-        .tamper(|transaction| {
-            let at = crate::store::keys::tenant(scope(DEFAULT_TENANT).tenant());
-            transaction.put_bytes(at, b"\x01\x06rubbish".to_vec());
-            Ok(())
-        })
-        .await
-        .unwrap();
+    tamper(&fixture, |transaction| {
+        let at = crate::store::keys::tenant(scope(DEFAULT_TENANT).tenant());
+        transaction.put_bytes(at, b"\x01\x06rubbish".to_vec());
+        Ok(())
+    })
+    .await
+    .unwrap();
     let error = first_start(&fixture, data.path(), now()).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "damaged_record"));
     assert_eq!(fs::read(&key_file).unwrap(), key, "the key that opens the tenant is left alone");
@@ -235,7 +233,7 @@ async fn a_folder_that_cannot_be_made_is_a_clear_error() {
 #[tokio::test]
 async fn after_a_failed_write_nothing_more_is_acknowledged() {
     let fixture = Fixture::new().await;
-    fixture.db().fail();
+    db(&fixture).fail();
     assert!(!fixture.is_healthy());
     let error = fixture.enrol("p", &[], vec![]).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "store_failed"));

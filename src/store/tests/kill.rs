@@ -6,7 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{audit::followed, *};
+use super::on_sled::{
+    audit::followed,
+    model::{self, Model},
+    *,
+};
 use crate::store::{
     deletion::Removal,
     keys::{self, Parsed},
@@ -15,6 +19,8 @@ use crate::store::{
 /// Tells the child, which is this very test binary, where to write.
 const CHILD_FOLDER: &str = "ROLLCALL_TEST_KILL_FOLDER";
 const WRITERS: usize = 4;
+/// Of the sequence that is cut short.
+const SEED: u64 = 7;
 
 /// The child's part: enrols people until it is killed and says who was acknowledged.
 #[test]
@@ -95,6 +101,53 @@ async fn what_was_acknowledged_survives_kill_9() {
     }
 }
 
+/// The child's part: does the operations of a seed from some one on and says what was acknowledged.
+#[test]
+fn child_does_a_sequence_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = Store::open(StoreOptions::new(Path::new(&folder))).unwrap();
+        let (done, mut model) =
+            (std::fs::read(Path::new(&folder).join("done")).unwrap_or_default().len(), Model::default());
+        for (number, operation) in model::operations(SEED).iter().enumerate() {
+            if number >= done {
+                let _ = model.run(&store, operation).await;
+                println!("acknowledged {number}");
+            }
+            let _ = model.apply(operation);
+        }
+        // The parent's kill comes before the last operation.
+        std::thread::sleep(Duration::from_secs(60));
+    });
+}
+
+/// After each kill the store is what the plain map is after the operations that were acknowledged, and perhaps the next.
+#[tokio::test]
+async fn a_sequence_cut_short_by_kill_9_goes_on_as_a_plain_map_does() {
+    let mut fixture = Fixture::new().await;
+    let operations = model::operations(SEED);
+    let (mut model, mut done) = (Model::default(), 0);
+    while done + 40 < model::LENGTH {
+        fixture.store = None;
+        let folder = fixture.folder.path();
+        std::fs::write(folder.join("done"), vec![0; done]).unwrap();
+        let acknowledged = acknowledged_before_kill("child_does_a_sequence_until_it_is_killed", folder, 25).len();
+        fixture.reopen();
+        for operation in &operations[done..done + acknowledged] {
+            let _ = model.apply(operation);
+        }
+        done += acknowledged;
+        let found = model::stored(&fixture).await;
+        if found != model {
+            let _ = model.apply(&operations[done]);
+            done += 1;
+        }
+        assert_eq!(found, model, "after {done} operations");
+        assert!(fixture.check(|_| None).await.unwrap().is_sound());
+    }
+}
+
 /// The child's part: deletes the tenant `t`, a few hundred records at a time, and says when some have gone.
 #[test]
 fn child_deletes_until_it_is_killed() {
@@ -115,7 +168,7 @@ fn child_deletes_until_it_is_killed() {
 #[tokio::test]
 async fn a_deletion_cut_short_by_kill_9_goes_on() {
     let mut fixture = Fixture::new().await;
-    super::deletion::fill(&fixture, 4000).await;
+    super::on_sled::deletion::fill(&fixture, 4000).await;
     for count in [1, 3] {
         fixture.store = None;
         acknowledged_before_kill("child_deletes_until_it_is_killed", fixture.folder.path(), count);
@@ -128,7 +181,7 @@ async fn a_deletion_cut_short_by_kill_9_goes_on() {
     }
     fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     let left: Vec<_> = content(&fixture).into_keys().filter_map(|key| keys::parse(&key)).collect();
-    let (log, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(super::deletion::is_of_servers_log);
+    let (log, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(super::on_sled::deletion::is_of_servers_log);
     let is_version_or_erasure = |key: &Parsed| matches!(key, Parsed::Format | Parsed::Erasure(_) | Parsed::Pending(..));
     assert_eq!((log.len(), rest.len()), (4, 3), "the store's version, the erasure, and that the tenant was there");
     assert!(rest.iter().all(is_version_or_erasure), "{rest:?}");

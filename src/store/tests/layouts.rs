@@ -1,6 +1,6 @@
 //! The layout of every record, as the store's version stands for it.
 
-use super::*;
+use super::on_sled::*;
 use crate::store::{codec::Record, open::FORMAT_VERSION};
 
 /// Kind and version of a record's layout.

@@ -2,12 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::store::{
-    archive::Change,
-    db::Db,
-    pieces::{PIECE_BYTES, Sum, weight},
-    sled_files::has_blobs,
+use super::{db, on_sled::*};
+use crate::store::engine::{
+    Change, Readable,
+    sled::{Db, files::has_blobs, pieces::PIECE_BYTES},
+    sum::{Sum, weight},
 };
 
 type Plain = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -24,7 +23,7 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Change>>> {
 }
 
 fn seen(db: &Db) -> Plain {
-    db.view().scan_bytes(&[], None).map(Result::unwrap).collect()
+    db.view().unwrap().scan_bytes(&[], None).map(Result::unwrap).collect()
 }
 
 fn sum_of(plain: &Plain) -> Sum {
@@ -56,10 +55,10 @@ proptest! {
                 db = Db::open(folder.path(), 1 << 20).unwrap();
             }
             prop_assert!(seen(&db) == plain);
-            prop_assert_eq!(db.sum(), sum_of(&plain));
+            prop_assert_eq!(db.sum().unwrap(), sum_of(&plain));
             let pieces: usize = plain.values().filter(|value| value.len() > PIECE_BYTES).map(|value| value.len().div_ceil(PIECE_BYTES)).sum();
             prop_assert_eq!(db.num_hidden(), pieces + 1);
-            let last = db.view().last_key(b"", b"zz").unwrap();
+            let last = db.view().unwrap().last_key(b"", b"zz").unwrap();
             prop_assert_eq!(last.as_ref(), plain.keys().next_back());
         }
         prop_assert!(!has_blobs(folder.path()).unwrap());
@@ -101,7 +100,7 @@ async fn the_check_misses_a_record_that_is_gone_without_a_trace() {
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
     fixture.put_holidays(&scope("t"), Vec::new()).await.unwrap();
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
-    fixture.db().forget_silently(&keys::holidays(scope("t").tenant()));
+    db(&fixture).forget_silently(&keys::holidays(scope("t").tenant()));
     let problems = fixture.check(|_| None).await.unwrap().problems;
     assert_eq!(problems.keys().collect::<Vec<_>>(), ["records_missing"]);
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{rewrite::is_on_disk, *};
+use super::{on_sled::*, rewrite::is_on_disk};
 use crate::{
     domain::{
         FaceChoice, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, RowOutcome, RowReport,
@@ -103,7 +103,7 @@ async fn reports_of_version_2_are_blank_and_what_they_told_is_gone_from_the_disk
         transaction.put(keys::mention(&tenant, who, job, 0), &who)?;
         transaction.put(keys::format(), &Format { version: 2 })
     };
-    fixture.tamper(old).await.unwrap();
+    tamper(&fixture, old).await.unwrap();
     let path = fixture.folder.path().to_owned();
     assert!(is_on_disk(&path, b"left-in-a-report"));
     fixture.reopen();
@@ -141,7 +141,7 @@ async fn jobs_and_reports_of_version_5_are_read_as_they_were() {
         transaction.put(keys::item(&tenant, job, 1), &Report2::Photo(Photo2::without_faces(640, 480)))?;
         transaction.put(keys::format(), &Format { version: 5 })
     };
-    fixture.tamper(old).await.unwrap();
+    tamper(&fixture, old).await.unwrap();
     fixture.reopen();
     let read = fixture.job(&scope("t"), job).await.unwrap();
     assert_eq!((read.total, read.done, read.started_at, read.counts["created"]), (3, 1, Some(now()), 1));

@@ -11,7 +11,7 @@ use std::{
 use futures_util::StreamExt;
 use jiff::{SignedDuration, ToSpan};
 
-use super::*;
+use super::{db, on_sled::*};
 use crate::{
     domain::{Actor, Realm, Right},
     store::{Backup, Claim, Erasure, KeptAnswer, Uploads},
@@ -136,7 +136,7 @@ async fn an_answer_in_the_making_is_not_kept_over_an_erasure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_is_acknowledged_while_the_store_is_rewritten_is_there() {
     let mut fixture = Fixture::new().await;
-    super::deletion::fill(&fixture, 3000).await;
+    super::on_sled::deletion::fill(&fixture, 3000).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..4)
         .map(|writer| {
@@ -189,15 +189,17 @@ async fn all_that_is_acknowledged_while_the_store_is_rewritten_is_there() {
 async fn whoever_reads_the_old_database_reads_on_and_it_goes_after_them() {
     let fixture = Fixture::new().await;
     fixture.enrol("p", &[], vec![]).await.unwrap();
-    let old = fixture.db();
+    let old = db(&fixture);
     let store = (*fixture).clone();
     let rewrite = tokio::spawn(async move { store.rewrite(Uploads::NONE, now).await });
-    while Arc::ptr_eq(&old, &fixture.db()) {
+    while Arc::ptr_eq(&old, &db(&fixture)) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     fixture.enrol("q", &[], vec![]).await.unwrap();
-    let seen = |db: &crate::store::db::Db| db.view().scan_keys(&keys::people(scope("t").tenant())).count();
-    assert_eq!((seen(&old), seen(&fixture.db())), (1, 2));
+    let seen = |db: &dyn crate::store::engine::Readable| {
+        db.view().unwrap().scan_keys(&keys::people(scope("t").tenant())).count()
+    };
+    assert_eq!((seen(&*old), seen(&*db(&fixture))), (1, 2));
     assert_eq!(fixture.rewrite(Uploads::NONE, now).await.unwrap_err().code(), "rewrite_running");
     assert!(folders(&fixture).contains(&"1".to_owned()) && !rewrite.is_finished());
     drop(old);
@@ -208,7 +210,7 @@ async fn whoever_reads_the_old_database_reads_on_and_it_goes_after_them() {
 #[tokio::test]
 async fn a_backup_and_a_rewrite_keep_out_of_each_others_way() {
     let fixture = Fixture::new().await;
-    super::deletion::fill(&fixture, 3000).await;
+    super::on_sled::deletion::fill(&fixture, 3000).await;
     let stream = fixture.backup(&Right::of_machine(), None, now).await.unwrap();
     assert_eq!(fixture.rewrite(Uploads::NONE, now).await.unwrap_err().code(), "backup_running");
     drop(stream);
@@ -217,7 +219,7 @@ async fn a_backup_and_a_rewrite_keep_out_of_each_others_way() {
         let mut watch = None;
         while watch.is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            watch = fixture.db().watch();
+            watch = db(&fixture).watch();
         }
         assert_eq!(fixture.backup(&Right::of_machine(), None, now).await.err().unwrap().code(), "rewrite_running");
     }
@@ -363,7 +365,7 @@ fn acknowledged(folder: &Path, point: &str, rewrites: usize) -> Vec<String> {
 #[tokio::test]
 async fn an_end_at_any_point_leaves_the_old_store_or_the_new_one_whole() {
     let mut fixture = Fixture::new().await;
-    super::deletion::fill(&fixture, 5000).await;
+    super::on_sled::deletion::fill(&fixture, 5000).await;
     let mut all = Vec::new();
     for (point, rewrites) in [("copying", 0), ("copied", 0), ("switched", 0), ("", 1), ("", 2)] {
         fixture.store = None;

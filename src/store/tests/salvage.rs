@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use super::{damage::Damaged, *};
+use tempfile::TempDir;
+
+use super::{damage::Damaged, on_sled::*};
 use crate::store::{Salvaged, inspect, salvage};
 
 struct Made {
@@ -103,14 +105,15 @@ async fn who_was_removed_stays_removed() {
         .filter(|(key, _)| matches!(keys::parse(key), Some(Parsed::AuditEntry(..) | Parsed::AuditHead(_))))
         .collect();
     // As if no page since had been readable but those of the log of changes.
-    let resurrected = before.into_iter().chain(log);
-    fixture
-        .tamper(move |transaction| {
-            resurrected.for_each(|(key, bytes)| transaction.put_bytes(key, bytes));
-            Ok(())
-        })
-        .await
-        .unwrap();
+    let resurrected: BTreeMap<_, _> = before.into_iter().chain(log).collect();
+    tamper(&fixture, move |transaction| {
+        for (key, bytes) in &resurrected {
+            transaction.put_bytes(key.clone(), bytes.clone());
+        }
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert_eq!(everybody(&fixture, "t").await.unwrap().len(), 2);
     fixture.store = None;
     let made = salvaged(fixture.folder.path());

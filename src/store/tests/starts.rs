@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::{damage::Damaged, *};
-use crate::store::{marker::FILE_NAME as MARKER, pieces::SUM_KEY};
+use super::{damage::Damaged, db, on_sled::*};
+use crate::store::engine::sled::{marker::FILE_NAME as MARKER, pieces::SUM_KEY};
 
 /// The name of sled's snapshot in the closed store.
 fn snapshot(store: &Damaged) -> String {
@@ -118,8 +118,8 @@ async fn what_is_left_of_an_overwritten_segment_does_not_keep_a_store_from_openi
 async fn a_store_without_its_sum_is_not_taken_for_whole() {
     let mut fixture = Fixture::new().await;
     fixture.enrol("p", &["a"], vec![sample("p", 0.1)]).await.unwrap();
-    fixture.db().forget_silently(SUM_KEY);
-    fixture.db().flush().unwrap();
+    db(&fixture).forget_silently(SUM_KEY);
+    db(&fixture).flush().unwrap();
     fixture.store = None;
     fs::write(fixture.folder.path().join("1/snap.7FFFFFFFFFFFFFFF"), b"").unwrap();
     let error = Store::open(StoreOptions::new(fixture.folder.path())).err().unwrap();

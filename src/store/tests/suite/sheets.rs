@@ -117,15 +117,15 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
     agrees(&fixture, &other).await;
 
     // A sheet that lacks somebody, and one that is lost, are found.
-    let (whole, whose) = (content(&fixture), pseudonym(&*fixture.db(), "p020"));
+    let (whole, whose) = (content(&fixture), pseudonym(&fixture.engine().view().unwrap(), "p020"));
     for (key, code) in [
         (keys::attendance(&"t".parse().unwrap(), one.id, whose), "wrong_sheet"),
         (keys::sheet_block(&"t".parse().unwrap(), one.id, Pseudonym::from_bytes([0; 16])), "no_sheet"),
     ] {
-        tamper(&fixture, &key, None).await;
+        put_back(&fixture, &key, None).await;
         let found = fixture.check(|_| None).await.unwrap();
         assert!(found.problems.contains_key(code), "{code}: {found:?}");
-        tamper(&fixture, &key, Some(whole[&key].clone())).await;
+        put_back(&fixture, &key, Some(whole[&key].clone())).await;
     }
 
     let content_of_sheets = |fixture: &Fixture| content(fixture).keys().filter(|key| is_sheet(key)).count();
@@ -134,16 +134,16 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
     assert_eq!(content_of_sheets(&fixture), 0);
 }
 
-async fn tamper(fixture: &Fixture, key: &[u8], bytes: Option<Vec<u8>>) {
+async fn put_back(fixture: &Fixture, key: &[u8], bytes: Option<Vec<u8>>) {
     let key = key.to_vec();
     let change = move |transaction: &mut Transaction<'_>| {
-        match bytes {
-            Some(bytes) => transaction.put_bytes(key, bytes),
-            None => transaction.remove(key),
+        match &bytes {
+            Some(bytes) => transaction.put_bytes(key.clone(), bytes.clone()),
+            None => transaction.remove(key.clone()),
         }
         Ok(())
     };
-    fixture.tamper(change).await.unwrap();
+    tamper(fixture, change).await.unwrap();
 }
 
 fn is_sheet(key: &[u8]) -> bool {

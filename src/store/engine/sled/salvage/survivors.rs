@@ -19,7 +19,7 @@ use crate::{
         attendance::Place,
         audit::person_subject,
         codec,
-        db::{Db, Read, View},
+        engine::{Read, Readable, View, sled::Db},
         keys::{self, Kind, Parsed},
     },
 };
@@ -51,7 +51,7 @@ pub(super) struct Survivors {
 impl Survivors {
     /// Reads through `db`. Errors: those of the database.
     pub(super) fn find(db: &Db) -> Result<Self> {
-        let view = db.view();
+        let view = db.view()?;
         let removed = removed(&view)?;
         let mut tenants = HashSet::new();
         let mut people = HashSet::new();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::Result,
     store::{
-        db::{Db, FLUSHES},
+        engine::sled::db::{Db, FLUSHES},
         keys::Key,
     },
 };

@@ -116,7 +116,7 @@ async fn a_planned_session_has_its_id_before_it_is_stored_and_keeps_it() {
         .unwrap();
     assert_eq!(listed(&fixture, DAY, DAY).await, []);
     assert_eq!(listed(&fixture, DAY.tomorrow().unwrap(), DAY.tomorrow().unwrap()).await, [moved]);
-    let back = fixture.change_group_session(&t, first.id, move |_| Ok(first)).await.unwrap();
+    let back = fixture.change_group_session(&t, first.id, move |_| Ok(first.clone())).await.unwrap();
     assert_eq!(listed(&fixture, DAY, date(2026, 4, 5)).await, std::slice::from_ref(&back));
 
     // What is stored outlives its entry; the rest of the entry's sessions are gone.
@@ -519,7 +519,7 @@ async fn who_comes_back_keeps_the_absences_of_a_time_that_nobody_kept() {
         crate::store::rosters::forget(transaction, scope("t").tenant(), &gid(), who);
         Ok(())
     };
-    fixture.tamper(forget).await.unwrap();
+    tamper(&fixture, forget).await.unwrap();
     roster(&fixture, "p", Some("2026-03-31T00:00:00Z"), None).await;
     assert_eq!(statuses(&fixture, &session).await["p"], Status::Absent);
 }
@@ -553,7 +553,7 @@ async fn a_place_on_a_roster_of_an_older_store_goes_on_as_it_was() {
         transaction.put(keys::member(scope("t").tenant(), &gid(), who), &Old(id("p"), now()))?;
         transaction.put(keys::format(), &crate::store::open::Format { version: 3 })
     };
-    fixture.tamper(old).await.unwrap();
+    tamper(&fixture, old).await.unwrap();
     fixture.reopen();
     let [member] = fixture.members(&scope("t"), &gid()).await.unwrap().try_into().unwrap();
     let periods: Vec<_> = member.periods.iter().map(|one| (one.since, one.until, one.entered_at)).collect();
@@ -584,7 +584,7 @@ async fn sessions_keep_the_clock_by_which_they_were_planned() {
     // As an older release left it.
     let clockless = GroupSession { time_zone: None, ..fixture.group_session(&t, session.id).await.unwrap() };
     let key = keys::group_session(t.tenant(), session.id);
-    fixture.tamper(move |transaction| transaction.put(key, &clockless)).await.unwrap();
+    tamper(&fixture, move |transaction| transaction.put(key.clone(), &clockless)).await.unwrap();
     for zone in ["Asia/Tokyo", "Europe/Vienna"] {
         let change = GroupChange { time_zone: Some(zone.into()), ..GroupChange::default() };
         let group = fixture.update_group(&t, &gid(), change).await.unwrap();

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The chain of a tenant, followed from page to page.
-pub(super) async fn followed(store: &Store, scope: &TenantScope) -> Result<Head> {
+pub(in crate::store) async fn followed(store: &Store, scope: &TenantScope) -> Result<Head> {
     let (mut head, realm) = (Head::default(), scope.author().realm);
     loop {
         let page = store.audit_log(&realm, AuditQuery::default(), head.number, 64).await?;
@@ -18,20 +18,6 @@ pub(super) async fn followed(store: &Store, scope: &TenantScope) -> Result<Head>
         if page.next.is_none() {
             return head.ends_at(&page.head).map(|()| head);
         }
-    }
-}
-
-impl Store {
-    /// Puts another entry, sound by itself, in the place of one.
-    pub(crate) async fn forge_audit_entry(&self, realm: Realm, number: u64) {
-        let forge = move |transaction: &mut Transaction<'_>| {
-            let key = keys::audit_entry(&realm, number);
-            let mut entry: Entry = transaction.get(&key)?.unwrap();
-            let mut before = Head { number: number - 1, hash: entry.previous };
-            entry.act.actor = "user:nobody".into();
-            transaction.put(key, &before.append(entry.act))
-        };
-        self.tamper(forge).await.unwrap();
     }
 }
 
@@ -105,7 +91,8 @@ async fn nothing_personal_is_in_it_and_whoever_knows_it_finds_it() {
     fixture.merge_people(&t, &id("bob"), &id("ada-1815"), PersonPhotos::default()).await.unwrap();
     fixture.delete_person(&t, &id("bob"), now()).await.unwrap();
     let prefix = keys::audit_entries(&t.author().realm);
-    let stored: Vec<u8> = fixture.db().view().scan_bytes(&prefix, None).flat_map(|entry| entry.unwrap().1).collect();
+    let stored: Vec<u8> =
+        fixture.engine().view().unwrap().scan_bytes(&prefix, None).flat_map(|entry| entry.unwrap().1).collect();
     for text in ["Ada", "Lovelace", "Byron", "ada-1815", "engine.example", "window", "drawer", "bob", "Bob"] {
         assert!(!stored.windows(text.len()).any(|window| window == text.as_bytes()), "{text} is in the log");
     }
@@ -134,27 +121,25 @@ async fn an_entry_that_was_made_anew_removed_or_swapped_is_named() {
         let at = |number| keys::audit_entry(&scope("t").author().realm, number);
         match case {
             "forged" => fixture.forge_audit_entry(realm, 2).await,
-            "removed" => fixture
-                .tamper(move |it| {
-                    it.remove(at(2));
-                    Ok(())
-                })
-                .await
-                .unwrap(),
-            "cut" => fixture
-                .tamper(move |it| {
-                    it.remove(at(6));
-                    Ok(())
-                })
-                .await
-                .unwrap(),
+            "removed" => tamper(&fixture, move |it| {
+                it.remove(at(2));
+                Ok(())
+            })
+            .await
+            .unwrap(),
+            "cut" => tamper(&fixture, move |it| {
+                it.remove(at(6));
+                Ok(())
+            })
+            .await
+            .unwrap(),
             _ => {
                 let swap = move |it: &mut Transaction<'_>| {
                     let [second, third]: [Entry; 2] = [2, 3].map(|number| it.get(&at(number)).unwrap().unwrap());
                     it.put(at(2), &third)?;
                     it.put(at(3), &second)
                 };
-                fixture.tamper(swap).await.unwrap();
+                tamper(&fixture, swap).await.unwrap();
             }
         }
         let error = followed(&fixture, &scope("t")).await.unwrap_err();

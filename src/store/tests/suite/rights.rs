@@ -16,7 +16,7 @@ use crate::{
 /// A store with the tenant `t`, at a time that the test moves.
 async fn at_a_time() -> (Fixture, Arc<ManualClock>) {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::at(now())));
-    let options = StoreOptions { clock: Arc::clone(&clock) as _, ..StoreOptions::new(folder.path()) };
+    let options = StoreOptions { clock: Arc::clone(&clock) as _, ..self::options(folder.path()) };
     let fixture = Fixture { store: Some(Store::open(options).unwrap()), folder };
     fixture.create_tenant_with_groups("t", 1).await;
     (fixture, clock)

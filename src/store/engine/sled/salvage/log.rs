@@ -24,9 +24,11 @@ use super::{
 use crate::{
     error::Result,
     store::{
-        db::FLUSHES,
+        engine::sled::{
+            db::FLUSHES,
+            files::{BLOBS, DATA_FILE},
+        },
         failures::io_error,
-        sled_files::{BLOBS, DATA_FILE},
     },
 };
 

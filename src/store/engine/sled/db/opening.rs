@@ -4,25 +4,33 @@ use std::{
     fs::File,
     path::Path,
     sync::{
-        Mutex, RwLock,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64},
     },
     thread,
     time::Instant,
 };
 
-use super::{Db, FLUSHES, LAST_THREADS, LOOK_AGAIN, Read, into_error};
+use parking_lot::RwLock;
+
+use super::{Db, FLUSHES, LAST_THREADS, LOOK_AGAIN, into_error};
 use crate::{
     error::{Error, Result},
     runtime::contain,
     store::{
+        engine::{
+            Read, Readable,
+            sled::{
+                files::{self, DATA_FILE},
+                marker::Marker,
+                pieces::SUM_KEY,
+                salvage::judge,
+            },
+            sum::{Sum, weight},
+        },
         failures::{DAMAGED, LOCKED, damaged, io_error},
         keys,
-        marker::Marker,
         open::Format,
-        pieces::{self, SUM_KEY, Sum},
-        salvage::judge,
-        sled_files::{self, DATA_FILE},
     },
 };
 
@@ -36,13 +44,13 @@ impl Db {
     /// Errors: `store_locked` where another process has it, `store_damaged` where it cannot be read or has lost writes.
     pub(in crate::store) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
         judge::require_kept(path)?;
-        sled_files::remove_unfinished(path)?;
+        files::remove_unfinished(path)?;
         Self::recover_when_free(path, cache_bytes).or_else(|error| {
             if error.code() != DAMAGED {
                 return Err(error);
             }
             // What can be made anew may be all that is damaged. With it goes one witness of what the log held.
-            sled_files::remove_derived(path)?;
+            files::remove_derived(path)?;
             judge::require_kept(path)?;
             let db = Self::recover_when_free(path, cache_bytes)?;
             db.require_whole()?;
@@ -65,12 +73,13 @@ impl Db {
     fn require_whole(&self) -> Result<()> {
         let read = || {
             let mut sum = Sum::default();
-            for entry in self.scan_bytes(&[], None) {
+            let view = self.view()?;
+            for entry in view.scan_bytes(&[], None) {
                 let (key, value) = entry?;
-                sum.add(pieces::weight(&key, &value));
+                sum.add(weight(&key, &value));
             }
-            let version = self.get::<Format>(&keys::format())?.map_or(0, |format| format.version);
-            Ok::<_, Error>(version < SUMMED_SINCE || sum == self.sum())
+            let version = view.get::<Format>(&keys::format())?.map_or(0, |format| format.version);
+            Ok::<_, Error>(version < SUMMED_SINCE || Some(sum) == self.sum())
         };
         match contain(read) {
             Ok(Ok(true)) => Ok(()),
@@ -105,16 +114,16 @@ impl Db {
             flushes,
             marker,
             folder: path.to_owned(),
-            is_old: sled_files::has_blobs(path)?,
+            is_old: files::has_blobs(path)?,
             last_flush: AtomicU64::new(number.unwrap_or(0)),
             sum: Mutex::new(sum.and_then(|stored| Sum::of(&stored)).unwrap_or_default()),
-            batches: RwLock::new(()),
+            batches: Arc::new(RwLock::new(())),
             changed: Mutex::new(None),
             batches_applied: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         };
         db.flush()?;
-        sled_files::sync(path)?;
+        files::sync(path)?;
         Ok(db)
     }
 }

@@ -7,13 +7,13 @@
 //! it, every operation is in it as a whole or not at all, and writes wait for no more than one small page.
 
 use super::{
-    archive::Change,
-    codec,
-    db::{Read, View, Watch},
-    failures::outrun,
-    keys::Key,
+    super::{Change, Copying, Read, Readable, View},
+    db::Watch,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    store::{codec, failures::outrun, keys::Key},
+};
 
 /// Records read under one view: writes wait for no more than this.
 const PAGE: usize = 256;
@@ -29,34 +29,36 @@ pub(super) struct Copy {
 
 /// What is to be read next.
 enum Round {
+    /// Everything, from now on.
+    First,
     /// Every key after this one.
     All(Option<Key>),
     /// These keys, the last first.
     Changed(Vec<Key>),
+    /// Nothing: it is whole.
+    Over,
 }
 
 impl Copy {
-    /// A copy of the database that is watched, from here on.
-    pub(super) fn new(watch: Watch) -> Result<Self> {
-        // What was changed before the first page is read with it.
-        watch.take_changed()?;
-        Ok(Self { watch, round: Round::All(None), rounds: 0 })
+    /// A copy of the database that is watched, as of when its first page is asked for or later.
+    pub(super) fn new(watch: Watch) -> Self {
+        Self { watch, round: Round::First, rounds: 0 }
     }
 
-    /// The next page, in which a later change of a key takes the place of an earlier one; `None` where what is left is
-    /// one page, or was when it was looked at: then call [`Self::last_page`].
-    ///
-    /// Errors: `Storage` `damaged_record` for a record that is not what was written; `Overloaded` `copy_outrun`.
-    pub(super) fn page(&mut self) -> Result<Option<Vec<Change>>> {
-        let is_over = match &self.round {
-            Round::All(_) => false,
-            Round::Changed(keys) => keys.is_empty(),
-        };
-        if is_over && self.begin_round()? {
+    /// The next page but the last; `None` where what is left is one page, or was when it was looked at: then call
+    /// [`Self::last_page`]. Errors as for [`Copying::page`].
+    pub(super) fn page_before_last(&mut self) -> Result<Option<Vec<Change>>> {
+        if matches!(self.round, Round::First) {
+            // What was changed before is read with the first page.
+            self.watch.take_changed()?;
+            self.round = Round::All(None);
+        }
+        if matches!(&self.round, Round::Changed(keys) if keys.is_empty()) && self.begin_round()? {
             return Ok(None);
         }
-        let view = self.watch.db().view();
+        let view = self.watch.db().view()?;
         let page = match &mut self.round {
+            Round::First | Round::Over => return Ok(None),
             Round::All(after) => {
                 let page = scan(&view, after.as_deref())?;
                 match page.last() {
@@ -71,11 +73,11 @@ impl Copy {
     }
 
     /// What was changed since the pages before. With it the copy is what the database is at this moment.
-    pub(super) fn last_page(&self) -> Result<Vec<Change>> {
-        let view = self.watch.db().view();
+    pub(super) fn last_page(&mut self) -> Result<Vec<Change>> {
+        let view = self.watch.db().view()?;
         let mut keys = self.watch.take_changed()?;
-        if let Round::Changed(rest) = &self.round {
-            keys.extend(rest.iter().cloned());
+        if let Round::Changed(rest) = std::mem::replace(&mut self.round, Round::Over) {
+            keys.extend(rest);
         }
         checked(read(&view, keys)?)
     }
@@ -90,6 +92,16 @@ impl Copy {
         let is_last = changed.len() <= PAGE;
         self.round = Round::Changed(changed);
         Ok(is_last)
+    }
+}
+
+impl Copying for Copy {
+    fn page(&mut self) -> Result<Option<Vec<Change>>> {
+        match (self.page_before_last()?, &self.round) {
+            (None, Round::Over) => Ok(None),
+            (None, _) => self.last_page().map(Some),
+            (page, _) => Ok(page),
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 //! than the file's has lost writes. The file is flushed too before a write is acknowledged.
 //!
 //! Its limit: a bit that flips in the middle of the log can cost sled the one page it belongs to without a word.
-//! Records that are read are checked (see [`super::codec`]); that one is missing shows when all are counted and held
-//! against their sum (see [`super::pieces`]), as [`super::check`] does.
+//! Records that are read are checked (see [`crate::store::codec`]); that one is missing shows when all are counted and held
+//! against their sum (see [`super::pieces`]), as [`crate::store::check`] does.
 
 use std::{
     fs::{self, File},
@@ -15,20 +15,19 @@ use std::{
     path::Path,
 };
 
-use super::failures::io_error;
-use crate::error::Result;
+use crate::{error::Result, store::failures::io_error};
 
 /// Its name.
-pub(super) const FILE_NAME: &str = "rollcall-store";
+pub(in crate::store) const FILE_NAME: &str = "rollcall-store";
 const TEXT: &str = "A rollcall store. Do not edit, copy or remove its files one by one.\n";
 
 /// The open file.
-pub(super) struct Marker(File);
+pub(in crate::store) struct Marker(File);
 
 impl Marker {
     /// Opens or makes the file in the store's folder, with the last number in it: `None` where the file is new,
     /// 0 where it cannot be read, as then it only says that there was a store.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Option<u64>)> {
+    pub(in crate::store) fn open(folder: &Path) -> Result<(Self, Option<u64>)> {
         let path = folder.join(FILE_NAME);
         let is_new = !path.try_exists().map_err(io_error)?;
         let mut file =
@@ -39,19 +38,19 @@ impl Marker {
     }
 
     /// Writes `number`, whose flush has succeeded, durably. All numbers take the same place.
-    pub(super) fn write(&self, number: u64) -> Result<()> {
+    pub(in crate::store) fn write(&self, number: u64) -> Result<()> {
         write_at_start(&self.0, text(number).as_bytes()).and_then(|()| self.0.sync_data()).map_err(io_error)
     }
 }
 
 /// The text that holds `number`.
-pub(super) fn text(number: u64) -> String {
+pub(in crate::store) fn text(number: u64) -> String {
     let digits = format!("{number:020}");
     format!("{TEXT}{digits} {:08x}\n", crc32c::crc32c(digits.as_bytes()))
 }
 
 /// The number in such a text, if it is whole.
-pub(super) fn parse(bytes: &[u8]) -> Option<u64> {
+pub(in crate::store) fn parse(bytes: &[u8]) -> Option<u64> {
     let (digits, checksum) = std::str::from_utf8(bytes).ok()?.strip_prefix(TEXT)?.trim_end().split_once(' ')?;
     let is_whole = u32::from_str_radix(checksum, 16).ok()? == crc32c::crc32c(digits.as_bytes());
     is_whole.then(|| digits.parse().ok()).flatten()
@@ -71,17 +70,17 @@ fn write_at_start(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
 
 /// A new file's name is durable only when its folder has been flushed.
 #[cfg(unix)]
-pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(in crate::store) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 #[cfg(not(unix))]
-pub(super) fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+pub(in crate::store) fn sync_folder(_folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
 /// Makes `path` and its parents, for this user's eyes only.
-pub(super) fn make_private_folder(path: &Path) -> Result<()> {
+pub(in crate::store) fn make_private_folder(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -14,29 +14,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{failures::io_error, marker::sync_folder};
-use crate::error::Result;
+use super::marker::sync_folder;
+use crate::{error::Result, store::failures::io_error};
 
 /// sled's data file inside the store's folder.
-pub(super) const DATA_FILE: &str = "db";
+pub(in crate::store) const DATA_FILE: &str = "db";
 const CONFIG_FILE: &str = "conf";
 const SNAPSHOT: &str = "snap.";
 const UNFINISHED: &str = ".generating";
 /// The folder of what does not fit into the log.
-pub(super) const BLOBS: &str = "blobs";
+pub(in crate::store) const BLOBS: &str = "blobs";
 
 /// Removes what a start that was cut short has left: call it only under the store's lock.
-pub(super) fn remove_unfinished(folder: &Path) -> Result<()> {
+pub(in crate::store) fn remove_unfinished(folder: &Path) -> Result<()> {
     remove(folder, |name| name.starts_with(SNAPSHOT) && name.ends_with(UNFINISHED))
 }
 
 /// Removes what sled derives from its log, and makes anew when it is opened.
-pub(super) fn remove_derived(folder: &Path) -> Result<()> {
+pub(in crate::store) fn remove_derived(folder: &Path) -> Result<()> {
     remove(folder, |name| name.starts_with(SNAPSHOT))
 }
 
 /// Up to where in the log the newest snapshot goes; 0 where there is none.
-pub(super) fn snapshot_end(folder: &Path) -> Result<u64> {
+pub(in crate::store) fn snapshot_end(folder: &Path) -> Result<u64> {
     let mut end = 0;
     for entry in fs::read_dir(folder).map_err(io_error)? {
         let name = entry.map_err(io_error)?.file_name();
@@ -47,7 +47,7 @@ pub(super) fn snapshot_end(folder: &Path) -> Result<u64> {
 }
 
 /// Whether a node of the tree lies outside the log.
-pub(super) fn has_blobs(folder: &Path) -> Result<bool> {
+pub(in crate::store) fn has_blobs(folder: &Path) -> Result<bool> {
     match fs::read_dir(folder.join(BLOBS)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         read => Ok(read.map_err(io_error)?.next().is_some()),
@@ -55,7 +55,7 @@ pub(super) fn has_blobs(folder: &Path) -> Result<bool> {
 }
 
 /// Makes durable what sled writes once and does not flush.
-pub(super) fn sync(folder: &Path) -> Result<()> {
+pub(in crate::store) fn sync(folder: &Path) -> Result<()> {
     let sync = || {
         File::open(folder.join(CONFIG_FILE))?.sync_all()?;
         sync_folder(folder)

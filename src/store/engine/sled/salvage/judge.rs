@@ -7,15 +7,18 @@ use std::{fs, path::Path};
 use super::log::{Log, SEGMENT_BYTES, flush_in};
 use crate::{
     error::Result,
-    store::{failures::damaged, marker, sled_files},
+    store::{
+        engine::sled::{files, marker},
+        failures::damaged,
+    },
 };
 
 /// Errors where sled would cut off writes that the marker says were acknowledged: `store_damaged`.
 pub(in crate::store) fn require_kept(folder: &Path) -> Result<()> {
     let promised = fs::read(folder.join(marker::FILE_NAME)).ok().and_then(|text| marker::parse(&text));
-    let Some(promised) = promised.filter(|_| folder.join(sled_files::DATA_FILE).exists()) else { return Ok(()) };
+    let Some(promised) = promised.filter(|_| folder.join(files::DATA_FILE).exists()) else { return Ok(()) };
     let mut log = Log::open(folder)?;
-    let from = sled_files::snapshot_end(folder)? / SEGMENT_BYTES as u64;
+    let from = files::snapshot_end(folder)? / SEGMENT_BYTES as u64;
     let (mut is_torn, mut reached) = (false, None);
     log.each_from(from, |entry| {
         let Some(entry) = entry else {

@@ -22,18 +22,18 @@ use std::{
 };
 
 use super::{
-    failures::{damaged, io_error, locked},
+    files::{BLOBS, DATA_FILE},
     marker::{self, make_private_folder, sync_folder},
     rewrite,
-    sled_files::{BLOBS, DATA_FILE},
 };
 use crate::{
     error::{Error, Result},
     runtime::disk,
+    store::failures::{damaged, io_error, locked},
 };
 
-pub(super) const LOCK: &str = "lock";
-pub(super) const LIVE: &str = "live";
+pub(in crate::store) const LOCK: &str = "lock";
+pub(in crate::store) const LIVE: &str = "live";
 const LIVE_ASIDE: &str = "live.new";
 const RESERVE: &str = "reserve";
 /// What a start may need: some segments of the database's log, what it derives from it, small files beside it.
@@ -46,7 +46,7 @@ const FLUSHES_BEFORE_LIVE: u64 = 2;
 
 /// Why another folder has not become the live one.
 #[derive(Debug)]
-pub(super) enum SwitchError {
+pub(in crate::store) enum SwitchError {
     /// The old one still is.
     NotDone(Error),
     /// After a loss of power either may be it.
@@ -61,7 +61,7 @@ impl From<SwitchError> for Error {
 }
 
 /// The folders of one open store; see the module. Dropping it lets others open the store.
-pub(super) struct Folders {
+pub(in crate::store) struct Folders {
     path: PathBuf,
     live: AtomicU64,
     lock: File,
@@ -72,7 +72,7 @@ impl Folders {
     /// live database has been opened.
     ///
     /// Errors: `store_locked`; `store_damaged` where the live folder is not to be found; `store_io`.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(in crate::store) fn open(path: &Path) -> Result<Self> {
         make_private_folder(path)?;
         let lock = File::options().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(io_error)?;
         lock.try_lock().map_err(|error| match error {
@@ -117,7 +117,7 @@ impl Folders {
     }
 
     /// Makes the reserve where it is missing or not whole and there is room. Without it a store works all the same.
-    pub(super) fn make_reserve(&self) {
+    pub(in crate::store) fn make_reserve(&self) {
         let path = self.path.join(RESERVE);
         let has_room = disk::free_bytes(&self.path).is_ok_and(|free| free > disk::STORE_LEAVES + RESERVE_BYTES);
         let is_whole = fs::metadata(&path).is_ok_and(|reserve| reserve.len() == RESERVE_BYTES);
@@ -130,12 +130,12 @@ impl Folders {
     }
 
     /// Whether the folder is still where it was when it was opened.
-    pub(super) fn is_there(&self) -> bool {
+    pub(in crate::store) fn is_there(&self) -> bool {
         disk::is_same_file(&self.lock, &self.path.join(LOCK))
     }
 
     /// Makes it durable which folder is live, and removes the others.
-    pub(super) fn keep_only_live(&self) -> Result<()> {
+    pub(in crate::store) fn keep_only_live(&self) -> Result<()> {
         if !self.path.join(LIVE).exists() {
             self.write_live(self.live.load(Ordering::Acquire))?;
         }
@@ -143,12 +143,12 @@ impl Folders {
     }
 
     /// The live folder.
-    pub(super) fn live(&self) -> PathBuf {
+    pub(in crate::store) fn live(&self) -> PathBuf {
         self.numbered(self.live.load(Ordering::Acquire))
     }
 
     /// Makes an empty folder for the next database.
-    pub(super) fn make_next(&self) -> Result<PathBuf> {
+    pub(in crate::store) fn make_next(&self) -> Result<PathBuf> {
         let next = self.next();
         self.remove(&next)?;
         make_private_folder(&next)?;
@@ -158,7 +158,7 @@ impl Folders {
 
     /// Makes the folder of [`Self::make_next`] the live one. After an error the old one is it, unless the error is
     /// [`Unsure`](SwitchError::Unsure).
-    pub(super) fn switch(&self) -> Result<(), SwitchError> {
+    pub(in crate::store) fn switch(&self) -> Result<(), SwitchError> {
         let next = self.live.load(Ordering::Acquire) + 1;
         self.write_live_aside(next).map_err(SwitchError::NotDone)?;
         self.take_live_aside().map_err(SwitchError::Unsure)?;
@@ -167,12 +167,12 @@ impl Folders {
     }
 
     /// Removes the folder of [`Self::make_next`], which has not become live.
-    pub(super) fn remove_next(&self) -> Result<()> {
+    pub(in crate::store) fn remove_next(&self) -> Result<()> {
         self.remove(&self.next())
     }
 
     /// Removes one of the folders for good, if it is there.
-    pub(super) fn remove(&self, folder: &Path) -> Result<()> {
+    pub(in crate::store) fn remove(&self, folder: &Path) -> Result<()> {
         match fs::remove_dir_all(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed.and_then(|()| sync_folder(&self.path)).map_err(io_error),
@@ -180,7 +180,7 @@ impl Folders {
     }
 
     /// Bytes that are free on the disk, for this user.
-    pub(super) fn free_bytes(&self) -> Result<u64> {
+    pub(in crate::store) fn free_bytes(&self) -> Result<u64> {
         disk::free_bytes(&self.path).map_err(io_error)
     }
 
@@ -252,7 +252,7 @@ pub fn copy_closed(from: &Path, into: &Path) -> Result<()> {
 /// is left of a store too.
 ///
 /// Errors: `store_locked` where a process has it open.
-pub(super) fn lock_if_any(path: &Path) -> Result<Option<File>> {
+pub(in crate::store) fn lock_if_any(path: &Path) -> Result<Option<File>> {
     let Ok(lock) = File::open(path.join(LOCK)) else { return Ok(None) };
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => Err(locked()),
@@ -261,7 +261,7 @@ pub(super) fn lock_if_any(path: &Path) -> Result<Option<File>> {
 }
 
 /// The numbered folders of the store in `path`.
-pub(super) fn numbered(path: &Path) -> Result<Vec<PathBuf>> {
+pub(in crate::store) fn numbered(path: &Path) -> Result<Vec<PathBuf>> {
     let mut numbered = Vec::new();
     for entry in fs::read_dir(path).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
@@ -273,7 +273,7 @@ pub(super) fn numbered(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Bytes of the log of the database in `folder`; none where there is no database.
-pub(super) fn log_bytes(folder: &Path) -> Option<u64> {
+pub(in crate::store) fn log_bytes(folder: &Path) -> Option<u64> {
     fs::metadata(folder.join(DATA_FILE)).ok().map(|data| data.len())
 }
 

@@ -7,8 +7,8 @@ use super::{Db, into_error};
 use crate::{
     error::Result,
     store::{
+        engine::{sled::pieces::SUM_KEY, sum::Sum},
         keys::Key,
-        pieces::{SUM_KEY, Sum},
     },
 };
 

@@ -192,13 +192,12 @@ async fn each_kind_of_damage_has_its_name() {
     ];
     for &(code, damage) in cases {
         let fixture = filled().await;
-        fixture
-            .tamper(move |transaction| {
-                damage(transaction);
-                Ok(())
-            })
-            .await
-            .unwrap();
+        tamper(&fixture, move |transaction| {
+            damage(transaction);
+            Ok(())
+        })
+        .await
+        .unwrap();
         let report = checked(&fixture).await;
         let problem = report.problems.get(code).unwrap_or_else(|| panic!("{code} is not in {report:?}"));
         assert!(problem.count >= 1 && !problem.examples.is_empty() && problem.examples.len() <= 5, "{problem:?}");
@@ -211,8 +210,8 @@ async fn whatever_cannot_be_read_is_noted_and_the_check_goes_on() {
     for (key, bytes) in content(&fixture) {
         let put = |bytes: &[u8]| {
             let (key, bytes) = (key.clone(), bytes.to_vec());
-            fixture.tamper(move |transaction| {
-                transaction.put_bytes(key, bytes);
+            tamper(&fixture, move |transaction| {
+                transaction.put_bytes(key.clone(), bytes.clone());
                 Ok(())
             })
         };

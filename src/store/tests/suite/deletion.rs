@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Gives the tenant `t` so many more records, quickly.
-pub(super) async fn fill(store: &Store, records: usize) {
+pub(in crate::store) async fn fill(store: &Store, records: usize) {
     let add = move |transaction: &mut crate::store::transaction::Transaction<'_>| {
         (0..records).try_for_each(|n| {
             let person = person(&format!("filler-{n}"));
@@ -19,11 +19,11 @@ pub(super) async fn fill(store: &Store, records: usize) {
         let counted = crate::store::usage::counted(transaction, scope("t").tenant())?;
         transaction.put(keys::usage(scope("t").tenant()), &counted)
     };
-    store.tamper(add).await.unwrap();
+    tamper(store, add).await.unwrap();
 }
 
 /// What tells of the deletion once all else has gone.
-pub(super) fn is_of_servers_log(key: &Parsed) -> bool {
+pub(in crate::store) fn is_of_servers_log(key: &Parsed) -> bool {
     use Parsed::{AuditEntry, AuditHead, AuditSalt};
     matches!(key, AuditEntry(Realm::Server, _) | AuditHead(Realm::Server) | AuditSalt(Realm::Server))
 }

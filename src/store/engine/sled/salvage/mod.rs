@@ -4,7 +4,7 @@
 //! ([`log`]), what it tells is done once more ([`replay`]) in a database beside, and what may ([`survivors`]) goes into a
 //! new store. The old one is not written to.
 
-pub(super) mod judge;
+pub(in crate::store) mod judge;
 mod log;
 mod numbers;
 mod page;
@@ -22,16 +22,22 @@ use self::{
     survivors::{Left, Survivors},
 };
 use super::{
-    check::{CheckReport, check_database},
-    db::{Db, Read},
-    failures::damaged,
+    super::{Read, Readable},
+    Db,
     folders::{self, Folders},
-    keys::{self, Key},
-    marker, migrations,
-    open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, Format},
-    transaction::Group,
+    marker,
 };
-use crate::error::Result;
+use crate::{
+    error::Result,
+    store::{
+        check::{CheckReport, check_database},
+        failures::damaged,
+        keys::{self, Key},
+        migrations,
+        open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, Format},
+        transaction::Writes,
+    },
+};
 
 /// Records copied at once.
 const PAGE: usize = 1024;
@@ -87,7 +93,7 @@ pub fn salvage(path: &Path, scratch: &Path, into: &Path) -> Result<Salvaged> {
     let new = Db::open(&folders.live(), DEFAULT_CACHE_BYTES)?;
     copy_survivors(&old, &new, &mut salvaged)?;
     // Its records are as they were: what has changed since is done at its first start.
-    let format: Option<Format> = old.get(&keys::format()).unwrap_or(None);
+    let format: Option<Format> = old.view()?.get(&keys::format()).unwrap_or(None);
     migrations::set_version(&new, format.map_or(FORMAT_VERSION, |format| format.version))?;
     folders.keep_only_live()?;
     salvaged.report = check_database(&new)?;
@@ -133,7 +139,7 @@ fn copy_survivors(old: &Db, new: &Db, salvaged: &mut Salvaged) -> Result<()> {
     let mut survivors = Survivors::find(old)?;
     let mut after: Option<Key> = None;
     loop {
-        let view = old.view();
+        let view = old.view()?;
         let page: Vec<_> = view.scan_bytes(&[], after.as_deref()).take(PAGE).collect::<Result<_>>()?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
@@ -149,9 +155,9 @@ fn copy_survivors(old: &Db, new: &Db, salvaged: &mut Salvaged) -> Result<()> {
         }
         new.apply(going.into_iter().collect())?;
     }
-    let mut group = Group::new(new);
-    group.run(|transaction| {
-        survivors.amounts.iter().try_for_each(|(tenant, amounts)| transaction.put(keys::usage(tenant), amounts))
-    })?;
-    group.apply()
+    let mut writes = Writes::default();
+    for (tenant, amounts) in &survivors.amounts {
+        writes.put(keys::usage(tenant), amounts)?;
+    }
+    new.apply(writes)
 }

@@ -19,7 +19,7 @@ fn numbers(events: &[Event]) -> Vec<u64> {
 async fn class(max_events: u64, clock: &ManualClock) -> (Store, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(clock.clone());
-    let store = Store::open(StoreOptions { clock, max_events, ..StoreOptions::new(folder.path()) }).unwrap();
+    let store = Store::open(StoreOptions { clock, max_events, ..options(folder.path()) }).unwrap();
     store.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 1)).await.unwrap();
     store.create_group(&scope("t"), group("a")).await.unwrap();
     for n in 0..8 {
