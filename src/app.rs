@@ -306,9 +306,11 @@ fn open_store(settings: &Settings, metrics: &Metrics, clock: &Arc<dyn Clock>) ->
     backup::require_finished(data)?;
     backup::require_store(data)?;
     let (flush_seconds, events) = (metrics.store_flush_seconds.clone(), metrics.events.clone());
+    let reads = metrics.store_reads.clone();
     Store::open(StoreOptions {
         cache_bytes: settings.store.cache_bytes,
         default_limits: settings.tenants.limits(),
+        on_read: Some(Arc::new(move || reads.inc())),
         on_flush: Some(Arc::new(move |took| flush_seconds.observe(took.as_secs_f64()))),
         clock: Arc::clone(clock),
         max_events: settings.events.max_events,

@@ -33,6 +33,8 @@ mod people;
 mod photos;
 mod power;
 mod quotas;
+#[cfg(debug_assertions)]
+mod reads;
 mod recognition;
 mod reports;
 #[cfg(debug_assertions)]
@@ -42,6 +44,8 @@ mod roster_files;
 mod rosters;
 mod sessions;
 mod shutdown;
+#[cfg(debug_assertions)]
+mod spans;
 mod start;
 mod stores;
 mod strangers;

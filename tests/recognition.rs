@@ -69,6 +69,22 @@ async fn a_class_photo_names_everybody_in_it() {
 }
 
 #[tokio::test]
+async fn names_and_evidence_take_no_task_but_the_searchs() {
+    let server = class().await;
+    let tasks = async |station: Station| {
+        let label = format!("stage=\"{}\"", station.name());
+        server.metrics().await.count("stage_seconds_count", &[&label, "part=\"queue\""])
+    };
+    let enrolled = tasks(Station::Matching).await;
+    for photos in 1..=3 {
+        server.api.recognize("g", &[], &[&portrait("obama2")]).await.expect(200);
+        assert_eq!((tasks(Station::Matching).await - enrolled, tasks(Station::Attendance).await), (photos, 0));
+    }
+    let work = ["stage=\"attendance\"", "part=\"work\""];
+    assert_eq!(server.metrics().await.count("stage_seconds_count", &work), 3, "the time of its transactions");
+}
+
+#[tokio::test]
 async fn who_is_missing_and_who_is_unknown() {
     let server = class().await;
     server.api.group("other").await;

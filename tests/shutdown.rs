@@ -1,7 +1,7 @@
 //! The orderly end: what was admitted is answered and kept, and the process says that all went well.
 
 use std::{
-    process::{self, Command},
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use crate::support::{
-    Api, ServerProcess, TestServer, class_photo, eventually, form, portrait, process::terminate, raw::Raw,
+    Api, ServerProcess, TestServer, class_photo, eventually, form, portrait, process::serve_here, process::terminate,
+    raw::Raw,
 };
 
 #[tokio::test]
@@ -283,23 +284,12 @@ const CHILD_DATA: &str = "ROLLCALL_TEST_HANG_DATA";
 #[cfg(debug_assertions)]
 #[test]
 fn child_serves_with_a_decoder_that_hangs() {
-    use rollcall::{
-        app::App,
-        config::Settings,
-        runtime::{Faults, Shutdown, listen_for_signals},
-    };
+    use rollcall::{config::Settings, runtime::Faults};
     let Ok(data) = std::env::var(CHILD_DATA) else { return };
-    let (shutdown, faults) = (Shutdown::default(), Faults::default());
-    let asked = shutdown.signal();
+    let faults = Faults::default();
     let _hang = faults.block("decode.work");
-    let signals = listen_for_signals(shutdown, Duration::from_secs(5), |_| process::exit(124)).unwrap();
     let settings = Settings::load(None, &[("server.data", data), ("server.drain_seconds", "1".to_owned())]).unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    actix::System::new().block_on(async move {
-        let app = App::build(settings, faults).await.unwrap();
-        signals.serving();
-        app.serve(listener, asked, |_| ()).await.unwrap();
-    });
+    serve_here(settings, faults);
 }
 
 #[cfg(debug_assertions)]

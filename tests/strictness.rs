@@ -1,7 +1,8 @@
 //! What a tenant sets too: a request that stores something may be stricter, and never laxer.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use reqwest::{Method, multipart::Form};
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,7 @@ use crate::support::{
     form,
     images::{jpeg, scaled},
     portrait,
+    raw::Raw,
     rosters::zipped,
 };
 
@@ -85,6 +87,35 @@ fn request(route: &str, field: &str, value: &str, mark: bool) -> (Method, String
     };
     let form = form(&[more, &[(field, value)]].concat(), &[&photo]);
     (method.to_ascii_uppercase().parse().unwrap(), path, form)
+}
+
+/// A body may be on its way for minutes: what counts is what is set, and what time it is, when all of it is there.
+#[tokio::test]
+async fn what_becomes_stricter_while_a_body_comes_holds_for_it_and_so_does_the_time() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("obama", &["g"], "obama").await;
+    let image = BASE64_STANDARD.encode(portrait("obama2"));
+    let sent = |meanwhile: &'static str| {
+        let (api, operator, image) = (api.clone(), server.operator(), image.clone());
+        async move {
+            let mut raw =
+                Raw::post(&api, "/api/v1/groups/g/recognize", "application/json", "Transfer-Encoding: chunked");
+            assert!(raw.chunk(format!(r#"{{"images":["{image}"],"#).as_bytes()));
+            // The caller was let in: the rest of the body is read.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let bars = json!({ "matching": { "roster_threshold": meanwhile.parse::<f64>().unwrap() } });
+            operator.send(Method::PATCH, "/api/v1/tenants/default", &bars).await.expect(200);
+            let now = jiff::Timestamp::now();
+            assert!(raw.chunk(format!(r#""at":"{now}"}}"#).as_bytes()) && raw.send(b"0\r\n\r\n"));
+            raw.answer()
+        }
+    };
+    let lax = sent("0.3").await;
+    assert!(lax.starts_with("HTTP/1.1 200") && lax.contains(r#""present":[{"person":"obama""#), "{lax}");
+    let strict = sent("0.99").await;
+    assert!(strict.starts_with("HTTP/1.1 200") && strict.contains("below_threshold"), "{strict}");
 }
 
 #[tokio::test]

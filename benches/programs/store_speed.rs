@@ -129,8 +129,8 @@ async fn fill(store: &Store, rows: u64) {
     }
 }
 
-/// Samples a second that `clients` enrol, each waiting for its answer; they are searchable when they are counted.
-async fn enrolment(store: &Store, galleries: &Galleries, clients: u64, args: &Args) -> f64 {
+/// Samples a second that `clients` enrol, each waiting for its answer; the next search finds them.
+async fn enrolment(store: &Store, clients: u64, args: &Args) -> f64 {
     let round = FaceId::generate();
     let (samples, until) = (args.samples, Duration::from_secs(args.seconds));
     // Made before the clock starts: whoever enrols ready vectors has them.
@@ -138,7 +138,7 @@ async fn enrolment(store: &Store, galleries: &Galleries, clients: u64, args: &Ar
     let (batch, started) = (Arc::new(batch), Instant::now());
     let tasks: Vec<_> = (0..clients)
         .map(|client| {
-            let (store, galleries, batch) = (store.clone(), galleries.clone(), Arc::clone(&batch));
+            let (store, batch) = (store.clone(), Arc::clone(&batch));
             tokio::spawn(async move {
                 let mut count = 0;
                 while started.elapsed() < until {
@@ -147,10 +147,8 @@ async fn enrolment(store: &Store, galleries: &Galleries, clients: u64, args: &Ar
                     for vector in batch.iter() {
                         samples.push(sample(&id, vector.clone()));
                     }
-                    let _turn = galleries.person_lock(&scope(), &id).await;
-                    enrol(&store, id, samples.clone()).await;
-                    galleries.insert(&scope(), &samples).await.unwrap();
                     count += samples.len() as u64;
+                    enrol(&store, id, samples).await;
                 }
                 count
             })
@@ -209,12 +207,12 @@ async fn measure(args: Args) {
         if args.seconds == 0 {
             break;
         }
-        let per_second = enrolment(&store, &galleries, clients, &args).await;
+        let per_second = enrolment(&store, clients, &args).await;
         print("enrol", json!({ "clients": clients, "samples": args.samples, "samples_per_s": per_second }));
     }
     for clients in [0, 16] {
         let (rewritten, per_second) =
-            tokio::join!(store.rewrite(Uploads::NONE, Timestamp::now), enrolment(&store, &galleries, clients, &args));
+            tokio::join!(store.rewrite(Uploads::NONE, Timestamp::now), enrolment(&store, clients, &args));
         let done = rewritten.unwrap();
         print(
             "rewrite",

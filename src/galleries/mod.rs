@@ -1,13 +1,15 @@
-//! The galleries of all tenants: made from the store at first use, kept in step with it, out of memory when idle.
+//! The galleries of all tenants: made from the store at first use, following its change feed, out of memory when idle.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `registry` | one gallery a tenant, loaded once; the order of changes to one person |
+//! | `registry` | one gallery a tenant, loaded once |
+//! | `follower` | a loaded gallery, and how it takes in what has changed |
 //! | `keeper` | the thread that builds, stores and restores graphs |
 
+mod follower;
 mod keeper;
 mod registry;
 #[cfg(test)]
 mod tests;
 
-pub use self::registry::{Galleries, MemoryLimits, PersonGuard};
+pub use self::registry::{Galleries, MemoryLimits};

@@ -1,10 +1,8 @@
 //! One gallery a tenant, made from the store at first use.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    hash::{BuildHasher, RandomState},
+    collections::HashMap,
     num::NonZeroUsize,
-    slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -14,27 +12,24 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, OnceCell, OwnedMutexGuard},
-    task::spawn_blocking,
-    time::timeout,
+    sync::{Notify, OnceCell},
+    time::sleep,
 };
 
-use super::keeper::Keeper;
+use super::{
+    follower::{Followed, Follower, Names, Terms, insert},
+    keeper::Keeper,
+};
 use crate::{
-    domain::{Consent, ConsentPolicy, FaceId, FaceSample, ModelId, Negative, PersonId, TenantId, TenantScope},
-    error::Result,
+    domain::{ConsentPolicy, FaceSample, ModelId, TenantId, TenantScope},
+    error::{ErrorKind, Result},
     gallery::{GalleryOptions, TenantGallery},
-    store::Store,
+    runtime::spawn_blocking,
+    store::{Alias, Store},
 };
-
-/// Locks for people: two people share one now and then, which costs one of them a short wait.
-const PERSON_LOCKS: usize = 256;
 
 /// How often the galleries' sizes and ages are looked at where nothing is loaded.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// Held while a person is changed, see [`Galleries::person_lock`].
-pub type PersonGuard = OwnedMutexGuard<()>;
 
 /// When galleries leave memory.
 #[derive(Debug, Clone, Copy)]
@@ -48,16 +43,15 @@ pub struct MemoryLimits {
 /// A tenant's place. A gallery that has left it is no longer kept up to date.
 #[derive(Default)]
 struct Slot {
-    gallery: OnceCell<Arc<TenantGallery>>,
+    follower: OnceCell<Follower>,
     /// Milliseconds from the start of the registry to the last search.
     last_used: AtomicU64,
 }
 
 /// The galleries of all tenants. Clones share them.
 ///
-/// Whoever changes a person takes [`Self::person_lock`], then writes the store, then calls the operation of the same
-/// name here. A tenant whose gallery is not loaded needs no change, for loading reads the store later; a change that
-/// meets a load waits for it.
+/// They follow the store's change feed and are told nothing by anybody: whoever asks for a gallery gets it with all that
+/// was acknowledged before.
 #[derive(Clone)]
 pub struct Galleries {
     inner: Arc<Inner>,
@@ -74,116 +68,54 @@ struct Inner {
     started: Instant,
     /// Told of every load.
     loaded: Notify,
-    person_locks: Vec<Arc<AsyncMutex<()>>>,
-    hasher: RandomState,
 }
 
 impl Galleries {
     /// No gallery loaded yet. Only samples of `model` will be found.
     pub fn new(store: Store, model: ModelId, options: GalleryOptions) -> Self {
-        let person_locks = (0..PERSON_LOCKS).map(|_| Arc::default()).collect();
-        let (slots, hasher) = (Mutex::default(), RandomState::new());
-        let keeper = Keeper::new(store.clone());
+        let (keeper, slots) = (Keeper::new(store.clone()), Mutex::default());
         let (started, loaded) = (Instant::now(), Notify::new());
-        Self { inner: Arc::new(Inner { store, model, options, keeper, slots, started, loaded, person_locks, hasher }) }
+        Self { inner: Arc::new(Inner { store, model, options, keeper, slots, started, loaded }) }
     }
 
-    /// The tenant's gallery, loaded from the store if it is not; callers that come meanwhile wait for the one load.
-    /// Ask anew for each search: after [`Self::unload`] an old one is no longer kept up to date.
+    /// The tenant's gallery with all that was acknowledged before this was asked, loaded from the store if it is not; callers that come
+    /// meanwhile wait for the one load. Ask anew for each search: an old one may no longer be kept up to date.
     ///
     /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
-        let slot = Arc::clone(self.slots().entry(scope.tenant().clone()).or_default());
-        self.touch(&slot);
-        let gallery = match self.loaded(scope, &slot).await {
-            Ok(gallery) => gallery,
-            Err(error) => {
+        loop {
+            let slot = Arc::clone(self.slots().entry(scope.tenant().clone()).or_default());
+            self.touch(&slot);
+            let followed = self.followed(scope, &slot).await;
+            if !matches!(followed, Ok(Followed::UpToDate)) {
                 // A tenant that may not be loaded leaves nothing behind.
-                let mut slots = self.slots();
-                let is_empty = |held: &Arc<Slot>| Arc::ptr_eq(held, &slot) && held.gallery.get().is_none();
-                if slots.get(scope.tenant()).is_some_and(is_empty) {
-                    slots.remove(scope.tenant());
-                }
-                return Err(error);
+                self.leave(scope.tenant(), &slot);
             }
-        };
-        // A load takes long: others may have been used since.
-        self.touch(&slot);
-        gallery.drop_ended();
-        Ok(gallery)
-    }
-
-    /// See [`TenantGallery::insert`].
-    pub async fn insert(&self, scope: &TenantScope, samples: &[FaceSample]) -> Result<()> {
-        self.to_change(scope).await.map_or(Ok(()), |gallery| gallery.insert(samples))
-    }
-
-    /// See [`TenantGallery::replace`].
-    pub async fn replace(&self, scope: &TenantScope, person: &PersonId, samples: &[FaceSample]) -> Result<()> {
-        self.to_change(scope).await.map_or(Ok(()), |gallery| gallery.replace(person, samples))
-    }
-
-    /// See [`TenantGallery::remove_person`].
-    pub async fn remove_person(&self, scope: &TenantScope, person: &PersonId) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.remove_person(person);
+            if let (Followed::UpToDate, Some(follower)) = (followed?, slot.follower.get()) {
+                // A load takes long: others may have been used since.
+                self.touch(&slot);
+                follower.gallery().drop_ended();
+                return Ok(Arc::clone(follower.gallery()));
+            }
         }
     }
 
-    /// See [`TenantGallery::remove_faces`].
-    pub async fn remove_faces(&self, scope: &TenantScope, person: &PersonId, faces: &[FaceId]) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.remove_faces(person, faces);
+    /// Takes a slot out that is not to be used any more.
+    fn leave(&self, tenant: &TenantId, slot: &Arc<Slot>) {
+        let mut slots = self.slots();
+        if slots.get(tenant).is_some_and(|held| Arc::ptr_eq(held, slot)) {
+            slots.remove(tenant);
         }
     }
 
-    /// See [`TenantGallery::set_consent`].
-    pub async fn set_consent(&self, scope: &TenantScope, person: &PersonId, consent: Option<&Consent>) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.set_consent(person, consent.map(|consent| consent.expires_at));
+    async fn followed(&self, scope: &TenantScope, slot: &Slot) -> Result<Followed> {
+        let follower = slot.follower.get_or_try_init(|| self.load(scope)).await?;
+        let followed = follower.follow(&self.inner.store, scope, self.inner.options.plan).await?;
+        if followed == Followed::UpToDate {
+            // Whoever asks for a gallery is about to search it, so its graph is never long behind.
+            self.inner.keeper.tend(scope, follower.gallery());
         }
-    }
-
-    /// See [`TenantGallery::add_negative`].
-    pub async fn add_negative(&self, scope: &TenantScope, negative: Negative) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.add_negative(negative);
-        }
-    }
-
-    /// See [`TenantGallery::remove_negative`].
-    pub async fn remove_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.remove_negative(person, face);
-        }
-    }
-
-    /// See [`TenantGallery::merge_negatives`].
-    pub async fn merge_negatives(&self, scope: &TenantScope, from: &PersonId, person: &PersonId) {
-        if let Some(gallery) = self.to_change(scope).await {
-            gallery.merge_negatives(from, person);
-        }
-    }
-
-    /// Waits until nobody else changes this person, and keeps others waiting until the guard is dropped. Held around
-    /// a change of the store and the same change here, it keeps two changes in one order in both.
-    pub async fn person_lock(&self, scope: &TenantScope, person: &PersonId) -> PersonGuard {
-        Arc::clone(&self.inner.person_locks[self.place_of_lock(scope, person)]).lock_owned().await
-    }
-
-    /// The same for several people. Whoever changes more than one takes all their locks by this, in one call.
-    pub async fn person_locks(&self, scope: &TenantScope, people: &[&PersonId]) -> Vec<PersonGuard> {
-        // In one order for everybody, and none twice, or two who wait for each other would wait for ever.
-        let places: BTreeSet<usize> = people.iter().map(|person| self.place_of_lock(scope, person)).collect();
-        let mut guards = Vec::with_capacity(places.len());
-        for place in places {
-            guards.push(Arc::clone(&self.inner.person_locks[place]).lock_owned().await);
-        }
-        guards
-    }
-
-    fn place_of_lock(&self, scope: &TenantScope, person: &PersonId) -> usize {
-        (self.inner.hasher.hash_one((scope.tenant(), person)) % PERSON_LOCKS as u64) as usize
+        Ok(followed)
     }
 
     /// Gives the tenant's memory back. Searches that have its gallery finish; the next one loads it again.
@@ -194,18 +126,48 @@ impl Galleries {
     /// The loaded galleries with their tenants.
     pub fn loaded_tenants(&self) -> Vec<(TenantId, Arc<TenantGallery>)> {
         let slots = self.slots();
-        slots.iter().filter_map(|(tenant, slot)| Some((tenant.clone(), Arc::clone(slot.gallery.get()?)))).collect()
+        slots
+            .iter()
+            .filter_map(|(tenant, slot)| Some((tenant.clone(), Arc::clone(slot.follower.get()?.gallery()))))
+            .collect()
     }
 
-    /// Keeps the galleries within `limits`, for ever: looks after each load and now and then, as they grow and rest.
+    /// Keeps the galleries within `limits`, for ever: looks after each load and now and then, as they grow and rest, and
+    /// lets go at once of those of tenants that are closed.
     pub async fn keep_within(self, limits: MemoryLimits) {
+        let mut tenants_changed = self.inner.store.tenants_changed();
         loop {
-            // Ends early where something was loaded, and late where nothing was: both are fine.
-            let _ = timeout(LOOK_EVERY.min(limits.idle), self.inner.loaded.notified()).await;
+            tokio::select! {
+                () = self.inner.loaded.notified() => {}
+                // Never closed: the store is there as long as its galleries.
+                _ = tenants_changed.changed() => {}
+                () = sleep(LOOK_EVERY.min(limits.idle)) => {}
+            }
+            self.follow_all().await;
             let galleries = self.clone();
             // Off the caller's thread: freeing a large gallery takes a while.
             if spawn_blocking(move || galleries.unload_unused(limits)).await.is_err() {
                 tracing::error!("galleries could not be unloaded");
+            }
+        }
+    }
+
+    /// Brings what is loaded up to date, so that the next search has little to wait for; what can go on no longer goes.
+    async fn follow_all(&self) {
+        let slots: Vec<(TenantId, Arc<Slot>)> =
+            self.slots().iter().map(|(tenant, slot)| (tenant.clone(), Arc::clone(slot))).collect();
+        for (tenant, slot) in slots {
+            let Some(follower) = slot.follower.get() else { continue };
+            let scope = TenantScope::granted(tenant);
+            match follower.follow(&self.inner.store, &scope, self.inner.options.plan).await {
+                Ok(Followed::UpToDate) => self.inner.keeper.tend(&scope, follower.gallery()),
+                Ok(Followed::Outdated) => self.leave(scope.tenant(), &slot),
+                Err(error) => {
+                    if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) {
+                        tracing::warn!(%error, "a gallery cannot follow the store: the next search loads it anew");
+                    }
+                    self.leave(scope.tenant(), &slot);
+                }
             }
         }
     }
@@ -220,7 +182,7 @@ impl Galleries {
         let mut loaded: Vec<_> = slots
             .into_iter()
             .filter_map(|(tenant, slot)| {
-                let bytes = slot.gallery.get()?.memory_bytes() as u64;
+                let bytes = slot.follower.get()?.memory_bytes();
                 Some((slot.last_used.load(Ordering::Relaxed), bytes, tenant, slot))
             })
             .collect();
@@ -259,46 +221,43 @@ impl Galleries {
         self.inner.started.elapsed().as_millis() as u64
     }
 
-    /// The gallery that a change has to reach: none where no load has begun or where it fails, for the next load will
-    /// read the changed store.
-    async fn to_change(&self, scope: &TenantScope) -> Option<Arc<TenantGallery>> {
-        let slot = self.slots().get(scope.tenant()).cloned()?;
-        self.loaded(scope, &slot).await.ok()
-    }
-
-    async fn loaded(&self, scope: &TenantScope, slot: &Slot) -> Result<Arc<TenantGallery>> {
-        let gallery = slot.gallery.get_or_try_init(|| self.load(scope)).await?;
-        // Whoever asks for a gallery is about to search or to change it, so its graph is never long behind.
-        self.inner.keeper.tend(scope, gallery);
-        Ok(Arc::clone(gallery))
-    }
-
-    async fn load(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
-        let options = &self.inner.options;
-        let settings = self.inner.store.open_tenant(scope).await?;
-        let plan = settings.gallery_plan.unwrap_or(options.plan);
+    async fn load(&self, scope: &TenantScope) -> Result<Follower> {
+        let (options, store) = (&self.inner.options, &self.inner.store);
+        // What changes from here on is followed, whether or not it is seen below.
+        let followed_to = store.last_change(scope);
+        let settings = store.open_tenant(scope).await?;
+        let Terms { plan, consent } = Terms::of(&settings, options.plan);
         let options = GalleryOptions { plan, ..options.clone() };
         let empty = TenantGallery::new(self.inner.model.clone(), options);
-        let gallery = Arc::new(match settings.enrolment.consent {
+        let mut names = Names::default();
+        let gallery = Arc::new(match consent {
             ConsentPolicy::Off => empty,
-            ConsentPolicy::Required => empty.with_consent(self.inner.store.consents(scope).await?),
+            ConsentPolicy::Required => {
+                let consents = store.consents(scope).await?;
+                names.learn(consents.iter().map(|(named, _)| named.clone()));
+                empty.with_consent(consents.into_iter().map(|((_, person), end)| (person, end)).collect())
+            }
         });
-        for negative in self.inner.store.all_negatives(scope).await? {
+        for (who, negative) in store.all_negatives(scope).await? {
+            names.learn([(who, negative.person.clone())]);
             gallery.add_negative(negative);
         }
-        let refused = Arc::new(AtomicUsize::new(0));
+        let names = self.fill(scope, &gallery, names).await?;
+        self.inner.loaded.notify_one();
+        Ok(Follower::new(gallery, consent, names, followed_to))
+    }
+
+    /// Adds all of a tenant's samples; `names` with those whose they are.
+    async fn fill(&self, scope: &TenantScope, gallery: &Arc<TenantGallery>, names: Names) -> Result<Names> {
+        let (refused, names) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(names)));
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let (filled, counted) = (Arc::clone(&gallery), Arc::clone(&refused));
-        let add = move |samples: &[FaceSample]| {
-            if filled.insert(samples).is_err() {
-                // One by one: a bad sample keeps no other out.
-                let refused = samples.iter().filter(|sample| filled.insert(slice::from_ref(sample)).is_err());
-                counted.fetch_add(refused.count(), Ordering::Relaxed);
-            }
+        let (filled, counted, learning) = (Arc::clone(gallery), Arc::clone(&refused), Arc::clone(&names));
+        let add = move |samples: &[FaceSample], people: &[Alias]| {
+            counted.fetch_add(insert(&filled, samples), Ordering::Relaxed);
+            learning.lock().unwrap_or_else(PoisonError::into_inner).learn(people.iter().cloned());
             Ok(())
         };
         self.inner.store.each_face(scope, threads, add).await?;
-        self.inner.loaded.notify_one();
         let refused = refused.load(Ordering::Relaxed);
         if refused > 0 || gallery.of_other_models() > 0 {
             tracing::warn!(
@@ -307,7 +266,8 @@ impl Galleries {
                 "some stored face samples cannot be searched: enrol their people again with the present model"
             );
         }
-        Ok(gallery)
+        let learned = std::mem::take(&mut *names.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(learned)
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {

@@ -68,21 +68,28 @@ impl TenantGallery {
         self
     }
 
+    /// Whether a consent is needed to be found.
+    pub fn needs_consent(&self) -> bool {
+        self.admission.is_some()
+    }
+
     /// Whether this person may be found at all.
     pub fn admits(&self, person: &PersonId) -> bool {
         self.admission().is_none_or(|admission| admission.admits(person))
     }
 
-    /// Takes note of a person's consent, or that there is none. Where one is needed, samples that come after it can be
-    /// found until it ends, and without it none can any more.
-    pub fn set_consent(&self, person: &PersonId, end: Option<ConsentEnd>) {
-        let Some(mut admission) = self.admission() else { return };
+    /// Takes note of a person's consent, or that there is none; whether their samples could be found until now. Where one
+    /// is needed, samples that come after it can be found until it ends, and without it none can any more.
+    pub fn set_consent(&self, person: &PersonId, end: Option<ConsentEnd>) -> bool {
+        let Some(mut admission) = self.admission() else { return true };
+        let was_admitted = admission.admits(person);
         if let Some(end) = end {
             admission.admit(person.clone(), end);
         } else {
             admission.forget(person);
             self.change(|index| index.remove(person.as_str(), |_| true));
         }
+        was_admitted
     }
 
     /// Leaves out those whose consent has ended.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::tenant::TenantGallery;
-use domain::{Candidate, FaceId, Negative, PersonId, matching::is_disowned, negative::merged};
+use domain::{Candidate, FaceId, Negative, PersonId, matching::is_disowned};
 
 /// People whom one face is known not to be, at most: beyond that a rival may be missed.
 const MAX_DISOWNED: usize = 100;
@@ -36,19 +36,6 @@ impl Negatives {
     /// Removes a person's, and those made of the person's samples.
     pub(super) fn forget(&mut self, person: &PersonId) {
         self.keep(|negative| negative.person != *person && negative.of.as_ref() != Some(person));
-    }
-
-    /// Makes `from` and `person` one.
-    pub(super) fn merge(&mut self, from: &PersonId, person: &PersonId) {
-        let mut take = |id| self.0.remove(id).unwrap_or_default();
-        let (own, others) = (take(person), take(from));
-        for negative in self.0.values_mut().flatten().filter(|negative| negative.of.as_ref() == Some(from)) {
-            negative.of = Some(person.clone());
-        }
-        let kept = merged(person, own, from, others);
-        if !kept.is_empty() {
-            self.0.insert(person.clone(), kept);
-        }
     }
 
     /// See [`is_disowned`].
@@ -84,11 +71,6 @@ impl TenantGallery {
     /// Forgets a negative.
     pub fn remove_negative(&self, person: &PersonId, face: FaceId) {
         self.change_negatives(|negatives| negatives.remove(person, face));
-    }
-
-    /// Gives the negatives of `from` to `person`, who are one.
-    pub fn merge_negatives(&self, from: &PersonId, person: &PersonId) {
-        self.change_negatives(|negatives| negatives.merge(from, person));
     }
 
     /// How many candidates more than without negatives have to be searched for, so that enough are left when those who

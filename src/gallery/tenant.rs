@@ -198,12 +198,12 @@ impl TenantGallery {
         self.change(|index| index.remove(person.as_str(), |face| faces.contains(&face)));
     }
 
-    /// Puts samples in the place of all that a person has, in one step. Errors as for [`Self::insert`].
-    pub fn replace(&self, person: &PersonId, samples: &[FaceSample]) -> Result<()> {
+    /// Removes some samples of a person and adds others, in one step. Errors as for [`Self::insert`].
+    pub fn exchange(&self, person: &PersonId, gone: &[FaceId], samples: &[FaceSample]) -> Result<()> {
         let admission = self.admission();
         let samples = self.checked(samples, admission.as_deref())?;
         self.change(|index| {
-            index.remove(person.as_str(), |_| true);
+            index.remove(person.as_str(), |face| gone.contains(&face));
             for sample in samples {
                 index.insert(sample);
             }

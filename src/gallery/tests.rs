@@ -123,8 +123,9 @@ fn apply(gallery: &TenantGallery, plain: &mut Plain, change: Change) {
         Change::Replace(person, entries) => {
             let entries: Vec<_> = entries.into_iter().map(|(number, seed)| (person, number, seed)).collect();
             let samples = samples(&entries);
-            gallery.replace(&id(&name(person)), &samples).unwrap();
-            plain.remove(&id(&name(person)));
+            let known = plain.remove(&id(&name(person))).unwrap_or_default();
+            let gone: Vec<FaceId> = known.into_keys().collect();
+            gallery.exchange(&id(&name(person)), &gone, &samples).unwrap();
             remember(&samples, plain);
         }
     }
@@ -206,7 +207,7 @@ fn bad_vectors_are_refused_and_nothing_is_added() {
         assert!(gallery.is_empty());
     }
     gallery.insert(&[sample("p", 3, 3)]).unwrap();
-    assert!(gallery.replace(&id("p"), &[short_sample()]).is_err());
+    assert!(gallery.exchange(&id("p"), &[face(3)], &[short_sample()]).is_err());
     assert_eq!(gallery.len(), 1, "a refused replacement leaves the old samples");
 }
 

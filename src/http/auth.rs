@@ -24,7 +24,8 @@ use crate::{
     domain::{Access, GroupId, Permission, TenantScope, unauthenticated},
     error::{Error, Result},
     service::{
-        access::{OperatorScope, RealmScope, Scope},
+        Visit,
+        access::{Entered, OperatorScope, RealmScope, Scope},
         audit::AuditScope,
     },
 };
@@ -61,16 +62,16 @@ permits! {
     ManageSettings => TenantScope,
     OwnAccount => Access,
     ReadPeople => TenantScope,
-    ManagePeople => TenantScope,
+    ManagePeople => Visit,
     ListGroups => Access,
     ReadGroup => TenantScope,
     ManageGroups => TenantScope,
-    Recognise => Access,
+    Recognise => Visit,
     RecogniseMany => TenantScope,
     SeeJobs => Access,
     ReadAttendance => TenantScope,
     CorrectAttendance => TenantScope,
-    Identify => TenantScope,
+    Identify => Visit,
     ReportAttendance => Access,
     ReadReports => TenantScope,
     MaintainGallery => TenantScope,
@@ -98,9 +99,10 @@ struct GroupInPath {
     session: Option<String>,
 }
 
-/// The caller's access, if it permits `P` on the group of the path.
-pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access> {
-    let access = authenticated(request).await?;
+/// The caller, if they are permitted `P` on the group of the path.
+pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Entered> {
+    let mut entered = entered(request).await?;
+    let access = &entered.access;
     let path = Path::<GroupInPath>::extract(request).await;
     let path = path.map_err(|_| Error::invalid("the path cannot be read").with_code("invalid_id"))?;
     let GroupInPath { group, session } = path.into_inner();
@@ -110,22 +112,27 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Access
         let state = state(request)?;
         group = Some(state.service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
     }
-    let access = access.permitted(P::PERMISSION, group)?;
+    entered.access = entered.access.permitted(P::PERMISSION, group)?;
     state(request)?.service.pipeline().tools().faults.hit_async(PERMITTED).await;
-    Ok(access)
+    Ok(entered)
 }
 
-/// The caller's access, whatever it permits. Asked for once a request, however many need it: asking is counted.
+/// The caller's access, whatever it permits.
 pub(super) async fn authenticated(request: &HttpRequest) -> Result<Access> {
-    if let Some(access) = request.extensions().get::<Access>() {
-        return Ok(access.clone());
+    Ok(entered(request).await?.access)
+}
+
+/// The caller. Asked for once a request, however many need it: asking is counted.
+async fn entered(request: &HttpRequest) -> Result<Entered> {
+    if let Some(entered) = request.extensions().get::<Entered>() {
+        return Ok(entered.clone());
     }
     let state = state(request)?;
     let from = client_address(request, &state.trusted_proxies);
-    let access = state.service.authenticate(&credential(request)?, from).await?;
+    let entered = state.service.authenticate(&credential(request)?, from).await?;
     Known::note(request);
-    request.extensions_mut().insert(access.clone());
-    Ok(access)
+    request.extensions_mut().insert(entered.clone());
+    Ok(entered)
 }
 
 /// The parts of a long answer, for as long as the caller is let in with the same rights; then an error, which cuts the

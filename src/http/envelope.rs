@@ -20,6 +20,7 @@ use actix_web::{
     web::Data,
 };
 use futures_util::future::LocalBoxFuture;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
@@ -37,7 +38,7 @@ use crate::{
     pipeline::full,
     runtime::Reservation,
     store::under_request,
-    telemetry::Metrics,
+    telemetry::{Metrics, spans::request_span},
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,7 +105,8 @@ where
         let secure = self.secure && !in_clear;
         let answering = conversation.map(Conversation::answer);
         let id: Arc<str> = request_id(&request).into();
-        Box::pin(async move {
+        let span = request_span(&id);
+        let answered = async move {
             // Handlers' errors are responses by now. No copy of the request may be kept: routing wants it alone.
             let answer = async {
                 // Before anything else looks at it: a key that was sent in clear opens nothing here.
@@ -126,9 +128,10 @@ where
             if in_clear || leaving.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
-            note(&metrics, &response, cause.as_deref(), started, &id);
+            note(&metrics, &response, cause.as_deref(), started);
             Ok(response.map_body(|_, body| BoxBody::new(Answer::new(body, answering, held))))
-        })
+        };
+        Box::pin(answered.instrument(span))
     }
 }
 
@@ -168,7 +171,7 @@ fn held_until_written(response: ServiceResponse<BoxBody>) -> (ServiceResponse<Bo
 
 /// The answer where the server's end comes first. The request has gone with who worked on it.
 fn cut_off(error: CrateError, id: &str, secure: bool) -> Error {
-    tracing::warn!(request_id = id, "a request was cut off by the stop");
+    tracing::warn!("a request was cut off by the stop");
     let error = ApiError(error);
     let mut answer: HttpResponse = error.answer(id);
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -217,16 +220,16 @@ fn foreign(response: &ServiceResponse<BoxBody>) -> CrateError {
 }
 
 /// One log line and the metrics of a request. The route's pattern stands for its path, which may hold ids.
-fn note(metrics: &Metrics, response: &ServiceResponse<BoxBody>, cause: Option<&str>, started: Instant, id: &str) {
+fn note(metrics: &Metrics, response: &ServiceResponse<BoxBody>, cause: Option<&str>, started: Instant) {
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let (method, status) = (response.request().method(), response.status());
     let seconds = started.elapsed().as_secs_f64();
     metrics.requests.with_label_values(&[route.as_str(), method_label(method.as_str()), status.as_str()]).inc();
     metrics.request_seconds.with_label_values(&[route.as_str()]).observe(seconds);
     if status.is_server_error() {
-        tracing::error!(request_id = id, %method, route, status = status.as_u16(), seconds, cause, "request failed");
+        tracing::error!(%method, route, status = status.as_u16(), seconds, cause, "request failed");
     } else {
-        tracing::debug!(request_id = id, %method, route, status = status.as_u16(), seconds, "request");
+        tracing::debug!(%method, route, status = status.as_u16(), seconds, "request");
     }
 }
 

@@ -18,6 +18,7 @@ use actix_web::{
     web::{self, Data, Json, Query, ServiceConfig},
 };
 use serde::Deserialize;
+use tracing::Instrument;
 use utoipa::IntoParams;
 
 use super::{
@@ -93,7 +94,7 @@ impl FromRequest for Listener {
         Box::pin(async move {
             let wanted = Query::<Wanted>::from_query(request.query_string()).ok();
             let Some(ticket) = wanted.and_then(|wanted| wanted.into_inner().ticket) else {
-                return Ok(Self(auth::permitted::<ReadEvents>(&request).await?));
+                return Ok(Self(auth::permitted::<ReadEvents>(&request).await?.access));
             };
             let access = auth::state(&request)?.service.redeem(&ticket).await?;
             access.require(Permission::ReadEvents, None)?;
@@ -151,7 +152,7 @@ pub(super) async fn open(
         Error::invalid("this route speaks WebSocket: ask for an upgrade").with_code("websocket_required")
     })?;
     let feed = state.service.listen(caller.0, wanted, Transport::WebSocket).await?;
-    actix_web::rt::spawn(socket::converse(feed, session, messages));
+    actix_web::rt::spawn(socket::converse(feed, session, messages).in_current_span());
     Ok(answer)
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn import(
     state: Data<ApiState>,
     upload: Spooled<ImportParams, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
-    let Spooled { scope, files, params } = upload;
+    let Spooled { scope, files, params, .. } = upload;
     Ok(HttpResponse::Accepted().json(state.service.start_import(&scope, files, params).await?))
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn recognize(
     group: Path<String>,
     upload: Spooled<RecogniseJobParams, RecogniseMany>,
 ) -> Result<HttpResponse, ApiError> {
-    let Spooled { scope, files, params } = upload;
+    let Spooled { scope, files, params, .. } = upload;
     let started = state.service.start_recognition(&scope, &group.parse()?, files, params).await?;
     Ok(HttpResponse::Accepted().json(started))
 }

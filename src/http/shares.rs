@@ -5,6 +5,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use crate::{
     domain::{Access, Realm},
     runtime::{ServiceClass, Turn},
+    service::access::Entered,
 };
 
 /// Operators have one together: no tenant can be called so.
@@ -23,7 +24,7 @@ pub(super) fn of(access: &Access) -> Turn {
 
 /// That of the caller of a request, once they are known.
 pub(super) fn of_caller(request: &HttpRequest) -> Option<Turn> {
-    request.extensions().get::<Access>().map(of)
+    request.extensions().get::<Entered>().map(|entered| of(&entered.access))
 }
 
 /// That of whoever sends to a route that is open to all.

@@ -21,9 +21,12 @@ use rustls::{
     sign::CertifiedKey,
 };
 use sha2::{Digest, Sha256};
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    runtime::spawn_blocking,
+};
 
 /// How often the files are read again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

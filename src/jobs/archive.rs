@@ -12,12 +12,12 @@ use std::{
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp, civil::DateTime};
-use tokio::task::spawn_blocking;
 use zip::{ExtraField, ZipArchive, read::ZipFile, result::ZipError};
 
 use crate::{
     domain::{job::Fault, words::composed},
     error::{Error, ErrorKind, Result},
+    runtime::spawn_blocking,
 };
 
 /// A photo that unpacks to more than so many times its size is none.

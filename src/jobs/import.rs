@@ -16,6 +16,7 @@ use super::{
 use crate::{
     domain::{GroupId, ImportOptions, ItemReport, Leavers, PersonId, RosterColumn, RowOutcome, RowReport, TenantScope},
     error::{Error, ErrorKind, Result},
+    runtime::spawn_blocking,
     service::{
         Service,
         import::{RowRules, failed_row},
@@ -189,10 +190,9 @@ impl PlannedRow {
 /// What keeps the whole job from going on; what is wrong with a row is in its report.
 pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
     let (folder, max_entries) = (work.folder.clone(), work.options.max_entries);
-    let plan =
-        tokio::task::spawn_blocking(move || Plan::new(&folder.join(ROSTER), zip(&folder).as_deref(), max_entries))
-            .await
-            .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
+    let plan = spawn_blocking(move || Plan::new(&folder.join(ROSTER), zip(&folder).as_deref(), max_entries))
+        .await
+        .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
     let rows = plan.rows;
     work.count("photos_without_row", plan.strays()).await?;
     let done: HashSet<u64> = work.done().await?;
@@ -222,7 +222,7 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
 /// Leavers, as items behind the rows. Where this was interrupted, those who have a report are not looked at again.
 async fn see_off_all(work: &Work, options: ImportOptions, rows: u64) -> Result<()> {
     let csv = work.folder.join(ROSTER);
-    let named = tokio::task::spawn_blocking(move || Named::in_roster(&csv))
+    let named = spawn_blocking(move || Named::in_roster(&csv))
         .await
         .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
     let SeenOff { numbers, people, in_vain: seen_off_in_vain } = SeenOff::of(work, rows).await?;

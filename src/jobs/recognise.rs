@@ -11,6 +11,7 @@ use super::{
 use crate::{
     domain::{ItemReport, PhotoReport, RecogniseOptions},
     error::{Error, Result},
+    runtime::spawn_blocking,
     service::bulk::{JobPhoto, failed_photo},
     store::ItemPlace,
 };
@@ -77,7 +78,7 @@ pub(super) fn zipped(archive: &Archive) -> Vec<Numbered> {
 /// What keeps the whole job from going on; what is wrong with a photo is in its report.
 pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
     let (folder, max_entries) = (work.folder.clone(), work.options.max_entries);
-    let photos = tokio::task::spawn_blocking(move || photos(&folder, max_entries))
+    let photos = spawn_blocking(move || photos(&folder, max_entries))
         .await
         .map_err(|lost| Error::internal("the photos of a job were not looked at").with_source(lost))??;
     let handed_in = work.service.store().job(&work.scope, work.job).await?.created_at;

@@ -13,6 +13,7 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
+use tracing::{Instrument, Span};
 
 use super::{
     RoomRules, Spool,
@@ -27,6 +28,7 @@ use crate::{
     runtime::ShutdownSignal,
     service::Service,
     store::under_request,
+    telemetry::spans::job_span,
 };
 
 /// Jobs that are worked on at once, of different tenants: each keeps the directory of its files in memory.
@@ -166,7 +168,8 @@ impl Runner {
         let (places, busy) = (Arc::clone(&self.places), Arc::clone(&self.busy));
         self.workers.spawn(async move {
             let scope = TenantScope::granted(tenant.clone());
-            let worked = work_on_next(&service, &scope, &stop, &places).await;
+            let mut span = Span::none();
+            let worked = work_on_next(&service, &scope, &stop, &places, &mut span).await;
             let is_called = busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant).unwrap_or_default();
             match worked {
                 // There may be more, behind those of other tenants.
@@ -174,18 +177,22 @@ impl Runner {
                 // Laid down while it was called: it may have been opened again just now.
                 Ok(false) if is_called => service.desk().call(&tenant),
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "a job was laid down: the next start takes it up again"),
+                Err(error) => {
+                    tracing::error!(parent: &span, %error, "a job was laid down: the next start takes it up again");
+                }
             }
         });
     }
 }
 
-/// Works on the tenant's oldest job, in as many turns as it takes; whether there was one and it is over.
+/// Works on the tenant's oldest job, in as many turns as it takes; whether there was one and it is over. `span` becomes
+/// that of the job.
 async fn work_on_next(
     service: &Service,
     scope: &TenantScope,
     stop: &ShutdownSignal,
     places: &Arc<Places>,
+    span: &mut Span,
 ) -> Result<bool> {
     let mut laid_aside: Option<(JobId, Duration)> = None;
     loop {
@@ -206,7 +213,7 @@ async fn work_on_next(
             place = places.enter() => place?,
             () = stop.wait() => return Ok(false),
         };
-        match take_turn(service, scope, stop, place).await? {
+        match take_turn(service, scope, stop, place, span).await? {
             TurnEnd::NoJob | TurnEnd::LaidDown => return Ok(false),
             TurnEnd::Over => return Ok(true),
             TurnEnd::LaidAside(job, wait) => laid_aside = Some((job, wait)),
@@ -226,13 +233,30 @@ enum TurnEnd {
     LaidAside(JobId, Duration),
 }
 
-async fn take_turn(service: &Service, scope: &TenantScope, stop: &ShutdownSignal, place: Place) -> Result<TurnEnd> {
-    let metrics = &service.pipeline().tools().metrics;
-    let Some(Job { id, task, by, request_id, created_at, .. }) =
-        service.store().open_jobs(scope).await?.into_iter().next()
-    else {
+async fn take_turn(
+    service: &Service,
+    scope: &TenantScope,
+    stop: &ShutdownSignal,
+    place: Place,
+    span: &mut Span,
+) -> Result<TurnEnd> {
+    let Some(job) = service.store().open_jobs(scope).await?.into_iter().next() else {
         return Ok(TurnEnd::NoJob);
     };
+    *span = job_span(job.id, job.request_id.as_deref());
+    go_on_with(job, service, scope, stop, place).instrument(span.clone()).await
+}
+
+/// One turn of a job, in its span.
+async fn go_on_with(
+    job: Job,
+    service: &Service,
+    scope: &TenantScope,
+    stop: &ShutdownSignal,
+    place: Place,
+) -> Result<TurnEnd> {
+    let Job { id, task, by, request_id, created_at, .. } = job;
+    let metrics = &service.pipeline().tools().metrics;
     let group = task.group().cloned();
     let right = Right::of_work(by, scope.tenant().clone(), task.permission(), group, created_at);
     let work = Work {
@@ -259,7 +283,7 @@ async fn take_turn(service: &Service, scope: &TenantScope, stop: &ShutdownSignal
         Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
         Err(error) if is_refusal(&error) => work.end(JobState::Failed, Some(&rights_ended(error))).await?,
         Err(error) => {
-            tracing::warn!(job = %id, %error, "a job failed");
+            tracing::warn!(%error, "a job failed");
             work.end(JobState::Failed, Some(&error)).await?;
         }
         Ok(()) => work.end(JobState::Done, None).await?,

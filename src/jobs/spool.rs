@@ -10,13 +10,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::{io::AsyncWriteExt, task::spawn_blocking};
+use tokio::io::AsyncWriteExt;
 
 use super::room::{Room, RoomRules};
 use crate::{
     domain::{JobId, TenantId},
     error::{Error, ErrorKind, Result},
-    runtime::disk,
+    runtime::{disk, spawn_blocking},
 };
 
 /// The roster of an import.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     ingest::full,
-    messages::{EncodedImage, HeldPhoto, OutcomeFace, number},
+    messages::{EncodedImage, Face, HeldPhoto, number},
     request::Ticket,
     tools::{Tools, while_wanted},
 };
@@ -26,9 +26,9 @@ impl Tools {
         &self,
         ticket: &mut Ticket,
         photo: HeldPhoto,
-        faces: &[OutcomeFace],
+        faces: &[Face],
     ) -> Result<EncodedImage> {
-        let people: Vec<PersonId> = faces.iter().filter_map(person).cloned().collect();
+        let people: Vec<PersonId> = faces.iter().filter_map(Face::person).cloned().collect();
         let names = self.store.names(&ticket.wanted().scope, people.clone()).await?;
         let names: BTreeMap<PersonId, Option<String>> = people.into_iter().zip(names).collect();
         let numbered = faces.iter().enumerate();
@@ -48,13 +48,9 @@ impl Tools {
     }
 }
 
-fn person(face: &OutcomeFace) -> Option<&PersonId> {
-    face.face.decision.as_ref()?.verdict.as_ref().ok()
-}
-
-fn annotation(place: usize, face: &OutcomeFace, names: &BTreeMap<PersonId, Option<String>>) -> Annotation {
-    let (assessed, person) = (&face.face.face, person(face));
-    let spoof = assessed.liveness.is_some_and(|(verdict, _)| verdict == LivenessVerdict::Spoof);
+fn annotation(place: usize, face: &Face, names: &BTreeMap<PersonId, Option<String>>) -> Annotation {
+    let person = face.person();
+    let spoof = face.liveness.is_some_and(|(verdict, _)| verdict == LivenessVerdict::Spoof);
     let kind = match person {
         _ if spoof || face.refused_as_not_live => AnnotationKind::NotLive,
         Some(_) => AnnotationKind::Named,
@@ -63,10 +59,10 @@ fn annotation(place: usize, face: &OutcomeFace, names: &BTreeMap<PersonId, Optio
     // The id where no font has the letters of the name.
     let name = |person: &PersonId| names.get(person).cloned().flatten().into_iter().chain([person.to_string()]);
     Annotation {
-        bbox: assessed.face.detection.bbox,
+        bbox: face.detection.bbox,
         number: number(place),
         names: person.into_iter().flat_map(name).collect(),
-        similarity: face.face.decision.as_ref().and_then(|decision| decision.similarity),
+        similarity: face.decision.as_ref().and_then(|decision| decision.similarity),
         kind,
     }
 }

@@ -1,7 +1,7 @@
 //! The copy of a photo that is to be kept: made at the end of the flow, while its pixels are there.
 
 use super::{
-    messages::{HeldPhoto, OutcomeFace},
+    messages::{Face, HeldPhoto},
     request::Ticket,
     tools::{Tools, while_wanted},
 };
@@ -21,10 +21,10 @@ impl Tools {
         &self,
         ticket: &mut Ticket,
         photo: HeldPhoto,
-        faces: &[OutcomeFace],
+        faces: &[Face],
         form: PhotoForm,
     ) -> Result<Vec<u8>> {
-        let face = faces.first().map(|face| face.face.face.face.detection);
+        let face = faces.first().map(|face| face.detection);
         let turn = ticket.request().turn().clone();
         let job = JobSpec { turn, stage: STEP, stage_rank: u8::MAX, cancel: CancelToken::default() };
         let copied = self.pool.run(job, move || match (form, face) {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::{
-    messages::{Appearance, Detected, Embedded, EmbeddedFace},
+    messages::{Appearance, Detected, Embedded},
     networks::tensor,
     station::Station,
     tools::Tools,
@@ -48,15 +48,15 @@ impl Embed {
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let embedded = if ticket.wanted().embed {
             let (networks, photo, measure) = (self.tools.networks.get(), photo.clone(), ticket.wanted().measure);
-            self.tools
-                .scatter(&mut ticket, HERE, faces, move |faces| embed_faces(&photo.photo, &faces, &networks, measure))
-                .await
+            let embed = move |faces: Vec<Detection>| embed_faces(&photo.photo, &faces, &networks, measure);
+            let appearances = self.tools.scatter(&mut ticket, HERE, faces.clone(), embed).await;
+            appearances.map(|appearances| appearances.into_iter().map(Some).collect())
         } else {
-            Ok(faces.into_iter().map(|detection| EmbeddedFace { detection, appearance: None }).collect())
+            Ok(vec![None; faces.len()])
         };
         match embedded {
-            Ok(faces) => {
-                self.tools.pass_on(&self.next, Embedded { ticket, photo, faces }).await;
+            Ok(appearances) => {
+                self.tools.pass_on(&self.next, Embedded { ticket, photo, faces, appearances }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
@@ -64,23 +64,18 @@ impl Embed {
 }
 
 /// Vectors of `faces`, in their order, and on wish how good their crops are.
-pub fn embed_faces(
-    photo: &Photo,
-    faces: &[Detection],
-    networks: &Networks,
-    measure: bool,
-) -> Result<Vec<EmbeddedFace>> {
+pub fn embed_faces(photo: &Photo, faces: &[Detection], networks: &Networks, measure: bool) -> Result<Vec<Appearance>> {
     let mut input = vec![0.0; faces.len() * ALIGNED_INPUT];
     for (face, slot) in faces.iter().zip(input.chunks_exact_mut(ALIGNED_INPUT)) {
         align_into(photo, &face.landmarks, slot)?;
     }
     let shape = (faces.len(), ALIGNED_SIDE, ALIGNED_SIDE, Photo::CHANNELS);
     let embeddings = networks.embedder.embed(&tensor(input, shape)?)?;
-    let appear = |(&detection, embedding): (&Detection, Embedding)| {
+    let appear = |(detection, embedding): (&Detection, Embedding)| {
         let quality = measure
             .then(|| align_rgb8(photo, &detection.landmarks).and_then(|crop| crop_quality(&crop)))
             .transpose()?;
-        Ok(EmbeddedFace { detection, appearance: Some(Appearance { embedding, quality }) })
+        Ok(Appearance { embedding, quality })
     };
     faces.iter().zip(embeddings).map(appear).collect()
 }

@@ -1,7 +1,7 @@
 //! liveness: the passive check and the head pose, when they are wanted. After it the pixels are given back.
 
 use super::{
-    messages::{Assessed, AssessedFace, Embedded, EmbeddedFace, Frame},
+    messages::{Assessed, Assessment, Embedded, Frame},
     networks::tensor,
     station::Station,
     tools::{PipelineOptions, Tools},
@@ -39,31 +39,31 @@ impl Stage for Liveness {
 
 impl Liveness {
     async fn assess(&self, message: Embedded, context: &StageContext) {
-        let Embedded { mut ticket, photo, faces } = message;
+        let Embedded { mut ticket, photo, faces, appearances } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let (liveness, pose) = (ticket.wanted().liveness != LivenessPolicy::Off, ticket.wanted().pose);
         let assessed = if liveness || pose {
             let (networks, options, photo) = (self.tools.networks.get(), self.tools.options.clone(), photo.clone());
-            let assess = move |faces: Vec<EmbeddedFace>| -> Result<Vec<AssessedFace>> {
-                let check = |face: EmbeddedFace| {
-                    Ok(AssessedFace {
-                        liveness: liveness.then(|| judge(&photo.photo, &face, &networks, &options)).transpose()?,
-                        pose: pose.then(|| head_pose(&photo.photo, &face.detection, &networks)).transpose()?,
-                        face,
+            let assess = move |faces: Vec<Detection>| {
+                let check = |face: &Detection| {
+                    Ok(Assessment {
+                        liveness: liveness.then(|| judge(&photo.photo, face, &networks, &options)).transpose()?,
+                        pose: pose.then(|| head_pose(&photo.photo, face, &networks)).transpose()?,
                     })
                 };
-                faces.into_iter().map(check).collect()
+                faces.iter().map(check).collect::<Result<_>>()
             };
-            self.tools.scatter(&mut ticket, HERE, faces, assess).await
+            self.tools.scatter(&mut ticket, HERE, faces.clone(), assess).await
         } else {
-            Ok(faces.into_iter().map(|face| AssessedFace { face, liveness: None, pose: None }).collect())
+            Ok(vec![Assessment::default(); faces.len()])
         };
         match assessed {
-            Ok(faces) => {
+            Ok(assessments) => {
                 let (width, height) = (photo.photo.width(), photo.photo.height());
                 let is_copied = ticket.wanted().annotate || ticket.wanted().copy.is_some();
                 let frame = Frame { width, height, photo: is_copied.then_some(photo) };
-                self.tools.pass_on(&self.next, Assessed { ticket, frame, faces }).await;
+                let assessed = Assessed { ticket, frame, faces, appearances, assessments };
+                self.tools.pass_on(&self.next, assessed).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
@@ -73,14 +73,14 @@ impl Liveness {
 /// The verdict on one face, and the probability behind it if the face is large enough to tell.
 fn judge(
     photo: &Photo,
-    face: &EmbeddedFace,
+    face: &Detection,
     networks: &Networks,
     options: &PipelineOptions,
 ) -> Result<(LivenessVerdict, Option<f32>)> {
-    if face.detection.width_px() < options.min_live_width_px {
+    if face.width_px() < options.min_live_width_px {
         return Ok((LivenessVerdict::NotAssessable, None));
     }
-    let live = live_probability(photo, &face.detection, networks)?;
+    let live = live_probability(photo, face, networks)?;
     let verdict = if live >= options.min_live { LivenessVerdict::Live } else { LivenessVerdict::Spoof };
     Ok((verdict, Some(live)))
 }

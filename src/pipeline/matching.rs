@@ -1,16 +1,18 @@
-//! matching: searches the tenant's gallery and names the faces of the photo.
+//! matching: searches the tenant's gallery, names the faces of the photo and puts together what it is evidence of.
 
 use std::sync::Arc;
 
 use super::{
-    messages::{Assessed, AssessedFace, Matched, MatchedFace},
+    evidence::{Evidence, Taken},
+    messages::{Assessed, Face, Frame, Matched},
     request::{Search, Ticket},
     station::Station,
     tools::{Tools, job, while_wanted},
 };
 use crate::{
     domain::{
-        Candidate, NamingRules, TenantScope,
+        Candidate, NamingRules,
+        attendance::{LivenessPolicy, liveness_allows},
         matching::{Sighting, candidates_wanted, name_faces},
     },
     error::Result,
@@ -38,42 +40,39 @@ impl Stage for Matching {
 
 impl Matching {
     async fn search(&self, message: Assessed, context: &StageContext) {
-        let Assessed { mut ticket, frame, faces } = message;
+        let Assessed { mut ticket, frame, faces, appearances, assessments } = message;
         self.tools.faults.hit_async(HERE.actor_fault()).await;
         let request = Arc::clone(ticket.request());
-        let wanted = request.wanted();
-        let matched = match &wanted.search {
-            Some(search) => match self.gallery(&wanted.scope).await {
-                Ok(gallery) => self.named(&mut ticket, &gallery, search, faces).await,
-                Err(error) => Err(error),
-            },
-            None => Ok((faces.into_iter().map(|face| MatchedFace { face, decision: None }).collect(), None)),
+        let matched = match (Face::side_by_side(faces, appearances, assessments), &request.wanted().search) {
+            (Err(error), _) => Err(error),
+            (Ok(faces), Some(search)) => self.named(&mut ticket, search, &frame, faces).await,
+            (Ok(faces), None) => Ok(Named { faces, evidence: Evidence::default(), searched: None }),
         };
         match matched {
-            Ok((faces, searched)) => {
-                self.tools.pass_on(&self.next, Matched { ticket, frame, faces, searched }).await;
+            Ok(Named { faces, evidence, searched }) => {
+                self.tools.pass_on(&self.next, Matched { ticket, frame, faces, evidence, searched }).await;
             }
             Err(error) => self.tools.fail(context, ticket, HERE, error),
         }
     }
 }
 
-impl Matching {
-    async fn gallery(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
-        self.tools.galleries.tenant(scope).await
-    }
+/// What a search comes to.
+struct Named {
+    faces: Vec<Face>,
+    evidence: Evidence,
+    searched: Option<Effort>,
+}
 
-    /// One search for all faces of the photo, then the rules.
-    async fn named(
-        &self,
-        ticket: &mut Ticket,
-        gallery: &Arc<TenantGallery>,
-        search: &Search,
-        faces: Vec<AssessedFace>,
-    ) -> Result<(Vec<MatchedFace>, Option<Effort>)> {
+impl Matching {
+    /// One search for all faces of the photo, then the rules and the evidence, all in one task.
+    async fn named(&self, ticket: &mut Ticket, search: &Search, frame: &Frame, mut faces: Vec<Face>) -> Result<Named> {
+        let wanted = ticket.wanted();
+        let taken = wanted.mark.as_ref().map(|marking| Taken::new(ticket, marking, frame, &self.tools)).transpose()?;
+        let gallery = self.tools.galleries.tenant(&wanted.scope).await?;
         let vectors: Vec<&[f32]> = faces
             .iter()
-            .filter_map(|face| face.face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
+            .filter_map(|face| face.appearance.as_ref().map(|appearance| appearance.embedding.vector.as_slice()))
             .collect();
         let queries: Arc<[f32]> = vectors.concat().into();
         let request = SharedRequest {
@@ -82,34 +81,45 @@ impl Matching {
             top: candidates_wanted(faces.len()) + gallery.may_be_disowned(),
             roster: search.roster.clone(),
         };
-        let run = gallery.search_on(&self.tools.pool, job(ticket, HERE), request);
-        let SearchResult { mut per_query, effort } = while_wanted(ticket, HERE.name(), run).await??;
-        let (rules, gallery) = (search.rules, Arc::clone(gallery));
-        let name = move || {
-            for (face, candidates) in queries.chunks(gallery.dimension()).zip(&mut per_query) {
-                gallery.disown(face, candidates);
+        let (rules, explain, policy) = (search.rules, search.explain, wanted.liveness);
+        let (known, faults) = (Arc::clone(&gallery), self.tools.faults.clone());
+        let conclude = move |SearchResult { mut per_query, effort }| {
+            faults.hit(HERE.work_fault());
+            for (face, candidates) in queries.chunks(known.dimension()).zip(&mut per_query) {
+                known.disown(face, candidates);
             }
-            Ok(name(&rules, &gallery, per_query, faces))
+            name(&rules, &known, per_query, &mut faces);
+            for face in &mut faces {
+                face.refused_as_not_live = is_refused(face, policy);
+            }
+            faults.hit(Station::Attendance.work_fault());
+            let evidence = taken.map(|taken| taken.evidence(&faces)).unwrap_or_default();
+            Named { faces, evidence, searched: explain.then_some(effort) }
         };
-        Ok((self.tools.work(ticket, HERE, name).await?, search.explain.then_some(effort)))
+        let run = gallery.search_on(&self.tools.pool, job(ticket, HERE), request, conclude);
+        while_wanted(ticket, HERE.name(), run).await?
     }
 }
 
-fn name(
-    rules: &NamingRules,
-    gallery: &TenantGallery,
-    found: Vec<Vec<Candidate>>,
-    faces: Vec<AssessedFace>,
-) -> Vec<MatchedFace> {
+/// The decision on each face by what was found for it.
+fn name(rules: &NamingRules, gallery: &TenantGallery, found: Vec<Vec<Candidate>>, faces: &mut [Face]) {
     let sightings: Vec<Sighting> = faces
         .iter()
         .zip(found)
         .map(|(face, candidates)| Sighting {
-            width_px: face.face.detection.width_px(),
-            score: face.face.detection.score,
+            width_px: face.detection.width_px(),
+            score: face.detection.score,
             candidates,
         })
         .collect();
     let decisions = name_faces(&sightings, rules, |one, other| gallery.likeness(one, other));
-    faces.into_iter().zip(decisions).map(|(face, decision)| MatchedFace { face, decision: Some(decision) }).collect()
+    for (face, decision) in faces.iter_mut().zip(decisions) {
+        face.decision = Some(decision);
+    }
+}
+
+/// See [`Face::refused_as_not_live`], which shows even where no marks are asked.
+fn is_refused(face: &Face, policy: LivenessPolicy) -> bool {
+    let is_attributed = face.decision.as_ref().is_some_and(|decision| decision.attribution().is_some());
+    is_attributed && !liveness_allows(policy, face.liveness.map(|(verdict, _)| verdict))
 }

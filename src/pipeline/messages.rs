@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::request::{Request, Ticket, Timings};
+use super::{
+    evidence::Evidence,
+    request::{Request, Ticket, Timings},
+};
 use crate::{
-    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark, PhotoId, Turned},
-    error::Error,
+    domain::{Decision, Detection, HeadPose, LivenessVerdict, Mark, PersonId, PhotoId, Turned},
+    error::{Error, Result},
     gallery::Effort,
     nn::Embedding,
     runtime::{Permit, Reservation},
@@ -116,15 +119,6 @@ pub struct Detected {
     pub faces: Vec<Detection>,
 }
 
-/// A face with its vector.
-#[derive(Debug, Clone)]
-pub struct EmbeddedFace {
-    /// Where it is.
-    pub detection: Detection,
-    /// Its vector and measures, where they were wanted.
-    pub appearance: Option<Appearance>,
-}
-
 /// What a face looks like, in numbers.
 #[derive(Debug, Clone)]
 pub struct Appearance {
@@ -141,15 +135,15 @@ pub struct Embedded {
     pub ticket: Ticket,
     /// The upright photo.
     pub photo: HeldPhoto,
-    /// The faces in the order of detection.
-    pub faces: Vec<EmbeddedFace>,
+    /// The chosen faces, best score first.
+    pub faces: Vec<Detection>,
+    /// What each of them looks like, where that was wanted.
+    pub appearances: Vec<Option<Appearance>>,
 }
 
-/// A face that was looked at from all sides.
-#[derive(Debug, Clone)]
-pub struct AssessedFace {
-    /// The face and its vector.
-    pub face: EmbeddedFace,
+/// What liveness tells of a face.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Assessment {
     /// Where it was wanted: the verdict, and the probability behind it if the face was large enough.
     pub liveness: Option<(LivenessVerdict, Option<f32>)>,
     /// Where it was wanted.
@@ -174,17 +168,63 @@ pub struct Assessed {
     pub ticket: Ticket,
     /// The photo's measures.
     pub frame: Frame,
-    /// The faces in the order of detection.
-    pub faces: Vec<AssessedFace>,
+    /// The chosen faces, best score first.
+    pub faces: Vec<Detection>,
+    /// What each of them looks like, where that was wanted.
+    pub appearances: Vec<Option<Appearance>>,
+    /// What else was found of each of them.
+    pub assessments: Vec<Assessment>,
 }
 
-/// A face with the decision who it is, where that was asked.
+/// All that is known of a face: what the stages before matching found, side by side until then, and what became of it.
 #[derive(Debug, Clone)]
-pub struct MatchedFace {
-    /// The face.
-    pub face: AssessedFace,
-    /// Who it is, or why nobody was named.
+pub struct Face {
+    /// Where it is.
+    pub detection: Detection,
+    /// Its vector and measures, where they were wanted.
+    pub appearance: Option<Appearance>,
+    /// Where it was wanted: the verdict, and the probability behind it if the face was large enough.
+    pub liveness: Option<(LivenessVerdict, Option<f32>)>,
+    /// Where it was wanted.
+    pub pose: Option<HeadPose>,
+    /// Who it is, or why nobody was named, where that was asked.
     pub decision: Option<Decision>,
+    /// Whether the liveness policy alone keeps an attributed face from being marked.
+    pub refused_as_not_live: bool,
+    /// What became of it.
+    pub mark: Mark,
+}
+
+impl Face {
+    /// The faces that matching begins with.
+    ///
+    /// # Errors
+    /// `Internal` where the lists are not of one length: one that slipped would name somebody else.
+    pub fn side_by_side(
+        faces: Vec<Detection>,
+        appearances: Vec<Option<Appearance>>,
+        assessments: Vec<Assessment>,
+    ) -> Result<Vec<Self>> {
+        if appearances.len() != faces.len() || assessments.len() != faces.len() {
+            return Err(Error::internal("a photo's faces came back as another number"));
+        }
+        let found = faces.into_iter().zip(appearances).zip(assessments);
+        let face = |((detection, appearance), Assessment { liveness, pose })| Self {
+            detection,
+            appearance,
+            liveness,
+            pose,
+            decision: None,
+            refused_as_not_live: false,
+            mark: Mark::NotMarked,
+        };
+        Ok(found.map(face).collect())
+    }
+
+    /// The person who was named.
+    pub fn person(&self) -> Option<&PersonId> {
+        self.decision.as_ref()?.verdict.as_ref().ok()
+    }
 }
 
 /// matching → attendance.
@@ -195,20 +235,11 @@ pub struct Matched {
     /// The photo's measures.
     pub frame: Frame,
     /// The faces in the order of detection.
-    pub faces: Vec<MatchedFace>,
+    pub faces: Vec<Face>,
+    /// What is to be marked, where marks are asked.
+    pub evidence: Evidence,
     /// What the search for their people took, where that was asked.
     pub searched: Option<Effort>,
-}
-
-/// A face at the end of its way.
-#[derive(Debug, Clone)]
-pub struct OutcomeFace {
-    /// The face and who it is.
-    pub face: MatchedFace,
-    /// What became of it.
-    pub mark: Mark,
-    /// Whether the liveness policy alone kept an attributed face from being marked.
-    pub refused_as_not_live: bool,
 }
 
 /// What the face at a `place` of its photo is called, in the answer as in the annotated copy.
@@ -230,7 +261,7 @@ pub struct PhotoOutcome {
     /// The copy to be kept, a JPEG, if it was wanted.
     pub copy: Option<Vec<u8>>,
     /// The faces in the order of detection.
-    pub faces: Vec<OutcomeFace>,
+    pub faces: Vec<Face>,
     /// What the search for their people took, where that was asked.
     pub searched: Option<Effort>,
     /// Where its time went.
@@ -240,7 +271,7 @@ pub struct PhotoOutcome {
 impl PhotoOutcome {
     /// How the photo has to be turned for its faces to stand upright.
     pub fn turned(&self) -> Turned {
-        self.faces.first().map(|face| face.face.face.face.detection.turned).unwrap_or_default()
+        self.faces.first().map(|face| face.detection.turned).unwrap_or_default()
     }
 }
 
@@ -268,3 +299,29 @@ macro_rules! in_transit {
 }
 
 in_transit!(Admitted, Decoded, Detected, Embedded, Assessed, Matched);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    /// The text of all sources under `folder`, without blanks: a chain may be broken over lines.
+    fn sources(folder: &Path) -> String {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let text = |path: PathBuf| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => fs::read_to_string(&path).unwrap().split_whitespace().collect(),
+            _ => String::new(),
+        };
+        entries.map(text).collect()
+    }
+
+    #[test]
+    fn nobody_reaches_through_a_face_for_another() {
+        let chain = ".face".repeat(2);
+        let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        assert!(sources.contains("structFace") && !sources.contains(&chain));
+    }
+}

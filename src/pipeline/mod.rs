@@ -18,6 +18,8 @@ pub mod liveness;
 
 mod matching;
 
+mod evidence;
+
 mod attendance;
 
 mod annotation;

@@ -66,7 +66,7 @@ impl Station {
         }
     }
 
-    /// The fail point inside the stage's work on a photo.
+    /// The fail point inside the stage's work on a photo. Attendance's lies in matching's task, which prepares it.
     pub(super) const fn work_fault(self) -> &'static str {
         match self {
             Self::Ingest => "ingest.work",

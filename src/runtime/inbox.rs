@@ -8,6 +8,7 @@ use std::{fmt, sync::Arc};
 
 use actix::{Recipient, prelude::SendError};
 use tokio::{sync::watch, time::Instant};
+use tracing::Span;
 
 use super::{
     line::Turn,
@@ -245,6 +246,8 @@ impl<M: Send + 'static> Inbox<M> {
 pub(super) struct Envelope<M: Send + 'static> {
     message: M,
     place: Place,
+    /// The sender's, in which it is handled too.
+    span: Span,
 }
 
 impl<M: Send + 'static> actix::Message for Envelope<M> {
@@ -254,14 +257,15 @@ impl<M: Send + 'static> actix::Message for Envelope<M> {
 impl<M: Send + 'static> Envelope<M> {
     fn new(message: M, permit: Permit, state: &Arc<StageState>) -> Self {
         state.message_arrived();
-        Self { message, place: Place { _permit: permit, state: Arc::clone(state), end: PlaceEnd::LostQueued } }
+        let place = Place { _permit: permit, state: Arc::clone(state), end: PlaceEnd::LostQueued };
+        Self { message, place, span: Span::current() }
     }
 
     /// Begins the handling.
-    pub(super) fn open(mut self) -> (M, Place) {
+    pub(super) fn open(mut self) -> (M, Place, Span) {
         self.place.state.message_begun();
         self.place.end = PlaceEnd::LostInWork;
-        (self.message, self.place)
+        (self.message, self.place, self.span)
     }
 
     fn take_back(mut self) -> M {

@@ -4,6 +4,7 @@
 //! send their CPU work to the one [`ComputePool`]. A [`ByteBudget`] bounds memory at the door, [`Shutdown`] and
 //! [`InFlight`] end the service in order, [`Health`] says whether it can work, and snapshots say what it is doing.
 
+mod blocking;
 mod budget;
 mod clock;
 mod compute;
@@ -26,6 +27,7 @@ mod supervisor;
 mod tests;
 mod turnstile;
 
+pub use blocking::spawn_blocking;
 pub use budget::{BudgetLimits, ByteBudget, Exhausted, Reservation};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use compute::{

@@ -7,6 +7,7 @@ use std::{
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, fut};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 use super::{
     inbox::{Envelope, Place},
@@ -77,21 +78,23 @@ impl StageContext {
     /// Ends this incarnation because of `error`: for a stage that cannot go on as it is but may after a new start.
     /// Takes effect at the end of the present poll at the latest.
     pub fn stop_with(&self, error: &Error) {
-        self.life.end(End { cause: RestartCause::Error, what: error.code().to_owned() });
+        self.life.end(End { cause: RestartCause::Error, what: error.code().to_owned(), span: Span::current() });
     }
 }
 
 /// How an incarnation ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct End {
     pub(super) cause: RestartCause,
     /// A code or a source location.
     pub(super) what: String,
+    /// That of the message which it ended with.
+    pub(super) span: Span,
 }
 
 impl End {
     pub(super) fn panicked(site: &PanicSite) -> Self {
-        Self { cause: RestartCause::Panic, what: site.to_string() }
+        Self { cause: RestartCause::Panic, what: site.to_string(), span: Span::current() }
     }
 }
 
@@ -152,12 +155,13 @@ impl<S: Stage> Handler<Envelope<S::Message>> for StageActor<S> {
     type Result = ();
 
     fn handle(&mut self, envelope: Envelope<S::Message>, ctx: &mut Self::Context) {
-        let (message, place) = envelope.open();
+        let (message, place, span) = envelope.open();
+        let _of_message = span.enter();
         let context = self.context.clone();
         match contain(|| self.stage.handle(message, context)) {
             Ok(work) => {
                 let life = Arc::clone(&self.context.life);
-                let handling = fut::wrap_future::<_, Self>(handle_one(work, place, life));
+                let handling = fut::wrap_future::<_, Self>(handle_one(work, place, life).in_current_span());
                 ctx.spawn(handling.map(|(), actor, ctx| actor.obey(ctx)));
             }
             Err(site) => self.context.life.end(End::panicked(&site)),

@@ -13,6 +13,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
 };
+use tracing::Span;
 
 use super::{
     clock::Clock,
@@ -61,7 +62,7 @@ impl Present {
         let life = lock(&self.0).clone();
         let alive = life.is_some();
         if let Some(life) = life {
-            life.end(End { cause: RestartCause::Killed, what: what.to_owned() });
+            life.end(End { cause: RestartCause::Killed, what: what.to_owned(), span: Span::none() });
         }
         alive
     }
@@ -193,13 +194,19 @@ impl<S: Stage, F: Fn() -> S + 'static> Keeper<S, F> {
         *lock(&self.present.0) = None;
         self.inbox.hold();
         // Nobody said why: something of the stage's panicked where no message was being handled.
-        life.take_end()
-            .unwrap_or_else(|| End { cause: RestartCause::Panic, what: "panicked outside a message".to_owned() })
+        life.take_end().unwrap_or_else(|| End {
+            cause: RestartCause::Panic,
+            what: "panicked outside a message".to_owned(),
+            span: Span::none(),
+        })
     }
 
     fn note_restart(&self, end: &End) {
         let state = &self.inbox.state;
-        tracing::warn!(stage = state.name(), cause = %end.cause, what = end.what, "a stage died and is restarted");
+        tracing::warn!(
+            parent: &end.span, stage = state.name(), cause = %end.cause, what = end.what,
+            "a stage died and is restarted"
+        );
         state.set_status(StageStatus::Restarting);
         state.set_last_error(end.what.clone());
         state.count_restart(end.cause);
@@ -208,7 +215,9 @@ impl<S: Stage, F: Fn() -> S + 'static> Keeper<S, F> {
 
     fn give_up(&self, end: &End) {
         let state = &self.inbox.state;
-        tracing::error!(stage = state.name(), cause = %end.cause, what = end.what, "a stage died too often");
+        tracing::error!(
+            parent: &end.span, stage = state.name(), cause = %end.cause, what = end.what, "a stage died too often"
+        );
         state.set_last_error(end.what.clone());
         state.set_status(StageStatus::GivenUp);
         self.options.health.set_unready(state.name(), "the stage died too often and was given up");

@@ -9,12 +9,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tokio::{
-    sync::oneshot,
-    task::{JoinError, spawn_blocking},
-};
+use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
+    blocking::spawn_blocking,
     line::{Line, ServiceClass, Ticket, Turn},
     lock::lock,
 };

@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Service,
+    Service, Visit,
     enrol::quality,
     recognise::usable,
     view::{FaceView, ProblemView, TimingsView},
     wanted,
 };
 use crate::{
-    domain::{PersonId, Quality, TenantScope},
+    domain::{PersonId, Quality},
     error::{Error, Result},
     gallery::SearchRequest,
     pipeline::{
-        messages::{EncodedImage, OutcomeFace, PhotoOutcome},
+        messages::{EncodedImage, Face, PhotoOutcome},
         request::{FaceChoice, Wanted},
     },
 };
@@ -134,16 +134,17 @@ pub struct NoParams {}
 
 impl Service {
     /// The faces in photos.
-    pub async fn detect(&self, scope: &TenantScope, images: Vec<EncodedImage>) -> Result<Detections> {
-        let (photos, timings_ms) = self.analyse(images, wanted(scope, FaceChoice::All), |_, view| Ok(view)).await?;
+    pub async fn detect(&self, visit: &Visit, images: Vec<EncodedImage>) -> Result<Detections> {
+        let (photos, timings_ms) =
+            self.analyse(visit, images, wanted(visit, FaceChoice::All), |_, view| Ok(view)).await?;
         Ok(Detections { photos, timings_ms })
     }
 
     /// The vectors of the faces in photos.
-    pub async fn embeddings(&self, scope: &TenantScope, images: Vec<EncodedImage>) -> Result<Embeddings> {
-        let wanted = Wanted { embed: true, measure: true, pose: true, ..wanted(scope, FaceChoice::All) };
+    pub async fn embeddings(&self, visit: &Visit, images: Vec<EncodedImage>) -> Result<Embeddings> {
+        let wanted = Wanted { embed: true, measure: true, pose: true, ..wanted(visit, FaceChoice::All) };
         let (photos, timings_ms) = self
-            .analyse(images, wanted, |face, view| {
+            .analyse(visit, images, wanted, |face, view| {
                 Ok(EmbeddedView { face: view, quality: quality(face)?, embedding: vector(face)?.to_vec() })
             })
             .await?;
@@ -155,16 +156,11 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` unless there are exactly two images; the image's own error if one cannot be used.
-    pub async fn compare(
-        &self,
-        scope: &TenantScope,
-        choice: FaceChoice,
-        images: Vec<EncodedImage>,
-    ) -> Result<Comparison> {
+    pub async fn compare(&self, visit: &Visit, choice: FaceChoice, images: Vec<EncodedImage>) -> Result<Comparison> {
         if images.len() != 2 {
             return Err(Error::invalid("send exactly two images").with_code("two_images_wanted"));
         }
-        let faces = self.single_faces(scope, choice, images).await?;
+        let faces = self.single_faces(visit, choice, images).await?;
         let [(a, first), (b, second)] = <[_; 2]>::try_from(faces)
             .map_err(|_| Error::internal("two images came back as another number of faces"))?;
         let similarity = vector(&a)?.iter().zip(vector(&b)?).map(|(x, y)| x * y).sum();
@@ -178,25 +174,24 @@ impl Service {
     /// the image's own error if it cannot be used.
     pub async fn verify(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         person: &PersonId,
         params: &VerifyParams,
         images: Vec<EncodedImage>,
     ) -> Result<Verification> {
-        let known = self.store.person(scope, person).await?.person;
-        let policy = self.store.tenant_settings(scope).await?.enrolment.consent;
-        policy.require(known.consent.as_ref(), self.clock.now())?;
+        let known = self.store.person(visit, person).await?.person;
+        visit.settings().enrolment.consent.require(known.consent.as_ref(), self.clock.now())?;
         if images.len() != 1 {
             return Err(Error::invalid("send exactly one image").with_code("one_image_wanted"));
         }
         let changes = super::RuleChanges { threshold: params.threshold, margin: None };
-        let threshold = changes.apply(self.naming(scope).await?.roster)?.threshold;
-        let faces = self.single_faces(scope, params.faces, images).await?;
+        let threshold = changes.apply(self.naming_under(visit.settings()).roster)?.threshold;
+        let faces = self.single_faces(visit, params.faces, images).await?;
         let (outcome, face) =
             faces.into_iter().next().ok_or_else(|| Error::internal("an image came back without its face"))?;
         let roster = [person.clone()];
         let request = SearchRequest { queries: vector(&outcome)?, top: 1, roster: Some(&roster) };
-        let gallery = self.galleries.tenant(scope).await?;
+        let gallery = self.galleries.tenant(visit).await?;
         let mut best = gallery.search(&request)?.per_query.into_iter().next().unwrap_or_default();
         let none = || Error::invalid("this person has no face sample").with_code("no_samples");
         let similarity = best.first().ok_or_else(none)?.similarity;
@@ -208,13 +203,13 @@ impl Service {
     /// The one face of each image, embedded; the first image's error if one cannot be used.
     pub(super) async fn single_faces(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         choice: FaceChoice,
         images: Vec<EncodedImage>,
-    ) -> Result<Vec<(OutcomeFace, SingleFace)>> {
-        let wanted = Wanted { embed: true, ..wanted(scope, choice) };
+    ) -> Result<Vec<(Face, SingleFace)>> {
+        let wanted = Wanted { embed: true, ..wanted(visit, choice) };
         let mut faces = Vec::with_capacity(images.len());
-        for (image, reply) in self.run(images, wanted).await?.into_iter().enumerate() {
+        for (image, reply) in self.run(visit, images, wanted).await?.into_iter().enumerate() {
             let outcome = reply.map_err(|failure| failure.error.with_details(serde_json::json!({ "image": image })))?;
             let (width, height, turned) = (outcome.width, outcome.height, outcome.turned().degrees());
             let face = outcome
@@ -222,7 +217,7 @@ impl Service {
                 .into_iter()
                 .next()
                 .ok_or_else(|| Error::internal("an image came back without its face"))?;
-            let view = SingleFace { face: FaceView::new(&face.face.face.face.detection, width, height), turned };
+            let view = SingleFace { face: FaceView::new(&face.detection, width, height), turned };
             faces.push((face, view));
         }
         Ok(faces)
@@ -230,13 +225,14 @@ impl Service {
 
     async fn analyse<F>(
         &self,
+        visit: &Visit,
         images: Vec<EncodedImage>,
         wanted: Wanted,
-        view: impl Fn(&OutcomeFace, FaceView) -> Result<F>,
+        view: impl Fn(&Face, FaceView) -> Result<F>,
     ) -> Result<(Vec<AnalysedPhoto<F>>, TimingsView)> {
         let mut timings = TimingsView::default();
         let mut photos = Vec::new();
-        for (image, reply) in usable(self.run(images, wanted).await?)?.into_iter().enumerate() {
+        for (image, reply) in usable(self.run(visit, images, wanted).await?)?.into_iter().enumerate() {
             photos.push(match reply {
                 Ok(outcome) => {
                     timings.add(&outcome.timings);
@@ -244,7 +240,7 @@ impl Service {
                     let PhotoOutcome { width, height, faces, .. } = outcome;
                     let faces = faces
                         .iter()
-                        .map(|face| view(face, FaceView::new(&face.face.face.face.detection, width, height)))
+                        .map(|face| view(face, FaceView::new(&face.detection, width, height)))
                         .collect::<Result<_>>()?;
                     AnalysedPhoto { image, width, height, turned, faces, error: None }
                 }
@@ -262,11 +258,8 @@ impl Service {
     }
 }
 
-pub(super) fn vector(face: &OutcomeFace) -> Result<&[f32]> {
-    face.face
-        .face
-        .face
-        .appearance
+pub(super) fn vector(face: &Face) -> Result<&[f32]> {
+    face.appearance
         .as_ref()
         .map(|appearance| appearance.embedding.vector.as_slice())
         .ok_or_else(|| Error::internal("a face came back without the vector that was asked for"))

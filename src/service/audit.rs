@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{Service, access::Scope};
+use super::{
+    Service,
+    access::{Entered, Scope},
+};
 use crate::{
     domain::{
-        Access, Permission, Realm,
+        Permission, Realm,
         audit::{Act, Entry, Hash, Head},
     },
     error::{Error, Result},
@@ -22,7 +25,7 @@ pub struct AuditScope {
 }
 
 impl Scope for AuditScope {
-    fn of(access: Access) -> Result<Self> {
+    fn of(Entered { access, .. }: Entered) -> Result<Self> {
         access.require(Permission::ReadAudit, None)?;
         Ok(Self { realm: access.grant().realm.clone() })
     }

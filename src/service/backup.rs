@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::{io::AsyncWriteExt, task::spawn_blocking, time::sleep};
+use tokio::{io::AsyncWriteExt, time::sleep};
 use utoipa::ToSchema;
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     domain::{Author, BackupId, Right},
     error::{Error, ErrorKind, Result},
-    runtime::disk,
+    runtime::{disk, spawn_blocking},
     store::{self, About, Backup, BackupStream, Store, StoreOptions},
     vault,
 };

@@ -6,7 +6,6 @@ use jiff::{
     civil::DateTime,
     tz::{Offset, TimeZone},
 };
-use tokio::task::spawn_blocking;
 
 use super::{
     RuleChanges, Service, is_the_images_fault,
@@ -20,6 +19,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     jobs::{FileTime, PhotoFile},
+    runtime::spawn_blocking,
     vision::taken,
 };
 
@@ -47,15 +47,13 @@ impl Service {
         options: &RecogniseOptions,
         photo: &JobPhoto,
     ) -> Result<PhotoReport> {
-        let group = self.store.group(scope, &options.group).await?;
+        let visit = self.visit(scope).await?;
+        let (group, session) = self.store.group_with_session(scope, &options.group, options.session).await?;
         let bytes = match photo.file.read(photo.max_bytes).await? {
             Ok(bytes) => bytes,
             Err(fault) => return Ok(PhotoReport { error: Some(fault), ..empty_report() }),
         };
-        let session = match options.session {
-            Some(session) => Some(self.session_of(scope, &group.id, session).await?),
-            None => None,
-        };
+        let session = session.transpose()?;
         let (at, source) = match options.at {
             Some(at) => (at, TimeSource::Given),
             None => time(&group, session.as_ref(), photo, camera_time(bytes.clone()).await?),
@@ -63,7 +61,8 @@ impl Service {
         let report = PhotoReport { at: Some(at), time_from: Some(source), ..empty_report() };
         let changes = RuleChanges { threshold: options.threshold, margin: options.margin };
         // The job was accepted by the rules of its time.
-        let changes = if options.mark { changes.no_laxer_than(self.naming(scope).await?.roster) } else { changes };
+        let changes =
+            if options.mark { changes.no_laxer_than(self.naming_under(visit.settings()).roster) } else { changes };
         let params = RecognizeParams {
             mark: Some(options.mark),
             at: Some(at),
@@ -76,7 +75,7 @@ impl Service {
             ..RecognizeParams::default()
         };
         let image = self.hold(scope, bytes).await?;
-        let found = match self.recognize(scope, &options.group, vec![image], &params).await {
+        let found = match self.recognize(&visit, &options.group, vec![image], &params).await {
             Ok(found) => found,
             Err(error) if is_the_photos_fault(&error) => {
                 return Ok(PhotoReport { error: Some((&error).into()), ..report });

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, to_completion};
+use super::Service;
 use crate::{
     domain::{Consent, LegalBasis, PersonId, TenantScope},
     error::{Error, Result},
@@ -76,7 +76,7 @@ impl Service {
     /// `NotFound` `person_not_found`, `Invalid` `invalid_consent`.
     pub async fn give_consent(&self, scope: &TenantScope, person: &PersonId, new: NewConsent) -> Result<ConsentView> {
         let consent = new.checked(self.clock.now())?;
-        self.set_consent(scope, person, Some(consent.clone())).await?;
+        self.store.set_consent(scope, person, Some(consent.clone())).await?;
         Ok(consent.into())
     }
 
@@ -85,17 +85,6 @@ impl Service {
     /// # Errors
     /// `NotFound` `person_not_found`.
     pub async fn withdraw_consent(&self, scope: &TenantScope, person: &PersonId) -> Result<()> {
-        self.set_consent(scope, person, None).await
-    }
-
-    async fn set_consent(&self, scope: &TenantScope, person: &PersonId, consent: Option<Consent>) -> Result<()> {
-        let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
-        to_completion(async move {
-            let _turn = service.galleries.person_lock(&scope, &person).await;
-            let samples = service.store.set_consent(&scope, &person, consent.clone()).await?;
-            service.galleries.set_consent(&scope, &person, consent.as_ref()).await;
-            service.galleries.insert(&scope, &samples).await
-        })
-        .await
+        self.store.set_consent(scope, person, None).await
     }
 }

@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 use self::consents::consent;
 pub use self::leavers::Leaver;
 use super::{
-    Service,
+    Service, Visit,
     duplicates::Twin,
-    enrol::{AcceptedImage, Entrance, RejectedImage, Shot, shots},
+    enrol::{AcceptedImage, Admission, Entrance, Judged, Leaving, RejectedImage, Shot, shots},
     photos::NewPhoto,
     to_completion,
 };
@@ -21,11 +21,11 @@ use crate::{
         job::{DoublePhoto, Fault, RefusedPhoto},
         person::checked_email,
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     jobs::{PhotoFile, RosterRow},
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::ServiceClass,
-    store::{ItemPlace, PersonImport, PersonPhotos, RosterGroups, Samples},
+    store::{ItemPlace, PersonImport, RosterGroups, Samples},
 };
 
 /// Photos are judged so many at a time, and no more of them once they have so many bytes: memory stays flat whatever a
@@ -66,12 +66,10 @@ fn group_of(text: &str) -> Result<GroupId> {
 }
 
 /// A row whose photos were judged.
-struct Judged {
+struct JudgedRow {
+    /// With the samples that are new; the records of their photos come with the files.
     import: PersonImport,
-    /// The row's photos that are to be kept.
-    photos: Vec<NewPhoto>,
-    /// The images behind the samples of `import`.
-    accepted: Vec<AcceptedImage>,
+    judged: Judged,
     report: RowReport,
 }
 
@@ -95,20 +93,20 @@ impl Service {
             return Err(Error::invalid(message.clone()).with_code("invalid_row"));
         }
         let person: PersonId = row.id.parse()?;
-        let known = self.person_there(scope, &person).await?;
-        let settings = self.store.tenant_settings(scope).await?;
-        let mut import = self.checked(&row, person, known.as_ref(), options, &settings)?;
+        let visit = self.visit(scope).await?;
+        let (known, stored) = self.store.person_with_samples(scope, &person).await?.unzip();
+        let mut import = self.checked(&row, person, known.as_ref(), options, visit.settings())?;
         if photos.len() > MAX_PHOTOS {
             let message = format!("a person has at most {MAX_PHOTOS} photos in a roster");
             return Err(Error::invalid(message).with_code("too_many_photos"));
         }
-        let stored = if known.is_some() { self.store.faces(scope, &import.person).await? } else { Vec::new() };
+        let stored = stored.unwrap_or_default();
         // Checked before photos are worked on.
         self.store.preview_import(scope, import.clone(), empty_report(&row)).await?;
         let unmade = || Person::new(import.person.clone(), String::new(), import.at);
         let person = known.unwrap_or_else(unmade);
         let person = Person { consent: import.consent.clone().or(person.consent), ..person };
-        let shown = match self.entrance(scope, &person, options.faces, options.quality, Vec::new()).await {
+        let shown = match self.entrance(&visit, &person, options.faces, options.quality, Vec::new()) {
             Ok(entrance) => {
                 let keeps = entrance.keeps.filter(|_| !options.dry_run);
                 let entrance = Entrance { class: ServiceClass::Bulk, keeps, ..entrance };
@@ -125,63 +123,41 @@ impl Service {
         let is_replaced = options.replace && !(samples.is_empty() && known.is_empty());
         let removed = stored.iter().filter(is_other).filter(|_| is_replaced).map(|sample| sample.id).collect();
         let samples_added = samples.len() as u32;
-        import.samples = Samples { added: samples.into(), removed };
+        // What is new goes with the photos; that there is some is what the preview goes by.
+        import.samples = Samples { added: samples.clone().into(), removed };
         let report = RowReport { samples_added, refused, ..empty_report(&row) };
-        let judged = Judged { import, photos, accepted, report };
-        let (service, scope) = (self.clone(), scope.clone());
-        to_completion(async move { service.take_in(&scope, judged, options.dry_run, place).await }).await
+        let judged = JudgedRow { import, judged: Judged { samples, photos, accepted, rejected: Vec::new() }, report };
+        let service = self.clone();
+        to_completion(async move { service.take_in(&visit, judged, options.dry_run, place).await }).await
     }
 
     /// Stores a row whose photos were judged, under the person's lock; in a dry run says what would come of it.
     async fn take_in(
         &self,
-        scope: &TenantScope,
-        judged: Judged,
+        visit: &Visit,
+        judged: JudgedRow,
         dry_run: bool,
         place: Option<ItemPlace>,
     ) -> Result<RowReport> {
-        let Judged { mut import, photos, accepted, report } = judged;
-        let person = import.person.clone();
-        let policy = self.store.tenant_settings(scope).await?.enrolment.duplicates;
-        let _turns = self.turns(scope, &person, policy).await;
-        let added = import.samples.added.samples.clone();
-        let twins = self.twins(scope, &person, &added, &accepted, policy, ServiceClass::Bulk).await?;
-        let double = |Twin { image, person, similarity }: Twin| DoublePhoto { photo: image as u32, person, similarity };
-        let report = RowReport { duplicates: twins.into_iter().map(double).collect(), ..report };
+        let JudgedRow { mut import, mut judged, report } = judged;
+        let (person, service) = (import.person.clone(), self.clone());
+        // The photos may have been judged for long.
+        let visit = &self.visit(visit).await?;
+        let policy = visit.settings().enrolment.duplicates;
         if dry_run {
-            return self.store.preview_import(scope, import, report).await;
+            let _locks = self.locks(visit, &person, policy).await;
+            let (samples, accepted) = (&judged.samples, &judged.accepted);
+            let twins = self.twins(visit, &person, samples, accepted, policy, ServiceClass::Bulk).await?;
+            return self.store.preview_import(visit, import, with_twins(report, &twins)).await;
         }
-        let tells_of_consent = import.consent.is_some();
-        let removed = import.samples.removed.clone();
-        let old = match self.store.photos(scope, &person).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => PersonPhotos::default(),
-            old => old?,
+        let leaving = Leaving::These(import.samples.removed.clone());
+        let admission = Admission { policy, class: ServiceClass::Bulk, leaving, ..Admission::of(visit, &person) };
+        let write = |faces, twins: &[Twin]| {
+            import.samples.added = faces;
+            let report = with_twins(report, twins);
+            async move { service.store.import_person(visit, import, report, place).await }
         };
-        let photos = self.write_photos(scope, &person, old.clone(), photos).await?;
-        import.samples.added.photos = photos.records();
-        let report = photos.settled(self.store.import_person(scope, import, report, place).await)?;
-        if report.outcome == RowOutcome::Created || tells_of_consent {
-            // What holds: it may have been withdrawn since the row was read.
-            let consent = self.store.person(scope, &person).await?.person.consent;
-            self.galleries.set_consent(scope, &person, consent.as_ref()).await;
-        }
-        if !removed.is_empty() {
-            self.galleries.remove_faces(scope, &person, &removed).await;
-            let gone = old.photos.into_iter().filter(|photo| removed.contains(&photo.face)).collect();
-            self.remove_files(scope, gone).await;
-        }
-        // Those of before may be ones that are found only from this consent on.
-        let found = if tells_of_consent { self.store.faces(scope, &person).await? } else { added };
-        self.galleries.insert(scope, &found).await?;
-        Ok(report)
-    }
-
-    async fn person_there(&self, scope: &TenantScope, person: &PersonId) -> Result<Option<Person>> {
-        match self.store.person(scope, person).await {
-            Ok(record) => Ok(Some(record.person)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(self.admit(admission, &mut judged, write).await?.written)
     }
 
     fn checked(
@@ -231,7 +207,7 @@ impl Service {
                 match photo.read(rules.image_bytes).await? {
                     Ok(bytes) => {
                         bytes_held += bytes.len();
-                        images.push(self.hold(entrance.scope, bytes).await?);
+                        images.push(self.hold(entrance.visit, bytes).await?);
                         numbers.push(number);
                     }
                     Err(fault) => shown.refused.push(refused(number, fault)),
@@ -304,6 +280,15 @@ fn empty_report(row: &RosterRow) -> RowReport {
         groups_made: Vec::new(),
         left: Vec::new(),
     }
+}
+
+fn with_twins(report: RowReport, twins: &[Twin]) -> RowReport {
+    let double = |twin: &Twin| DoublePhoto {
+        photo: twin.image as u32,
+        person: twin.person.clone(),
+        similarity: twin.similarity,
+    };
+    RowReport { duplicates: twins.iter().map(double).collect(), ..report }
 }
 
 fn refused(photo: usize, fault: Fault) -> RefusedPhoto {

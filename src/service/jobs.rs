@@ -73,18 +73,16 @@ impl Service {
         params: RecogniseJobParams,
     ) -> Result<JobView> {
         let RecogniseJobParams { mark, at, session, source, threshold, margin, liveness } = params;
-        let (group, mark) = (self.store.group(scope, group).await?, mark.unwrap_or(true));
+        let (group, meeting) = self.store.group_with_session(scope, group, session).await?;
+        let mark = mark.unwrap_or(true);
         // Says at once what each photo would say.
         let apply = if mark { RuleChanges::tighten } else { RuleChanges::apply };
         apply(RuleChanges { threshold, margin }, self.naming(scope).await?.roster)?;
         at.map(|at| checked_at(at, self.clock.now())).transpose()?;
-        if let Some(session) = session {
-            let session = self.session_of(scope, &group.id, session).await?;
-            if mark {
-                at.map_or(Ok(()), |at| require_window(&group, &session, at))?;
-                // Says at once what each mark would say.
-                session.after(Step::Open, self.clock.now())?;
-            }
+        if let Some(meeting) = meeting.transpose()?.filter(|_| mark) {
+            at.map_or(Ok(()), |at| require_window(&group, &meeting, at))?;
+            // Says at once what each mark would say.
+            meeting.after(Step::Open, self.clock.now())?;
         }
         let (folder, max_entries) = (files.path(""), self.desk.options.max_entries);
         let check = move || CheckedPhotos::new(&folder, max_entries);

@@ -34,14 +34,10 @@ impl Service {
     pub async fn merge_people(&self, scope: &TenantScope, person: &PersonId, from: &PersonId) -> Result<PersonView> {
         let (service, scope, person, from) = (self.clone(), scope.clone(), person.clone(), from.clone());
         to_completion(async move {
-            let _turns = service.galleries.person_locks(&scope, &[&person, &from]).await;
+            let _locks = service.people_locks(&scope, [&person, &from]).await;
             let (photos, old) = service.write_photos_over(&scope, &from, &person, None).await?;
             let merged = service.store.merge_people(&scope, &person, &from, photos.records()).await;
-            let (record, samples) = photos.settled(merged)?;
-            service.galleries.merge_negatives(&scope, &from, &person).await;
-            service.galleries.remove_person(&scope, &from).await;
-            service.galleries.set_consent(&scope, &person, record.person.consent.as_ref()).await;
-            service.galleries.insert(&scope, &samples).await?;
+            let record = photos.settled(merged)?;
             service.remove_files(&scope, old).await;
             Ok(record.into())
         })
@@ -62,15 +58,13 @@ impl Service {
     ) -> Result<PersonView> {
         let (service, scope, person, to) = (self.clone(), scope.clone(), person.clone(), to.clone());
         to_completion(async move {
-            let _turns = service.galleries.person_locks(&scope, &[&person, &to]).await;
+            let _locks = service.people_locks(&scope, [&person, &to]).await;
             let policy = service.store.tenant_settings(&scope).await?.enrolment.consent;
             let other = service.store.person(&scope, &to).await?.person;
             policy.require(other.consent.as_ref(), service.clock.now())?;
             let (photos, old) = service.write_photos_over(&scope, &person, &to, Some(face)).await?;
             let moved = service.store.move_face(&scope, &person, face, &to, photos.records()).await;
-            let (sample, record) = photos.settled(moved)?;
-            service.galleries.remove_faces(&scope, &person, &[face]).await;
-            service.galleries.insert(&scope, &[sample]).await?;
+            let record = photos.settled(moved)?;
             service.remove_files(&scope, old).await;
             Ok(record.into())
         })

@@ -20,6 +20,7 @@ pub mod gallery;
 pub mod groups;
 pub mod import;
 pub mod jobs;
+mod locks;
 pub mod merge;
 pub mod negatives;
 pub mod people;
@@ -35,6 +36,7 @@ pub mod strangers;
 pub mod tenants;
 pub mod timetables;
 pub mod view;
+mod visit;
 pub mod webhooks;
 
 use std::{
@@ -45,15 +47,16 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+pub use self::visit::Visit;
 use self::{
     access::{Gate, Lifetimes},
-    duplicates::TenantTurns,
+    locks::Locks,
     quotas::QuotaKeeper,
     webhooks::Couriers,
 };
 use crate::{
     config,
-    domain::{MatchingSettings, NamingRules, Quotas, TenantScope, attendance::LivenessPolicy},
+    domain::{MatchingSettings, NamingRules, Quotas, TenantScope, TenantSettings, attendance::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     events::{Hub, Tickets},
     galleries::Galleries,
@@ -68,6 +71,10 @@ use crate::{
     vault::Vault,
 };
 
+/// Locks for tenants, and for people.
+const TENANT_LOCKS: usize = 64;
+const PERSON_LOCKS: usize = 256;
+
 /// All use cases over one store and one pipeline; cheap to clone.
 #[derive(Clone)]
 pub struct Service {
@@ -76,7 +83,10 @@ pub struct Service {
     pipeline: Pipeline,
     clock: Arc<dyn Clock>,
     naming: Naming,
-    tenant_turns: TenantTurns,
+    /// Of tenants that refuse duplicates, to take somebody in.
+    tenant_locks: Locks,
+    /// Of people, to change their photos: files and the records that name them.
+    people_locks: Locks,
     gate: Arc<Gate>,
     quotas: QuotaKeeper,
     hub: Hub,
@@ -213,7 +223,7 @@ impl Service {
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let desk = JobDesk::new(Spool::of(&data, jobs.room), jobs);
         let (vault, retention_changed) = (Vault::of(&data), Arc::default());
-        let (tenant_turns, data) = (TenantTurns::default(), data.into());
+        let (tenant_locks, people_locks) = (Locks::new(TENANT_LOCKS), Locks::new(PERSON_LOCKS));
         let workbooks = Turnstile::new(reports::WORKBOOKS_AT_ONCE);
         Ok(Self {
             store,
@@ -221,7 +231,8 @@ impl Service {
             pipeline,
             clock,
             naming,
-            tenant_turns,
+            tenant_locks,
+            people_locks,
             gate,
             quotas,
             hub,
@@ -230,7 +241,7 @@ impl Service {
             event_settings: events,
             desk,
             workbooks,
-            data,
+            data: data.into(),
             vault,
             retention_changed,
         })
@@ -261,22 +272,27 @@ impl Service {
     ///
     /// # Errors
     /// `Overloaded` `daily_quota`, or as for [`Pipeline::run`].
-    async fn run(&self, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
+    async fn run(&self, visit: &Visit, images: Vec<EncodedImage>, wanted: Wanted) -> Result<Vec<PhotoReply>> {
         if images.is_empty() {
             return Err(Error::invalid("send at least one image in the field images").with_code("no_images"));
         }
-        let (scope, photos) = (wanted.scope.clone(), images.len() as u64);
-        self.quotas.count_photos(&scope, &self.store.tenant_settings(&scope).await?, photos).await?;
+        let photos = images.len() as u64;
+        self.quotas.count_photos(visit, visit.settings(), photos).await?;
         let replies = self.pipeline.run(images, wanted).await;
-        let replies = replies.inspect_err(|_| self.quotas.discount_photos(&scope, photos))?;
+        let replies = replies.inspect_err(|_| self.quotas.discount_photos(visit, photos))?;
         // What comes of them is told, and not only stored, and they may have been under way for long.
-        self.store.require_right(scope.right()).await?;
+        self.store.require_right(visit.right()).await?;
         Ok(replies)
     }
 
-    /// The rules of naming in a tenant.
+    /// The rules of naming under a tenant's settings.
+    fn naming_under(&self, settings: &TenantSettings) -> Naming {
+        self.naming.with(settings.matching)
+    }
+
+    /// The same for who only has the scope.
     async fn naming(&self, scope: &TenantScope) -> Result<Naming> {
-        Ok(self.naming.with(self.store.tenant_settings(scope).await?.matching))
+        Ok(self.naming_under(&self.store.tenant_settings(scope).await?))
     }
 
     /// Keeps the counts that tenants' quotas go by, for ever.
@@ -296,7 +312,7 @@ impl Service {
 }
 
 /// Carries a change to its end even if its caller goes away midway (a client that hangs up drops the handler):
-/// otherwise the store could know a sample that the gallery does not, or the gallery one that was deleted.
+/// otherwise files could stay whose records are gone, or a record could name a file that is not kept.
 async fn to_completion<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     tokio::spawn(carried(change))
         .await

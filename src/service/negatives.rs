@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, analyse::vector, to_completion};
+use super::{Service, Visit, analyse::vector};
 use crate::{
     domain::{FaceId, Negative, PersonId, TenantScope},
     error::{Error, Result},
@@ -62,36 +62,29 @@ impl Service {
     /// `of` and `face`, or `same_person`; `Conflict` `too_many_negatives` or `limit_reached`; the image's own error.
     pub async fn add_negative(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         person: &PersonId,
         new: NewNegative,
         images: Vec<EncodedImage>,
     ) -> Result<NegativeView> {
-        self.store.person(scope, person).await?;
+        self.store.person(visit, person).await?;
         let negative = match (images.len(), new.of, new.face) {
-            (1, None, None) => self.negative_from_image(scope, person, new.faces, images).await?,
-            (0, Some(of), Some(face)) => self.negative_from_sample(scope, person, of, face).await?,
+            (1, None, None) => self.negative_from_image(visit, person, new.faces, images).await?,
+            (0, Some(of), Some(face)) => self.negative_from_sample(visit, person, of, face).await?,
             _ => return Err(Error::invalid("send one image, or of and face").with_code("one_face_wanted")),
         };
-        let (service, scope) = (self.clone(), scope.clone());
-        to_completion(async move {
-            let of = negative.of.as_ref().unwrap_or(&negative.person);
-            let _turns = service.galleries.person_locks(&scope, &[&negative.person, of]).await;
-            service.store.add_negative(&scope, negative.clone()).await?;
-            service.galleries.add_negative(&scope, negative.clone()).await;
-            Ok(negative.into())
-        })
-        .await
+        self.store.add_negative(visit, negative.clone()).await?;
+        Ok(negative.into())
     }
 
     async fn negative_from_image(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         person: &PersonId,
         faces: FaceChoice,
         images: Vec<EncodedImage>,
     ) -> Result<Negative> {
-        let found = self.single_faces(scope, faces, images).await?;
+        let found = self.single_faces(visit, faces, images).await?;
         let (face, _) = found.first().ok_or_else(|| Error::internal("an image came back without its face"))?;
         let (model, vector) =
             (self.pipeline.tools().networks.get().embedder.model_id().clone(), vector(face)?.to_vec());
@@ -136,13 +129,6 @@ impl Service {
     /// # Errors
     /// `NotFound` `person_not_found` or `negative_not_found`.
     pub async fn delete_negative(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
-        let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
-        to_completion(async move {
-            let _turn = service.galleries.person_lock(&scope, &person).await;
-            service.store.delete_negative(&scope, &person, face).await?;
-            service.galleries.remove_negative(&scope, &person, face).await;
-            Ok(())
-        })
-        .await
+        self.store.delete_negative(scope, person, face).await
     }
 }

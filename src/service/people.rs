@@ -179,12 +179,9 @@ impl Service {
     pub async fn delete_person(&self, scope: &TenantScope, id: &PersonId) -> Result<Erasure> {
         let (service, scope, id) = (self.clone(), scope.clone(), id.clone());
         to_completion(async move {
-            let _turn = service.galleries.person_lock(&scope, &id).await;
+            let _turn = service.people_locks(&scope, [&id]).await;
             let photos = service.store.photos(&scope, &id).await?.photos;
-            // Until the gallery has let go of them too.
-            let _erasing = service.store.begin_erasure();
             let erasure = service.store.delete_person(&scope, &id, service.clock.now()).await?;
-            service.galleries.remove_person(&scope, &id).await;
             service.remove_files(&scope, photos).await;
             Ok(erasure)
         })
@@ -195,11 +192,10 @@ impl Service {
     pub async fn delete_face(&self, scope: &TenantScope, person: &PersonId, face: FaceId) -> Result<()> {
         let (service, scope, person) = (self.clone(), scope.clone(), person.clone());
         to_completion(async move {
-            let _turn = service.galleries.person_lock(&scope, &person).await;
+            let _turn = service.people_locks(&scope, [&person]).await;
             let mut photos = service.store.photos(&scope, &person).await?.photos;
             photos.retain(|photo| photo.face == face);
             service.store.delete_face(&scope, &person, face).await?;
-            service.galleries.remove_faces(&scope, &person, &[face]).await;
             service.remove_files(&scope, photos).await;
             Ok(())
         })

@@ -50,9 +50,9 @@ impl QuotaKeeper {
     }
 
     /// Counts a request. Errors: `Overloaded` `too_many_requests`, with the time after which there is room for one.
-    pub(super) fn admit(&self, scope: &TenantScope, settings: &TenantSettings) -> Result<()> {
+    pub(super) fn admit(&self, tenant: &TenantId, settings: &TenantSettings) -> Result<()> {
         let Some(rate) = NonZeroU64::new(self.of(settings).requests_per_second) else { return Ok(()) };
-        let taken = self.buckets().entry(scope.tenant().clone()).or_default().take(rate, Instant::now());
+        let taken = self.buckets().entry(tenant.clone()).or_default().take(rate, Instant::now());
         taken.map_err(|wait| {
             self.refused.with_label_values(&["requests_per_second"]).inc();
             Error::new(ErrorKind::Overloaded, format!("the tenant may send {rate} requests a second"))

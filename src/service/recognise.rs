@@ -9,17 +9,18 @@ pub use self::{
     answer::{NotSeen, Present, Reason, Recognition, RecognizedFace, RecognizedPhoto, SearchView},
     params::{IdentifyParams, RecognizeParams, RequestClass},
 };
-use super::{RuleChanges, Service, is_the_images_fault, view::ProblemView, wanted};
+use super::{RuleChanges, Service, Visit, is_the_images_fault, view::ProblemView, wanted};
 use crate::{
     domain::{
-        Access, Group, GroupId, GroupSession, GroupSessionId, PersonId, Role, TenantScope, TimeTrust,
-        moment::checked_at, session::Step, stranger::Keeping,
+        Group, GroupId, GroupSession, PersonId, TenantScope, TimeTrust, moment::checked_at, session::Step,
+        stranger::Keeping,
     },
     error::{Error, Result},
     pipeline::{
-        messages::{EncodedImage, PhotoFailure, PhotoReply},
+        messages::{EncodedImage, Face, PhotoFailure, PhotoReply},
         request::{FaceChoice, Marking, Search, Wanted},
     },
+    store::{Look, SessionSought},
 };
 
 mod answer;
@@ -34,41 +35,45 @@ impl Service {
     /// takes no marks, `Overloaded` when the door is full. A bad photo is an error of that photo only.
     pub async fn recognize(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         group: &GroupId,
         images: Vec<EncodedImage>,
         params: &RecognizeParams,
     ) -> Result<Recognition> {
-        self.recognize_told_by(Teller::Trusted, scope, group, images, params).await
+        self.recognize_told_by(Teller::Trusted, visit, group, images, params).await
     }
 
     async fn recognize_told_by(
         &self,
         teller: Teller,
-        scope: &TenantScope,
+        visit: &Visit,
         group: &GroupId,
         images: Vec<EncodedImage>,
         params: &RecognizeParams,
     ) -> Result<Recognition> {
-        let found = self.store.group(scope, group).await?;
-        let now = self.clock.now();
-        let at = checked_at(params.at.unwrap_or(now), now)?;
-        let roster = self.store.roster_at(scope, group, at).await?;
-        let own = self.store.tenant_settings(scope).await?;
-        let naming = self.naming.with(own.matching);
+        let (now, marks) = (visit.at(), params.mark.unwrap_or(true));
+        let at = checked_at(params.at.unwrap_or(now), now);
+        let meeting = match params.session {
+            _ if !marks => SessionSought::None,
+            Some(session) => SessionSought::Of(session),
+            None => SessionSought::AtThatTime,
+        };
+        // An unknown group is told of before a time that cannot be.
+        let looked_at = at.as_ref().copied().unwrap_or(now);
+        let Look { group: found, roster, session } = self.store.look(visit, group, looked_at, meeting).await?;
+        let (at, own) = (at?, visit.settings());
+        let naming = self.naming_under(own);
         let changes = RuleChanges { threshold: params.threshold, margin: params.margin };
-        let marks = params.mark.unwrap_or(true);
         let apply = if marks { RuleChanges::tighten } else { RuleChanges::apply };
         let rules = apply(changes, naming.roster)?;
         // Who is one is the tenant's affair, whatever a request asks of names.
         let unknown = (own.unknown_faces_days > 0).then_some(Keeping { threshold: naming.roster.threshold, now });
-        let marking = if marks {
-            let marking = self.marking(scope, &found, params, at).await?;
-            let time = teller.trust(&found, &marking.session, params.at, now);
-            Some(Marking { time, unknown, ..marking })
-        } else {
-            None
-        };
+        let marking = session.transpose()?.map(|session| {
+            require_markable(&found, &session, at)?;
+            let time = teller.trust(&found, &session, params.at, now);
+            Ok::<_, Error>(Marking { session, at, time, source: params.source.clone(), unknown })
+        });
+        let marking = marking.transpose()?;
         let wanted = Wanted {
             class: params.class.unwrap_or_default().into(),
             // Such cameras are mounted, and send many photos in which nobody is.
@@ -84,42 +89,10 @@ impl Service {
                 explain: params.explain.unwrap_or(false),
             }),
             mark: marking.clone(),
-            ..wanted(scope, FaceChoice::All)
+            ..wanted(visit, FaceChoice::All)
         };
         let session = marking.map(|marking| marking.session);
-        self.recognition(scope, images, wanted, &roster, session).await
-    }
-
-    /// A session of the group. Errors: `NotFound` `session_not_found`.
-    pub(super) async fn session_of(
-        &self,
-        scope: &TenantScope,
-        group: &GroupId,
-        session: GroupSessionId,
-    ) -> Result<GroupSession> {
-        let session = self.store.group_session(scope, session).await?;
-        if session.group != *group {
-            return Err(Error::not_found("the group has no such session").with_code("session_not_found"));
-        }
-        Ok(session)
-    }
-
-    /// Where the people of photos that were taken at `at` are marked.
-    async fn marking(
-        &self,
-        scope: &TenantScope,
-        group: &Group,
-        params: &RecognizeParams,
-        at: Timestamp,
-    ) -> Result<Marking> {
-        let session = match params.session {
-            Some(session) => self.session_of(scope, &group.id, session).await?,
-            None => self.store.session_at(scope, &group.id, at).await?,
-        };
-        require_window(group, &session, at)?;
-        // Says at once what the mark would say.
-        session.clone().after(Step::Open, at)?;
-        Ok(Marking { session, at, time: TimeTrust::Trusted, source: params.source.clone(), unknown: None })
+        self.recognition(visit, images, wanted, &roster, session).await
     }
 
     /// The same for a caller of any role: a kiosk marks by the server's own rules, and is told who was marked, and of each
@@ -130,29 +103,26 @@ impl Service {
     /// As for [`Self::recognize`]; `Forbidden` where a kiosk asks for more than to mark.
     pub async fn recognize_as(
         &self,
-        access: &Access,
+        visit: &Visit,
         group: &GroupId,
         images: Vec<EncodedImage>,
         params: &RecognizeParams,
     ) -> Result<Recognition> {
-        let scope = access.tenant_scope()?;
-        if access.grant().role != Role::Kiosk {
-            return self.recognize(&scope, group, images, params).await;
-        }
+        let Some(kiosk) = visit.kiosk() else { return self.recognize(visit, group, images, params).await };
         params.require_plain()?;
-        let teller = Teller::Kiosk { offline: access.offline() };
-        Ok(self.recognize_told_by(teller, &scope, group, images, params).await?.for_kiosk())
+        let teller = Teller::Kiosk { offline: kiosk.offline() };
+        Ok(self.recognize_told_by(teller, visit, group, images, params).await?.for_kiosk())
     }
 
     /// Looks faces up in the whole gallery; marks nobody.
     pub async fn identify(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         images: Vec<EncodedImage>,
         params: &IdentifyParams,
     ) -> Result<Recognition> {
-        let own = self.store.tenant_settings(scope).await?;
-        let naming = self.naming.with(own.matching);
+        let own = visit.settings();
+        let naming = self.naming_under(own);
         let rules = RuleChanges { threshold: params.threshold, margin: params.margin }.apply(naming.gallery)?;
         let wanted = Wanted {
             embed: true,
@@ -160,21 +130,21 @@ impl Service {
             pose: params.pose.unwrap_or(false),
             annotate: params.annotate.unwrap_or(false),
             search: Some(Search { roster: None, rules, explain: params.explain.unwrap_or(false) }),
-            ..wanted(scope, FaceChoice::All)
+            ..wanted(visit, FaceChoice::All)
         };
-        self.recognition(scope, images, wanted, &[], None).await
+        self.recognition(visit, images, wanted, &[], None).await
     }
 
     async fn recognition(
         &self,
-        scope: &TenantScope,
+        visit: &Visit,
         images: Vec<EncodedImage>,
         wanted: Wanted,
         roster: &[PersonId],
         session: Option<GroupSession>,
     ) -> Result<Recognition> {
-        let replies = usable(self.run(images, wanted).await?)?;
-        let names = self.names(scope, &replies, roster).await?;
+        let replies = usable(self.run(visit, images, wanted).await?)?;
+        let names = self.names(visit, &replies, roster).await?;
         Ok(Recognition::new(replies, &names, roster, session))
     }
 
@@ -185,11 +155,7 @@ impl Service {
         replies: &[PhotoReply],
         roster: &[PersonId],
     ) -> Result<BTreeMap<PersonId, String>> {
-        let named = replies
-            .iter()
-            .flatten()
-            .flat_map(|outcome| &outcome.faces)
-            .filter_map(|face| face.face.decision.as_ref()?.verdict.as_ref().ok());
+        let named = replies.iter().flatten().flat_map(|outcome| &outcome.faces).filter_map(Face::person);
         let people: BTreeSet<PersonId> = named.chain(roster).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
         let names = self.store.names(scope, people.clone()).await?;
@@ -229,6 +195,13 @@ impl Teller {
 /// Whether photos of that time are the session's.
 fn takes_photos(group: &Group, session: &GroupSession, at: Timestamp) -> bool {
     group.rules.window(&session.meeting(false)).holds(at)
+}
+
+/// Errors unless a photo of that time marks people in the session: `Invalid` `outside_session`, or what the mark itself
+/// would say.
+fn require_markable(group: &Group, session: &GroupSession, at: Timestamp) -> Result<()> {
+    require_window(group, session, at)?;
+    session.clone().after(Step::Open, at).map(drop)
 }
 
 /// Errors unless the session takes photos of that time: `Invalid` `outside_session`.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use jiff::{ToSpan, civil::Date};
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 use super::Service;
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
         tables::Table,
         writer::{Format, Rest, Wanted, Writer},
     },
-    runtime::{ServiceClass, Turn, disk},
+    runtime::{ServiceClass, Turn, disk, spawn_blocking},
     store::{About, Store},
 };
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use super::{
@@ -24,6 +23,7 @@ use crate::{
         group::checked_time_zone, ids::checked_name, kept_photo::check_retention, stranger::check_days,
     },
     error::{Error, Result},
+    runtime::spawn_blocking,
     store::{Erasure, TenantRecord},
 };
 
@@ -396,18 +396,12 @@ impl Service {
     /// [`Self::update_tenant`] for whoever may make this change.
     pub(super) async fn change_tenant(&self, scope: &TenantScope, patch: TenantPatch) -> Result<TenantView> {
         let patch = patch.checked()?;
-        // Loaded again with the new plan by the next search. With it goes what is done for it in the background.
-        let is_to_be_unloaded =
-            patch.gallery_plan.is_some() || patch.enrolment.consent.is_some() || patch.suspended == Some(true);
         let changes_retention =
             patch.photos.is_some() || patch.photo_retention_days.is_some() || patch.unknown_faces_days.is_some();
         let record =
             self.store.update_tenant(scope, move |tenant, settings| patch.clone().apply(tenant, settings)).await?;
         if changes_retention {
             self.retention_changed.notify_one();
-        }
-        if is_to_be_unloaded {
-            self.galleries.unload(scope);
         }
         // Suspended, or no longer.
         self.couriers.poke(scope);
@@ -447,7 +441,6 @@ impl Service {
     }
 
     async fn finish_deletion(&self, scope: &TenantScope) -> Result<Option<Erasure>> {
-        self.galleries.unload(scope);
         let (data, vault, tenant) = (Arc::clone(&self.data), self.vault.clone(), scope.tenant().clone());
         spawn_blocking(move || remove_tenant_key(&data, &tenant).and_then(|()| vault.remove_tenant(&tenant)))
             .await

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store,
-    codec::Record,
     engine::{Read, View},
     erased::{Erased, Traces},
     keys::{self, Key},
@@ -37,10 +36,6 @@ pub struct KeptAnswer {
     pub at: Timestamp,
     /// Status and body of its answer, unless that was lost or is not to be kept.
     pub answer: Option<(u16, Vec<u8>)>,
-}
-
-impl Record for KeptAnswer {
-    const KIND: u8 = 31;
 }
 
 /// One request's right to take effect once.

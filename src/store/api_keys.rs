@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store, audit,
-    codec::{self, OlderBody, Record},
+    codec::{self, Older, OlderBody},
     engine::Read,
     groups::require_group,
     keys,
@@ -60,10 +60,7 @@ impl ApiKey {
     }
 }
 
-impl Record for ApiKey {
-    const KIND: u8 = 2;
-    const VERSION: u8 = 3;
-
+impl Older for ApiKey {
     fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
         if version != 2 {
             return Err(codec::damaged());
@@ -93,21 +90,12 @@ pub(super) struct KeyPlace {
     pub(super) hash: [u8; 32],
 }
 
-impl Record for KeyPlace {
-    const KIND: u8 = 40;
-}
-
 impl Store {
     /// Adds a key to the grant's realm. Errors: `NotFound` `tenant_not_found` or `group_not_found` for a key to what does not exist,
     /// `Conflict` `limit_reached`.
     pub async fn put_api_key(&self, right: &Right, key: ApiKey) -> Result<()> {
         let by = right.clone();
         self.write(right, move |transaction| put(transaction, &by, &key)).await
-    }
-
-    /// The key with this SHA-256.
-    pub async fn find_api_key(&self, hash: [u8; 32]) -> Result<Option<ApiKey>> {
-        self.read(move |view| view.get(&keys::api_key(&hash))).await
     }
 
     /// Notes that a key is used, once a minute.

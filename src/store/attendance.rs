@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store, audit,
-    codec::{self, OlderBody, Record},
+    codec::{self, Older, OlderBody},
     consent,
     engine::Read,
     groups::require_group,
@@ -30,10 +30,7 @@ use crate::{
     error::{Error, Result},
 };
 
-impl Record for AttendanceRecord {
-    const KIND: u8 = 8;
-    const VERSION: u8 = 2;
-
+impl Older for AttendanceRecord {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let RecordV1 { id, session, person, verdict, sightings, corrections, appeal } = body.read()?;
         let sightings = sightings.into_iter().map(Into::into).collect();
@@ -81,10 +78,6 @@ pub(super) struct Place {
     pub(super) session: GroupSessionId,
     pub(super) person: Pseudonym,
     pub(super) record: RecordId,
-}
-
-impl Record for Place {
-    const KIND: u8 = 9;
 }
 
 /// Who was seen in one photo.

@@ -16,12 +16,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{sync::mpsc, time::timeout};
+use tracing::Instrument;
 
 use super::{
     Store,
     archive::{Reader, Writer},
     audit, blocking, codec,
-    codec::{OlderBody, Record},
+    codec::{Older, OlderBody},
     engine::{Copying, Read, sled::Sled},
     keys,
     migrations::{check_version, require_version},
@@ -56,10 +57,7 @@ pub struct Backup {
     pub is_whole: bool,
 }
 
-impl Record for Backup {
-    const KIND: u8 = 52;
-    const VERSION: u8 = 2;
-
+impl Older for Backup {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let BackupV1 { id, begun_at, ended_at } = body.read()?;
         // It was not told apart whether such a one was given up: it is listed as it was.
@@ -110,7 +108,7 @@ impl Store {
         let copy = Archiving::new(copy);
         let (pieces, taken) = mpsc::channel(PIECES_AHEAD);
         let store = self.clone();
-        tokio::spawn(async move {
+        let sending = async move {
             let sent = send_copy(copy, &pieces).await;
             // Noted before its reader learns of the end, and may look at the list.
             let bytes = sent.as_ref().ok().map(|(_, bytes)| *bytes);
@@ -122,7 +120,8 @@ impl Store {
                 .inspect_err(|error| tracing::warn!(code = error.code(), "a backup was not finished"));
             // Fails only where nobody takes the backup any more.
             let _ = timeout(PATIENCE, pieces.send(last)).await;
-        });
+        };
+        tokio::spawn(sending.in_current_span());
         Ok(BackupStream(taken))
     }
 

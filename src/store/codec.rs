@@ -7,8 +7,8 @@
 //! offset 6  …    body: the value in bincode's standard encoding
 //! ```
 //!
-//! bincode does not describe itself: whoever changes a stored type raises its [`Record::VERSION`] and reads the older
-//! layouts in [`Record::from_older`].
+//! bincode does not describe itself: whoever changes a stored type raises its version in
+//! [`records`](super::records) and reads the older layouts as [`Older`].
 
 use bincode::{
     BorrowDecode, Decode,
@@ -31,7 +31,7 @@ pub(super) const MAX_RECORD_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_BODY_BYTES>> =
     bincode::config::standard().with_limit::<MAX_BODY_BYTES>();
 
-/// A type with a stored layout.
+/// A type with a stored layout; the table of [`records`](super::records) implements it.
 pub(super) trait Record: Serialize + DeserializeOwned {
     /// Tells records apart, so that a value under a wrong key is noticed. Never reused.
     const KIND: u8;
@@ -42,6 +42,12 @@ pub(super) trait Record: Serialize + DeserializeOwned {
     fn from_older(_version: u8, _body: OlderBody<'_>) -> Result<Self> {
         Err(damaged())
     }
+}
+
+/// A type that has had other layouts. Beside it, as it knows what they lacked.
+pub(super) trait Older: Sized {
+    /// See [`Record::from_older`].
+    fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self>;
 }
 
 /// The body of a record that an earlier version of this program wrote.

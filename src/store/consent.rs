@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    Store, audit, blocking,
+    Alias, Store, audit, blocking,
     engine::Read,
     keys, person_not_found,
     pseudonyms::{find, person_entry},
@@ -13,7 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    domain::{Consent, ConsentPolicy, FaceSample, Person, PersonId, Pseudonym, TenantId, TenantScope},
+    domain::{Consent, ConsentPolicy, Person, PersonId, Pseudonym, TenantId, TenantScope},
     error::Result,
 };
 
@@ -21,13 +21,8 @@ use crate::{
 const READ_AT_ONCE: usize = 1024;
 
 impl Store {
-    /// Sets a person's consent, or takes it away; returns all their samples. Errors: `NotFound` `person_not_found`.
-    pub async fn set_consent(
-        &self,
-        scope: &TenantScope,
-        person: &PersonId,
-        consent: Option<Consent>,
-    ) -> Result<Vec<FaceSample>> {
+    /// Sets a person's consent, or takes it away. Errors: `NotFound` `person_not_found`.
+    pub async fn set_consent(&self, scope: &TenantScope, person: &PersonId, consent: Option<Consent>) -> Result<()> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         self.write(scope.right(), move |transaction| {
             let (who, known) = find(transaction, &tenant, &person)?.ok_or_else(person_not_found)?;
@@ -35,14 +30,13 @@ impl Store {
             audit::note(transaction, &author, action, |it| it.person(&person).changed(&known.consent, &consent))?;
             let consent_withdrawn_at = consent.is_none().then_some(transaction.origin().at);
             let changed = Person { consent: consent.clone(), consent_withdrawn_at, ..known };
-            search::put_person(transaction, &tenant, who, &changed)?;
-            transaction.scan(&keys::faces_of(&tenant, who), None).collect()
+            search::put_person(transaction, &tenant, who, &changed)
         })
         .await
     }
 
     /// Everybody of the tenant who has a consent, with its end; it may have passed.
-    pub async fn consents(&self, scope: &TenantScope) -> Result<Vec<(PersonId, Option<Timestamp>)>> {
+    pub async fn consents(&self, scope: &TenantScope) -> Result<Vec<(Alias, Option<Timestamp>)>> {
         let (engine, tenant) = (Arc::clone(self.engine()), scope.tenant().clone());
         blocking(move || {
             let (mut consents, mut after) = (Vec::new(), None);
@@ -53,7 +47,8 @@ impl Store {
                 let page = page.collect::<Result<Vec<_>>>()?;
                 let Some((last, _)) = page.last() else { return Ok(consents) };
                 after = Some(keys::person(&tenant, *last));
-                let ends = page.into_iter().filter_map(|(_, person)| Some((person.id, person.consent?.expires_at)));
+                let ends =
+                    page.into_iter().filter_map(|(who, person)| Some(((who, person.id), person.consent?.expires_at)));
                 consents.extend(ends);
             }
         })

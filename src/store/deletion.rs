@@ -53,7 +53,7 @@ impl Store {
                 Removal::DoneBefore => break None,
             }
         };
-        self.inner.events.forget(scope.tenant());
+        self.engine().feed().forget(scope.tenant());
         Ok(erasure)
     }
 

@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Backup, Store, codec,
-    codec::Record,
     engine::{Read, View},
-    keys::{self, Key, Parsed},
+    keys::{self, Key, Parsed, Server},
     tenants,
     transaction::Transaction,
 };
@@ -59,17 +58,9 @@ pub struct Erasure {
     pub done_at: Option<Timestamp>,
 }
 
-impl Record for Erasure {
-    const KIND: u8 = 50;
-}
-
 /// Under [`keys::pending`]: when the erasure was asked for.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Pending(Timestamp);
-
-impl Record for Pending {
-    const KIND: u8 = 51;
-}
 
 impl Erasure {
     /// One of what has always been there.
@@ -147,7 +138,7 @@ impl PendingErasures {
         for entry in view.scan_bytes(&keys::all_pending(), None) {
             let (key, bytes) = entry?;
             let Pending(asked_at) = codec::decode(&bytes)?;
-            if let Some(Parsed::Pending(Realm::Tenant(tenant), _)) = keys::parse(&key)
+            if let Some(Parsed::Server(Server::Pending(Realm::Tenant(tenant), _))) = keys::parse(&key)
                 && uploads.may_hold(&tenant, asked_at)
             {
                 continue;
@@ -165,7 +156,7 @@ impl PendingErasures {
 }
 
 fn finish(transaction: &mut Transaction<'_>, pending: Key, at: Timestamp) -> Result<()> {
-    let Some(Parsed::Pending(realm, id)) = keys::parse(&pending) else { return Ok(()) };
+    let Some(Parsed::Server(Server::Pending(realm, id))) = keys::parse(&pending) else { return Ok(()) };
     if let Realm::Tenant(tenant) = &realm
         && !matches!(
             tenants::standing(transaction, &keys::tenant(tenant))?,

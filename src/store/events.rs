@@ -2,12 +2,9 @@
 //!
 //! An operation says what it does by [`Transaction::tell`]. Just before it is applied, [`EventLog::record`] gives what
 //! was told its numbers and its time, so the log tells of all that happened and of nothing else. Readers hear of an
-//! event by its tenant's bell, once it is durable: a number that a reader has seen never comes to mean another event.
+//! event from the change feed, once it is durable: a number that a reader has seen never comes to mean another event.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +12,6 @@ use tokio::sync::watch;
 
 use super::{
     Store,
-    codec::Record,
     engine::{Read, View},
     keys,
     pseudonyms::pseudonym,
@@ -35,10 +31,6 @@ const SWEPT_AT_ONCE: usize = 256;
 /// Told of every event that became durable.
 pub type EventObserver = Arc<dyn Fn(EventKind) + Send + Sync>;
 
-impl Record for Event {
-    const KIND: u8 = 70;
-}
-
 /// The numbers of a tenant's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Numbers {
@@ -46,10 +38,6 @@ pub(super) struct Numbers {
     pub(super) first: u64,
     /// The next event's.
     pub(super) next: u64,
-}
-
-impl Record for Numbers {
-    const KIND: u8 = 71;
 }
 
 impl Numbers {
@@ -67,10 +55,6 @@ impl Numbers {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Mention;
 
-impl Record for Mention {
-    const KIND: u8 = 72;
-}
-
 /// A part of a tenant's log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventPage {
@@ -82,30 +66,21 @@ pub struct EventPage {
     pub first: u64,
 }
 
-/// What gives events their numbers, and rings for those who wait for them.
+/// What gives events their numbers.
 pub(super) struct EventLog {
     /// The most events of a tenant.
     max_events: u64,
     observer: Option<EventObserver>,
-    /// By tenant, the last event that is durable.
-    bells: Mutex<HashMap<TenantId, watch::Sender<u64>>>,
-}
-
-/// Events on their way to the disk: of each tenant the last one's number, and the kinds of all.
-#[derive(Default)]
-pub(super) struct Told {
-    last: BTreeMap<TenantId, u64>,
-    kinds: Vec<EventKind>,
 }
 
 impl EventLog {
     pub(super) fn new(max_events: u64, observer: Option<EventObserver>) -> Self {
-        Self { max_events, observer, bells: Mutex::default() }
+        Self { max_events, observer }
     }
 
-    /// Writes what the transaction has told.
-    pub(super) fn record(&self, transaction: &mut Transaction<'_>) -> Result<Told> {
-        let mut told = Told::default();
+    /// Writes what the transaction has told; the kinds of the events.
+    pub(super) fn record(&self, transaction: &mut Transaction<'_>) -> Result<Vec<EventKind>> {
+        let mut kinds = Vec::new();
         for (tenant, what) in transaction.take_told() {
             let mut numbers = Numbers::of(transaction, &tenant)?;
             let event = Event { id: numbers.next, time: transaction.origin().at, what };
@@ -120,40 +95,18 @@ impl EventLog {
                 numbers.first += 1;
             }
             transaction.put(keys::event_log(&tenant), &numbers)?;
-            told.kinds.push(event.what.kind());
-            told.last.insert(tenant, event.id);
+            kinds.push(event.what.kind());
         }
-        Ok(told)
+        Ok(kinds)
     }
 
-    /// Rings for events that are durable now.
-    pub(super) fn ring(&self, told: &Told) {
-        for (tenant, last) in &told.last {
-            self.raise(tenant, *last);
+    /// Tells the observer of events that are durable now.
+    pub(super) fn observe(&self, kinds: &[EventKind]) {
+        if let Some(observer) = &self.observer {
+            for kind in kinds {
+                observer(*kind);
+            }
         }
-        for kind in &told.kinds {
-            self.observer.iter().for_each(|observer| observer(*kind));
-        }
-    }
-
-    /// Whoever waits for events of a tenant that is gone has waited long enough.
-    pub(super) fn forget(&self, tenant: &TenantId) {
-        self.bells().remove(tenant);
-    }
-
-    fn raise(&self, tenant: &TenantId, last: u64) -> watch::Receiver<u64> {
-        let mut bells = self.bells();
-        let bell = bells.entry(tenant.clone()).or_insert_with(|| watch::Sender::new(0));
-        bell.send_if_modified(|known| {
-            let is_news = last > *known;
-            *known = last.max(*known);
-            is_news
-        });
-        bell.subscribe()
-    }
-
-    fn bells(&self) -> MutexGuard<'_, HashMap<TenantId, watch::Sender<u64>>> {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,7 +117,7 @@ impl Store {
         // An operation that writes nothing is acknowledged when all that it has seen is durable.
         let last =
             self.write(&Right::of_machine(), move |transaction| Ok(Numbers::of(transaction, &tenant)?.last())).await?;
-        Ok(self.inner.events.raise(scope.tenant(), last))
+        Ok(self.engine().feed().listen(scope.tenant(), last))
     }
 
     /// At most `limit` events after `after`, none after `to`, which a bell has told.

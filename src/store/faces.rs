@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, mem, num::NonZeroUsize, sync::Arc};
 use serde_json::json;
 
 use super::{
-    Store, audit, blocking,
-    codec::{self, FaceSampleRef, Record},
+    Alias, Store, audit, blocking,
+    codec::{self, FaceSampleRef},
     consent,
     engine::Read,
     keys,
@@ -22,10 +22,6 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
 };
-
-impl Record for FaceSample {
-    const KIND: u8 = 7;
-}
 
 /// Samples read under one view: writes wait for no more than this.
 const READ_AT_ONCE: usize = 256;
@@ -145,7 +141,8 @@ impl Store {
         .await
     }
 
-    /// Shows all of the tenant's samples to `step`, page by page, on `threads` threads at once and in no order.
+    /// Shows all of the tenant's samples to `step`, page by page with the people whose they are, on `threads` threads at
+    /// once and in no order.
     ///
     /// Writes go on meanwhile: a sample that is added or removed during it may or may not be seen. An error, the
     /// store's or `step`'s, ends it.
@@ -153,11 +150,11 @@ impl Store {
         &self,
         scope: &TenantScope,
         threads: NonZeroUsize,
-        step: impl Fn(&[FaceSample]) -> Result<()> + Send + Sync + 'static,
+        step: impl Fn(&[FaceSample], &[Alias]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<()> {
         let (engine, prefix) = (Arc::clone(self.engine()), keys::faces(scope.tenant()));
         blocking(move || {
-            let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, person: None };
+            let reader = || FaceReader { step: &step, page: Vec::new(), filled: 0, model: None, people: Vec::new() };
             sweep(&*engine, &prefix, threads.get(), reader)
         })
         .await
@@ -213,15 +210,21 @@ struct FaceReader<'a, F> {
     page: Vec<FaceSample>,
     filled: usize,
     model: Option<ModelId>,
-    person: Option<PersonId>,
+    /// Of the page, in its order.
+    people: Vec<Alias>,
 }
 
-impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
-    fn visit(&mut self, _key: &[u8], bytes: &[u8]) -> Result<()> {
+impl<F: Fn(&[FaceSample], &[Alias]) -> Result<()>> Visitor for FaceReader<'_, F> {
+    fn visit(&mut self, key: &[u8], bytes: &[u8]) -> Result<()> {
         let stored = codec::decode_face(bytes)?;
-        let person = match &self.person {
-            Some(person) if person.as_str() == stored.person => person.clone(),
-            _ => stored.person.parse().map_err(|_| codec::damaged())?,
+        let who = keys::owner_of_face(key).ok_or_else(codec::damaged)?;
+        let person = match self.people.last() {
+            Some((last, person)) if *last == who && person.as_str() == stored.person => person.clone(),
+            _ => {
+                let person: PersonId = stored.person.parse().map_err(|_| codec::damaged())?;
+                self.people.push((who, person.clone()));
+                person
+            }
         };
         let model = match &self.model {
             Some(model) if is_model(model, &stored) => model.clone(),
@@ -232,7 +235,7 @@ impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
             },
         };
         let [width_px, sharpness, brightness, norm, yaw, pitch, roll] = stored.quality;
-        (self.person, self.model) = (Some(person.clone()), Some(model.clone()));
+        self.model = Some(model.clone());
         let mut vector = self.page.get_mut(self.filled).map(|old| mem::take(&mut old.vector)).unwrap_or_default();
         stored.vector.copy_to(&mut vector);
         let sample = FaceSample {
@@ -253,7 +256,9 @@ impl<F: Fn(&[FaceSample]) -> Result<()>> Visitor for FaceReader<'_, F> {
     }
 
     fn page_ends(&mut self) -> Result<()> {
-        (self.step)(&self.page[..mem::take(&mut self.filled)])
+        let outcome = (self.step)(&self.page[..mem::take(&mut self.filled)], &self.people);
+        self.people.clear();
+        outcome
     }
 }
 

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use super::{
     Store, api_keys, attendance, audit,
-    codec::Record,
     engine::Read,
     events, group_not_found, keys, rosters, sessions, timetables,
     usage::{Growth, grow},
@@ -14,10 +13,6 @@ use crate::{
     domain::{Group, GroupId, Rules, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
-
-impl Record for Group {
-    const KIND: u8 = 3;
-}
 
 /// What to change of a group; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -10,7 +10,7 @@ pub(super) use self::kept::KeptReport;
 
 use super::{
     Store,
-    codec::{OlderBody, Record},
+    codec::{Older, OlderBody},
     engine::{Read, View},
     keys::{self, Kind, Parsed},
     origin::current_request,
@@ -24,10 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-impl Record for Job {
-    const KIND: u8 = 76;
-    const VERSION: u8 = 2;
-
+impl Older for Job {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         Ok(body.read::<older::Job1>()?.into())
     }

@@ -35,7 +35,7 @@ impl Store {
         person: &PersonId,
         from: &PersonId,
         photos: PersonPhotos,
-    ) -> Result<(PersonRecord, Vec<FaceSample>)> {
+    ) -> Result<PersonRecord> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         let (target, from) = (person.clone(), from.clone());
         self.write(scope.right(), move |transaction| {
@@ -81,13 +81,13 @@ impl Store {
             samples.extend(moved);
             samples.sort_unstable_by_key(|sample| sample.id);
             let faces = samples.iter().map(Into::into).collect();
-            Ok((PersonRecord { person: merged, groups, faces }, samples))
+            Ok(PersonRecord { person: merged, groups, faces })
         })
         .await
     }
 
-    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns it, and the other
-    /// as they are then.
+    /// Gives one sample of a person to another, with its photo as `photos` is of the other; returns the other as they
+    /// are then.
     ///
     /// Errors: `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`;
     /// `Unprocessable` `consent_required`.
@@ -98,7 +98,7 @@ impl Store {
         face: FaceId,
         to: &PersonId,
         photos: PersonPhotos,
-    ) -> Result<(FaceSample, PersonRecord)> {
+    ) -> Result<PersonRecord> {
         let (author, tenant, person, to) = (scope.author(), scope.tenant().clone(), person.clone(), to.clone());
         self.write(scope.right(), move |transaction| {
             require_two(&person, &to)?;
@@ -121,7 +121,7 @@ impl Store {
             photos::remove(transaction, &tenant, who, face);
             transaction.remove(key);
             audit::note(transaction, &author, "face.move", |it| it.person(&person).face(face).person(&to))?;
-            Ok((moved, record))
+            Ok(record)
         })
         .await
     }

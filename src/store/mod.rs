@@ -16,8 +16,10 @@
 //! | `engine` | what keeps the records, group commit, the embedded engine |
 //! | `failures` | what is wrong with a store as a whole, and what to do |
 //! | `codec` | records as bytes; names bincode |
-//! | `keys` | every key |
+//! | `records` | every kind of record: its key, its type, how it is audited and checked |
+//! | `keys` | keys made and read |
 //! | `transaction` | what operations read and write |
+//! | `look` | what is looked at before work begins |
 //! | `open` | opening, and the version |
 //! | `migrations` | from each version of the layout to the next |
 //! | `backup`, `archive` | copies of the whole store as files, and a list of them |
@@ -46,6 +48,7 @@
 //! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
+//! | `changes`, `present` | what commits have changed, for those who derive something from it |
 //! | `events` | what happened, for those who listen |
 //! | `webhooks` | where events are sent |
 //! | `search` | finding people by words of their names |
@@ -58,6 +61,7 @@ mod archive;
 mod attendance;
 mod audit;
 mod backup;
+mod changes;
 mod check;
 mod closing;
 mod codec;
@@ -77,6 +81,7 @@ mod groups;
 mod import;
 mod jobs;
 mod keys;
+mod look;
 mod merge;
 mod migrations;
 mod negatives;
@@ -84,7 +89,9 @@ mod open;
 mod origin;
 mod people;
 mod photos;
+mod present;
 mod pseudonyms;
+mod records;
 mod register;
 mod reports;
 mod rewrite;
@@ -138,10 +145,12 @@ pub use self::{
     groups::GroupChange,
     import::{PersonImport, RosterGroups, Samples},
     jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
-    open::StoreOptions,
+    look::{Caller, Look, SessionSought},
+    open::{ReadObserver, StoreOptions},
     origin::{carried, under_request},
     people::{PersonChange, PersonRecord},
     photos::{NewFaces, PersonPhotos},
+    present::{Alias, ChangedPerson, ChangedState},
     rewrite::Rewritten,
     search::{PeoplePage, PeopleQuery},
     tenants::TenantRecord,
@@ -153,7 +162,7 @@ pub use self::{
 use crate::{
     domain::{Amounts, Right},
     error::{Error, Result},
-    runtime::Clock,
+    runtime::{Clock, spawn_blocking},
 };
 
 /// Between two looks whether the reserve is there.
@@ -177,6 +186,7 @@ struct Inner {
     default_limits: Amounts,
     events: Arc<EventLog>,
     clock: Arc<dyn Clock>,
+    on_read: Option<ReadObserver>,
 }
 
 impl Store {
@@ -198,7 +208,7 @@ impl Store {
             sleep(RESERVE_EVERY).await;
             let engine = Arc::clone(self.engine());
             // It asserts nothing, so there is no panic to hear of.
-            drop(tokio::task::spawn_blocking(move || engine.keep_reserve()).await);
+            drop(spawn_blocking(move || engine.keep_reserve()).await);
         }
     }
 
@@ -219,7 +229,7 @@ impl Store {
         operation: impl Fn(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (claim, request_id, clock) = (current_claim(), current_request(), Arc::clone(&self.inner.clock));
-        let (log, bells) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
+        let (log, observer) = (Arc::clone(&self.inner.events), Arc::clone(&self.inner.events));
         let right = right.clone();
         let realm = right.realm().clone();
         let guarded = move |transaction: &mut Transaction<'_>| {
@@ -233,12 +243,13 @@ impl Store {
             audit::require_entries(transaction)?;
             Ok((value, told))
         };
-        let (value, _) = self.inner.committer.commit(&realm, guarded, move |(_, told)| bells.ring(told)).await?;
+        let (value, _) = self.inner.committer.commit(&realm, guarded, move |(_, told)| observer.observe(told)).await?;
         Ok(value)
     }
 
     /// Runs `read` on a blocking thread, over one consistent view.
     async fn read<T: Send + 'static>(&self, read: impl FnOnce(&View<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        self.inner.on_read.iter().for_each(|observer| observer());
         let engine = Arc::clone(self.engine());
         blocking(move || read(&engine.view()?)).await
     }
@@ -250,9 +261,7 @@ impl Store {
 
 /// Runs `work` on a blocking thread. A panic in it is the embedded database's, on pages that it cannot read.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|_| Err(failures::damaged("the embedded database gave up during a read")))
+    spawn_blocking(work).await.unwrap_or_else(|_| Err(failures::damaged("the embedded database gave up during a read")))
 }
 
 fn tenant_not_found() -> Error {

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Store, audit, blocking,
-    codec::{self, Record},
-    consent,
+    Store, audit, blocking, codec, consent,
     engine::Read,
     faces::face_not_found,
     keys::{self, Kind, Parsed},
@@ -21,10 +19,6 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
 };
-
-impl Record for Negative {
-    const KIND: u8 = 32;
-}
 
 /// Negatives read under one view: writes wait for no more than this.
 const READ_AT_ONCE: usize = 256;
@@ -82,18 +76,19 @@ impl Store {
         .await
     }
 
-    /// All negatives of the tenant.
-    pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<Negative>> {
+    /// All negatives of the tenant, each with its person's pseudonym.
+    pub async fn all_negatives(&self, scope: &TenantScope) -> Result<Vec<(Pseudonym, Negative)>> {
         let (engine, prefix) = (Arc::clone(self.engine()), keys::negatives(scope.tenant()));
         blocking(move || {
-            let (mut negatives, mut after): (Vec<Negative>, _) = (Vec::new(), None);
+            let (mut negatives, mut after) = (Vec::new(), None);
             loop {
                 let view = engine.view()?;
                 let page = view.scan_bytes(&prefix, after.as_deref()).take(READ_AT_ONCE).collect::<Result<Vec<_>>>()?;
                 let Some((last, _)) = page.last() else { return Ok(negatives) };
                 after = Some(last.clone());
-                for (_, bytes) in page {
-                    negatives.push(codec::decode(&bytes)?);
+                for (key, bytes) in page {
+                    let Some(Parsed::Data(_, Kind::Negative(who, _))) = keys::parse(&key) else { continue };
+                    negatives.push((who, codec::decode(&bytes)?));
                 }
             }
         })

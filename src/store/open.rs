@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Inner, Store,
-    codec::Record,
     engine::{
         Engine,
         committer::{Committer, FlushObserver},
@@ -34,6 +33,9 @@ const DEFAULT_MAX_EVENTS: u64 = 100_000;
 /// What no disk holds.
 const NO_LIMITS: Amounts = Amounts { people: u64::MAX, groups: u64::MAX, samples: u64::MAX };
 
+/// Told of every look into the store.
+pub type ReadObserver = Arc<dyn Fn() + Send + Sync>;
+
 /// How to open a store.
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -47,6 +49,8 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
     /// Told of every flush how long it took.
     pub on_flush: Option<FlushObserver>,
+    /// Told of every read.
+    pub on_read: Option<ReadObserver>,
     /// The most events that a tenant's log keeps.
     pub max_events: u64,
     /// Told of every event.
@@ -65,6 +69,7 @@ impl StoreOptions {
             default_limits: NO_LIMITS,
             clock: Arc::new(SystemClock),
             on_flush: None,
+            on_read: None,
             max_events: DEFAULT_MAX_EVENTS,
             on_event: None,
             #[cfg(test)]
@@ -89,10 +94,6 @@ pub(super) struct Format {
     pub(super) version: u32,
 }
 
-impl Record for Format {
-    const KIND: u8 = 0;
-}
-
 impl Store {
     /// Opens the store, or makes an empty one. Blocks while the database recovers.
     ///
@@ -101,9 +102,10 @@ impl Store {
     /// `newer_store` where a later version of this program wrote it, `store_io` for what the file system refuses.
     pub fn open(options: StoreOptions) -> Result<Self> {
         let engine = options.open_engine()?;
-        let StoreOptions { default_limits, on_flush, clock, max_events, on_event, .. } = options;
+        let StoreOptions { default_limits, on_flush, on_read, clock, max_events, on_event, .. } = options;
         let inner = Inner {
             committer: Committer::start(&engine, on_flush)?,
+            on_read,
             engine,
             rewriting: tokio::sync::Mutex::default(),
             erasures: Arc::default(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::answers::{current_claim, under_claim};
 
@@ -32,8 +33,8 @@ pub async fn under_request<F: Future>(id: Option<Arc<str>>, work: F) -> F::Outpu
     }
 }
 
-/// `work` for another task, where it is done for the request, and under the claim, of the current one.
+/// `work` for another task, where it is done for the request, under the claim and in the span of the current one.
 pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let (request, claim) = (current_request(), current_claim());
-    under_request(request, under_claim(claim, work))
+    under_request(request, under_claim(claim, work)).in_current_span()
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     Erasure, FaceInfo, Store, answers, attendance, audit, blocking,
-    codec::{OlderBody, Record},
+    codec::{Older, OlderBody},
     engine::Read,
     erased::{Erasing, Traces},
     erasures, events, faces,
@@ -20,7 +20,7 @@ use super::{
     keys::{self, Kind, Parsed},
     negatives, person_not_found,
     photos::{self, NewFaces},
-    pseudonyms::{enter, find, person_entry, pseudonym, require_person},
+    pseudonyms::{enter, find, find_all, person_entry, pseudonym, require_person},
     rosters::{all_groups_of, forget, groups_of, join, leave},
     search,
     transaction::Transaction,
@@ -36,10 +36,7 @@ use crate::{
 /// People read under one view: writes wait for no more than this.
 const READ_AT_ONCE: usize = 1024;
 
-impl Record for Person {
-    const KIND: u8 = 6;
-    const VERSION: u8 = 2;
-
+impl Older for Person {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let PersonV1 { id, name, email, metadata, consent, created_at } = body.read()?;
         Ok(Self { id, name, email, metadata, consent, created_at, consent_withdrawn_at: None })
@@ -153,8 +150,8 @@ impl Store {
     pub async fn names(&self, scope: &TenantScope, people: Vec<PersonId>) -> Result<Vec<Option<String>>> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            let name = |id: &PersonId| Ok(find(view, &tenant, id)?.map(|(_, person)| person.name));
-            people.iter().map(name).collect()
+            let found = find_all(view, &tenant, &people)?;
+            Ok(found.into_iter().map(|found| found.map(|(_, person)| person.name)).collect())
         })
         .await
     }
@@ -167,11 +164,9 @@ impl Store {
     ) -> Result<BTreeMap<Pseudonym, (PersonId, String)>> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            let known = pseudonyms.into_iter().filter_map(|who| {
-                let person = view.get::<Person>(&keys::person(&tenant, who)).transpose()?;
-                Some(person.map(|person| (who, (person.id, person.name))))
-            });
-            known.collect()
+            let keys: Vec<_> = pseudonyms.iter().map(|&who| keys::person(&tenant, who)).collect();
+            let known = pseudonyms.into_iter().zip(view.get_many::<Person>(&keys)?);
+            Ok(known.filter_map(|(who, person)| person.map(|person| (who, (person.id, person.name)))).collect())
         })
         .await
     }
@@ -250,9 +245,9 @@ impl Store {
         Ok(erased.await?.0)
     }
 
-    /// Keeps the answers of requests from showing whoever is deleted while this is held, for as long as somebody may
-    /// still be found although the store knows them no more.
-    pub fn begin_erasure(&self) -> Erasing {
+    /// Keeps the answers of requests from showing whoever is deleted while this is held: until the deletion is
+    /// acknowledged, galleries may still find them.
+    pub(super) fn begin_erasure(&self) -> Erasing {
         self.inner.erasures.begin()
     }
 }

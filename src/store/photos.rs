@@ -1,8 +1,7 @@
 //! What is known of the photos that are kept of people. Their files are the vault's.
 
 use super::{
-    Store,
-    codec::{self, Record},
+    Store, codec,
     engine::Read,
     keys,
     pseudonyms::{pseudonym, require_person},
@@ -12,14 +11,6 @@ use crate::{
     domain::{FaceId, FaceSample, KeptPhoto, PersonId, PhotoKey, Pseudonym, TenantId, TenantScope},
     error::Result,
 };
-
-impl Record for KeptPhoto {
-    const KIND: u8 = 33;
-}
-
-impl Record for PhotoKey {
-    const KIND: u8 = 34;
-}
 
 /// Photos read under one view: writes wait for no more than this.
 const READ_AT_ONCE: usize = 256;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Store, audit, closing,
-    codec::{self, OlderBody, Record},
+    codec::{self, Older, OlderBody},
     engine::Read,
     group_not_found,
     groups::require_group,
@@ -22,11 +22,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The roster's value.
-impl Record for Member {
-    const KIND: u8 = 80;
-    const VERSION: u8 = 2;
-
+impl Older for Member {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let MemberV1 { person, joined_at } = body.read()?;
         let period = Period { since: joined_at, until: None, entered_at: joined_at };
@@ -39,16 +35,6 @@ impl Record for Member {
 struct MemberV1 {
     person: PersonId,
     joined_at: Timestamp,
-}
-
-/// A value of indices by person.
-impl Record for PersonId {
-    const KIND: u8 = 4;
-}
-
-/// The roster's value, the other way round: the group.
-impl Record for GroupId {
-    const KIND: u8 = 5;
 }
 
 impl Store {
@@ -119,16 +105,6 @@ impl Store {
         self.read(move |view| {
             require_group(view, &tenant, &group)?;
             roster(view, &tenant, &group, |member| member.present().is_some())
-        })
-        .await
-    }
-
-    /// The same with those who were on it at `at` and have left since: who may be in a photo of then.
-    pub async fn roster_at(&self, scope: &TenantScope, group: &GroupId, at: Timestamp) -> Result<Vec<PersonId>> {
-        let (tenant, group) = (scope.tenant().clone(), group.clone());
-        self.read(move |view| {
-            require_group(view, &tenant, &group)?;
-            roster(view, &tenant, &group, |member| member.belongs(at))
         })
         .await
     }
@@ -304,6 +280,11 @@ pub(super) fn put_alone(
 pub(super) fn forget(transaction: &mut Transaction<'_>, tenant: &TenantId, group: &GroupId, who: Pseudonym) {
     transaction.remove(keys::member(tenant, group, who));
     transaction.remove(keys::membership(tenant, who, group));
+}
+
+/// Who may be in a photo of `at`: those who were on the roster then, though they may have left since.
+pub(super) fn roster_at(read: &impl Read, tenant: &TenantId, group: &GroupId, at: Timestamp) -> Result<Vec<PersonId>> {
+    roster(read, tenant, group, |member| member.belongs(at))
 }
 
 fn roster(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Store, audit,
-    codec::{OlderBody, Record},
+    codec::{Older, OlderBody},
     engine::Read,
     group_not_found, keys,
     timetables::{group_of_tag, holidays, timetable},
@@ -26,10 +26,7 @@ const MAX_A_DAY: usize = 100;
 /// How far ahead the next session is looked for, in days.
 const SOON_DAYS: i32 = 28;
 
-impl Record for GroupSession {
-    const KIND: u8 = 81;
-    const VERSION: u8 = 2;
-
+impl Older for GroupSession {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let old: SessionV1 = body.read()?;
         let SessionV1 { id, group, title, date, starts_at, ends_at, origin, state, last_photo, .. } = old;
@@ -72,11 +69,6 @@ struct SessionV1 {
     reopenings: Vec<Reopening>,
     expected: Vec<String>,
     reported: Vec<String>,
-}
-
-/// The agenda's value.
-impl Record for GroupSessionId {
-    const KIND: u8 = 82;
 }
 
 impl Store {
@@ -124,22 +116,7 @@ impl Store {
         let (tenant, group) = (scope.tenant().clone(), group.clone());
         self.read(move |view| {
             let group: Group = view.get(&keys::group(&tenant, &group))?.ok_or_else(group_not_found)?;
-            let today = group.local_date(at)?;
-            // A session lasts a day, and its window reaches a day further.
-            let (from, until) = (today.saturating_sub(3.days()), today.saturating_add(3.days()));
-            let mut planned = between(view, &tenant, &group, from, until)?;
-            planned.retain(|session| session.origin != SessionOrigin::Day && session.state != SessionState::Cancelled);
-            let has_plan = planned.iter().any(|session| session.date == today)
-                || timetable(view, &tenant, &group.id)?.is_some_and(|timetable| !timetable.entries.is_empty());
-            planned.retain(|session| group.rules.window(&session.meeting(false)).holds(at));
-            if let Some(current) = planned.pop() {
-                return Ok(current);
-            }
-            if has_plan {
-                return Err(no_session(&group, at, next(view, &tenant, &group, at, today)?.as_ref())?);
-            }
-            let day = day_session(&group.id, &group.time_zone, today)?;
-            Ok(find(view, &tenant, day.id)?.unwrap_or(day))
+            self::at(view, &tenant, &group, at)
         })
         .await
     }
@@ -164,6 +141,26 @@ impl Store {
         })
         .await
     }
+}
+
+/// See [`Store::session_at`].
+pub(super) fn at(read: &impl Read, tenant: &TenantId, group: &Group, at: Timestamp) -> Result<GroupSession> {
+    let today = group.local_date(at)?;
+    // A session lasts a day, and its window reaches a day further.
+    let (from, until) = (today.saturating_sub(3.days()), today.saturating_add(3.days()));
+    let mut planned = between(read, tenant, group, from, until)?;
+    planned.retain(|session| session.origin != SessionOrigin::Day && session.state != SessionState::Cancelled);
+    let has_plan = planned.iter().any(|session| session.date == today)
+        || timetable(read, tenant, &group.id)?.is_some_and(|timetable| !timetable.entries.is_empty());
+    planned.retain(|session| group.rules.window(&session.meeting(false)).holds(at));
+    if let Some(current) = planned.pop() {
+        return Ok(current);
+    }
+    if has_plan {
+        return Err(no_session(group, at, next(read, tenant, group, at, today)?.as_ref())?);
+    }
+    let day = day_session(&group.id, &group.time_zone, today)?;
+    Ok(find(read, tenant, day.id)?.unwrap_or(day))
 }
 
 /// The session that begins next after `at`, of those that take place soon.

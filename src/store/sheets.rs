@@ -9,7 +9,7 @@ use std::ops::Bound;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    codec::{self, Record},
+    codec,
     engine::{Read, View},
     keys, register,
     transaction::Transaction,
@@ -32,10 +32,6 @@ const LAST: Pseudonym = Pseudonym::from_bytes([u8::MAX; 16]);
 pub(super) struct Block {
     /// By person.
     pub(super) rows: Vec<(Pseudonym, Cell)>,
-}
-
-impl Record for Block {
-    const KIND: u8 = 90;
 }
 
 /// Writes the sheet of a session that has none, of rows by person.

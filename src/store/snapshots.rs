@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store,
-    codec::Record,
     engine::Read,
     failures::damaged,
     keys::{self, Key},
@@ -35,17 +34,9 @@ pub(super) struct Head {
     num_bytes: u64,
 }
 
-impl Record for Head {
-    const KIND: u8 = 20;
-}
-
 /// A part of a snapshot.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Chunk(Bytes);
-
-impl Record for Chunk {
-    const KIND: u8 = 21;
-}
 
 impl Store {
     /// Puts `snapshot` in the place of the tenant's last one. Others' writes go on between its chunks.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Store, audit,
-    codec::{self, OlderBody, Record},
+    codec::{self, Older, OlderBody},
     engine::Read,
     keys::{self, Key},
     pseudonyms::pseudonym,
@@ -25,10 +25,7 @@ use crate::{
 /// Strangers read under one view: writes wait for no more than this.
 const READ_AT_ONCE: usize = 256;
 
-impl Record for Stranger {
-    const KIND: u8 = 85;
-    const VERSION: u8 = 2;
-
+impl Older for Stranger {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let StrangerV1 { id, session, kept_at, model, sum, glimpses, candidates } = body.read()?;
         Ok(Self { id, session, kept_at, model, sum, glimpses, candidates, settled: None })

@@ -13,6 +13,8 @@ use std::{
     thread,
 };
 
+use tracing::Span;
+
 use super::{
     engine::{Readable, View, view::after_all_with},
     keys::Key,
@@ -57,8 +59,9 @@ pub(super) fn sweep<V: Visitor>(
         }
         Ok(())
     };
+    let span = Span::current();
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| span.in_scope(work))).collect();
         let mut outcome = work();
         for other in others {
             let theirs = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -9,7 +9,7 @@ use super::{
     Store,
     api_keys::{self, ApiKey},
     audit,
-    codec::{OlderBody, Record},
+    codec::{Older, OlderBody},
     engine::Read,
     keys::{self, Key},
     tenant_not_found,
@@ -24,10 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
 };
 
-impl Record for Tenant {
-    const KIND: u8 = 1;
-    const VERSION: u8 = 2;
-
+impl Older for Tenant {
     fn from_older(_version: u8, body: OlderBody<'_>) -> Result<Self> {
         let TenantV1 { id, name, created_at } = body.read()?;
         Ok(Self { id, name, created_at, standing: Standing::Active })
@@ -42,10 +39,7 @@ struct TenantV1 {
     created_at: Timestamp,
 }
 
-impl Record for TenantSettings {
-    const KIND: u8 = 10;
-    const VERSION: u8 = 3;
-
+impl Older for TenantSettings {
     fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {
         let (SettingsV1 { max_people, max_groups, max_samples, gallery_plan }, enrolment) = match version {
             1 => (body.read()?, EnrolmentPolicy::default()),
@@ -111,12 +105,7 @@ impl Store {
     /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
     pub async fn open_tenant(&self, scope: &TenantScope) -> Result<TenantSettings> {
         let id = scope.tenant().clone();
-        self.read(move |view| {
-            tenant(view, &id)?;
-            require_open(view, &id)?;
-            settings(view, &id)
-        })
-        .await
+        self.read(move |view| open_settings(view, &id)).await
     }
 
     /// The tenant of `scope` with what belongs to it. Errors: `NotFound` `tenant_not_found`.
@@ -172,6 +161,13 @@ impl Store {
     pub fn default_limits(&self) -> Amounts {
         self.inner.default_limits
     }
+}
+
+/// See [`Store::open_tenant`].
+pub(super) fn open_settings(read: &impl Read, id: &TenantId) -> Result<TenantSettings> {
+    tenant(read, id)?;
+    require_open(read, id)?;
+    settings(read, id)
 }
 
 /// Defaults where nothing was set.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Store, audit, codec::Record, engine::Read, groups::require_group, keys, transaction::Transaction};
+use super::{Store, audit, engine::Read, groups::require_group, keys, transaction::Transaction};
 use crate::{
     domain::{
         GroupId, TenantId, TenantScope, Timetable,
@@ -13,17 +13,9 @@ use crate::{
     error::{Error, Result},
 };
 
-impl Record for Timetable {
-    const KIND: u8 = 83;
-}
-
 /// Days on which no group of a tenant meets.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Holidays(Vec<Holiday>);
-
-impl Record for Holidays {
-    const KIND: u8 = 84;
-}
 
 /// A new entry, or one that a timetable has.
 #[derive(Debug, Clone, PartialEq, Eq)]

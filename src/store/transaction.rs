@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, iter::Peekable, ops::Bound};
 
 use super::{
+    changes::{self, Changed},
     codec::{self, Record},
     engine::{Commit, Outcome, Read, Snapshot, view::scan_under},
     keys::Key,
@@ -25,6 +26,11 @@ impl Writes {
     pub(super) fn put<R: Record>(&mut self, key: Key, record: &R) -> Result<()> {
         self.0.insert(key, Some(codec::encode(record)?));
         Ok(())
+    }
+
+    /// What is to be set, and what is to be removed.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, Option<&[u8]>)> {
+        self.0.iter().map(|(key, value)| (key, value.as_deref()))
     }
 
     /// Those of keys that begin with `prefix` and come after `after`.
@@ -54,13 +60,14 @@ impl IntoIterator for Writes {
 pub(super) struct Group<'a> {
     commit: Box<dyn Commit + 'a>,
     writes: Writes,
+    changed: Changed,
     bytes: usize,
 }
 
 impl<'a> Group<'a> {
     /// None yet.
     pub(super) fn new(commit: Box<dyn Commit + 'a>) -> Self {
-        Self { commit, writes: Writes::default(), bytes: 0 }
+        Self { commit, writes: Writes::default(), changed: Changed::new(), bytes: 0 }
     }
 
     /// Bytes to be written.
@@ -82,6 +89,7 @@ impl<'a> Group<'a> {
         let own = transaction.own;
         let wrote = !own.0.is_empty();
         self.bytes += own.0.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum::<usize>();
+        self.changed.extend(changes::of(&own));
         self.writes.0.extend(own.0);
         Ok((value, wrote))
     }
@@ -96,7 +104,7 @@ impl<'a> Group<'a> {
         match self.writes.0.is_empty() {
             true if self.commit.is_lost() => Ok(Outcome::Again),
             true => Ok(Outcome::Done),
-            false => self.commit.commit(self.writes),
+            false => self.commit.commit(self.writes, self.changed),
         }
     }
 }
@@ -163,7 +171,7 @@ impl Transaction<'_> {
 
     /// What is to be set, and what is to be removed.
     pub(super) fn changes(&self) -> impl Iterator<Item = (&Key, Option<&[u8]>)> {
-        self.own.0.iter().map(|(key, value)| (key, value.as_deref()))
+        self.own.iter()
     }
 
     /// Says that the audit log of `realm` has been told of what is changed in it.

@@ -1,18 +1,10 @@
 //! How much a tenant has, counted in the transactions that change it, and the limits of that.
 
-use super::{Store, codec::Record, engine::Read, keys, tenants, transaction::Transaction};
+use super::{Store, engine::Read, keys, tenants, transaction::Transaction};
 use crate::{
     domain::{Amounts, PhotosOfDay, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
 };
-
-impl Record for Amounts {
-    const KIND: u8 = 11;
-}
-
-impl Record for PhotosOfDay {
-    const KIND: u8 = 30;
-}
 
 /// What an operation adds to a tenant; below zero where it removes.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Store, api_keys::require_reach, audit, codec::Record, engine::Read, keys, tenants, transaction::Transaction,
-};
+use super::{Store, api_keys::require_reach, audit, engine::Read, keys, tenants, transaction::Transaction};
 use crate::{
     domain::{Actor, Author, Grant, GroupId, Realm, Right, Role, SessionId, UserId},
     error::{Error, ErrorKind, Result},
@@ -31,10 +29,6 @@ pub struct User {
     pub sessions: Vec<SessionId>,
 }
 
-impl Record for User {
-    const KIND: u8 = 41;
-}
-
 /// One login: it lasts as long as somebody refreshes it in time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -48,10 +42,6 @@ pub struct Session {
     pub refresh_hash: [u8; 32],
     /// From when on it is over.
     pub expires_at: Timestamp,
-}
-
-impl Record for Session {
-    const KIND: u8 = 42;
 }
 
 /// How a login goes on.
@@ -175,11 +165,6 @@ impl Store {
             Ok(Some(user))
         })
         .await
-    }
-
-    /// A login that is not over at `now`, and its user.
-    pub async fn session(&self, session: SessionId, now: Timestamp) -> Result<Option<User>> {
-        self.read(move |view| Ok(live(view, session, now)?.map(|(_, user)| user))).await
     }
 
     /// Takes the refresh token that was shown, and makes the fresh one the next. A token that was spent before has been

@@ -1,8 +1,7 @@
 //! Webhooks, how far each has come, and the events that they could not be told of.
 
 use super::{
-    Store, audit, codec::Record, engine::Read, events::Numbers, groups::require_group, keys, tenants,
-    transaction::Transaction,
+    Store, audit, engine::Read, events::Numbers, groups::require_group, keys, tenants, transaction::Transaction,
 };
 use crate::{
     domain::{
@@ -16,18 +15,6 @@ use crate::{
 const MAX_WEBHOOKS: usize = 50;
 /// The most dead letters of a webhook; the oldest make room.
 const MAX_DEAD_LETTERS: usize = 10_000;
-
-impl Record for Webhook {
-    const KIND: u8 = 73;
-}
-
-impl Record for Delivery {
-    const KIND: u8 = 74;
-}
-
-impl Record for DeadLetter {
-    const KIND: u8 = 75;
-}
 
 /// A webhook with how far it has come.
 pub struct WebhookRecord {

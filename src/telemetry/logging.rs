@@ -1,5 +1,10 @@
 //! Log lines on standard error. No image, vector, key or name is ever logged: only ids of requests, stages, counts.
 //!
+//! A line that is logged for a request or a job names it: its [span](super::spans) goes with the work wherever that is
+//! done, through stages ([`StageSender`](crate::runtime::StageSender)), the compute pool, blocking threads
+//! ([`spawn_blocking`](crate::runtime::spawn_blocking)), tasks that are [`carried`](crate::store::carried) and the
+//! store's threads. What the server does by itself has none.
+//!
 //! Nothing waits for the log and nothing fails with it. Who logs puts a line into a bounded queue, which a thread of its
 //! own writes out; a line for which there is no room, because nobody reads what was written before, and a line that
 //! cannot be written are counted and gone.
@@ -19,9 +24,12 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::json;
-use tracing_subscriber::{EnvFilter, filter::ParseError};
+use tracing_subscriber::{EnvFilter, filter::ParseError, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::metrics::LOG_LINES_LOST;
+use super::{
+    metrics::LOG_LINES_LOST,
+    spans::{self, Whose},
+};
 use crate::{
     config::{Log, LogFormat},
     error::{Error, Result},
@@ -58,6 +66,7 @@ pub fn start(settings: &Log) -> Result<()> {
     let filter = EnvFilter::try_new(&settings.filter).map_err(unreadable)?;
     let filter = filter.add_directive(DATABASE.parse().map_err(unreadable)?);
     let filter = filter.add_directive(PARSER.parse().map_err(unreadable)?);
+    let filter = filter.add_directive(format!("{}=error", spans::TARGET).parse().map_err(unreadable)?);
     let (queue, entries) = sync_channel(QUEUED_LINES);
     let lines = {
         let queue = queue.clone();
@@ -69,8 +78,8 @@ pub fn start(settings: &Log) -> Result<()> {
             .with_writer(move || Lines(queue.clone()))
     };
     match settings.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text => lines.finish().with(spans::Notes).try_init(),
+        LogFormat::Json => lines.json().with_span_list(false).finish().with(spans::Notes).try_init(),
     }
     .map_err(|error| Error::invalid("logging was started twice").with_source(error))?;
     thread::Builder::new()
@@ -83,7 +92,7 @@ pub fn start(settings: &Log) -> Result<()> {
     panic::set_hook(Box::new(move |info| {
         if let Some(queue) = QUEUE.get() {
             let site = info.location().map(ToString::to_string).unwrap_or_default();
-            Lines(queue.clone()).take(panicked(format, &site, Timestamp::now()));
+            Lines(queue.clone()).take(panicked(format, &spans::here(), &site, Timestamp::now()));
             flush();
         }
     }));
@@ -98,12 +107,16 @@ fn has_colours(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
 
 /// The line of a panic. Made without the subscriber, which has its own memory of each thread, and a thread that ends may
 /// panic when that has gone: a hook that panics itself ends the process.
-fn panicked(format: LogFormat, site: &str, at: Timestamp) -> Vec<u8> {
+fn panicked(format: LogFormat, whose: &Whose, site: &str, at: Timestamp) -> Vec<u8> {
     let mut line = match format {
-        LogFormat::Text => format!("{at} ERROR {}: panicked site={site:?}", module_path!()),
+        LogFormat::Text => format!("{at} ERROR {whose}{}: panicked site={site:?}", module_path!()),
         LogFormat::Json => {
             let fields = json!({ "message": "panicked", "site": site });
-            json!({ "timestamp": at, "level": "ERROR", "fields": fields, "target": module_path!() }).to_string()
+            let mut line = json!({ "timestamp": at, "level": "ERROR", "fields": fields, "target": module_path!() });
+            if let Some(span) = whose.as_json() {
+                line["span"] = span;
+            }
+            line.to_string()
         }
     };
     line.push('\n');
@@ -173,7 +186,7 @@ mod tests {
     fn the_line_of_a_panic_is_one_line_of_the_format() {
         let at: Timestamp = "2026-11-30T01:00:00Z".parse().unwrap();
         for (format, begin) in [(LogFormat::Text, "2026-11-30T01:00:00Z ERROR "), (LogFormat::Json, "{\"fields\":{")] {
-            let line = String::from_utf8(panicked(format, "src/a.rs:1:2", at)).unwrap();
+            let line = String::from_utf8(panicked(format, &spans::here(), "src/a.rs:1:2", at)).unwrap();
             assert!(line.starts_with(begin) && line.ends_with('\n') && line.contains("src/a.rs:1:2"), "{line}");
             assert_eq!(line.lines().count(), 1);
         }

@@ -78,6 +78,8 @@ pub struct Metrics {
     pub kept_photos_removed: IntCounterVec,
     /// Seconds of a flush of the store.
     pub store_flush_seconds: Histogram,
+    /// Looks into the store, each of one moment.
+    pub store_reads: IntCounter,
     /// Seconds of the last time that the store was rewritten.
     pub store_rewrite_seconds: Gauge,
     /// When the last backup by the schedule was whole, in seconds since 1970.
@@ -167,6 +169,7 @@ impl Metrics {
                 &["reason"],
             )?,
             store_flush_seconds: declare.histogram("store_flush_seconds", "Seconds of a flush of the store")?,
+            store_reads: declare.counter("store_reads_total", "Looks into the store, each of one moment")?,
             store_rewrite_seconds: declare.seconds(
                 "store_rewrite_seconds",
                 "Seconds of the last time that the store was rewritten; 0 if it was not",
@@ -232,6 +235,10 @@ impl Declare {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
         self.register(IntCounterVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.register(IntCounter::new(prefixed(name), help))
     }
 
     /// One counter for all servers of the process.

@@ -8,6 +8,12 @@ use std::{
     time::Duration,
 };
 
+#[cfg(debug_assertions)]
+use rollcall::{
+    app::App,
+    config::Settings,
+    runtime::{Faults, Shutdown, listen_for_signals},
+};
 use tokio::time::sleep;
 
 use super::{Api, eventually, server::read_key};
@@ -45,8 +51,13 @@ impl ServerProcess {
 
     /// The same with a server that is a test of this very binary, told by the variable `told` where its data is.
     pub(crate) async fn of_this_binary(test: &str, told: &str, data: &Path) -> Self {
+        Self::of_this_binary_with(test, &[(told, data.to_str().unwrap())], data, Stdio::null()).await
+    }
+
+    /// The same with all the variables that it is told something by, and its standard error given.
+    pub(crate) async fn of_this_binary_with(test: &str, told: &[(&str, &str)], data: &Path, err: Stdio) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", test]).env(told, data).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--exact", test]).envs(told.iter().copied()).stdout(Stdio::null()).stderr(err);
         Self::spawn(data, command).await
     }
 
@@ -119,6 +130,20 @@ impl ServerProcess {
         .await;
         status.unwrap()
     }
+}
+
+/// What such a test does: it serves until SIGTERM, with faults planted, and ends the process if that takes long.
+#[cfg(debug_assertions)]
+pub(crate) fn serve_here(settings: Settings, faults: Faults) {
+    let shutdown = Shutdown::default();
+    let asked = shutdown.signal();
+    let signals = listen_for_signals(shutdown, Duration::from_secs(5), |_| std::process::exit(124)).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    actix::System::new().block_on(async move {
+        let app = App::build(settings, faults).await.unwrap();
+        signals.serving();
+        app.serve(listener, asked, |_| ()).await.unwrap();
+    });
 }
 
 /// Sends SIGTERM.

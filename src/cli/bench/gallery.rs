@@ -212,6 +212,6 @@ async fn search(parts: &Parts, gallery: &Arc<TenantGallery>, queries: Arc<[f32]>
     let turn = Turn::new(ServiceClass::Interactive, "bench");
     let job = JobSpec { turn, stage: "bench", stage_rank: 0, cancel: CancelToken::default() };
     let request = SharedRequest { queries, top: TOP, roster: None };
-    let found = gallery.search_on(&parts.tools().pool, job, request).await?.value?;
+    let found = gallery.search_on(&parts.tools().pool, job, request, |found| found).await?.value?;
     Ok(found.per_query.into_iter().map(|people| people.into_iter().next().map(|best| best.person)).collect())
 }

@@ -110,7 +110,7 @@ fn largest_face(path: &Path, tools: &Tools) -> Result<Option<Vec<f32>>> {
     }
     let face = choose(faces, FaceChoice::Largest)?;
     let embedded = embed_faces(&photo, &face, &networks, false)?;
-    Ok(embedded.into_iter().find_map(|face| face.appearance).map(|appearance| appearance.embedding.vector))
+    Ok(embedded.into_iter().next().map(|appearance| appearance.embedding.vector))
 }
 
 fn line(scored: &[Scored], pairs: usize) -> Result<Line> {

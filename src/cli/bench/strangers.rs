@@ -9,12 +9,7 @@ use super::{super::Common, DetectArgs, PhotoFiles, dot, file_name, read_photo, r
 use crate::{
     domain::{NamingRules, Turned},
     error::Result,
-    pipeline::{
-        Tools,
-        detect::detect_faces,
-        embed::embed_faces,
-        messages::{Appearance, EmbeddedFace},
-    },
+    pipeline::{Tools, detect::detect_faces, embed::embed_faces, messages::Appearance},
 };
 
 #[derive(Debug, Args)]
@@ -99,10 +94,8 @@ fn leave_one_out(path: &Path, rules: &NamingRules, tools: &Tools) -> Result<Phot
     let photo = read_photo(path, tools)?;
     let found = detect_faces(&photo, Turned::No, &networks, &tools.options)?;
     let faces = embed_faces(&photo, &found, &networks, false)?;
-    let fit: Vec<bool> = faces
-        .iter()
-        .map(|face| face.detection.width_px() >= rules.min_width_px && face.detection.score >= rules.min_score)
-        .collect();
+    let fit: Vec<bool> =
+        found.iter().map(|face| face.width_px() >= rules.min_width_px && face.score >= rules.min_score).collect();
     let named = (0..faces.len()).filter(|&index| fit[index] && is_named(&faces, index, rules)).count();
     Ok(PhotoLine {
         what: "strangers",
@@ -114,12 +107,10 @@ fn leave_one_out(path: &Path, rules: &NamingRules, tools: &Tools) -> Result<Phot
 }
 
 /// Whether the plain rule takes the face for one of the others.
-fn is_named(faces: &[EmbeddedFace], index: usize, rules: &NamingRules) -> bool {
-    let vector =
-        |face: &'_ EmbeddedFace| face.appearance.as_ref().map(|Appearance { embedding, .. }| embedding.vector.clone());
-    let Some(query) = vector(&faces[index]) else { return false };
+fn is_named(faces: &[Appearance], index: usize, rules: &NamingRules) -> bool {
+    let query = &faces[index].embedding.vector;
     let others = faces.iter().enumerate().filter(|&(other, _)| other != index);
-    let cosines = others.filter_map(|(_, face)| Some(dot(&query, &vector(face)?)));
+    let cosines = others.map(|(_, face)| dot(query, &face.embedding.vector));
     // Nobody at all is as unlike as can be.
     let (best, next) =
         cosines.fold(

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::{Faults, ServiceClass},
     service::{
-        Service,
+        Service, Visit,
         calibration::{CalibrationParams, CalibrationReport},
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
@@ -51,6 +51,10 @@ impl Local {
         self.app.service()
     }
 
+    async fn visit(&self) -> Result<Visit> {
+        self.service().visit(&self.scope).await
+    }
+
     /// Takes memory for the images from the pipeline's budget, waiting for room.
     async fn hold(&self, images: &[Bytes]) -> Result<Vec<EncodedImage>> {
         let budget = &self.service().pipeline().tools().budget;
@@ -74,17 +78,17 @@ impl Local {
 
     pub(super) async fn enrol(&self, new: NewPerson, images: &[Bytes]) -> Result<Enrolled> {
         let images = self.hold(images).await?;
-        self.service().enrol(&self.scope, new, images).await
+        self.service().enrol(&self.visit().await?, new, images).await
     }
 
     pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
         let images = self.hold(images).await?;
-        self.service().replace_faces(&self.scope, person, MoreFaces::default(), images).await
+        self.service().replace_faces(&self.visit().await?, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
         let images = self.hold(images).await?;
-        self.service().add_faces(&self.scope, person, MoreFaces::default(), images).await
+        self.service().add_faces(&self.visit().await?, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
@@ -152,9 +156,9 @@ impl Local {
         match &wanted.group {
             Some(group) => {
                 let params = RecognizeParams::from(wanted);
-                self.service().recognize(&self.scope, group, images, &params).await
+                self.service().recognize(&self.visit().await?, group, images, &params).await
             }
-            None => self.service().identify(&self.scope, images, &IdentifyParams::from(wanted)).await,
+            None => self.service().identify(&self.visit().await?, images, &IdentifyParams::from(wanted)).await,
         }
     }
 }

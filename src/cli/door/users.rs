@@ -7,7 +7,7 @@ use crate::{
     domain::{Access, Actor, UserId},
     error::Result,
     service::access::{
-        OperatorScope, Password, RealmScope, Scope,
+        Entered, OperatorScope, Password, RealmScope, Scope,
         first_start::DEFAULT_TENANT,
         users::{NewUser, UserPage, UserPatch, UserView},
     },
@@ -77,11 +77,13 @@ impl UserDoor {
     pub(in crate::cli) async fn rotate_token_key(&self) -> Result<()> {
         match self {
             Self::Server(server) => server.post(&["auth", "rotate"], &()).await,
-            Self::Local(local, access) => local.service().rotate_token_key(&OperatorScope::of(access.clone())?).await,
+            Self::Local(local, access) => {
+                local.service().rotate_token_key(&OperatorScope::of(Entered::by_command(access.clone()))?).await
+            }
         }
     }
 }
 
 fn realm(access: &Access) -> Result<RealmScope> {
-    RealmScope::of(access.clone())
+    RealmScope::of(Entered::by_command(access.clone()))
 }

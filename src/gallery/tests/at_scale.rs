@@ -201,8 +201,9 @@ fn long_runs_of_changes_keep_all_plans_right() {
                         continue;
                     }
                     1 => {
-                        gallery.replace(&samples[0].person, &samples).unwrap();
-                        plain.remove(&samples[0].person);
+                        let known = plain.remove(&samples[0].person).unwrap_or_default();
+                        let gone: Vec<FaceId> = known.into_keys().collect();
+                        gallery.exchange(&samples[0].person, &gone, &samples).unwrap();
                     }
                     2 => {
                         let faces: Vec<FaceId> = samples.iter().map(|sample| sample.id).collect();
@@ -248,7 +249,7 @@ fn changes_during_rebuilds_are_neither_lost_nor_undone() {
     for n in 0..2000_u64 {
         gallery.remove_person(&id(&format!("p{n}")));
         let (person, new) = (format!("p{}", n + 2000), 10_000 + n);
-        gallery.replace(&id(&person), &[sample(&person, new, new)]).unwrap();
+        gallery.exchange(&id(&person), &[face(n + 2000)], &[sample(&person, new, new)]).unwrap();
         if n % 20 == 0 {
             let queries = [vector(n), vector(n + 2000), vector(new)].concat();
             let found = gallery.search(&request(&queries, 1, None)).unwrap().per_query;

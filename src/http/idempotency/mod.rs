@@ -110,7 +110,7 @@ impl Attempt {
     async fn begin<P: Permit>(request: &HttpRequest, keeping: Keeping) -> Result<Self> {
         let state = auth::state(request)?;
         let key = given_key(request)?;
-        let access = auth::permitted::<P>(request).await?;
+        let access = auth::permitted::<P>(request).await?.access;
         let tenant = match &access.grant().realm {
             Realm::Tenant(tenant) => Some(tenant.clone()),
             Realm::Server => None,

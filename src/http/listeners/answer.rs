@@ -8,6 +8,7 @@ use std::{
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
+use tracing::Span;
 
 use super::Answering;
 use crate::runtime::Reservation;
@@ -21,15 +22,17 @@ pub(in crate::http) struct Answer {
     body: BoxBody,
     /// Given by the body and not handed on yet.
     rest: Bytes,
+    /// The request's: what comes later is made for it too.
+    span: Span,
     _answering: Option<Answering>,
     _held: Option<Reservation>,
 }
 
 impl Answer {
-    /// `answering` and `held` are dropped with the body: when its last piece has been handed on, or there is nobody to take
-    /// it.
+    /// To be called in the request's span. `answering` and `held` are dropped with the body: when its last piece has been
+    /// handed on, or there is nobody to take it.
     pub(in crate::http) fn new(body: BoxBody, answering: Option<Answering>, held: Option<Reservation>) -> Self {
-        Self { body, rest: Bytes::new(), _answering: answering, _held: held }
+        Self { body, rest: Bytes::new(), span: Span::current(), _answering: answering, _held: held }
     }
 }
 
@@ -43,7 +46,7 @@ impl MessageBody for Answer {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = self.get_mut();
         if this.rest.is_empty() {
-            match ready!(Pin::new(&mut this.body).poll_next(cx)) {
+            match ready!(this.span.in_scope(|| Pin::new(&mut this.body).poll_next(cx))) {
                 Some(Ok(bytes)) => this.rest = bytes,
                 end => return Poll::Ready(end),
             }

@@ -46,10 +46,10 @@ impl<P: DeserializeOwned + 'static, N: Permit> FromRequest for Body<P, N> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            let access = permitted::<N>(&request).await?;
+            let entered = permitted::<N>(&request).await?;
             let limit = request.app_data::<BodyLimit>().map_or(MAX_BYTES, |limit| limit.0);
-            let params = read(&request, payload, &shares::of(&access), limit).await?;
-            Ok(Self { scope: N::Scope::of(access)?, params })
+            let params = read(&request, payload, &shares::of(&entered.access), limit).await?;
+            Ok(Self { scope: N::Scope::of(entered)?, params })
         })
     }
 }

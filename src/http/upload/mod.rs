@@ -60,10 +60,10 @@ impl<P: DeserializeOwned + 'static, N: Permit> FromRequest for Upload<P, N> {
 /// Checks the caller first: nobody's memory is taken for a stranger.
 async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Payload) -> Result<Upload<P, N>> {
     let state: Data<ApiState> = auth::state(request)?;
-    let access = auth::permitted::<N>(request).await?;
+    let entered = auth::permitted::<N>(request).await?;
     // Only tenants have images.
-    access.tenant_scope()?;
-    let turn = shares::of(&access);
+    entered.access.tenant_scope()?;
+    let turn = shares::of(&entered.access);
     let budget = &state.service.pipeline().tools().budget;
     let meter = Meter::admit(request.headers(), budget, &turn, state.limits.body_bytes)?;
     let chunks = meter.stream(payload);
@@ -75,7 +75,7 @@ async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Pa
     };
     // What stopped the stream says more than what its reader made of the end.
     let (images, params) = outcome.map_err(|error| meter.refusal().unwrap_or(error))?;
-    Ok(Upload { scope: N::Scope::of(access)?, images, params })
+    Ok(Upload { scope: N::Scope::of(state.service.arrived(entered).await?)?, images, params })
 }
 
 fn check_count(images: usize, limits: &Limits) -> Result<()> {

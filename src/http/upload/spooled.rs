@@ -1,6 +1,6 @@
 //! Bodies with whole files, which go to the disk as they come: they take no memory, however large they are.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, marker::PhantomData, pin::Pin};
 
 use actix_multipart::{Field, Multipart};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header::CONTENT_LENGTH, web::Data};
@@ -20,10 +20,7 @@ use crate::{
     domain::TenantScope,
     error::{Error, ErrorKind, Result},
     jobs::{Incoming, PHOTOS, ROSTER, image},
-    service::{
-        access::Scope,
-        jobs::{ImportParams, RecogniseJobParams},
-    },
+    service::jobs::{ImportParams, RecogniseJobParams},
 };
 
 /// Which fields hold whole files, beside the settings.
@@ -42,12 +39,13 @@ impl WithFiles for RecogniseJobParams {
 
 /// A tenant's request with files and the settings `P`, of a caller who is permitted `N`.
 pub(in crate::http) struct Spooled<P, N: Permit> {
-    pub(in crate::http) scope: N::Scope,
+    pub(in crate::http) scope: TenantScope,
     pub(in crate::http) files: Incoming,
     pub(in crate::http) params: P,
+    permission: PhantomData<N>,
 }
 
-impl<P: WithFiles, N: Permit<Scope = TenantScope>> FromRequest for Spooled<P, N> {
+impl<P: WithFiles, N: Permit> FromRequest for Spooled<P, N> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -57,12 +55,9 @@ impl<P: WithFiles, N: Permit<Scope = TenantScope>> FromRequest for Spooled<P, N>
     }
 }
 
-async fn read<P: WithFiles, N: Permit<Scope = TenantScope>>(
-    request: &HttpRequest,
-    payload: Payload,
-) -> Result<Spooled<P, N>> {
+async fn read<P: WithFiles, N: Permit>(request: &HttpRequest, payload: Payload) -> Result<Spooled<P, N>> {
     let state: Data<ApiState> = auth::state(request)?;
-    let scope = N::Scope::of(auth::permitted::<N>(request).await?)?;
+    let scope = auth::permitted::<N>(request).await?.access.tenant_scope()?;
     if !request.content_type().eq_ignore_ascii_case("multipart/form-data") {
         return Err(
             Error::new(ErrorKind::Unsupported, "send multipart/form-data").with_code("unsupported_content_type")
@@ -101,7 +96,7 @@ async fn read<P: WithFiles, N: Permit<Scope = TenantScope>>(
         }
         store(&files, &file, &mut field, &mut room).await?;
     }
-    Ok(Spooled { scope, files, params: params(&texts)? })
+    Ok(Spooled { scope, files, params: params(&texts)?, permission: PhantomData })
 }
 
 async fn store(files: &Incoming, name: &str, field: &mut Field, room: &mut Room) -> Result<()> {

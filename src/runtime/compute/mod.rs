@@ -28,6 +28,7 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 pub use cancel::{CancelOnDrop, CancelToken};
 pub use lane::ComputeSnapshot;
@@ -185,8 +186,8 @@ impl ComputePool {
     /// Runs `work` on a thread of the pool when its turn comes. Dropping the future takes the work out of the queue
     /// and counts it as dropped; once started it runs to its end.
     ///
-    /// A panic in `work` is contained; `work` must leave what it shares usable when it unwinds, or have it rebuilt
-    /// through [`on_panic`](Self::on_panic).
+    /// It runs in the span of the caller. A panic in `work` is contained; `work` must leave what it shares usable when
+    /// it unwinds, or have it rebuilt through [`on_panic`](Self::on_panic).
     pub async fn run<T: Send + 'static>(
         &self,
         job: JobSpec,
@@ -196,14 +197,14 @@ impl ComputePool {
         let lane = self.crew.shared.lane(job.stage);
         let (reply, answer) = oneshot::channel();
         let report = Report { stage: job.stage, lane: Arc::clone(&lane), observer: Arc::clone(&self.crew.observer) };
-        let cancel = job.cancel.clone();
+        let (cancel, span) = (job.cancel.clone(), Span::current());
         let queued = Job {
             turn: job.turn,
             lane,
             cancel: job.cancel,
             queued_at: Instant::now(),
             run: Box::new(move |queued| {
-                let outcome = report.measure(queued, work);
+                let outcome = span.in_scope(|| report.measure(queued, work));
                 // Fails only where nobody waits any more.
                 let _ = reply.send(outcome);
             }),

@@ -316,7 +316,7 @@ async fn the_last_handle_may_go_on_a_compute_thread() {
     });
     tokio::task::yield_now().await;
     drop((pool, busy));
-    let heard = actix::spawn(async move { tokio::task::spawn_blocking(move || is_gone.recv_timeout(DEADLINE)).await });
+    let heard = actix::spawn(async move { crate::spawn_blocking(move || is_gone.recv_timeout(DEADLINE)).await });
     timeout(DEADLINE, heard).await.unwrap().unwrap().unwrap().unwrap();
 }
 

@@ -28,8 +28,9 @@ pub use self::{
 };
 use super::Service;
 use crate::{
-    domain::{Access, Actor, Author, Permission, Realm, Right, Shown, TenantId, TenantScope, unauthenticated},
+    domain::{Access, Actor, Author, Permission, Realm, Right, Shown, TenantScope, TenantSettings, unauthenticated},
     error::{Error, ErrorKind, Result},
+    store::Caller,
 };
 
 /// How long tokens and logins last.
@@ -65,21 +66,41 @@ impl Gate {
     }
 }
 
-/// What a permission opens for its handler: got from a checked [`Access`] only.
+/// Somebody who was let in.
+#[derive(Clone)]
+pub struct Entered {
+    /// With what rights.
+    pub access: Access,
+    /// What is set for their tenant; nothing for the server's own.
+    pub settings: Option<Arc<TenantSettings>>,
+    /// When.
+    pub at: Timestamp,
+    /// The change of the tenant's settings from which on these are its own.
+    settings_number: u64,
+}
+
+impl Entered {
+    /// Somebody at the machine itself, who works with the server's own data.
+    pub fn by_command(access: Access) -> Self {
+        Self { access, settings: None, at: Timestamp::now(), settings_number: 0 }
+    }
+}
+
+/// What a permission opens for its handler: got from somebody whose [`Access`] was checked only.
 pub trait Scope: Sized {
     /// Errors: `Forbidden` where the access is of another kind of realm.
-    fn of(access: Access) -> Result<Self>;
+    fn of(entered: Entered) -> Result<Self>;
 }
 
 impl Scope for Access {
-    fn of(access: Access) -> Result<Self> {
-        Ok(access)
+    fn of(entered: Entered) -> Result<Self> {
+        Ok(entered.access)
     }
 }
 
 impl Scope for TenantScope {
-    fn of(access: Access) -> Result<Self> {
-        access.tenant_scope()
+    fn of(entered: Entered) -> Result<Self> {
+        entered.access.tenant_scope()
     }
 }
 
@@ -97,7 +118,7 @@ impl OperatorScope {
 }
 
 impl Scope for OperatorScope {
-    fn of(access: Access) -> Result<Self> {
+    fn of(Entered { access, .. }: Entered) -> Result<Self> {
         access.require(Permission::Operate, None)?;
         Ok(Self { right: access.right() })
     }
@@ -128,7 +149,7 @@ impl RealmScope {
 }
 
 impl Scope for RealmScope {
-    fn of(access: Access) -> Result<Self> {
+    fn of(Entered { access, .. }: Entered) -> Result<Self> {
         access.require(Permission::ManageAccess, None)?;
         Ok(Self { realm: access.grant().realm.clone(), right: access.right() })
     }
@@ -140,32 +161,42 @@ impl Service {
     /// # Errors
     /// `Unauthenticated` for one that opens nothing (any more), `Overloaded` `too_many_attempts` where unknown keys
     /// came from this address too often or `too_many_requests` for the tenant, `Forbidden` `tenant_suspended`.
-    pub async fn authenticate(&self, credential: &str, from: Option<IpAddr>) -> Result<Access> {
-        let access = if credential.starts_with(KEY_PREFIX) {
-            self.of_key(credential, from).await?
+    pub async fn authenticate(&self, credential: &str, from: Option<IpAddr>) -> Result<Entered> {
+        let at = self.clock.now();
+        let Caller { who: access, settings } = if credential.starts_with(KEY_PREFIX) {
+            self.of_key(credential, from, at).await?
         } else {
-            self.of_token(credential).await?
+            self.of_token(credential, at).await?
         };
-        if let Realm::Tenant(tenant) = &access.grant().realm {
-            self.enter(tenant).await?;
-        }
-        Ok(access)
-    }
-
-    /// Lets a request into its tenant, and counts it.
-    async fn enter(&self, tenant: &TenantId) -> Result<()> {
-        let scope = TenantScope::granted(tenant.clone());
-        match self.store.open_tenant(&scope).await {
-            Ok(settings) => self.quotas.admit(&scope, &settings),
+        let settings_number = access.tenant_scope().map_or(0, |scope| self.store.last_change_of_settings(&scope));
+        let settings = match settings {
             // It is being deleted: its keys open as little as they will when they are gone.
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(unauthenticated()),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(unauthenticated()),
+            settings => settings?.map(Arc::new),
+        };
+        if let (Realm::Tenant(tenant), Some(settings)) = (&access.grant().realm, &settings) {
+            self.quotas.admit(tenant, settings)?;
         }
+        Ok(Entered { access, settings, at, settings_number })
     }
 
-    async fn of_key(&self, key: &str, from: Option<IpAddr>) -> Result<Access> {
-        let now = self.clock.now();
-        let Some(known) = self.store.find_api_key(sha256(key)).await? else {
+    /// Somebody whose body has come by now, which may have taken long: the time and the settings are the present ones.
+    ///
+    /// # Errors
+    /// `Forbidden` `tenant_suspended`, `NotFound` `tenant_not_found`.
+    pub async fn arrived(&self, entered: Entered) -> Result<Entered> {
+        let entered = Entered { at: self.clock.now(), ..entered };
+        let Ok(scope) = entered.access.tenant_scope() else { return Ok(entered) };
+        let settings_number = self.store.last_change_of_settings(&scope);
+        if settings_number == entered.settings_number {
+            return Ok(entered);
+        }
+        let settings = Some(Arc::new(self.store.open_tenant(&scope).await?));
+        Ok(Entered { settings, settings_number, ..entered })
+    }
+
+    async fn of_key(&self, key: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Caller<Access>> {
+        let Some(Caller { who: known, settings }) = self.store.caller_with_key(sha256(key)).await? else {
             self.gate.throttle.unknown_key(from, now)?;
             return Err(unauthenticated());
         };
@@ -177,17 +208,19 @@ impl Service {
             tracing::debug!(%error, "the use of a key was not noted");
         }
         let access = Access::granted(known.grant, Actor::Key(known.id)).showing(Shown::Secret(known.hash));
-        Ok(access.with_offline_hours(known.offline_hours))
+        Ok(Caller { who: access.with_offline_hours(known.offline_hours), settings })
     }
 
     /// The login is looked up each time: one that was ended opens nothing, and a changed role holds at once.
-    async fn of_token(&self, token: &str) -> Result<Access> {
-        let now = self.clock.now();
+    async fn of_token(&self, token: &str, now: Timestamp) -> Result<Caller<Access>> {
         let claims = self.gate.tokens.verify(token, now).ok_or_else(unauthenticated)?;
-        let user = self.store.session(claims.session, now).await?;
-        let user = user.filter(|user| user.id == claims.user && user.grant.realm == claims.realm);
-        let user = user.ok_or_else(unauthenticated)?;
-        Ok(Access::granted(user.grant, Actor::User(user.id)).showing(Shown::Login(claims.session)))
+        let caller = self.store.caller_logged_in(claims.session, now).await?.ok_or_else(unauthenticated)?;
+        let Caller { who: user, settings } = caller;
+        if user.id != claims.user || user.grant.realm != claims.realm {
+            return Err(unauthenticated());
+        }
+        let access = Access::granted(user.grant, Actor::User(user.id)).showing(Shown::Login(claims.session));
+        Ok(Caller { who: access, settings })
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         Access, Actor, Author, GroupId, KeyId, Realm, Role, SessionId, TenantId, TenantScope, UserId, unauthenticated,
     },
     error::{Error, ErrorKind, Result},
+    runtime::spawn_blocking,
     service::Service,
     store::{About, Session, SessionRefresh, User, UserChange, wrong_password},
 };
@@ -230,7 +231,7 @@ impl Service {
         // First: there is no change without an entry, though one that failed may have one.
         self.store.note_act(&Author::on_server(operator.right()), "token.rotate", About::Nothing).await?;
         let (gate, now) = (self.gate.clone(), self.clock.now());
-        tokio::task::spawn_blocking(move || gate.tokens.rotate(now))
+        spawn_blocking(move || gate.tokens.rotate(now))
             .await
             .unwrap_or_else(|lost| Err(Error::internal("the key was not changed").with_source(lost)))
     }

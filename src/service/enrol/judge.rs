@@ -1,28 +1,27 @@
 //! Images of one person on their way to become samples: measured, compared with each other, and refused with a reason.
 
 use sha2::{Digest, Sha256};
-use tokio::task::spawn_blocking;
 
 use super::views::{AcceptedImage, Measured, RejectedImage};
 use crate::{
     domain::{
-        EnrolmentPolicy, FaceId, FaceSample, PersonId, PhotoForm, Quality, QualityGate, TenantScope,
+        EnrolmentPolicy, FaceId, FaceSample, PersonId, PhotoForm, Quality, QualityGate,
         attendance::liveness_allows,
         enrolment::{Flaw, agreeing},
     },
     error::{Error, ErrorKind, Result},
     gallery::check_vector,
     pipeline::{
-        messages::{EncodedImage, OutcomeFace, PhotoOutcome},
+        messages::{EncodedImage, Face, PhotoOutcome},
         request::{FaceChoice, Wanted},
     },
-    runtime::ServiceClass,
-    service::{Service, is_the_images_fault, photos::NewPhoto, view::ProblemView, wanted},
+    runtime::{ServiceClass, spawn_blocking},
+    service::{Service, Visit, is_the_images_fault, photos::NewPhoto, view::ProblemView, wanted},
 };
 
 /// Whose images come in, and by which rules.
 pub(in crate::service) struct Entrance<'a> {
-    pub(in crate::service) scope: &'a TenantScope,
+    pub(in crate::service) visit: &'a Visit,
     pub(in crate::service) person: &'a PersonId,
     /// Which face of each photo is meant.
     pub(in crate::service) faces: FaceChoice,
@@ -100,11 +99,13 @@ impl Service {
             pose: true,
             liveness,
             copy: entrance.keeps,
-            ..wanted(entrance.scope, entrance.faces)
+            ..wanted(entrance.visit, entrance.faces)
         };
         let (images, digests): (Vec<_>, Vec<_>) = shots.into_iter().map(|shot| (shot.image, shot.digest)).unzip();
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
-        for (image, (reply, digest)) in self.run(images, wanted).await?.into_iter().zip(digests).enumerate() {
+        for (image, (reply, digest)) in
+            self.run(entrance.visit, images, wanted).await?.into_iter().zip(digests).enumerate()
+        {
             match reply {
                 Ok(outcome) => {
                     let face = self.take(entrance.person, image, digest, outcome)?;
@@ -140,12 +141,12 @@ impl Service {
         let turned = outcome.turned().degrees();
         let face = outcome.faces.into_iter().next().ok_or_else(missing)?;
         let quality = quality(&face)?;
-        let assessed = face.face.face;
-        let appearance = assessed.face.appearance.ok_or_else(missing)?;
+        let Face { detection, appearance, liveness, .. } = face;
+        let appearance = appearance.ok_or_else(missing)?;
         // Before the store sees it: what is stored must be searchable.
         check_vector(&appearance.embedding.vector, model.dimension as usize)?;
-        let score = assessed.face.detection.score;
-        let measured = Measured { score, quality, liveness: assessed.liveness.map(Into::into), turned };
+        let score = detection.score;
+        let measured = Measured { score, quality, liveness: liveness.map(Into::into), turned };
         let (id, person, vector) = (FaceId::generate(), person.clone(), appearance.embedding.vector);
         let sample = FaceSample { id, person, model, vector, score, quality, source: Some(digest) };
         Ok(Taken { image, sample, measured, copy: outcome.copy })
@@ -180,14 +181,13 @@ impl Taken {
 }
 
 /// The measures of an embedded face with a pose.
-pub(in crate::service) fn quality(face: &OutcomeFace) -> Result<Quality> {
-    let assessed = &face.face.face;
-    let measured = assessed.face.appearance.as_ref().and_then(|seen| Some((seen.embedding.norm, seen.quality?)));
-    let (Some((norm, crop)), Some(pose)) = (measured, assessed.pose) else {
+pub(in crate::service) fn quality(face: &Face) -> Result<Quality> {
+    let measured = face.appearance.as_ref().and_then(|seen| Some((seen.embedding.norm, seen.quality?)));
+    let (Some((norm, crop)), Some(pose)) = (measured, face.pose) else {
         return Err(Error::internal("a face came back without the measures that were asked for"));
     };
     Ok(Quality {
-        width_px: assessed.face.detection.width_px(),
+        width_px: face.detection.width_px(),
         sharpness: crop.sharpness,
         brightness: crop.brightness,
         norm,

@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
-use tokio::{
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     domain::{KeptPhoto, PhotoKey, PhotoRules, TenantId, TenantScope},
     error::{Error, Result},
+    runtime::spawn_blocking,
     service::Service,
     store::{Store, TenantRecord},
     vault::Vault,

@@ -4,14 +4,14 @@ mod keeper;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 pub(super) use self::keeper::unreadable_photos;
-use super::Service;
+use super::{Service, locks::Held};
 use crate::{
     domain::{FaceId, KeptPhoto, PersonId, PhotoForm, TenantScope},
     error::{Error, ErrorKind, Result},
+    runtime::spawn_blocking,
     store::PersonPhotos,
     vault::{ArrivingFile, Stored, Vault},
 };
@@ -78,6 +78,11 @@ impl Service {
         let (photo, key) = newest.zip(key).ok_or_else(missing)?;
         let tenant = scope.tenant().clone();
         self.in_vault(move |vault| vault.load(&tenant, &photo, &key)).await?.ok_or_else(missing)
+    }
+
+    /// Waits until nobody else changes the photos of these people, and keeps others waiting until what is returned is dropped.
+    pub(super) async fn people_locks<const N: usize>(&self, scope: &TenantScope, people: [&PersonId; N]) -> Vec<Held> {
+        self.people_locks.of_all(people.map(|person| (scope.tenant(), person))).await
     }
 
     /// Writes the files of a person's new photos, of whom `known` is stored. To be called under the person's lock.

@@ -15,7 +15,7 @@ use crate::{
         GroupSession, GroupSessionId, HeadPose, Hint, Mark, PersonId, PhotoId, QualityGate, UnknownReason, hint::Glance,
     },
     gallery::Effort,
-    pipeline::messages::{EncodedImage, OutcomeFace, PhotoOutcome, PhotoReply, number},
+    pipeline::messages::{EncodedImage, Face, PhotoOutcome, PhotoReply, number},
     runtime::Reservation,
     service::{
         enrol::quality,
@@ -269,7 +269,7 @@ fn photo(
         .iter()
         .enumerate()
         .map(|(place, face)| {
-            let view = FaceView::new(&face.face.face.face.detection, width, height);
+            let view = FaceView::new(&face.detection, width, height);
             RecognizedFace { hint: marks_asked.then(|| hint(face)).flatten(), ..recognized(place, face, view, names) }
         })
         .collect();
@@ -304,45 +304,38 @@ fn unreadable(image: usize, problem: ProblemView) -> RecognizedPhoto {
     }
 }
 
-fn recognized(
-    place: usize,
-    outcome: &OutcomeFace,
-    face: FaceView,
-    names: &BTreeMap<PersonId, String>,
-) -> RecognizedFace {
-    let assessed = &outcome.face.face;
-    let decision = outcome.face.decision.as_ref();
+fn recognized(place: usize, face: &Face, view: FaceView, names: &BTreeMap<PersonId, String>) -> RecognizedFace {
+    let decision = face.decision.as_ref();
     let verdict = decision.map(|decision| &decision.verdict);
-    let person = verdict.and_then(|verdict| verdict.as_ref().ok()).cloned();
+    let person = face.person().cloned();
     let unknown = verdict.and_then(|verdict| verdict.as_ref().err()).map(|&reason| Reason::from(reason));
     RecognizedFace {
         number: number(place),
-        face,
+        face: view,
         name: person.as_ref().and_then(|person| names.get(person).cloned()),
         person,
         similarity: decision.and_then(|decision| decision.similarity),
         margin: decision.and_then(|decision| decision.margin),
-        reason: if outcome.refused_as_not_live { Some(Reason::NotLive) } else { unknown },
+        reason: if face.refused_as_not_live { Some(Reason::NotLive) } else { unknown },
         candidates: decision.map_or_else(Vec::new, |decision| decision.candidates.iter().map(Into::into).collect()),
-        liveness: assessed.liveness.map(Into::into),
-        pose: assessed.pose,
-        attendance: outcome.mark,
+        liveness: face.liveness.map(Into::into),
+        pose: face.pose,
+        attendance: face.mark,
         hint: None,
     }
 }
 
 /// What the person can do.
-fn hint(outcome: &OutcomeFace) -> Option<Hint> {
-    let assessed = &outcome.face.face;
-    let verdict = outcome.face.decision.as_ref().map(|decision| &decision.verdict);
-    let flaw = |quality| QualityGate::Standard.flaw(assessed.face.detection.score, &quality);
+fn hint(face: &Face) -> Option<Hint> {
+    let verdict = face.decision.as_ref().map(|decision| &decision.verdict);
+    let flaw = |quality| QualityGate::Standard.flaw(face.detection.score, &quality);
     Glance {
-        mark: outcome.mark,
+        mark: face.mark,
         reason: verdict.and_then(|verdict| verdict.as_ref().err()).copied(),
         // Where not all was measured, nothing is said of it.
-        flaw: quality(outcome).ok().and_then(flaw),
-        liveness: assessed.liveness.map(|(verdict, _)| verdict),
-        is_refused_as_not_live: outcome.refused_as_not_live,
+        flaw: quality(face).ok().and_then(flaw),
+        liveness: face.liveness.map(|(verdict, _)| verdict),
+        is_refused_as_not_live: face.refused_as_not_live,
     }
     .hint()
 }

@@ -11,8 +11,9 @@
 //! })
 //! ```
 //!
-//! One that forgets to fails, see [`guard`]: there a new kind of record is given its chain, or a reason to have none. What
-//! is told of a kind of record is in [`describe`], where personal fields are digested.
+//! One that forgets to fails, see [`guard`]: the table of [`records`](super::records) gives a kind of record its
+//! chain, or the reason to have none. What is told of a kind of record is in [`describe`], where personal
+//! fields are digested.
 
 mod chains;
 mod describe;
@@ -25,11 +26,10 @@ use sha2::{Digest, Sha256};
 pub(super) use self::{
     chains::Chains,
     describe::{Describe, faces},
-    guard::require_entries,
+    guard::{Change, require_entries},
 };
 use super::{
     Store,
-    codec::Record,
     engine::{Read, View},
     keys, tenants,
     transaction::Transaction,
@@ -47,18 +47,6 @@ use crate::{
 const MAX_DETAILS_BYTES: usize = 16 << 10;
 /// Entries passed over for one page, so that a page of few that fit ends too: writes wait for no more than this.
 const PASSED_A_PAGE: usize = 4096;
-
-impl Record for Head {
-    const KIND: u8 = 60;
-}
-
-impl Record for Entry {
-    const KIND: u8 = 61;
-}
-
-impl Record for Salt {
-    const KIND: u8 = 62;
-}
 
 /// Which entries are wanted; all by default.
 #[derive(Debug, Clone, Default)]

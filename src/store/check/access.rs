@@ -7,42 +7,41 @@ use super::{
         keys,
         users::{Session, User},
     },
-    found::{Finding, has_all, misplaced, missing, read},
+    found::{Entry, Finding, OfRealm, has_all, misplaced, missing},
 };
 use crate::domain::{Grant, KeyId, Realm, SessionId, UserId};
 
-pub(super) fn api_key(view: &View<'_>, hash: &[u8; 32], bytes: &[u8]) -> Finding {
-    read(bytes, |key: &ApiKey| {
-        // What cannot be read is noted where it is.
-        let place: Option<KeyPlace> = view.get(&keys::key_place(&key.grant.realm, key.id)).unwrap_or(None);
+pub(in crate::store) fn api_key(of: &Entry<'_>, hash: &[u8; 32]) -> Finding {
+    of.read(|key: &ApiKey| {
+        let place: Option<KeyPlace> = of.get(&keys::key_place(&key.grant.realm, key.id));
         let listed = place.is_some_and(|place| place.hash == *hash);
-        let resolved = reach(view, &key.grant)?;
+        let resolved = reach(of.view, &key.grant)?;
         Ok(misplaced(key.hash != *hash).or(resolved).or_else(|| missing(!listed, "no_api_key_index")))
     })
 }
 
-pub(super) fn key_place(view: &View<'_>, realm: &Realm, id: KeyId, bytes: &[u8]) -> Finding {
-    read(bytes, |place: &KeyPlace| {
-        let key: Option<ApiKey> = view.get(&keys::api_key(&place.hash)).unwrap_or(None);
+pub(in crate::store) fn key_place(of: &OfRealm<'_>, id: KeyId) -> Finding {
+    of.read(|place: &KeyPlace| {
+        let key: Option<ApiKey> = of.get(&keys::api_key(&place.hash));
         Ok(match key {
             None => Some("no_api_key"),
-            Some(key) => misplaced((&key.grant.realm, key.id) != (realm, id)),
+            Some(key) => misplaced((&key.grant.realm, key.id) != (of.realm, id)),
         })
     })
 }
 
-pub(super) fn user(view: &View<'_>, realm: &Realm, id: &UserId, bytes: &[u8]) -> Finding {
-    read(bytes, |user: &User| {
-        let resolved = reach(view, &user.grant)?;
-        let known = has_all(view, user.sessions.iter().map(|&session| keys::session(session)))?;
-        let wrong = (&user.grant.realm, &user.id) != (realm, id);
+pub(in crate::store) fn user(of: &OfRealm<'_>, id: &UserId) -> Finding {
+    of.read(|user: &User| {
+        let resolved = reach(of.view, &user.grant)?;
+        let known = has_all(of.view, user.sessions.iter().map(|&session| keys::session(session)))?;
+        let wrong = (&user.grant.realm, &user.id) != (of.realm, id);
         Ok(misplaced(wrong).or(resolved).or_else(|| missing(!known, "no_session")))
     })
 }
 
-pub(super) fn session(view: &View<'_>, id: SessionId, bytes: &[u8]) -> Finding {
-    read(bytes, |session: &Session| {
-        let user: Option<User> = view.get(&keys::user(&session.realm, &session.user)).unwrap_or(None);
+pub(in crate::store) fn session(of: &Entry<'_>, id: SessionId) -> Finding {
+    of.read(|session: &Session| {
+        let user: Option<User> = of.get(&keys::user(&session.realm, &session.user));
         let known = user.is_some_and(|user| user.sessions.contains(&id));
         Ok(misplaced(session.id != id).or_else(|| missing(!known, "no_user")))
     })

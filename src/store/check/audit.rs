@@ -1,12 +1,9 @@
 //! The audit log: its entries follow each other, up to where its head says that it ends.
 
 use super::{
-    super::{
-        audit::Chains,
-        engine::{Read, View},
-        keys::{self, Parsed},
-    },
-    found::{Finding, misplaced, missing, read},
+    super::keys::{self, Access, Parsed},
+    found::{Finding, OfRealm, misplaced, missing},
+    server::where_standing,
 };
 use crate::{
     domain::{
@@ -16,30 +13,42 @@ use crate::{
     error::Result,
 };
 
-pub(super) fn entry(chains: &mut Chains, realm: &Realm, number: u64, bytes: &[u8]) -> Finding {
-    read(bytes, |entry: &Entry| {
-        let fits = chains.follow(realm, entry);
+pub(in crate::store) fn entry(of: &OfRealm<'_>, number: u64) -> Finding {
+    let found = of.read(|entry: &Entry| {
+        let fits = of.chains.borrow_mut().follow(of.realm, entry);
         Ok(misplaced(entry.number != number).or_else(|| code(fits)))
-    })
+    });
+    standing(of, found)
 }
 
-pub(super) fn head(view: &View<'_>, chains: &mut Chains, realm: &Realm, bytes: &[u8]) -> Finding {
-    read(bytes, |head: &Head| {
-        let salted = view.has(&keys::audit_salt(realm))?;
-        Ok(code(chains.end(view, realm, head)).or_else(|| missing(!salted, "no_audit_salt")))
-    })
+pub(in crate::store) fn head(of: &OfRealm<'_>) -> Finding {
+    let found = of.read(|head: &Head| {
+        let salted = of.has(&keys::audit_salt(of.realm))?;
+        let ends = of.chains.borrow_mut().end(of.view, of.realm, head);
+        Ok(code(ends).or_else(|| missing(!salted, "no_audit_salt")))
+    });
+    standing(of, found)
 }
 
-pub(super) fn salt(view: &View<'_>, realm: &Realm, bytes: &[u8]) -> Finding {
-    read(bytes, |_: &Salt| {
-        let logged = view.has(&keys::audit_head(realm))?;
+pub(in crate::store) fn salt(of: &OfRealm<'_>) -> Finding {
+    let found = of.read(|_: &Salt| {
+        let logged = of.has(&keys::audit_head(of.realm))?;
         Ok(missing(!logged, "no_audit_log"))
-    })
+    });
+    standing(of, found)
+}
+
+/// The log of a tenant that is being deleted is followed too: some of it is gone already.
+fn standing(of: &OfRealm<'_>, found: Finding) -> Finding {
+    match of.realm {
+        Realm::Tenant(tenant) => where_standing(of.view, tenant, || found),
+        Realm::Server => found,
+    }
 }
 
 /// Where a log without a head is to be looked for.
 pub(super) fn place(realm: &Realm) -> String {
-    Parsed::AuditHead(realm.clone()).to_string()
+    Parsed::Access(realm.clone(), Access::AuditHead).to_string()
 }
 
 fn code(fits: Result<()>) -> Option<&'static str> {

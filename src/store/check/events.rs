@@ -13,7 +13,7 @@ use crate::{
     error::Result,
 };
 
-pub(super) fn event(of: &Found<'_>, number: u64) -> Finding {
+pub(in crate::store) fn event(of: &Found<'_>, number: u64) -> Finding {
     of.read(|event: &Event| {
         let in_log = numbers(of).is_none_or(|log| (log.first..log.next).contains(&number));
         let mut indexed = true;
@@ -30,7 +30,7 @@ pub(super) fn event(of: &Found<'_>, number: u64) -> Finding {
     })
 }
 
-pub(super) fn person_event(of: &Found<'_>, person: Pseudonym, number: u64) -> Finding {
+pub(in crate::store) fn person_event(of: &Found<'_>, person: Pseudonym, number: u64) -> Finding {
     let known = of.has_person(person)?;
     of.read(|_: &Mention| {
         let who = |event: &Event| pseudonym(of.view, of.tenant, event.what.person()?).unwrap_or(None);
@@ -39,7 +39,7 @@ pub(super) fn person_event(of: &Found<'_>, person: Pseudonym, number: u64) -> Fi
     })
 }
 
-pub(super) fn group_event(of: &Found<'_>, group: &GroupId, number: u64) -> Finding {
+pub(in crate::store) fn group_event(of: &Found<'_>, group: &GroupId, number: u64) -> Finding {
     let known = of.has_group(group)?;
     of.read(|_: &Mention| {
         let about = numbered(of, number).is_some_and(|event| event.what.group() == Some(group));
@@ -47,7 +47,7 @@ pub(super) fn group_event(of: &Found<'_>, group: &GroupId, number: u64) -> Findi
     })
 }
 
-pub(super) fn webhook(of: &Found<'_>, id: WebhookId) -> Finding {
+pub(in crate::store) fn webhook(of: &Found<'_>, id: WebhookId) -> Finding {
     of.read(|webhook: &Webhook| {
         let followed = of.has(&keys::delivery(of.tenant, id))?;
         let groups = webhook.filter.groups.iter().flatten();
@@ -58,7 +58,7 @@ pub(super) fn webhook(of: &Found<'_>, id: WebhookId) -> Finding {
     })
 }
 
-pub(super) fn delivery(of: &Found<'_>, id: WebhookId) -> Finding {
+pub(in crate::store) fn delivery(of: &Found<'_>, id: WebhookId) -> Finding {
     let known = has_webhook(of, id)?;
     of.read(|delivery: &Delivery| {
         let in_log = numbers(of).is_none_or(|log| delivery.done < log.next);
@@ -66,7 +66,7 @@ pub(super) fn delivery(of: &Found<'_>, id: WebhookId) -> Finding {
     })
 }
 
-pub(super) fn dead_letter(of: &Found<'_>, id: WebhookId, number: u64) -> Finding {
+pub(in crate::store) fn dead_letter(of: &Found<'_>, id: WebhookId, number: u64) -> Finding {
     let (known, kept) = (has_webhook(of, id)?, of.has(&keys::event(of.tenant, number))?);
     of.read(|letter: &DeadLetter| {
         Ok(misplaced(letter.event != number)

@@ -18,11 +18,11 @@ use crate::{
     error::Result,
 };
 
-pub(super) fn group(of: &Found<'_>, id: &GroupId) -> Finding {
+pub(in crate::store) fn group(of: &Found<'_>, id: &GroupId) -> Finding {
     of.read(|group: &Group| Ok(misplaced(group.id != *id)))
 }
 
-pub(super) fn member(of: &Found<'_>, group: &GroupId, person: Pseudonym) -> Finding {
+pub(in crate::store) fn member(of: &Found<'_>, group: &GroupId, person: Pseudonym) -> Finding {
     let mirrored = of.has(&keys::membership(of.tenant, person, group))?;
     let resolved = both(of, group, person)?;
     of.read(|member: &Member| {
@@ -31,13 +31,13 @@ pub(super) fn member(of: &Found<'_>, group: &GroupId, person: Pseudonym) -> Find
     })
 }
 
-pub(super) fn membership(of: &Found<'_>, person: Pseudonym, group: &GroupId) -> Finding {
+pub(in crate::store) fn membership(of: &Found<'_>, person: Pseudonym, group: &GroupId) -> Finding {
     let mirrored = of.has(&keys::member(of.tenant, group, person))?;
     let resolved = both(of, group, person)?;
     of.read(|named: &GroupId| Ok(misplaced(named != group).or(resolved).or_else(|| missing(!mirrored, "no_member"))))
 }
 
-pub(super) fn group_session(of: &Found<'_>, id: GroupSessionId) -> Finding {
+pub(in crate::store) fn group_session(of: &Found<'_>, id: GroupSessionId) -> Finding {
     of.read(|session: &GroupSession| {
         let listed = of.has(&keys::agenda(of.tenant, &session.group, session.date, id))?;
         let known = of.has_group(&session.group)?;
@@ -49,14 +49,14 @@ pub(super) fn group_session(of: &Found<'_>, id: GroupSessionId) -> Finding {
     })
 }
 
-pub(super) fn agenda(of: &Found<'_>, group: &GroupId, date: Date, id: GroupSessionId) -> Finding {
+pub(in crate::store) fn agenda(of: &Found<'_>, group: &GroupId, date: Date, id: GroupSessionId) -> Finding {
     of.read(|named: &GroupSessionId| {
         let known = session(of, id).is_some_and(|session| (&session.group, session.date) == (group, date));
         Ok(misplaced(*named != id).or_else(|| missing(!known, "no_group_session")))
     })
 }
 
-pub(super) fn timetable(of: &Found<'_>, group: &GroupId) -> Finding {
+pub(in crate::store) fn timetable(of: &Found<'_>, group: &GroupId) -> Finding {
     of.read(|timetable: &Timetable| {
         let (known, tagged) = (of.has_group(group)?, of.has(&keys::timetable_tag(of.tenant, timetable.tag))?);
         Ok(misplaced(timetable.group != *group)
@@ -65,14 +65,14 @@ pub(super) fn timetable(of: &Found<'_>, group: &GroupId) -> Finding {
     })
 }
 
-pub(super) fn timetable_tag(of: &Found<'_>, tag: TimetableTag) -> Finding {
+pub(in crate::store) fn timetable_tag(of: &Found<'_>, tag: TimetableTag) -> Finding {
     of.read(|group: &GroupId| {
         let timetable: Option<Timetable> = of.get(&keys::timetable(of.tenant, group));
         Ok(missing(timetable.is_none_or(|timetable| timetable.tag != tag), "no_timetable"))
     })
 }
 
-pub(super) fn attendance(of: &Found<'_>, id: GroupSessionId, who: Pseudonym) -> Finding {
+pub(in crate::store) fn attendance(of: &Found<'_>, id: GroupSessionId, who: Pseudonym) -> Finding {
     of.read(|record: &AttendanceRecord| {
         let (session, known) = (session(of, id), of.has_person(who)?);
         let seen = of.has(&keys::sighting(of.tenant, who, id))?;
@@ -88,7 +88,7 @@ pub(super) fn attendance(of: &Found<'_>, id: GroupSessionId, who: Pseudonym) -> 
     })
 }
 
-pub(super) fn mark(of: &Found<'_>, group: &GroupId, id: RecordId) -> Finding {
+pub(in crate::store) fn mark(of: &Found<'_>, group: &GroupId, id: RecordId) -> Finding {
     of.read(|place: &Place| {
         let known = of.has(&keys::attendance(of.tenant, place.session, place.person))?;
         let of_group = of.has_group(group)?;
@@ -98,7 +98,7 @@ pub(super) fn mark(of: &Found<'_>, group: &GroupId, id: RecordId) -> Finding {
     })
 }
 
-pub(super) fn sighting(of: &Found<'_>, who: Pseudonym, id: GroupSessionId) -> Finding {
+pub(in crate::store) fn sighting(of: &Found<'_>, who: Pseudonym, id: GroupSessionId) -> Finding {
     of.read(|group: &GroupId| {
         let known = of.has(&keys::attendance(of.tenant, id, who))?;
         let wrong = session(of, id).is_some_and(|session| session.group != *group);
@@ -107,14 +107,14 @@ pub(super) fn sighting(of: &Found<'_>, who: Pseudonym, id: GroupSessionId) -> Fi
 }
 
 /// Whoever is among its candidates may be gone.
-pub(super) fn stranger(of: &Found<'_>, id: GroupSessionId, stranger: StrangerId) -> Finding {
+pub(in crate::store) fn stranger(of: &Found<'_>, id: GroupSessionId, stranger: StrangerId) -> Finding {
     of.read(|found: &Stranger| {
         Ok(misplaced((found.session, found.id) != (id, stranger))
             .or_else(|| missing(session(of, id).is_none(), "no_group_session")))
     })
 }
 
-pub(super) fn sheet_block(of: &Found<'_>, id: GroupSessionId, from: Pseudonym) -> Finding {
+pub(in crate::store) fn sheet_block(of: &Found<'_>, id: GroupSessionId, from: Pseudonym) -> Finding {
     of.read(|block: &Block| {
         let closed = session(of, id).is_some_and(|session| session.state == SessionState::Closed);
         let agrees = sheets::agrees(of.view, of.tenant, (id, from), block)?;

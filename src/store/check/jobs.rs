@@ -9,11 +9,11 @@ use super::{
 };
 use crate::domain::{Job, JobId, Pseudonym};
 
-pub(super) fn job(of: &Found<'_>, id: JobId) -> Finding {
+pub(in crate::store) fn job(of: &Found<'_>, id: JobId) -> Finding {
     of.read(|job: &Job| Ok(misplaced(job.id != id)))
 }
 
-pub(super) fn item(of: &Found<'_>, job: JobId, number: u64) -> Finding {
+pub(in crate::store) fn item(of: &Found<'_>, job: JobId, number: u64) -> Finding {
     let known = of.has(&keys::job(of.tenant, job))?;
     of.read(|report: &KeptReport| {
         // What cannot be read is noted where it is.
@@ -22,7 +22,7 @@ pub(super) fn item(of: &Found<'_>, job: JobId, number: u64) -> Finding {
     })
 }
 
-pub(super) fn mention(of: &Found<'_>, who: Pseudonym, job: JobId, number: u64) -> Finding {
+pub(in crate::store) fn mention(of: &Found<'_>, who: Pseudonym, job: JobId, number: u64) -> Finding {
     let is_there = of.has_person(who)?;
     of.read(|mentioned: &Pseudonym| {
         let report: Option<KeptReport> = of.get(&keys::item(of.tenant, job, number));

@@ -2,15 +2,16 @@
 
 use super::{
     super::{
-        keys,
+        keys::{self, PersonDigest, WordDigest},
         pseudonyms::{Salt, pseudonym},
         search,
     },
     found::{Finding, Found, has_all, misplaced, missing},
+    server,
 };
-use crate::domain::{FaceId, FaceSample, KeptPhoto, Negative, Person, PhotoKey, Pseudonym};
+use crate::domain::{ErasureId, FaceId, FaceSample, KeptPhoto, Negative, Person, PhotoKey, Pseudonym, Realm};
 
-pub(super) fn place(of: &Found<'_>, digest: &[u8; 32]) -> Finding {
+pub(in crate::store) fn place(of: &Found<'_>, digest: &PersonDigest) -> Finding {
     let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|who: &Pseudonym| {
         let named: Option<Person> = of.get(&keys::person(of.tenant, *who));
@@ -19,7 +20,7 @@ pub(super) fn place(of: &Found<'_>, digest: &[u8; 32]) -> Finding {
     })
 }
 
-pub(super) fn person(of: &Found<'_>, who: Pseudonym) -> Finding {
+pub(in crate::store) fn person(of: &Found<'_>, who: Pseudonym) -> Finding {
     let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|person: &Person| {
         let Some(salt) = salt else { return Ok(Some("no_salt")) };
@@ -29,7 +30,7 @@ pub(super) fn person(of: &Found<'_>, who: Pseudonym) -> Finding {
     })
 }
 
-pub(super) fn word(of: &Found<'_>, who: Pseudonym) -> Finding {
+pub(in crate::store) fn word(of: &Found<'_>, _word: WordDigest, who: Pseudonym) -> Finding {
     let salt: Option<Salt> = of.get(&keys::salt(of.tenant));
     of.read(|holder: &Pseudonym| {
         let named: Option<Person> = of.get(&keys::person(of.tenant, who));
@@ -41,24 +42,23 @@ pub(super) fn word(of: &Found<'_>, who: Pseudonym) -> Finding {
     })
 }
 
-/// `unfit` may find something wrong with a sample, of which the store knows nothing.
-pub(super) fn face(
-    of: &Found<'_>,
-    person: Pseudonym,
-    id: FaceId,
-    unfit: &impl Fn(&FaceSample) -> Option<&'static str>,
-) -> Finding {
+pub(in crate::store) fn face(of: &Found<'_>, person: Pseudonym, id: FaceId) -> Finding {
     if !of.has_person(person)? {
         return Ok(Some("no_person"));
     }
     of.read(|sample: &FaceSample| {
         let wrong = sample.id != id || !of.is_of(person, &sample.person);
-        Ok(misplaced(wrong).or_else(|| unfit(sample)))
+        Ok(misplaced(wrong).or_else(|| (of.unfit)(sample)))
     })
 }
 
+/// Of somebody who was erased.
+pub(in crate::store) fn erasure(of: &Found<'_>, id: ErasureId) -> Finding {
+    server::erasure_in(of, &Realm::Tenant(of.tenant.clone()), id)
+}
+
 /// What is known of a kept photo; its file is not the store's.
-pub(super) fn kept_photo(of: &Found<'_>, person: Pseudonym, face: FaceId) -> Finding {
+pub(in crate::store) fn kept_photo(of: &Found<'_>, person: Pseudonym, face: FaceId) -> Finding {
     of.read(|photo: &KeptPhoto| {
         let wrong = photo.face != face || !of.is_of(person, &photo.person);
         let known = of.has(&keys::face(of.tenant, person, face))?;
@@ -67,7 +67,7 @@ pub(super) fn kept_photo(of: &Found<'_>, person: Pseudonym, face: FaceId) -> Fin
     })
 }
 
-pub(super) fn photo_key(of: &Found<'_>, person: Pseudonym) -> Finding {
+pub(in crate::store) fn photo_key(of: &Found<'_>, person: Pseudonym) -> Finding {
     of.read(|key: &PhotoKey| {
         let known = of.has_person(person)?;
         let wrong = known && !of.is_of(person, &key.person);
@@ -75,7 +75,7 @@ pub(super) fn photo_key(of: &Found<'_>, person: Pseudonym) -> Finding {
     })
 }
 
-pub(super) fn negative(of: &Found<'_>, person: Pseudonym, id: FaceId) -> Finding {
+pub(in crate::store) fn negative(of: &Found<'_>, person: Pseudonym, id: FaceId) -> Finding {
     let known = of.has_person(person)?;
     of.read(|negative: &Negative| {
         let indexed = match &negative.of {
@@ -92,7 +92,7 @@ pub(super) fn negative(of: &Found<'_>, person: Pseudonym, id: FaceId) -> Finding
     })
 }
 
-pub(super) fn disowned(of: &Found<'_>, other: Pseudonym, person: Pseudonym, face: FaceId) -> Finding {
+pub(in crate::store) fn disowned(of: &Found<'_>, other: Pseudonym, person: Pseudonym, face: FaceId) -> Finding {
     let both = of.has_person(other)? && of.has_person(person)?;
     of.read(|holder: &Pseudonym| {
         let negative: Option<Negative> = of.get(&keys::negative(of.tenant, person, face));

@@ -4,8 +4,8 @@
 //! callers ─▶ lane (256) ─▶ apply thread ─▶ (4096) ─▶ flush thread ─▶ every caller of the group
 //! ```
 //!
-//! An engine on which commits go on side by side has a lane for each. A tenant's operations all take the same one, in
-//! the order they came.
+//! An engine on which commits go on side by side has a lane for each. Operations by the rights of one realm all take the
+//! same one, in the order they came.
 //!
 //! The operations that wait in a lane are applied as one [`Group`], and run again, all of them, where the engine asks for
 //! it. While one flush runs, those that arrive are applied and gather for the next: many callers share one fsync, and none
@@ -23,6 +23,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use super::{Engine, Outcome};
 use crate::{
@@ -61,6 +62,8 @@ trait Member: Send {
 /// See [`Committer::commit`].
 struct Waiting<T, O, D> {
     operation: O,
+    /// Its caller's.
+    span: Span,
     once_durable: D,
     reply: oneshot::Sender<Result<T>>,
     /// What it came to, and whether it wrote.
@@ -74,7 +77,7 @@ where
     D: FnOnce(&T) + Send,
 {
     fn run(&mut self, engine: &dyn Engine, group: &mut Group<'_>) {
-        self.outcome = run(engine, group, &self.operation);
+        self.outcome = self.span.in_scope(|| run(engine, group, &self.operation));
     }
 
     fn has_written(&self) -> bool {
@@ -82,7 +85,7 @@ where
     }
 
     fn acknowledge(self: Box<Self>, failure: Option<&Error>) {
-        let Self { operation, once_durable, reply, outcome } = *self;
+        let Self { operation, once_durable, reply, outcome, .. } = *self;
         // What it holds is free when the caller goes on.
         drop(operation);
         let answer = match (failure, outcome) {
@@ -136,8 +139,10 @@ impl Committer {
         once_durable: impl FnOnce(&T) + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let sent =
-            self.lane(of)?.send(Box::new(Waiting { operation, once_durable, reply, outcome: Err(stopped()) })).await;
+        let sent = self
+            .lane(of)?
+            .send(Box::new(Waiting { operation, span: Span::current(), once_durable, reply, outcome: Err(stopped()) }))
+            .await;
         sent.map_err(|_| self.engine.refuse_if_failed().err().unwrap_or_else(stopped))?;
         answer.await.map_err(|_| self.died())?
     }
@@ -240,7 +245,8 @@ fn apply(
 fn flush_all(Alarm(engine): &Alarm, mut applied: mpsc::Receiver<Box<dyn Member>>, observer: Option<&FlushObserver>) {
     let mut group = Vec::new();
     while applied.blocking_recv_many(&mut group, FLUSH_CAPACITY) > 0 {
-        let has_written = group.iter().any(|member| member.has_written());
+        // What one has only read may have been written in another lane.
+        let has_written = engine.lanes() > 1 || group.iter().any(|member| member.has_written());
         let outcome = if has_written { flush(&**engine, observer) } else { engine.refuse_if_failed() };
         for member in group.drain(..) {
             member.acknowledge(outcome.as_ref().err());

@@ -18,6 +18,7 @@ use super::{Change, Commit, Copying, Engine, Entries, Outcome, Range, Readable, 
 use crate::{
     error::{Error, Result},
     store::{
+        changes::{Changed, Feed},
         codec,
         failures::outrun,
         keys::{self, Key},
@@ -52,6 +53,7 @@ pub(in crate::store) struct Memory {
     disk: Arc<Disk>,
     random: AtomicU64,
     has_failed: AtomicBool,
+    feed: Feed,
 }
 
 impl Memory {
@@ -60,7 +62,7 @@ impl Memory {
         let disk = Arc::clone(DISKS.lock().unwrap().entry(path.to_owned()).or_default());
         let format = codec::encode(&Format { version: FORMAT_VERSION }).unwrap();
         Arc::make_mut(&mut disk.content.lock().unwrap().0).entry(keys::format()).or_insert(format.into());
-        Self { disk, random: AtomicU64::new(1), has_failed: AtomicBool::new(false) }
+        Self { disk, random: AtomicU64::new(1), has_failed: AtomicBool::new(false), feed: Feed::default() }
     }
 
     /// A number that looks random: splitmix64 (Steele, Lea and Flood, 2014).
@@ -126,7 +128,12 @@ impl Engine for Memory {
     }
 
     fn flush(&self) -> Result<()> {
+        self.feed.tell(self.feed.take_staged());
         self.refuse_if_failed()
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     fn refuse_if_failed(&self) -> Result<()> {
@@ -207,7 +214,7 @@ impl Commit for Optimist<'_> {
         self.reads_left.get() == Some(0)
     }
 
-    fn commit(self: Box<Self>, writes: Writes) -> Result<Outcome> {
+    fn commit(self: Box<Self>, writes: Writes, changed: Changed) -> Result<Outcome> {
         if self.is_lost() || self.engine.random().is_multiple_of(AGAIN_IN) {
             return Ok(Outcome::Again);
         }
@@ -226,6 +233,7 @@ impl Commit for Optimist<'_> {
             };
         }
         present.1 += 1;
+        engine.feed.stage(changed);
         Ok(Outcome::Done)
     }
 }

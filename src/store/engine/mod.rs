@@ -25,7 +25,13 @@ use std::{any::Any, time::Duration};
 use self::sum::Sum;
 pub(super) use self::view::{Read, View};
 use super::keys::Key;
-use crate::{error::Result, store::transaction::Writes};
+use crate::{
+    error::Result,
+    store::{
+        changes::{Changed, Feed},
+        transaction::Writes,
+    },
+};
 
 /// The part of the keys that is meant.
 pub(super) type Range<'a> = (std::ops::Bound<&'a [u8]>, std::ops::Bound<&'a [u8]>);
@@ -90,7 +96,12 @@ pub(super) trait Engine: Readable {
     /// Begins a commit.
     fn begin(&self) -> Result<Box<dyn Commit + '_>>;
 
-    /// Returns when every commit so far would survive a loss of power. Called by one thread at a time.
+    /// What commits have changed: this process's own before [`Self::flush`] has returned, those of others when they are
+    /// heard of.
+    fn feed(&self) -> &Feed;
+
+    /// Returns when every commit so far would survive a loss of power, and the feed has told of it. Called by one thread
+    /// at a time.
     ///
     /// Errors fail the engine: what reached the disk is unknown from then on.
     fn flush(&self) -> Result<()>;
@@ -129,8 +140,8 @@ pub(super) trait Commit: Snapshot {
         false
     }
 
-    /// Applies all of `writes` or none. Errors fail the engine.
-    fn commit(self: Box<Self>, writes: Writes) -> Result<Outcome>;
+    /// Applies all of `writes` or none; `changed` is what the feed tells of them. Errors fail the engine.
+    fn commit(self: Box<Self>, writes: Writes, changed: Changed) -> Result<Outcome>;
 }
 
 /// What became of a commit.

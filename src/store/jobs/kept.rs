@@ -14,7 +14,7 @@ use crate::{
     },
     error::Result,
     store::{
-        codec::{OlderBody, Record},
+        codec::{Older, OlderBody},
         engine::Read,
         keys::{self, PersonDigest},
         pseudonyms::{pseudonym, salt},
@@ -30,10 +30,7 @@ pub(in crate::store) enum KeptReport {
     Erased,
 }
 
-impl Record for KeptReport {
-    const KIND: u8 = 77;
-    const VERSION: u8 = 3;
-
+impl Older for KeptReport {
     /// The first layout had ids and names of files: what it told is not told on, see the step from version 2 of the
     /// store.
     fn from_older(version: u8, body: OlderBody<'_>) -> Result<Self> {

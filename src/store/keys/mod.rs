@@ -1,85 +1,18 @@
-//! The only place where keys are made.
+//! The only place where keys are made: of the kinds that [`records`](super::records) lists.
 //!
 //! Identifiers never hold a zero byte (see [`crate::domain::ids`]), so each is ended by one: no identifier's key
 //! is a prefix of another's, and keys sort as the identifiers' bytes do, which is the order of cursors. A tenant's
 //! records all lie under the tenant's own prefix, so one tenant's ids cannot reach another's records.
-//!
-//! Keys say nothing of people: `person` and `other` are pseudonyms, and what finds a pseudonym are salted digests.
-//!
-//! | key | value |
-//! |---|---|
-//! | `format` | version of the store |
-//! | `key` hash | API key |
-//! | `access` realm `key` id | the hash under which the API key is; a realm is a tenant, or empty: the server |
-//! | `access` realm `user` user | user |
-//! | `access` realm `entry` number | entry of the audit log |
-//! | `access` realm `head` | where the audit log ends |
-//! | `access` realm `salt` | what is digested for the audit log |
-//! | `session` id | somebody's login |
-//! | `answer` id | what a request of the operator was answered |
-//! | `backup` id | a copy of the store that was given away |
-//! | `erasure` id | a tenant that was erased |
-//! | `pending` realm id | that the bytes of an erasure may still be on the disk |
-//! | `tenant` tenant | tenant |
-//! | `data` tenant `settings` | what the operator has set for the tenant |
-//! | `data` tenant `usage` | how much the tenant has |
-//! | `data` tenant `photos` | how many photos it has sent on its last day |
-//! | `data` tenant `group` group | group |
-//! | `data` tenant `salt` | what makes the digests of this tenant differ from another's |
-//! | `data` tenant `place` digest | the pseudonym of the person of this id |
-//! | `data` tenant `person` person | person |
-//! | `data` tenant `word` digest person | the same person: a word of their name or id begins so |
-//! | `data` tenant `face` person face | face sample |
-//! | `data` tenant `kept_photo` person face | where the photo behind the sample lies |
-//! | `data` tenant `photo_key` person | the encrypted key of the person's photos |
-//! | `data` tenant `negative` person face | a face that is not the person's |
-//! | `data` tenant `disowned` other person face | the person: their negative was made of the other's sample |
-//! | `data` tenant `member` group person | place on the roster |
-//! | `data` tenant `membership` person group | the group's id: the same, the other way round |
-//! | `data` tenant `group_session` session | session of a group |
-//! | `data` tenant `agenda` group date session | the session's id, by its local date |
-//! | `data` tenant `timetable` group | timetable |
-//! | `data` tenant `timetable_tag` tag | the group's id: whose timetable has the tag |
-//! | `data` tenant `holidays` | days on which nobody meets |
-//! | `data` tenant `attendance` session person | attendance record; the key is what makes a mark unique |
-//! | `data` tenant `mark` group record | where the attendance record is, by its id |
-//! | `data` tenant `sighting` person session | the group's id: where the person's attendance records are |
-//! | `data` tenant `stranger` session stranger | somebody in the session for whom nobody was named |
-//! | `data` tenant `sheet` session person | what a closed session's register says of people from this one on |
-//! | `data` tenant `erasure` id | a person who was erased |
-//! | `data` tenant `answer` id | what a request of the tenant was answered |
-//! | `data` tenant `log` | where the tenant's event log begins and ends |
-//! | `data` tenant `event` number | event |
-//! | `data` tenant `person_event` person number | nothing: the event is about the person |
-//! | `data` tenant `group_event` group number | nothing: the event is about the group |
-//! | `data` tenant `webhook` id | where events are sent |
-//! | `data` tenant `delivery` id | how far the webhook has come |
-//! | `data` tenant `dead_letter` id number | event that the webhook could not be told of |
-//! | `data` tenant `job` job | job |
-//! | `data` tenant `item` job number | the report of one item of a job |
-//! | `data` tenant `mention` person job number | the person's pseudonym: the report speaks of them |
-//! | `data` tenant `snapshot` | which snapshot of the gallery's index is whole |
-//! | `data` tenant `chunk` generation number | a part of a snapshot |
 
-mod events;
-mod groups;
-mod jobs;
-mod letters;
 mod parsed;
-mod parts;
-mod people;
-mod server;
-mod tenants;
+pub(super) mod parts;
 #[cfg(test)]
 mod tests;
 
-pub(super) use events::*;
-pub(super) use groups::*;
-pub(super) use jobs::*;
-pub(super) use parsed::{Kind, Parsed, parse};
-pub(super) use people::*;
-pub(super) use server::*;
-pub(super) use tenants::*;
+pub(super) use self::parsed::{Parsed, parse};
+use self::parts::{Part, Parts};
+pub(super) use super::records::*;
+use crate::domain::{ErasureId, GroupSessionId, Pseudonym, Realm, TenantId};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
@@ -87,3 +20,98 @@ pub(super) type Key = Vec<u8>;
 pub(super) type PersonDigest = [u8; 32];
 /// Stands for the beginning of a word of a person, likewise.
 pub(super) type WordDigest = [u8; 8];
+
+/// What keys of [`Access`] begin with.
+pub(super) const ACCESS: u8 = b'a';
+/// What keys of [`Kind`] begin with.
+pub(super) const DATA: u8 = b'd';
+
+/// Few keys are longer.
+const KEY_BYTES: usize = 64;
+
+fn key(first: u8) -> Key {
+    let mut key = Vec::with_capacity(KEY_BYTES);
+    key.push(first);
+    key
+}
+
+/// The beginning of a key of [`Server`].
+pub(super) fn server(letter: u8) -> Key {
+    key(letter)
+}
+
+/// The beginning of a key of [`Access`].
+pub(super) fn access(realm: &Realm, letter: u8) -> Key {
+    key(ACCESS).with::<Realm>(realm).fixed(&[letter])
+}
+
+/// The beginning of a key of [`Kind`].
+pub(super) fn data(tenant: &TenantId, letter: u8) -> Key {
+    data_of(tenant).fixed(&[letter])
+}
+
+/// All that lies under the tenant's own prefix.
+pub(super) fn data_of(tenant: &TenantId) -> Key {
+    key(DATA).text(tenant.as_str())
+}
+
+/// The key of the tenant that a record belongs to; `None` for a record of no tenant. Of what lies under [`Access`], the
+/// audit log alone: who adds a user or a key looks for the tenant.
+pub(super) fn owner(key: &[u8]) -> Option<Key> {
+    let (&first, rest) = key.split_first()?;
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let is_owned = match first {
+        DATA => true,
+        ACCESS if end > 0 => matches!(
+            Access::take(&mut Parts(&rest[end + 1..])),
+            Some(Access::AuditEntry(_) | Access::AuditHead | Access::AuditSalt)
+        ),
+        _ => false,
+    };
+    is_owned.then(|| tenants().fixed(&rest[..=end]))
+}
+
+/// Of somebody in a tenant, or of a tenant of the server.
+pub(super) fn erasure(realm: &Realm, erasure: ErasureId) -> Key {
+    match realm {
+        Realm::Server => tenant_erasure(erasure),
+        Realm::Tenant(tenant) => person_erasure(tenant, erasure),
+    }
+}
+
+pub(super) fn erasures(realm: &Realm) -> Key {
+    match realm {
+        Realm::Server => tenant_erasures(),
+        Realm::Tenant(tenant) => person_erasures(tenant),
+    }
+}
+
+/// Of a tenant, or of the operator.
+pub(super) fn answer(tenant: Option<&TenantId>, id: &[u8; 32]) -> Key {
+    tenant.map_or_else(|| operator_answer(id), |tenant| tenant_answer(tenant, id))
+}
+
+pub(super) fn answers(tenant: Option<&TenantId>) -> Key {
+    tenant.map_or_else(operator_answers, tenant_answers)
+}
+
+/// The number at the end of an event's key, or of one that names an event.
+pub(super) fn event_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The person of a key that [`face`] made.
+pub(super) fn owner_of_face(key: &[u8]) -> Option<Pseudonym> {
+    let (rest, _face) = key.split_last_chunk::<16>()?;
+    person_of(rest)
+}
+
+/// The person of a key that [`attendance`] or [`sheet_block`] made.
+pub(super) fn person_of(key: &[u8]) -> Option<Pseudonym> {
+    key.last_chunk().copied().map(Pseudonym::from_bytes)
+}
+
+/// The session of a key that [`sighting`] made.
+pub(super) fn session_of_sighting(key: &[u8]) -> Option<GroupSessionId> {
+    key.last_chunk().copied().map(GroupSessionId::from_bytes)
+}

@@ -13,7 +13,7 @@ use super::on_sled::{
 };
 use crate::store::{
     deletion::Removal,
-    keys::{self, Parsed},
+    keys::{self, Parsed, Server},
 };
 
 /// Tells the child, which is this very test binary, where to write.
@@ -182,7 +182,8 @@ async fn a_deletion_cut_short_by_kill_9_goes_on() {
     fixture.finish_deletion(&scope("t"), now()).await.unwrap();
     let left: Vec<_> = content(&fixture).into_keys().filter_map(|key| keys::parse(&key)).collect();
     let (log, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(super::on_sled::deletion::is_of_servers_log);
-    let is_version_or_erasure = |key: &Parsed| matches!(key, Parsed::Format | Parsed::Erasure(_) | Parsed::Pending(..));
+    let is_version_or_erasure =
+        |key: &Parsed| matches!(key, Parsed::Server(Server::Format | Server::Erasure(_) | Server::Pending(..)));
     assert_eq!((log.len(), rest.len()), (4, 3), "the store's version, the erasure, and that the tenant was there");
     assert!(rest.iter().all(is_version_or_erasure), "{rest:?}");
 }

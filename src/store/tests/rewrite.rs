@@ -102,7 +102,7 @@ async fn what_was_removed_leaves_the_files_and_all_else_stays() {
     let is_other = |key: &Vec<u8>| {
         use keys::Kind::{Chunk, Erasure, Snapshot};
         let parsed = keys::parse(key).unwrap();
-        !matches!(parsed, Parsed::Pending(..) | Parsed::Data(_, Erasure(_) | Snapshot | Chunk(..)))
+        !matches!(parsed, Parsed::Server(Server::Pending(..)) | Parsed::Data(_, Erasure(_) | Snapshot | Chunk(..)))
     };
     let others = |content: &BTreeMap<Vec<u8>, Vec<u8>>| -> BTreeMap<Vec<u8>, Vec<u8>> {
         content.clone().into_iter().filter(|(key, _)| is_other(key)).collect()

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tempfile::TempDir;
 
 use super::{damage::Damaged, on_sled::*};
-use crate::store::{Salvaged, inspect, salvage};
+use crate::store::{Salvaged, inspect, keys::Access, salvage};
 
 struct Made {
     salvaged: Salvaged,
@@ -23,7 +23,8 @@ fn salvaged(store: &Path) -> Made {
 fn may_go(key: &[u8]) -> bool {
     !matches!(
         keys::parse(key).unwrap(),
-        Parsed::ApiKey(_) | Parsed::KeyPlace(..) | Parsed::User(..) | Parsed::Session(_)
+        Parsed::Server(Server::ApiKey(_) | Server::Session(_))
+            | Parsed::Access(_, Access::KeyPlace(_) | Access::User(_))
     )
 }
 
@@ -102,7 +103,9 @@ async fn who_was_removed_stays_removed() {
     fixture.delete_person(&scope("t"), &id("leaves"), now()).await.unwrap();
     let log: BTreeMap<_, _> = content(&fixture)
         .into_iter()
-        .filter(|(key, _)| matches!(keys::parse(key), Some(Parsed::AuditEntry(..) | Parsed::AuditHead(_))))
+        .filter(|(key, _)| {
+            matches!(keys::parse(key), Some(Parsed::Access(_, Access::AuditEntry(_) | Access::AuditHead)))
+        })
         .collect();
     // As if no page since had been readable but those of the log of changes.
     let resurrected: BTreeMap<_, _> = before.into_iter().chain(log).collect();

@@ -83,15 +83,13 @@ async fn enrol<R: Iterator<Item = Result<Vec<f32>>>>(
     clients: usize,
     end: usize,
 ) -> Result<Option<f64>> {
-    let (store, galleries) = (&parts.tools().store, &parts.tools().galleries);
+    let store = &parts.tools().store;
     let client = async |_| {
         let mut stored = 0;
         loop {
             let next = people.borrow_mut().next(end)?;
             let Some((person, sample)) = next else { return Ok::<_, Error>(stored) };
-            let _turn = galleries.person_lock(scope, &person.id).await;
-            store.create_person(scope, person, &[], vec![sample.clone()]).await?;
-            galleries.insert(scope, &[sample]).await?;
+            store.create_person(scope, person, &[], vec![sample]).await?;
             stored += 1;
         }
     };

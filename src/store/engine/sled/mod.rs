@@ -24,7 +24,10 @@ use std::{path::Path, sync::Arc};
 use arc_swap::ArcSwap;
 use parking_lot::{RwLock, RwLockReadGuard};
 
-use self::{copy::Copy, db::Between};
+use self::{
+    copy::Copy,
+    db::{Between, Watch},
+};
 pub(in crate::store) use self::{
     db::Db,
     folders::Folders,
@@ -37,7 +40,12 @@ pub use self::{
 use super::{Change, Commit, Copying, Engine, Entries, Outcome, Range, Readable, Rewriting, Snapshot, View, sum::Sum};
 use crate::{
     error::Result,
-    store::{keys::Key, migrations, transaction::Writes},
+    store::{
+        changes::{Changed, Feed},
+        keys::Key,
+        migrations,
+        transaction::Writes,
+    },
 };
 
 /// See the module. Dropping it lets others open its folder.
@@ -53,6 +61,7 @@ struct Shared {
     cache_bytes: u64,
     /// Held shared by a commit, and exclusively while another database becomes the live one.
     writing: RwLock<()>,
+    feed: Feed,
 }
 
 impl Sled {
@@ -63,7 +72,9 @@ impl Sled {
         let db = Db::open(&folders.live(), cache_bytes)?;
         let live = ArcSwap::from_pointee(migrations::run(db, &folders, cache_bytes)?);
         folders.keep_only_live()?;
-        Ok(Self { shared: Arc::new(Shared { live, folders, cache_bytes, writing: RwLock::new(()) }) })
+        Ok(Self {
+            shared: Arc::new(Shared { live, folders, cache_bytes, writing: RwLock::new(()), feed: Feed::default() }),
+        })
     }
 
     /// Makes a store in the folder `path`, which must not hold one, of the pages that `next` gives; `require` may refuse
@@ -82,6 +93,17 @@ impl Sled {
         require(&db)?;
         db.flush()?;
         folders.keep_only_live()
+    }
+
+    /// Watches the live database, and none that another has just taken the place of.
+    fn watch(&self) -> Option<Watch> {
+        loop {
+            let live = self.live();
+            let watch = live.watch()?;
+            if Arc::ptr_eq(&live, &self.live()) {
+                return Some(watch);
+            }
+        }
     }
 
     /// The live database. Who holds on to it goes on reading what it was before a rewrite.
@@ -116,12 +138,20 @@ impl Engine for Sled {
 
     fn begin(&self) -> Result<Box<dyn Commit + '_>> {
         let writing = self.shared.writing.read();
-        Ok(Box::new(Alone { db: self.live(), _writing: writing }))
+        Ok(Box::new(Alone { db: self.live(), feed: &self.shared.feed, _writing: writing }))
     }
 
     fn flush(&self) -> Result<()> {
+        let changed = self.shared.feed.take_staged();
         // Asked for only now: whatever was applied to a database before is in this one.
-        self.live().flush()
+        // Where it fails, so does whichever is live by then.
+        self.live().flush().inspect_err(|_| self.fail())?;
+        self.shared.feed.tell(changed);
+        Ok(())
+    }
+
+    fn feed(&self) -> &Feed {
+        &self.shared.feed
     }
 
     fn refuse_if_failed(&self) -> Result<()> {
@@ -149,11 +179,11 @@ impl Engine for Sled {
     }
 
     fn copy(&self) -> Option<Box<dyn Copying>> {
-        Some(Box::new(Copy::new(self.live().watch()?)))
+        Some(Box::new(Copy::new(self.watch()?)))
     }
 
     fn rewrite(&self, kept: fn(&[u8]) -> bool) -> Option<Box<dyn Rewriting>> {
-        let copy = Copy::new(self.live().watch()?);
+        let copy = Copy::new(self.watch()?);
         Some(Box::new(rewrite::Rewrite::new(Arc::clone(&self.shared), copy, kept)))
     }
 }
@@ -161,6 +191,7 @@ impl Engine for Sled {
 /// The one commit under way: nothing else writes, so it reads the database as it is.
 struct Alone<'a> {
     db: Arc<Db>,
+    feed: &'a Feed,
     _writing: RwLockReadGuard<'a, ()>,
 }
 
@@ -179,8 +210,9 @@ impl Snapshot for Alone<'_> {
 }
 
 impl Commit for Alone<'_> {
-    fn commit(self: Box<Self>, writes: Writes) -> Result<Outcome> {
+    fn commit(self: Box<Self>, writes: Writes, changed: Changed) -> Result<Outcome> {
         self.db.apply(writes)?;
+        self.feed.stage(changed);
         Ok(Outcome::Done)
     }
 }

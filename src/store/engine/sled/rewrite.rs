@@ -63,6 +63,8 @@ impl Rewrite {
         self.put(&new, page)?;
         new.count_from(old.commits() + 1);
         new.flush()?;
+        // It may have failed meanwhile: then nothing of it is taken for durable.
+        old.refuse_if_failed()?;
         crash_point("copied");
         self.shared.folders.switch().inspect_err(|error| {
             if matches!(error, SwitchError::Unsure(_)) {
@@ -164,3 +166,16 @@ fn crash_point(point: &str) {
 
 #[cfg(not(test))]
 fn crash_point(_point: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_a_clear_error() {
+        assert!(require_space(5, 5).is_ok());
+        let error = require_space(4, 5).unwrap_err();
+        assert_eq!(error.code(), "not_enough_space");
+        assert!(error.message().contains("5 bytes"), "{error}");
+    }
+}

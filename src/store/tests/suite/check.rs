@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::{
-    domain::{DeadLetter, Negative, Realm, Role, SessionId, Stranger, StrangerId, UserId, WebhookId, audit::Entry},
+    domain::{
+        DeadLetter, Negative, Realm, RecordId, Role, SessionId, Stranger, StrangerId, UserId, WebhookId, audit::Entry,
+    },
     store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };
 
@@ -131,7 +133,8 @@ async fn each_kind_of_damage_has_its_name() {
         ("no_attendance", |it| it.remove(keys::attendance(tenant_id(), session_id(), pseudonym(it, "p")))),
         ("no_attendance_index", |it| it.remove(keys::sighting(tenant_id(), pseudonym(it, "p"), session_id()))),
         ("no_attendance_index", |it| {
-            let key = it.scan_keys(&keys::marks(tenant_id(), &gid())).next().unwrap().unwrap();
+            let mark = keys::mark(tenant_id(), &gid(), RecordId::generate());
+            let key = it.scan_keys(&mark[..mark.len() - 16]).next().unwrap().unwrap();
             it.remove(key);
         }),
         ("no_group_session", |it| it.remove(keys::group_session(tenant_id(), session_id()))),

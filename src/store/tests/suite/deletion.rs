@@ -5,7 +5,7 @@ use crate::{
     domain::Realm,
     store::{
         deletion::Removal,
-        keys::{self, Parsed},
+        keys::{self, Access, Parsed, Server},
     },
 };
 
@@ -24,8 +24,8 @@ pub(in crate::store) async fn fill(store: &Store, records: usize) {
 
 /// What tells of the deletion once all else has gone.
 pub(in crate::store) fn is_of_servers_log(key: &Parsed) -> bool {
-    use Parsed::{AuditEntry, AuditHead, AuditSalt};
-    matches!(key, AuditEntry(Realm::Server, _) | AuditHead(Realm::Server) | AuditSalt(Realm::Server))
+    use Access::{AuditEntry, AuditHead, AuditSalt};
+    matches!(key, Parsed::Access(Realm::Server, AuditEntry(_) | AuditHead | AuditSalt))
 }
 
 #[tokio::test]
@@ -52,7 +52,8 @@ async fn a_tenant_goes_with_all_that_it_has_and_alone() {
     first.and(second).unwrap();
     let mut left = content(&fixture);
     left.remove(&keys::format()).unwrap();
-    let is_erasure = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Erasure(_) | Parsed::Pending(..)));
+    let is_erasure =
+        |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Server(Server::Erasure(_) | Server::Pending(..))));
     let num_left = left.len();
     left.retain(|key, _| !is_erasure(key));
     assert_eq!(num_left - left.len(), 2, "one erasure, which is pending");

@@ -33,7 +33,7 @@ pub(in crate::store) use crate::{
     store::{
         ApiKey, PeopleQuery, PersonRecord, PhotoMarks, Seen, Store, StoreOptions, User,
         engine::Read,
-        keys::{self, Parsed},
+        keys::{self, Parsed, Server},
         transaction::Transaction,
     },
 };
@@ -246,7 +246,7 @@ pub(in crate::store) async fn tamper(
 
 /// Everything in a store but the list of its backups, which a backup does not have in full.
 pub(in crate::store) fn content(store: &Store) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let is_backup = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Backup(_)));
+    let is_backup = |key: &[u8]| matches!(keys::parse(key), Some(Parsed::Server(Server::Backup(_))));
     let view = store.engine().view().unwrap();
     view.scan_bytes(&[], None).map(Result::unwrap).filter(|(key, _)| !is_backup(key)).collect()
 }
@@ -256,7 +256,7 @@ pub(in crate::store) async fn faces_seen(store: &Store, threads: usize) -> Resul
     let seen = Arc::new(Mutex::new(Vec::new()));
     let see = {
         let seen = Arc::clone(&seen);
-        move |page: &[FaceSample]| {
+        move |page: &[FaceSample], _: &[crate::store::Alias]| {
             seen.lock().unwrap().extend(page.iter().map(|sample| sample.id));
             Ok(())
         }

@@ -31,11 +31,14 @@ async fn tenants_and_keys_survive_reopening() {
     fixture.reopen();
     assert!(fixture.has_operator_key().await.unwrap());
     assert_eq!(
-        fixture.find_api_key([2; 32]).await.unwrap().map(|key| key.grant),
+        fixture.caller_with_key([2; 32]).await.unwrap().map(|caller| caller.who).map(|key| key.grant),
         Some(Grant::admin("another one".parse().unwrap()))
     );
-    assert_eq!(fixture.find_api_key([9; 32]).await.unwrap().map(|key| key.grant), Some(Grant::operator()));
-    assert_eq!(fixture.find_api_key([3; 32]).await.unwrap(), None);
+    assert_eq!(
+        fixture.caller_with_key([9; 32]).await.unwrap().map(|caller| caller.who).map(|key| key.grant),
+        Some(Grant::operator())
+    );
+    assert_eq!(fixture.caller_with_key([3; 32]).await.unwrap().map(|caller| caller.who), None);
     let listed = async |after: Option<&str>, limit| {
         let after = after.map(|id| id.parse().unwrap());
         let page = fixture.tenants(after.as_ref(), limit).await.unwrap();
@@ -53,7 +56,11 @@ async fn a_tenant_is_made_once_and_with_its_key() {
     let fixture = Fixture::new().await;
     let error = fixture.create_tenant(&Right::of_machine(), tenant("t"), tenant_key("t", 7)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, "tenant_exists"));
-    assert_eq!(fixture.find_api_key([7; 32]).await.unwrap(), None, "a refused tenant's key opens nothing");
+    assert_eq!(
+        fixture.caller_with_key([7; 32]).await.unwrap().map(|caller| caller.who),
+        None,
+        "a refused tenant's key opens nothing"
+    );
     assert_eq!(
         fixture.put_api_key(&Right::of_machine(), tenant_key("nobody", 8)).await.unwrap_err().code(),
         "tenant_not_found"
@@ -329,12 +336,17 @@ async fn erasing_a_person_or_a_group_leaves_nothing_of_it() {
     fixture.enrol("p", &[], vec![]).await.unwrap();
     fixture.delete_person(&t, &id("p"), now()).await.unwrap();
     let empty = everything(&fixture);
-    fixture.enrol("p", &["a", "b"], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
+    let record = fixture.enrol("p", &["a", "b"], vec![sample("p", 0.1), sample("p", 0.2)]).await.unwrap();
     for taken in [photo("a", 28, &["p"]), photo("b", 29, &["p"])] {
         fixture.mark_photo(&t, taken).await.unwrap();
     }
+    let (whose, face) = (record.person.id.to_string(), record.faces[0].id.to_string());
     fixture.delete_person(&t, &id("p"), now()).await.unwrap();
+    let told = fixture.engine().feed().dump();
+    assert!(told.contains("Face") && told.contains(&face), "{told}");
+    assert!(!told.contains(&format!("{whose:?}")) && !told.contains("Person p"), "it says who was erased: {told}");
     fixture.reopen();
+    assert!(!fixture.engine().feed().dump().contains(&face), "it does not outlive the process");
     // Two sessions took place all the same, each in the agenda.
     assert_eq!(everything(&fixture), empty + 4);
     assert_eq!(fixture.person(&t, &id("p")).await.unwrap_err().code(), "person_not_found");

@@ -20,7 +20,7 @@ use crate::{
         audit::person_subject,
         codec,
         engine::{Read, Readable, View, sled::Db},
-        keys::{self, Kind, Parsed},
+        keys::{self, Access, Kind, Parsed, Server},
     },
 };
 
@@ -58,7 +58,7 @@ impl Survivors {
         for entry in view.scan_bytes(&[], None) {
             let (key, bytes) = entry?;
             match keys::parse(&key) {
-                Some(Parsed::Tenant(id)) => {
+                Some(Parsed::Server(Server::Tenant(id))) => {
                     let is_there = codec::decode::<Tenant>(&bytes).is_ok_and(|tenant| {
                         tenant.standing != Standing::Deleting
                             && !removed.covers(&Realm::Server, &format!("tenant:{id}"), tenant.created_at)
@@ -118,17 +118,16 @@ impl Survivors {
     pub(super) fn judge(&mut self, key: &[u8], bytes: &[u8]) -> Option<Left> {
         let Some(parsed) = keys::parse(key).filter(|_| codec::is_intact(bytes)) else { return Some(Left::Damaged) };
         let left = match &parsed {
-            Parsed::Format | Parsed::OperatorAnswer(_) => Some(Left::Derived),
-            Parsed::ApiKey(_) | Parsed::KeyPlace(..) | Parsed::User(..) | Parsed::Session(_) => Some(Left::Access),
-            Parsed::Tenant(tenant) => (!self.tenants.contains(tenant)).then_some(Left::Nobodys),
-            Parsed::AuditEntry(realm, _)
-            | Parsed::AuditHead(realm)
-            | Parsed::AuditSalt(realm)
-            | Parsed::Pending(realm, _) => match realm {
+            Parsed::Server(Server::Format | Server::OperatorAnswer(_)) => Some(Left::Derived),
+            Parsed::Server(Server::ApiKey(_) | Server::Session(_))
+            | Parsed::Access(_, Access::KeyPlace(_) | Access::User(_)) => Some(Left::Access),
+            Parsed::Server(Server::Tenant(tenant)) => (!self.tenants.contains(tenant)).then_some(Left::Nobodys),
+            Parsed::Access(realm, Access::AuditEntry(_) | Access::AuditHead | Access::AuditSalt)
+            | Parsed::Server(Server::Pending(realm, _)) => match realm {
                 Realm::Tenant(tenant) if !self.tenants.contains(tenant) => Some(Left::Nobodys),
                 _ => None,
             },
-            Parsed::Backup(_) | Parsed::Erasure(_) => None,
+            Parsed::Server(Server::Backup(_) | Server::Erasure(_)) => None,
             Parsed::Data(tenant, _) if !self.tenants.contains(tenant) => Some(Left::Nobodys),
             Parsed::Data(tenant, kind) => self.judge_data(tenant, kind, bytes),
         };
@@ -199,7 +198,7 @@ fn removed(view: &View<'_>) -> Result<Removed> {
     let mut removed = HashMap::new();
     for found in view.scan_bytes(&[], None) {
         let (key, bytes) = found?;
-        let Some(Parsed::AuditEntry(realm, _)) = keys::parse(&key) else { continue };
+        let Some(Parsed::Access(realm, Access::AuditEntry(_))) = keys::parse(&key) else { continue };
         let Ok(Entry { act, .. }) = codec::decode::<Entry>(&bytes) else { continue };
         let subject = match act.action.as_str() {
             "person.delete" | "tenant.delete" => act.subjects.first(),

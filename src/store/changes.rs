@@ -1,0 +1,278 @@
+//! The change feed: what commits have changed that somebody derives something from, numbered for each tenant.
+//!
+//! A commit's changes are its keys, without what lies under them; people are pseudonyms in it, and it is kept in memory
+//! alone. It is told when the commit is durable and before it is acknowledged, so who looks at the feed first and then
+//! at what they have derived misses nothing that was acknowledged before. A change says where to look, not what is there:
+//! what was changed again since is found as it is now, and a change that is followed twice changes nothing more.
+//!
+//! Changes are kept for a while, all tenants' together no more than [`MAX_KEPT`]; the tenant that has most gives way.
+//! Whoever has fallen behind what is kept begins anew.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    keys::{self, Key, Kind, Parsed, Server},
+    transaction::Writes,
+};
+use crate::domain::{FaceId, Pseudonym, TenantId};
+
+/// Changes that are kept, some 10 MB of them.
+const MAX_KEPT: usize = 1 << 18;
+
+/// What was changed, made or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Change {
+    /// The tenant, or what was set for it.
+    Tenant,
+    /// A person.
+    Person(Pseudonym),
+    /// A face sample of a person.
+    Face(Pseudonym, FaceId),
+    /// A face that is not the person's.
+    Negative(Pseudonym, FaceId),
+    /// An event that is new in the tenant's log.
+    Event(u64),
+}
+
+/// What has changed since some number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// In their order.
+    pub(super) changes: Vec<Change>,
+    /// The number of the last of them.
+    pub(super) upto: u64,
+}
+
+/// What a commit changes, by tenant.
+pub(super) type Changed = Vec<(TenantId, Change)>;
+
+/// The feed; see the module.
+#[derive(Default)]
+pub(super) struct Feed {
+    tenants: Mutex<Tenants>,
+    /// How many changes of tenants and their settings were told.
+    tenants_changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Tenants {
+    /// Of commits that may not be durable yet.
+    staged: Changed,
+    told: HashMap<TenantId, Told>,
+    num_kept: usize,
+}
+
+/// What was told of a tenant.
+#[derive(Default)]
+struct Told {
+    /// How many changes there were; they are numbered from 1.
+    last: u64,
+    /// The last one of the tenant itself or its settings.
+    last_of_tenant: u64,
+    /// The last of them.
+    kept: VecDeque<Change>,
+    /// The number of the last event, for those who wait for the next.
+    last_event: watch::Sender<u64>,
+}
+
+impl Feed {
+    /// Takes in what a commit has changed that is not durable yet, in the order of commits.
+    pub(super) fn stage(&self, changed: Changed) {
+        self.tenants().staged.extend(changed);
+    }
+
+    /// What was staged so far: to be told by [`Self::tell`] if a flush that begins now succeeds.
+    pub(super) fn take_staged(&self) -> Changed {
+        std::mem::take(&mut self.tenants().staged)
+    }
+
+    /// Tells what is durable.
+    pub(super) fn tell(&self, changed: Changed) {
+        let mut tenants = self.tenants();
+        for (tenant, change) in changed {
+            tenants.num_kept += 1;
+            let told = tenants.told.entry(tenant).or_default();
+            told.last += 1;
+            told.kept.push_back(change);
+            match change {
+                Change::Event(number) => told.ring(number),
+                Change::Tenant => {
+                    told.last_of_tenant = told.last;
+                    self.tenants_changed.send_modify(|count| *count += 1);
+                }
+                Change::Person(_) | Change::Face(..) | Change::Negative(..) => {}
+            }
+            if tenants.num_kept > MAX_KEPT {
+                tenants.make_room();
+            }
+        }
+    }
+
+    /// The number of the last change of the tenant itself or its settings; 0 where there was none.
+    pub(super) fn last_of_tenant(&self, tenant: &TenantId) -> u64 {
+        self.tenants().told.get(tenant).map_or(0, |told| told.last_of_tenant)
+    }
+
+    /// The number of the last change that was told of a tenant; 0 where there was none.
+    pub(super) fn last(&self, tenant: &TenantId) -> u64 {
+        self.tenants().told.get(tenant).map_or(0, |told| told.last)
+    }
+
+    /// The next changes that were told of a tenant after the change `number`, at most `limit`; `None` where those are no
+    /// longer kept.
+    pub(super) fn since(&self, tenant: &TenantId, number: u64, limit: usize) -> Option<Changes> {
+        let tenants = self.tenants();
+        let Some(told) = tenants.told.get(tenant) else { return Some(Changes { changes: Vec::new(), upto: number }) };
+        let behind = usize::try_from(told.last.saturating_sub(number)).ok()?;
+        let known = told.kept.len().checked_sub(behind)?;
+        let changes: Vec<Change> = told.kept.range(known..).take(limit).copied().collect();
+        Some(Changes { upto: number + changes.len() as u64, changes })
+    }
+
+    /// Hears of new events of a tenant, of which `last` is known to be durable: the value is the number of the last one
+    /// that is. Closed when the tenant is forgotten.
+    pub(super) fn listen(&self, tenant: &TenantId, last: u64) -> watch::Receiver<u64> {
+        let mut tenants = self.tenants();
+        let told = tenants.told.entry(tenant.clone()).or_default();
+        told.ring(last);
+        told.last_event.subscribe()
+    }
+
+    /// Hears whenever some tenant or its settings have changed.
+    pub(super) fn tenants_changed(&self) -> watch::Receiver<u64> {
+        self.tenants_changed.subscribe()
+    }
+
+    /// Nobody waits for changes of a tenant that is gone. Numbers go on where they were, should there be one of its id
+    /// again.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        let mut tenants = self.tenants();
+        let Some(told) = tenants.told.get_mut(tenant) else { return };
+        let (last, last_of_tenant, kept) = (told.last, told.last_of_tenant, told.kept.len());
+        *told = Told { last, last_of_tenant, ..Told::default() };
+        tenants.num_kept -= kept;
+    }
+
+    /// All that is kept, as text: what a test looks for traces of somebody in.
+    #[cfg(test)]
+    pub(super) fn dump(&self) -> String {
+        let tenants = self.tenants();
+        let kept: Vec<_> = tenants.told.iter().map(|(tenant, told)| (tenant, &told.kept)).collect();
+        format!("{:?} {kept:?}", tenants.staged)
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tenants {
+    /// Forgets the older half of the changes of the tenant that has most.
+    fn make_room(&mut self) {
+        let Some(longest) = self.told.values_mut().max_by_key(|told| told.kept.len()) else { return };
+        let half = longest.kept.len().div_ceil(2);
+        longest.kept.drain(..half);
+        longest.kept.shrink_to_fit();
+        self.num_kept -= half;
+    }
+}
+
+impl Told {
+    fn ring(&self, event: u64) {
+        self.last_event.send_if_modified(|last| {
+            let is_news = event > *last;
+            *last = event.max(*last);
+            is_news
+        });
+    }
+}
+
+/// What `writes` change that the feed tells of.
+pub(super) fn of(writes: &Writes) -> Changed {
+    let changes = writes.iter().filter_map(|(key, value)| change(key, value.is_some()));
+    let mut changed: Changed = changes.collect();
+    // A tenant and its settings are one.
+    changed.dedup();
+    changed
+}
+
+fn change(key: &Key, is_put: bool) -> Option<(TenantId, Change)> {
+    match keys::parse(key)? {
+        Parsed::Server(Server::Tenant(tenant)) => Some((tenant, Change::Tenant)),
+        Parsed::Data(tenant, kind) => {
+            let change = match kind {
+                Kind::Settings => Change::Tenant,
+                Kind::Person(who) => Change::Person(who),
+                Kind::Face(who, face) => Change::Face(who, face),
+                Kind::Negative(who, face) => Change::Negative(who, face),
+                Kind::Event(number) if is_put => Change::Event(number),
+                _ => return None,
+            };
+            Some((tenant, change))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(id: &str) -> TenantId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn changes_are_told_in_order_and_kept_for_a_while() {
+        let feed = Feed::default();
+        assert_eq!(feed.since(&tenant("a"), 0, usize::MAX).unwrap().changes, []);
+        feed.stage(vec![(tenant("a"), Change::Event(1)), (tenant("b"), Change::Tenant)]);
+        assert_eq!(feed.last(&tenant("a")), 0, "not durable");
+        let staged = feed.take_staged();
+        feed.stage(vec![(tenant("a"), Change::Event(2))]);
+        feed.tell(staged);
+        assert_eq!(feed.since(&tenant("a"), 0, usize::MAX), Some(Changes { changes: vec![Change::Event(1)], upto: 1 }));
+        feed.tell(feed.take_staged());
+        assert_eq!(feed.since(&tenant("a"), 1, usize::MAX), Some(Changes { changes: vec![Change::Event(2)], upto: 2 }));
+        assert_eq!(feed.since(&tenant("b"), 0, usize::MAX), Some(Changes { changes: vec![Change::Tenant], upto: 1 }));
+        assert_eq!(feed.since(&tenant("a"), 0, 1), Some(Changes { changes: vec![Change::Event(1)], upto: 1 }));
+        assert_eq!((feed.last_of_tenant(&tenant("a")), feed.last_of_tenant(&tenant("b"))), (0, 1));
+        feed.forget(&tenant("a"));
+        assert_eq!(
+            (feed.since(&tenant("a"), 2, usize::MAX).unwrap().upto, feed.since(&tenant("a"), 1, usize::MAX)),
+            (2, None)
+        );
+    }
+
+    #[test]
+    fn a_flood_of_one_tenant_costs_no_other_its_changes() {
+        let feed = Feed::default();
+        feed.tell(vec![(tenant("quiet"), Change::Tenant); 3]);
+        for _ in 0..3 {
+            feed.tell(vec![(tenant("loud"), Change::Event(1)); MAX_KEPT]);
+        }
+        assert_eq!(feed.since(&tenant("quiet"), 0, usize::MAX).unwrap().changes.len(), 3);
+        assert_eq!(feed.since(&tenant("loud"), 0, usize::MAX), None, "it begins anew");
+        let last = feed.last(&tenant("loud"));
+        assert_eq!(feed.since(&tenant("loud"), last - 100, usize::MAX).unwrap().changes.len(), 100);
+        let kept: usize = feed.tenants().told.values().map(|told| told.kept.len()).sum();
+        assert!(kept <= MAX_KEPT && kept == feed.tenants().num_kept);
+    }
+
+    #[test]
+    fn who_waits_for_events_hears_of_the_last_and_of_the_end() {
+        let feed = Feed::default();
+        let mut bell = feed.listen(&tenant("a"), 7);
+        assert_eq!(*bell.borrow_and_update(), 7);
+        feed.tell(vec![(tenant("a"), Change::Event(8)), (tenant("a"), Change::Event(9))]);
+        assert!(bell.has_changed().unwrap());
+        assert_eq!(*bell.borrow_and_update(), 9);
+        feed.forget(&tenant("a"));
+        assert!(bell.has_changed().is_err(), "closed");
+    }
+}
