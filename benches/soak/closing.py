@@ -72,7 +72,8 @@ def main() -> None:
             server.stop()
     low, median, high = statistics.quantiles([two / one for one, two in found], n=4)
     ones, twos = (statistics.median(pair[side] for pair in found) for side in (0, 1))
-    print(f"closings of {people}: {median:.3f} ({low:.3f}–{high:.3f}) of {pairs} pairs; {ones:.2f} and {twos:.2f} s of CPU")
+    ratios = f"{median:.3f} ({low:.3f}–{high:.3f}) of {pairs} pairs"
+    print(f"closings of {people}: {ratios}; {ones:.2f} and {twos:.2f} s of CPU")
     one, two = (server[2] for server in servers)
     print(f"rosters of {people}: {two / one:.3f} of one pair; {one:.2f} and {two:.2f} s of CPU")
 

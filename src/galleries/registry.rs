@@ -78,8 +78,9 @@ impl Galleries {
         Self { inner: Arc::new(Inner { store, model, options, keeper, slots, started, loaded }) }
     }
 
-    /// The tenant's gallery with all that was acknowledged before this was asked, loaded from the store if it is not; callers that come
-    /// meanwhile wait for the one load. Ask anew for each search: an old one may no longer be kept up to date.
+    /// The tenant's gallery with all that was acknowledged before this was asked, loaded from the store if it is not;
+    /// callers that come meanwhile wait for the one load. Ask anew for each search: an old one may no longer be kept up
+    /// to date.
     ///
     /// Errors: `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
     pub async fn tenant(&self, scope: &TenantScope) -> Result<Arc<TenantGallery>> {
@@ -152,7 +153,8 @@ impl Galleries {
         }
     }
 
-    /// Brings what is loaded up to date, so that the next search has little to wait for; what can go on no longer goes.
+    /// Brings what is loaded up to date, so that the next search has little to wait for, and lets go of what
+    /// cannot go on.
     async fn follow_all(&self) {
         let slots: Vec<(TenantId, Arc<Slot>)> =
             self.slots().iter().map(|(tenant, slot)| (tenant.clone(), Arc::clone(slot))).collect();

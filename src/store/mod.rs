@@ -7,8 +7,8 @@
 //! [`TenantScope`](crate::domain::TenantScope) and find only that tenant's records, so another
 //! tenant's ids are `NotFound`.
 //!
-//! Nothing here runs on the caller's thread: writes go to the [`committer`](engine::committer), reads to tokio's blocking threads,
-//! because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
+//! Nothing here runs on the caller's thread: writes go to the [`committer`](engine::committer), reads to tokio's blocking
+//! threads, because any read may have to fetch a page from a slow disk. Reading a clock is the caller's affair, but for the times
 //! of the audit log.
 //!
 //! | module | holds |

@@ -80,7 +80,8 @@ impl Service {
         self.in_vault(move |vault| vault.load(&tenant, &photo, &key)).await?.ok_or_else(missing)
     }
 
-    /// Waits until nobody else changes the photos of these people, and keeps others waiting until what is returned is dropped.
+    /// Waits until nobody else changes the photos of these people, and keeps others waiting until what it returns is
+    /// dropped.
     pub(super) async fn people_locks<const N: usize>(&self, scope: &TenantScope, people: [&PersonId; N]) -> Vec<Held> {
         self.people_locks.of_all(people.map(|person| (scope.tenant(), person))).await
     }

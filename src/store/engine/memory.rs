@@ -86,8 +86,8 @@ impl Snapshot for Content {
     fn scan<'a>(&'a self, range: Range<'_>) -> Entries<'a> {
         let (Bound::Included(start) | Bound::Excluded(start)) = range.0 else { panic!("every scan has a start") };
         // Where a map would panic.
-        if matches!(range.1, Bound::Included(end) | Bound::Excluded(end) if end < start || (end == start && range.0 != range.1))
-        {
+        let is_empty = |end: &[u8]| end < start || (end == start && range.0 != range.1);
+        if matches!(range.1, Bound::Included(end) | Bound::Excluded(end) if is_empty(end)) {
             return Box::new(std::iter::empty());
         }
         Box::new(self.range::<[u8], _>(range).map(|(key, value)| Ok((key.clone(), value.to_vec()))))
