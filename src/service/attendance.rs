@@ -78,8 +78,7 @@ impl Service {
             None => found.local_date(self.clock.now())?,
         };
         let records = self.store.attendance(scope, group, date).await?;
-        let records = self.record_views(scope, records).await?;
-        Ok(AttendanceView { group: group.clone(), date, records })
+        Ok(AttendanceView { group: group.clone(), date, records: records.iter().map(view).collect() })
     }
 
     /// Takes a mark back with its evidence; the person can be marked again.
@@ -92,17 +91,15 @@ impl Service {
 }
 
 /// What every door shows of a record.
-pub(super) fn view(record: &SessionRecord, name: Option<String>) -> RecordView {
-    let session_title = record.session.title.clone();
-    let record = &record.record;
+pub(super) fn view(SessionRecord { session, record, name }: &SessionRecord) -> RecordView {
     let best = record.best_sighting();
     let Verdict { state, status, first_seen, last_seen, late_minutes, early_minutes } = record.verdict;
     RecordView {
         id: record.id,
         session: record.session,
-        session_title,
+        session_title: session.title.clone(),
         person: record.person.clone(),
-        name,
+        name: name.clone(),
         status,
         state,
         at: first_seen,

@@ -92,11 +92,10 @@ impl Service {
         let PersonFile { record, places, samples, photos, negatives, attendance, events } =
             self.store.person_file(scope, person).await?;
         self.store.note_act(&scope.author(), "person.export", About::Person(person.clone())).await?;
-        let name = record.person.name.clone();
         let exported = |record: SessionRecord| ExportedRecord {
             group: record.session.group.clone(),
             date: record.session.date,
-            record: view(&record, Some(name.clone())),
+            record: view(&record),
         };
         Ok(PersonExport {
             exported_at,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AttendanceRecord, GroupSessionId, PersonId, Pseudonym, RecordState, Status, TenantScope,
+        GroupSessionId, PersonId, Pseudonym, RecordState, Status, TenantScope,
         attendance::{Correction, Said, checked_note},
     },
     error::{Error, Result},
@@ -78,24 +78,31 @@ impl Service {
                 (RecordState::ByHand, _) => set_by_hand.push(record),
                 (_, Status::Covered | Status::Holiday | Status::NotOnRoster) => not_expected.push(record),
                 (RecordState::ToConfirm, _) => to_confirm.push(record),
-                _ => not_seen.push(record.person),
+                _ => not_seen.push(record),
             }
         }
-        let lengths = [present.len(), to_confirm.len(), set_by_hand.len(), not_expected.len(), not_seen.len()];
-        let is_cut = session.has_more_faces || has_more_faces || lengths.into_iter().any(|length| length > limit);
-        not_seen.truncate(limit);
-        let cut = |mut records: Vec<AttendanceRecord>| {
-            records.truncate(limit);
-            records.into_iter().map(|record| SessionRecord { session: session.clone(), record }).collect()
-        };
-        let names = self.store.names(scope, not_seen.clone()).await?;
+        let mut lists = [present, to_confirm, set_by_hand, not_expected, not_seen];
+        let is_cut = session.has_more_faces || has_more_faces || lists.iter().any(|list| list.len() > limit);
+        for list in &mut lists {
+            list.truncate(limit);
+        }
+        let shown: Vec<PersonId> = lists.iter().flatten().map(|record| record.person.clone()).collect();
+        let mut names = self.store.names(scope, shown).await?.into_iter();
+        let [present, to_confirm, set_by_hand, not_expected, not_seen] = lists.map(|list| {
+            let named = |record| SessionRecord { session: session.clone(), record, name: names.next().flatten() };
+            list.into_iter().map(named).collect::<Vec<_>>()
+        });
+        let views = |list: Vec<SessionRecord>| list.iter().map(view).collect();
         Ok(Review {
             counts: counts.into_iter().map(|(status, people)| StatusCount { status, people }).collect(),
-            present: self.record_views(scope, cut(present)).await?,
-            to_confirm: self.evidence_views(scope, cut(to_confirm)).await?.into_iter().map(Into::into).collect(),
-            set_by_hand: self.record_views(scope, cut(set_by_hand)).await?,
-            not_expected: self.record_views(scope, cut(not_expected)).await?,
-            not_seen: not_seen.into_iter().zip(names).map(|(person, name)| RosterPerson { person, name }).collect(),
+            present: views(present),
+            to_confirm: self.evidence_views(scope, to_confirm).await?.into_iter().map(Into::into).collect(),
+            set_by_hand: views(set_by_hand),
+            not_expected: views(not_expected),
+            not_seen: not_seen
+                .into_iter()
+                .map(|SessionRecord { record, name, .. }| RosterPerson { person: record.person, name })
+                .collect(),
             unknown_faces,
             is_cut,
             session: session.into(),
@@ -114,9 +121,7 @@ impl Service {
         after: Option<Pseudonym>,
         limit: usize,
     ) -> Result<RecordPage> {
-        let of = self.store.group_session(scope, session).await?;
         let (records, next) = self.store.records(scope, session, after, limit).await?;
-        let records = records.into_iter().map(|record| SessionRecord { session: of.clone(), record }).collect();
         Ok(RecordPage { records: self.evidence_views(scope, records).await?, next })
     }
 
@@ -132,7 +137,7 @@ impl Service {
         params: ConfirmParams,
     ) -> Result<SettledView> {
         let records = self.store.correct(scope, session, params.said(self.clock.now())?).await?;
-        Ok(SettledView { records: self.record_views(scope, records).await? })
+        Ok(SettledView { records: records.iter().map(view).collect() })
     }
 
     /// Takes the last word on a person back.
@@ -146,7 +151,7 @@ impl Service {
         session: GroupSessionId,
         person: &PersonId,
     ) -> Result<RecordView> {
-        self.one_view(scope, self.store.undo_correction(scope, session, person).await?).await
+        Ok(view(&self.store.undo_correction(scope, session, person).await?))
     }
 
     /// Notes a person's objection.
@@ -162,7 +167,7 @@ impl Service {
         params: &AppealParams,
     ) -> Result<RecordView> {
         let note = checked_note(&params.note)?;
-        self.one_view(scope, self.store.appeal(scope, session, person, note, self.clock.now()).await?).await
+        Ok(view(&self.store.appeal(scope, session, person, note, self.clock.now()).await?))
     }
 
     /// Answers an objection.
@@ -177,23 +182,7 @@ impl Service {
         person: &PersonId,
         patch: &AppealPatch,
     ) -> Result<RecordView> {
-        self.one_view(scope, self.store.settle_appeal(scope, session, person, patch.state).await?).await
-    }
-
-    pub(super) async fn one_view(&self, scope: &TenantScope, record: SessionRecord) -> Result<RecordView> {
-        let name = self.store.names(scope, vec![record.record.person.clone()]).await?.pop().flatten();
-        Ok(view(&record, name))
-    }
-
-    /// Records as every door shows them, in their order.
-    pub(super) async fn record_views(
-        &self,
-        scope: &TenantScope,
-        records: Vec<SessionRecord>,
-    ) -> Result<Vec<RecordView>> {
-        let people = records.iter().map(|record| record.record.person.clone()).collect();
-        let names = self.store.names(scope, people).await?;
-        Ok(records.iter().zip(names).map(|(record, name)| view(record, name)).collect())
+        Ok(view(&self.store.settle_appeal(scope, session, person, patch.state).await?))
     }
 
     async fn evidence_views(
@@ -201,11 +190,10 @@ impl Service {
         scope: &TenantScope,
         records: Vec<SessionRecord>,
     ) -> Result<Vec<RecordWithEvidence>> {
-        let views = self.record_views(scope, records.clone()).await?;
         let sightings = records.iter().flat_map(|record| &record.record.sightings);
         let known = self.known(scope, sightings.filter_map(|sighting| sighting.runner_up)).await?;
-        let with_evidence = |(record, view): (SessionRecord, RecordView)| RecordWithEvidence {
-            record: view,
+        let with_evidence = |record: SessionRecord| RecordWithEvidence {
+            record: view(&record),
             sightings: record
                 .record
                 .sightings
@@ -224,6 +212,6 @@ impl Service {
                 })
                 .collect(),
         };
-        Ok(records.into_iter().zip(views).map(with_evidence).collect())
+        Ok(records.into_iter().map(with_evidence).collect())
     }
 }

@@ -9,7 +9,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Service, attendance::RecordView, view::NamedCandidate};
+use super::{
+    Service,
+    attendance::{self, RecordView},
+    view::NamedCandidate,
+};
 use crate::{
     domain::{
         FaceBox, GroupSessionId, Likeness, LivenessVerdict, PersonId, PhotoId, Pseudonym, Stranger, StrangerId,
@@ -121,8 +125,9 @@ impl Service {
         stranger: StrangerId,
         params: &NameParams,
     ) -> Result<RecordView> {
-        let record = self.store.name_stranger(scope, session, stranger, &params.person, self.clock.now()).await?;
-        self.one_view(scope, record).await
+        let now = self.clock.now();
+        let record = self.store.name_stranger(scope, session, stranger, &params.person, now).await?;
+        Ok(attendance::view(&record))
     }
 
     /// Forgets an unknown face: somebody looked, and it is nobody of theirs.

@@ -21,7 +21,8 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Likeness, LivenessVerdict, Mark, ModelId,
-        Occurrence, PersonId, PhotoId, Pseudonym, RecordId, SessionState, Sighting, TenantId, TenantScope, TimeTrust,
+        Occurrence, Person, PersonId, PhotoId, Pseudonym, RecordId, SessionState, Sighting, TenantId, TenantScope,
+        TimeTrust,
         attendance::{Appeal, Correction},
         rules::judge::Verdict,
         session::Step,
@@ -108,13 +109,15 @@ pub struct Seen {
     pub runner_up: Option<Candidate>,
 }
 
-/// A record, and the session that it belongs to.
+/// A record, the session that it belongs to, and whose it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionRecord {
     /// The session.
     pub session: GroupSession,
     /// The record.
     pub record: AttendanceRecord,
+    /// The name of its person; nothing for one who is gone.
+    pub name: Option<String>,
 }
 
 impl Store {
@@ -154,11 +157,11 @@ impl Store {
             sessions.sort_by_key(|session| (session.starts_at, session.id));
             let mut all = Vec::new();
             for session in sessions {
-                let mut records: Vec<AttendanceRecord> =
-                    view.scan(&keys::attendance_in(&tenant, session.id), None).collect::<Result<_>>()?;
-                records
-                    .sort_by_key(|record| (record.verdict.first_seen.is_none(), record.verdict.first_seen, record.id));
-                all.extend(records.into_iter().map(|record| SessionRecord { session: session.clone(), record }));
+                let mut records: Vec<_> = records(view, &tenant, session.id)?.into_iter().collect();
+                records.sort_by_key(|(_, record)| {
+                    (record.verdict.first_seen.is_none(), record.verdict.first_seen, record.id)
+                });
+                all.extend(with_names(view, &tenant, &session, records)?);
             }
             Ok(all)
         })
@@ -173,21 +176,21 @@ impl Store {
         session: GroupSessionId,
         after: Option<Pseudonym>,
         limit: usize,
-    ) -> Result<(Vec<AttendanceRecord>, Option<Pseudonym>)> {
+    ) -> Result<(Vec<SessionRecord>, Option<Pseudonym>)> {
         let tenant = scope.tenant().clone();
         self.read(move |view| {
-            sessions::require(view, &tenant, session)?;
+            let of = sessions::require(view, &tenant, session)?;
             let of_session = keys::attendance_in(&tenant, session);
             let after = after.map(|after| keys::attendance(&tenant, session, after));
             let mut entries = view.scan_bytes(&of_session, after.as_deref());
-            let (mut records, mut last) = (Vec::new(), None);
+            let mut records = Vec::new();
             for entry in entries.by_ref().take(limit) {
                 let (key, bytes) = entry?;
-                records.push(codec::decode(&bytes)?);
-                last = keys::person_of(&key);
+                records.push((keys::person_of(&key).ok_or_else(codec::damaged)?, codec::decode(&bytes)?));
             }
             let has_more = entries.next().transpose()?.is_some();
-            Ok((records, last.filter(|_| has_more)))
+            let last = records.last().map(|&(who, _)| who);
+            Ok((with_names(view, &tenant, &of, records)?, last.filter(|_| has_more)))
         })
         .await
     }
@@ -281,15 +284,36 @@ fn mark(transaction: &mut Transaction<'_>, register: &Register, seen: Seen) -> R
     Ok(mark)
 }
 
-/// All records of a person, by session.
-pub(super) fn of_person(read: &impl Read, tenant: &TenantId, who: Pseudonym) -> Result<Vec<SessionRecord>> {
+/// Records of a session, in their order, with whose they are.
+pub(super) fn with_names(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: &GroupSession,
+    records: Vec<(Pseudonym, AttendanceRecord)>,
+) -> Result<Vec<SessionRecord>> {
+    let keys: Vec<_> = records.iter().map(|&(who, _)| keys::person(tenant, who)).collect();
+    let people = read.get_many::<Person>(&keys)?.into_iter();
+    let named = |((_, record), person): ((_, AttendanceRecord), Option<Person>)| SessionRecord {
+        session: session.clone(),
+        record,
+        name: person.map(|person| person.name),
+    };
+    Ok(records.into_iter().zip(people).map(named).collect())
+}
+
+/// All records of a person, with their sessions, by session.
+pub(super) fn of_person(
+    read: &impl Read,
+    tenant: &TenantId,
+    who: Pseudonym,
+) -> Result<Vec<(GroupSession, AttendanceRecord)>> {
     let mut records = Vec::new();
     for key in read.scan_keys(&keys::sightings(tenant, who)) {
         let session = keys::session_of_sighting(&key?).ok_or_else(codec::damaged)?;
         let record = read.get(&keys::attendance(tenant, session, who))?;
         let session = read.get(&keys::group_session(tenant, session))?;
         if let (Some(record), Some(session)) = (record, session) {
-            records.push(SessionRecord { session, record });
+            records.push((session, record));
         }
     }
     Ok(records)
@@ -305,7 +329,7 @@ pub(super) fn give(
     who: Pseudonym,
     person: &PersonId,
 ) -> Result<()> {
-    for SessionRecord { session, record } in of_person(transaction, tenant, from)? {
+    for (session, record) in of_person(transaction, tenant, from)? {
         remove(transaction, tenant, &session, from, &record)?;
         strangers::give(transaction, tenant, session.id, from, who)?;
         let given = AttendanceRecord { person: person.clone(), ..record };
@@ -323,7 +347,7 @@ pub(super) fn give(
             tell_corrected(transaction, tenant, &session, own.map(|own| own.verdict), &both);
         }
     }
-    for SessionRecord { session, mut record } in of_person(transaction, tenant, who)? {
+    for (session, mut record) in of_person(transaction, tenant, who)? {
         let before = record.verdict;
         if free_of_rivals(transaction, tenant, &session, (from, who), &mut record)? {
             put(transaction, tenant, &session, who, &record)?;
@@ -409,7 +433,7 @@ pub(super) fn remove_of_group(transaction: &mut Transaction<'_>, tenant: &Tenant
 /// Removes all records of a person; how many there were.
 pub(super) fn remove_of_person(transaction: &mut Transaction<'_>, tenant: &TenantId, who: Pseudonym) -> Result<usize> {
     let records = of_person(transaction, tenant, who)?;
-    for SessionRecord { session, record } in &records {
+    for (session, record) in &records {
         remove(transaction, tenant, session, who, record)?;
         strangers::forget_named(transaction, tenant, session.id, who)?;
     }

@@ -3,13 +3,21 @@
 use jiff::Timestamp;
 
 use super::{
-    Store, attendance::SessionRecord, audit, engine::Read, keys, pseudonyms::require_person, register::Register,
-    rosters::member, sessions, strangers, transaction::Transaction,
+    Store,
+    attendance::{SessionRecord, with_names},
+    audit, codec,
+    engine::Read,
+    keys,
+    pseudonyms::require_person,
+    register::Register,
+    rosters::member,
+    sessions, strangers,
+    transaction::Transaction,
 };
 use crate::{
     domain::{
-        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, SessionState, StrangerId,
-        TenantId, TenantScope,
+        AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, Pseudonym, SessionState,
+        StrangerId, TenantId, TenantScope,
         attendance::{Appeal, AppealState, Case, Correction, Said},
         session::Step,
         stranger::Settled,
@@ -39,9 +47,9 @@ impl Store {
                     record.correct(correction.clone(), case);
                     Ok(())
                 })?;
-                corrected.push(SessionRecord { session: session.clone(), record });
+                corrected.push(record);
             }
-            Ok(corrected)
+            with_names(transaction, &tenant, &session, corrected)
         })
         .await
     }
@@ -69,9 +77,8 @@ impl Store {
                 record.correct(Correction { said: Said::Confirmed, reason: None, at: now, faces }, case);
                 Ok(())
             })?;
-            let who = require_person(transaction, &tenant, &person)?;
-            strangers::settle(transaction, &tenant, found, Settled::Named(who))?;
-            Ok(SessionRecord { session, record })
+            strangers::settle(transaction, &tenant, found, Settled::Named(record.0))?;
+            with_name(transaction, &tenant, &session, record)
         })
         .await
     }
@@ -93,9 +100,8 @@ impl Store {
                 faces = record.undo_correction(case)?.faces;
                 Ok(())
             })?;
-            let who = require_person(transaction, &tenant, &person)?;
-            strangers::bring_back(transaction, &tenant, session.id, who, |stranger| stranger.shows_any(&faces))?;
-            Ok(SessionRecord { session, record })
+            strangers::bring_back(transaction, &tenant, session.id, record.0, |stranger| stranger.shows_any(&faces))?;
+            with_name(transaction, &tenant, &session, record)
         })
         .await
     }
@@ -150,7 +156,7 @@ impl Store {
             let session = kept(transaction, &tenant, session)?;
             let register = Register::of(transaction, &tenant, &session)?;
             let record = changed(transaction, &author, &register, &person, action, &change)?;
-            Ok(SessionRecord { session, record })
+            with_name(transaction, &tenant, &session, record)
         })
         .await
     }
@@ -180,6 +186,16 @@ fn naming(error: Error, person: &PersonId) -> Error {
     error.with_details(serde_json::json!({ "person": person }))
 }
 
+/// A record of a session with whose it is.
+fn with_name(
+    read: &impl Read,
+    tenant: &TenantId,
+    session: &GroupSession,
+    record: (Pseudonym, AttendanceRecord),
+) -> Result<SessionRecord> {
+    with_names(read, tenant, session, vec![record])?.pop().ok_or_else(codec::damaged)
+}
+
 /// The record of somebody, changed and written; removed where nothing is left of it and the session is not closed.
 fn changed(
     transaction: &mut Transaction<'_>,
@@ -188,7 +204,7 @@ fn changed(
     person: &PersonId,
     action: &'static str,
     change: impl FnOnce(&mut AttendanceRecord, &Case<'_>) -> Result<()>,
-) -> Result<AttendanceRecord> {
+) -> Result<(Pseudonym, AttendanceRecord)> {
     let who = require_person(transaction, register.tenant(), person).map_err(|error| naming(error, person))?;
     let member = member(transaction, register.tenant(), register.group(), who)?;
     let known = register.record(transaction, who)?;
@@ -221,5 +237,5 @@ fn changed(
     audit::note(transaction, author, action, |it| {
         it.group(register.group()).session(record.session).person(person).changed(&before, &record)
     })?;
-    Ok(record)
+    Ok((who, record))
 }

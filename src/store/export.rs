@@ -34,13 +34,15 @@ impl Store {
         let (tenant, person) = (scope.tenant().clone(), person.clone());
         self.read(move |view| {
             let (who, known) = find(view, &tenant, &person)?.ok_or_else(person_not_found)?;
+            let name = known.name.clone();
+            let named = |(session, record)| SessionRecord { session, record, name: Some(name.clone()) };
             Ok(PersonFile {
                 record: with_belongings(view, &tenant, who, known)?,
                 places: places_of(view, &tenant, who)?,
                 samples: view.scan(&keys::faces_of(&tenant, who), None).collect::<Result<_>>()?,
                 photos: photos::of_person(view, &tenant, who)?,
                 negatives: negatives::of_person(view, &tenant, who)?,
-                attendance: attendance::of_person(view, &tenant, who)?,
+                attendance: attendance::of_person(view, &tenant, who)?.into_iter().map(named).collect(),
                 events: events::of_person(view, &tenant, who)?,
             })
         })

@@ -1,15 +1,15 @@
 //! Group commit: threads that apply operations in the order they came, and another that flushes for all that wait.
 //!
 //! ```text
-//! callers ─▶ lane (256) ─▶ apply thread ─▶ (4096) ─▶ flush thread ─▶ every caller of the group
+//! callers ─▶ lane (256) ─▶ apply thread ─▶ groups (64) ─▶ flush thread ─▶ every caller of the groups
 //! ```
 //!
 //! An engine on which commits go on side by side has a lane for each. Operations by the rights of one realm all take the
 //! same one, in the order they came.
 //!
 //! The operations that wait in a lane are applied as one [`Group`], and run again, all of them, where the engine asks for
-//! it. While one flush runs, those that arrive are applied and gather for the next: many callers share one fsync, and none
-//! waits for more than two. An operation that wrote nothing is acknowledged after what was applied before it, for what it
+//! it; one flush is for all of it. While that runs, those that arrive are applied and gather for the next: many callers
+//! share one fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied before it, for what it
 //! read may not have been durable yet. An operation once sent happens, whether or not its caller still waits.
 //!
 //! A thread that dies, which only what is called from outside can bring about, fails the store: nothing is acknowledged
@@ -37,8 +37,8 @@ use crate::{
 
 /// Operations of a lane waiting to be applied.
 const APPLY_CAPACITY: usize = 256;
-/// Operations waiting for a flush: the most that share one.
-const FLUSH_CAPACITY: usize = 4096;
+/// Groups waiting for a flush: the most that share one.
+const FLUSH_CAPACITY: usize = 64;
 /// Bytes over which a group of operations takes no more.
 const GROUP_BYTES: usize = 1 << 20;
 /// How often a group is run before its callers are told to come again.
@@ -204,17 +204,14 @@ fn run<T>(
 fn apply_all(
     Alarm(engine): &Alarm,
     mut work: mpsc::Receiver<Box<dyn Member>>,
-    applied: &mpsc::Sender<Box<dyn Member>>,
+    applied: &mpsc::Sender<Vec<Box<dyn Member>>>,
 ) {
     while let Some(first) = work.blocking_recv() {
         let mut members = vec![first];
-        let outcome = apply(&**engine, &mut members, || work.try_recv().ok());
-        for member in members {
-            if let Err(failure) = &outcome {
-                member.acknowledge(Some(failure));
-            } else if applied.blocking_send(member).is_err() {
-                return;
-            }
+        if let Err(failure) = apply(&**engine, &mut members, || work.try_recv().ok()) {
+            members.into_iter().for_each(|member| member.acknowledge(Some(&failure)));
+        } else if applied.blocking_send(members).is_err() {
+            return;
         }
     }
 }
@@ -242,13 +239,17 @@ fn apply(
     Err(Error::new(ErrorKind::Overloaded, "too many write to the same at once: try again").with_code("store_busy"))
 }
 
-fn flush_all(Alarm(engine): &Alarm, mut applied: mpsc::Receiver<Box<dyn Member>>, observer: Option<&FlushObserver>) {
-    let mut group = Vec::new();
-    while applied.blocking_recv_many(&mut group, FLUSH_CAPACITY) > 0 {
+fn flush_all(
+    Alarm(engine): &Alarm,
+    mut applied: mpsc::Receiver<Vec<Box<dyn Member>>>,
+    observer: Option<&FlushObserver>,
+) {
+    let mut groups = Vec::new();
+    while applied.blocking_recv_many(&mut groups, FLUSH_CAPACITY) > 0 {
         // What one has only read may have been written in another lane.
-        let has_written = engine.lanes() > 1 || group.iter().any(|member| member.has_written());
+        let has_written = engine.lanes() > 1 || groups.iter().flatten().any(|member| member.has_written());
         let outcome = if has_written { flush(&**engine, observer) } else { engine.refuse_if_failed() };
-        for member in group.drain(..) {
+        for member in groups.drain(..).flatten() {
             member.acknowledge(outcome.as_ref().err());
         }
     }

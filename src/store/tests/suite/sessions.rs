@@ -17,7 +17,7 @@ use crate::{
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
         timetable::{Entry, Holiday, Weekday, blank, instants},
     },
-    store::{ClosingRules, GroupChange, NewEntry, PersonPhotos},
+    store::{ClosingRules, GroupChange, NewEntry, PersonPhotos, SessionRecord},
 };
 
 const DAY: Date = date(2026, 3, 30);
@@ -85,7 +85,8 @@ async fn see(fixture: &Fixture, session: &GroupSession, at: Timestamp, people: &
 /// What counts, by person.
 async fn register(fixture: &Fixture, session: GroupSessionId) -> BTreeMap<String, (RecordState, Status)> {
     let (records, _) = fixture.records(&scope("t"), session, None, 100).await.unwrap();
-    let entry = |record: AttendanceRecord| (record.person.to_string(), (record.verdict.state, record.verdict.status));
+    let entry =
+        |SessionRecord { record, .. }| (record.person.to_string(), (record.verdict.state, record.verdict.status));
     records.into_iter().map(entry).collect()
 }
 
@@ -392,8 +393,8 @@ async fn of_two_records_of_one_person_the_better_stays() {
     for session in [&one, &two] {
         let (records, _) = fixture.records(&t, session.id, None, 9).await.unwrap();
         let [record] = records.as_slice() else { panic!("{records:?}") };
-        assert_eq!((&record.person, record.verdict.status), (&id("p"), Status::Present));
-        assert_eq!(record.verdict.first_seen, Some(one.starts_at), "seen first");
+        assert_eq!((&record.record.person, record.record.verdict.status), (&id("p"), Status::Present));
+        assert_eq!(record.record.verdict.first_seen, Some(one.starts_at), "seen first");
     }
     assert!(fixture.check(|_| None).await.unwrap().is_sound());
 }

@@ -13,7 +13,7 @@ use crate::{
         timetable::{blank, instants},
     },
     reports::Cell,
-    store::{ClosingRules, PersonPhotos, register},
+    store::{ClosingRules, PersonPhotos, SessionRecord, register},
 };
 
 /// More than the people of one block.
@@ -50,7 +50,7 @@ async fn reported(fixture: &Fixture, session: &GroupSession, limit: usize) -> BT
 /// That reports say what the records say, and of whom.
 async fn agrees(fixture: &Fixture, session: &GroupSession) -> BTreeMap<String, Cell> {
     let (records, _) = fixture.records(&scope("t"), session.id, None, 10_000).await.unwrap();
-    let cell = |record: AttendanceRecord| (record.person.to_string(), register::cell(&record));
+    let cell = |SessionRecord { record, .. }| (record.person.to_string(), register::cell(&record));
     let expected: BTreeMap<String, Cell> = records.into_iter().map(cell).collect();
     for limit in [7, 512, 10_000] {
         assert_eq!(reported(fixture, session, limit).await, expected, "pages of {limit}");
