@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Api, TestServer, eventually, form, portrait,
+    Answer, Api, TestServer, eventually, form, held, portrait,
     rosters::{roster, zipped},
 };
 
@@ -102,6 +102,55 @@ async fn enrolment(api: &Api, id: &str, fields: &[(&str, &str)], shot: &str) -> 
 
 async fn erasures(api: &Api) -> Vec<Value> {
     api.get("/api/v1/erasures").await.expect(200)["erasures"].as_array().unwrap().clone()
+}
+
+/// Whatever was found of somebody before they went is in no answer that is sent after.
+#[tokio::test]
+async fn who_goes_while_a_photo_is_looked_at_is_not_in_its_answer() {
+    let server = TestServer::start().await;
+    let (api, photo) = (&server.api, portrait("obama2"));
+    api.group("g").await;
+    api.enrol("biden", &["g"], "biden").await;
+    let consent = json!({ "given_by": "x", "basis": "consent" });
+    for point in ["attendance.actor", "attendance.done"] {
+        for is_erased in [true, false] {
+            for asked in ["recognize", "recognize without marks", "identify"] {
+                api.enrol("zz-goes", &["g"], "obama").await;
+                api.send(Method::PUT, "/api/v1/people/zz-goes/consent", &consent).await.expect(200);
+                let required = json!({ "enrolment": { "consent": "required" } });
+                server.operator().send(Method::PATCH, "/api/v1/tenants/default", &required).await.expect(200);
+                let sent = async {
+                    let annotate = [("annotate", "true"), ("explain", "true")];
+                    match asked {
+                        "recognize" => api.recognize("g", &annotate, &[&photo]).await,
+                        "identify" => api.post_form("/api/v1/identify", form(&annotate, &[&photo])).await,
+                        _ => api.recognize("g", &[&annotate[..], &[("mark", "false")]].concat(), &[&photo]).await,
+                    }
+                };
+                let goes = async {
+                    let path = if is_erased { "/api/v1/people/zz-goes" } else { "/api/v1/people/zz-goes/consent" };
+                    assert_eq!(api.delete(path).await.status, 204);
+                };
+                let answer = held(&server, point, sent, goes).await.expect(200);
+                let what = format!("{point} {is_erased} {asked}: {answer}");
+                let face = &answer["photos"][0]["faces"][0];
+                assert_eq!((&face["person"], &face["reason"]), (&Value::Null, &json!("below_threshold")), "{what}");
+                assert_eq!((&face["attendance"], &answer["present"]), (&json!("not_marked"), &json!([])), "{what}");
+                assert_eq!(answer["photos"][0]["annotated"], Value::Null, "it would show the name");
+                // Who only took their consent back is a member still.
+                let not_seen = answer["not_seen"].to_string();
+                assert_eq!(not_seen.contains("zz-goes"), !is_erased && asked != "identify", "{what}");
+                assert_eq!(
+                    answer.to_string().matches("zz-goes").count(),
+                    not_seen.matches("zz-goes").count(),
+                    "{what}"
+                );
+                let open = json!({ "enrolment": { "consent": "off" } });
+                server.operator().send(Method::PATCH, "/api/v1/tenants/default", &open).await.expect(200);
+                api.delete("/api/v1/people/zz-goes").await;
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,9 @@ use rollcall::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Api, ServerProcess, TestServer, eventually, form,
+    Api, ServerProcess, TestServer, eventually,
+    files::{files_below, photo_files},
+    form,
     images::{jpeg, scaled},
     portrait,
     server::read_key,
@@ -37,21 +39,6 @@ fn camera_file(photo: &RgbImage) -> Vec<u8> {
     exif.push(0);
     let length = (exif.len() as u16 + 2).to_be_bytes();
     [&turned[..2], b"\xFF\xE1", &length, &exif, &turned[2..], TRAILER].concat()
-}
-
-/// Every file below a folder.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir() || path.is_file());
-    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
-}
-
-/// The files of photos in a data folder.
-fn photo_files(data: &Path) -> Vec<PathBuf> {
-    let mut files = files_below(&data.join("photos"));
-    files.retain(|path| path.file_name().is_some_and(|name| name != "key"));
-    files.sort();
-    files
 }
 
 fn holds(bytes: &[u8], mark: &[u8]) -> bool {
@@ -211,7 +198,7 @@ async fn age(store: &Store, person: &str, days: i64) {
     let kept_at = Timestamp::now() - SignedDuration::from_hours(24 * days);
     let photos: Vec<KeptPhoto> = known.photos.into_iter().map(|photo| KeptPhoto { kept_at, ..photo }).collect();
     assert!(photos.iter().all(|photo| photo.form == PhotoForm::Crop) && !photos.is_empty());
-    let aged = NewFaces { samples: Vec::new(), photos: PersonPhotos { key: None, photos } };
+    let aged = NewFaces { photos: PersonPhotos { key: None, photos }, ..Vec::new().into() };
     store.add_faces(&scope, &person, aged).await.unwrap();
 }
 

@@ -12,7 +12,7 @@ use crate::{
     support::{
         Answer, Api, TestServer,
         callers::Ending,
-        eventually, form, portrait,
+        eventually, form, held, portrait,
         rosters::zipped,
         routes::{body, request, send},
     },
@@ -48,23 +48,6 @@ fn endings(path: &str) -> &'static [Ending] {
         path if is_operators(path) => &[Ending::KeyRevoked, Ending::KeyRotated, Ending::UserRemoved],
         _ => &Ending::ALL,
     }
-}
-
-/// Holds one request at `point` while `meanwhile` runs, and lets it go on.
-async fn held<T>(
-    server: &TestServer,
-    point: &str,
-    request: impl Future<Output = T>,
-    meanwhile: impl Future<Output = ()>,
-) -> T {
-    let gate = server.faults.block(point);
-    let meanwhile = async {
-        eventually("the request is midway", async || server.faults.waiting_at(point) > 0).await;
-        gate.hold_only_those_present();
-        meanwhile.await;
-        drop(gate);
-    };
-    join(request, meanwhile).await.0
 }
 
 #[tokio::test]

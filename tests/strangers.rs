@@ -1,11 +1,14 @@
 //! Faces of a session that nobody was named for: kept where the tenant asks for them, the same stranger once, and gone
 //! when their time is over.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use rollcall::{
     domain::{
         FaceBox, GroupId, ModelId, PhotoId, TenantScope, TimeTrust,
+        attendance::LivenessPolicy,
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     store::{PhotoMarks, Store},
@@ -184,6 +187,8 @@ async fn keep_old(store: &Store, axis: usize, days: i64) {
         source: None,
         seen: Vec::new(),
         unknown: Some(unknown),
+        named_under: Arc::default(),
+        liveness: LivenessPolicy::Off,
     };
     store.mark_photo(&scope, photo.clone()).await.unwrap();
     store.mark_photo(&scope, photo).await.unwrap();

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::support::{
     Answer, TestServer, class_photo,
     description::resolved,
-    form,
+    files::photo_files,
+    form, held,
     images::{jpeg, scaled},
     portrait,
     raw::Raw,
@@ -170,6 +171,108 @@ async fn a_laxer_value_is_refused_or_overruled_unless_nothing_is_stored() {
     let photos = zipped(&[("new/1.jpg", &jpeg(&scaled("obama2", 70)))]);
     let (_, rows) = api.imported("id,name\nnew,New\n", Some(&photos), &[("quality", "off")]).await;
     assert_eq!(rows[0]["refused"][0]["reason"], "too_small");
+}
+
+/// Likewise what becomes stricter after the look at what is set, while it is noted that the key was used.
+#[tokio::test]
+async fn what_becomes_stricter_while_somebody_comes_in_holds_for_what_they_send() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("obama", &["g"], "obama").await;
+    let photo = portrait("obama2");
+    let sent = async { api.recognize("g", &[], &[&photo]).await };
+    let stricter = patched(&server, json!({ "matching": { "roster_threshold": 0.99 } }));
+    let answer = held(&server, "door.looked", sent, stricter).await.expect(200);
+    assert_eq!(answer["photos"][0]["faces"][0]["reason"], "below_threshold");
+}
+
+async fn patched(server: &TestServer, settings: Value) {
+    server.operator().send(Method::PATCH, "/api/v1/tenants/default", &settings).await.expect(200);
+}
+
+/// Settings, and stricter ones, by which photos are judged that are under way.
+const RULES: [(&str, &str); 6] = [
+    (r#"{"matching":{"roster_threshold":0.3}}"#, r#"{"matching":{"roster_threshold":0.99}}"#),
+    (r#"{"liveness":"off"}"#, r#"{"liveness":"strict"}"#),
+    (r#"{"enrolment":{"duplicates":"off"}}"#, r#"{"enrolment":{"duplicates":"refuse"}}"#),
+    (r#"{"enrolment":{"quality":"off"}}"#, r#"{"enrolment":{"quality":"strict"}}"#),
+    (r#"{"enrolment":{"liveness":"off"}}"#, r#"{"enrolment":{"liveness":"strict"}}"#),
+    (r#"{"photos":"originals"}"#, r#"{"photos":"off"}"#),
+];
+
+/// A photo may be under way for long as well: no rule that was acknowledged is passed by what was judged before it.
+#[tokio::test]
+async fn nothing_is_stored_by_rules_that_became_stricter_while_photos_were_under_way() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    api.enrol("obama", &["g"], "obama").await;
+    let photo = portrait("obama2");
+    let settings = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    for (lax, strict) in RULES {
+        let is_of_marks = strict.contains("matching") || strict.starts_with(r#"{"liveness"#);
+        let requests = if is_of_marks { &["recognize"][..] } else { &["enrol", "add", "replace"] };
+        for &request in requests {
+            patched(&server, settings(lax)).await;
+            let sent = async {
+                match request {
+                    "recognize" => api.recognize("g", &[], &[&photo]).await,
+                    "enrol" => {
+                        let fields = [("id", "new"), ("name", "New")];
+                        api.post_form("/api/v1/people", form(&fields, &[&photo])).await
+                    }
+                    "add" => api.post_form("/api/v1/people/obama/faces", form(&[], &[&photo])).await,
+                    _ => api.put_form("/api/v1/people/obama/faces", form(&[], &[&photo])).await,
+                }
+            };
+            let answer = held(&server, "embed.actor", sent, patched(&server, settings(strict))).await;
+            assert_eq!(answer.problem(), (429, "rules_changed".to_owned()), "{request} {strict}");
+            assert!(!answer.header("retry-after").is_empty());
+        }
+        assert_eq!(api.records("g", "").await.len(), 0, "{strict}");
+        assert_eq!(api.get("/api/v1/people/new").await.status, 404, "{strict}");
+        let known = api.get("/api/v1/people/obama").await.expect(200);
+        assert_eq!(known["faces"].as_array().unwrap().len(), 1, "{strict}");
+        patched(&server, settings(lax)).await;
+    }
+    assert!(photo_files(&server.data()).is_empty());
+    // What is set for a group, and what has nothing to do with it.
+    let sent = async { api.recognize("g", &[], &[&photo]).await };
+    let stricter = async {
+        let rules = json!({ "rules": { "liveness": "strict" } });
+        api.send(Method::PATCH, "/api/v1/groups/g", &rules).await.expect(200);
+    };
+    assert_eq!(held(&server, "embed.actor", sent, stricter).await.problem(), (429, "rules_changed".to_owned()));
+    api.send(Method::PATCH, "/api/v1/groups/g", &json!({ "rules": { "liveness": "off" } })).await.expect(200);
+    let sent = async { api.recognize("g", &[], &[&photo]).await };
+    let answer = held(&server, "embed.actor", sent, patched(&server, json!({ "name": "Another" }))).await;
+    assert_eq!(answer.expect(200)["present"][0]["person"], "obama");
+}
+
+/// A job is not told to come again: it does the item again, by what holds now.
+#[tokio::test]
+async fn a_job_goes_by_rules_that_became_stricter_while_a_photo_was_under_way() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    api.group("g").await;
+    patched(&server, json!({ "photos": "originals" })).await;
+    let photos = zipped(&[("obama.jpg", &portrait("obama"))]);
+    let sent = api.imported("id,name,groups\nobama,Obama,g\n", Some(&photos), &[]);
+    let (_, rows) = held(&server, "embed.actor", sent, patched(&server, json!({ "photos": "off" }))).await;
+    assert_eq!((&rows[0]["outcome"], &rows[0]["samples_added"]), (&json!("created"), &json!(1)), "{rows:?}");
+    assert!(photo_files(&server.data()).is_empty());
+    let sent = async {
+        let form = form(&[], &[&portrait("obama2")]);
+        let job = api.post_form("/api/v1/groups/g/jobs/recognize", form).await.expect(202);
+        let job = job["id"].as_str().unwrap().to_owned();
+        api.job_over(&job).await;
+        api.results(&job).await
+    };
+    let stricter = patched(&server, json!({ "matching": { "roster_threshold": 0.99 } }));
+    let rows = held(&server, "embed.actor", sent, stricter).await;
+    assert_eq!(rows[0]["faces"][0]["reason"], "below_threshold", "{rows:?}");
+    assert_eq!(api.records("g", "").await.len(), 0);
 }
 
 #[tokio::test]

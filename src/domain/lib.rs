@@ -6,6 +6,7 @@ pub mod attendance;
 pub mod audit;
 pub mod calibration;
 pub mod consent;
+pub mod decision;
 pub mod enrolment;
 pub mod event;
 pub mod face;
@@ -37,6 +38,7 @@ pub use access::{Access, Actor, Grant, Permission, Realm, Role, unauthenticated}
 pub use attendance::{AttendanceRecord, Mark};
 pub use audit::Author;
 pub use consent::{Consent, ConsentPolicy, ConsentState, LegalBasis};
+pub use decision::{Attribution, Decision};
 pub use enrolment::{DuplicatePolicy, EnrolmentPolicy, FaceChoice, QualityGate};
 pub use event::{Event, EventFilter, EventKind, JobProgress, Occurrence};
 pub use face::{Detection, FaceBox, FaceSample, HeadPose, Landmarks, LivenessVerdict, ModelId, Quality};
@@ -52,7 +54,7 @@ pub use job::{
     RowGroups, RowOutcome, RowReport,
 };
 pub use kept_photo::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy, PhotoRules};
-pub use matching::{Candidate, Decision, Likeness, NamingRules, UnknownReason};
+pub use matching::{Candidate, Likeness, NamingRules, UnknownReason};
 pub use metadata::{Metadata, MetadataPatch};
 pub use negative::Negative;
 pub use person::Person;

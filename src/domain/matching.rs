@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{
     assignment::{Pair, assign},
+    decision::Decision,
     enrolment::cosine,
     ids::{FaceId, PersonId, Pseudonym},
 };
@@ -109,62 +110,6 @@ pub struct Sighting {
 /// faces, two may look like one person, and there is the next.
 pub const fn candidates_wanted(num_faces: usize) -> usize {
     num_faces + 2
-}
-
-/// The rules' answer for one face.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    /// Who it is, or why nobody was named.
-    pub verdict: Result<PersonId, UnknownReason>,
-    /// Similarity to the named person, or to the best candidate; `None` when there was nobody to compare with.
-    pub similarity: Option<f32>,
-    /// Lead over the next person who was not given to another face; `None` when there is no other.
-    pub margin: Option<f32>,
-    /// That next person.
-    pub runner_up: Option<Candidate>,
-    /// The two best candidates; of a face that is nobody's because of `EnrolledTwice`, the two who look like one.
-    pub candidates: Vec<Candidate>,
-}
-
-/// To whom a face is attributed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Attribution<'a> {
-    /// Who.
-    pub person: &'a PersonId,
-    /// Raw cosine to their best sample.
-    pub similarity: f32,
-    /// Lead over the runner-up. 0 where the two look like one: neither is ahead.
-    pub margin: Option<f32>,
-    /// Whom else the face could show.
-    pub runner_up: Option<&'a Candidate>,
-}
-
-impl Decision {
-    /// The same for a face between two who look like one.
-    fn of_one_enrolled_twice(self, own: &Candidate, twin: &Candidate) -> Self {
-        let mut candidates = vec![own.clone(), twin.clone()];
-        candidates.sort_by(|one, other| other.similarity.total_cmp(&one.similarity));
-        Self { verdict: Err(UnknownReason::EnrolledTwice), candidates, ..self }
-    }
-
-    /// To whom the face is attributed: whoever was named; of two who look like one the first by id, so that all photos of
-    /// the one person make one record, whichever of the two they are nearer to. Any other face to nobody.
-    pub fn attribution(&self) -> Option<Attribution<'_>> {
-        match (&self.verdict, self.candidates.as_slice()) {
-            (Ok(person), _) => Some(Attribution {
-                person,
-                similarity: self.similarity?,
-                margin: self.margin,
-                runner_up: self.runner_up.as_ref(),
-            }),
-            (Err(UnknownReason::EnrolledTwice), [one, other]) => {
-                let (first, second) = if one.person <= other.person { (one, other) } else { (other, one) };
-                let (person, similarity) = (&first.person, first.similarity);
-                Some(Attribution { person, similarity, margin: Some(0.0), runner_up: Some(second) })
-            }
-            (Err(_), _) => None,
-        }
-    }
 }
 
 /// Names the faces of one photo: a maximum-weight matching of faces and people over the pairs at or above the

@@ -85,7 +85,8 @@ pub(super) struct PeopleParams {
         (status = 400, description = "invalid_name, invalid_email, invalid_metadata, invalid_consent"),
         (status = 404, description = "group_not_found"),
         (status = 409, description = "person_exists, limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required"),
+        (status = 429, description = "rules_changed")))]
 /// Enrols a person from 1–20 images. Partial success: images that cannot be used are listed with reasons.
 pub(super) async fn enrol(
     state: Data<ApiState>,
@@ -151,7 +152,8 @@ pub(super) async fn delete(
 #[utoipa::path(put, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
     responses((status = 200, body = Enrolled), (status = 409, description = "limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required"),
+        (status = 429, description = "rules_changed")))]
 /// Replaces all samples of a person, or none.
 pub(super) async fn replace_faces(
     state: Data<ApiState>,
@@ -165,7 +167,8 @@ pub(super) async fn replace_faces(
 #[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
     request_body(content((FacesForm = "multipart/form-data"), (FacesForm = "application/json"))),
     responses((status = 201, body = FacesAdded), (status = 409, description = "limit_reached, too_many_faces"),
-        (status = 422, description = "no_usable_image, duplicate_of, consent_required")))]
+        (status = 422, description = "no_usable_image, duplicate_of, consent_required"),
+        (status = 429, description = "rules_changed")))]
 /// Adds samples to a person.
 pub(super) async fn add_faces(
     state: Data<ApiState>,
@@ -194,7 +197,7 @@ pub(super) async fn delete_face(
     params(("person" = PersonId, Path), ("face" = crate::domain::FaceId, Path)), request_body = MoveParams,
     responses((status = 200, body = PersonView),
         (status = 400, description = "same_person"), (status = 409, description = "too_many_faces"),
-        (status = 422, description = "consent_required")))]
+        (status = 422, description = "consent_required"), (status = 429, description = "rules_changed")))]
 /// Gives one sample of a person to another, who is returned.
 pub(super) async fn move_face(
     state: Data<ApiState>,
@@ -206,7 +209,7 @@ pub(super) async fn move_face(
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/merge", tag = "people", params(("person" = PersonId, Path)),
     request_body = MergeParams, responses((status = 200, body = PersonView), (status = 400, description = "same_person"),
-        (status = 409, description = "too_many_faces")))]
+        (status = 409, description = "too_many_faces"), (status = 429, description = "rules_changed")))]
 /// Gives everything of another person to this one, and removes the other: samples, groups, attendance, and what this
 /// one lacks of address and metadata.
 pub(super) async fn merge(

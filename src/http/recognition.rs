@@ -36,7 +36,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     request_body(content((RecognizeForm = "multipart/form-data"), (RecognizeForm = "application/json"))),
     responses((status = 200, body = Recognition), (status = 400, description = "invalid_at, invalid_times, invalid_threshold, invalid_margin, laxer_than_tenant, outside_session"),
         (status = 404, description = "session_not_found"),
-        (status = 409, description = "no_session, session_closed, session_cancelled")))]
+        (status = 409, description = "no_session, session_closed, session_cancelled"),
+        (status = 429, description = "rules_changed")))]
 /// Recognises a group in 1–20 photos, and marks it present. A kiosk is told who was marked, and of other faces what to do.
 pub(super) async fn recognize(
     state: Data<ApiState>,

@@ -10,8 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Candidate, Decision, ModelId, PhotoId, Sighting, TimeTrust,
-        matching::Attribution,
+        Attribution, Candidate, Decision, ModelId, PhotoId, Sighting, TimeTrust,
         stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     error::{Error, Result},

@@ -225,6 +225,23 @@ impl Face {
     pub fn person(&self) -> Option<&PersonId> {
         self.decision.as_ref()?.verdict.as_ref().ok()
     }
+
+    /// Everybody of whom its decision speaks.
+    pub fn people(&self) -> impl Iterator<Item = &PersonId> {
+        self.decision.iter().flat_map(Decision::people)
+    }
+
+    /// Forgets those of whom `is_gone` holds; whether it spoke of any.
+    fn forget(&mut self, is_gone: impl Fn(&PersonId) -> bool) -> bool {
+        if !self.people().any(&is_gone) {
+            return false;
+        }
+        if self.person().is_some_and(&is_gone) {
+            (self.mark, self.refused_as_not_live) = (Mark::NotMarked, false);
+        }
+        self.decision = self.decision.take().map(|decision| decision.without(is_gone));
+        true
+    }
 }
 
 /// matching → attendance.
@@ -272,6 +289,15 @@ impl PhotoOutcome {
     /// How the photo has to be turned for its faces to stand upright.
     pub fn turned(&self) -> Turned {
         self.faces.first().map(|face| face.detection.turned).unwrap_or_default()
+    }
+
+    /// Forgets those of whom `is_gone` holds, who were there when the photo was looked at: neither the faces speak of them,
+    /// nor is there an annotated copy any more where one did.
+    pub fn forget(&mut self, is_gone: impl Fn(&PersonId) -> bool) {
+        let forgotten = self.faces.iter_mut().filter_map(|face| face.forget(&is_gone).then_some(())).count();
+        if forgotten > 0 {
+            self.annotated = None;
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use super::messages::PhotoReply;
 pub use crate::domain::FaceChoice;
 use crate::{
     domain::{
-        GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, TimeTrust, attendance::LivenessPolicy,
-        stranger::Keeping,
+        GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, TenantSettings, TimeTrust,
+        attendance::LivenessPolicy, stranger::Keeping,
     },
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };
@@ -76,6 +76,8 @@ pub struct Marking {
     pub source: Option<String>,
     /// How the faces that nobody is named for are kept, if they are.
     pub unknown: Option<Keeping>,
+    /// What was set for the tenant when this was asked for.
+    pub settings: Arc<TenantSettings>,
 }
 
 /// When it is the turn of work of `class` in the tenant of `scope`, and whose share of the tenant's memory it takes.

@@ -141,8 +141,6 @@ impl Service {
     ) -> Result<RowReport> {
         let JudgedRow { mut import, mut judged, report } = judged;
         let (person, service) = (import.person.clone(), self.clone());
-        // The photos may have been judged for long.
-        let visit = &self.visit(visit).await?;
         let policy = visit.settings().enrolment.duplicates;
         if dry_run {
             let _locks = self.locks(visit, &person, policy).await;

@@ -20,7 +20,7 @@ use crate::{
         messages::{EncodedImage, Face, PhotoFailure, PhotoReply},
         request::{FaceChoice, Marking, Search, Wanted},
     },
-    store::{Look, SessionSought},
+    store::{Acquaintance, Look, SessionSought},
 };
 
 mod answer;
@@ -71,7 +71,8 @@ impl Service {
         let marking = session.transpose()?.map(|session| {
             require_markable(&found, &session, at)?;
             let time = teller.trust(&found, &session, params.at, now);
-            Ok::<_, Error>(Marking { session, at, time, source: params.source.clone(), unknown })
+            let (source, settings) = (params.source.clone(), visit.shared_settings());
+            Ok::<_, Error>(Marking { session, at, time, source, unknown, settings })
         });
         let marking = marking.transpose()?;
         let wanted = Wanted {
@@ -143,23 +144,28 @@ impl Service {
         roster: &[PersonId],
         session: Option<GroupSession>,
     ) -> Result<Recognition> {
-        let replies = usable(self.run(visit, images, wanted).await?)?;
-        let names = self.names(visit, &replies, roster).await?;
-        Ok(Recognition::new(replies, &names, roster, session))
+        let mut replies = usable(self.run(visit, images, wanted).await?)?;
+        let known = self.acquaintances(visit, &replies, roster).await?;
+        // Who was erased, or took their consent back, while the photos were looked at is in no answer any more.
+        let is_gone = |person: &PersonId| known.get(person).is_none_or(|known| !known.may_be_recognised);
+        replies.iter_mut().flatten().for_each(|outcome| outcome.forget(is_gone));
+        let roster: Vec<PersonId> = roster.iter().filter(|person| known.contains_key(person)).cloned().collect();
+        let names = known.into_iter().map(|(person, known)| (person, known.name)).collect();
+        Ok(Recognition::new(replies, &names, &roster, session))
     }
 
-    /// The names of everybody in the answer.
-    async fn names(
+    /// Everybody of whom the answer could speak, as they are now; who is not there any more is missing.
+    async fn acquaintances(
         &self,
         scope: &TenantScope,
         replies: &[PhotoReply],
         roster: &[PersonId],
-    ) -> Result<BTreeMap<PersonId, String>> {
-        let named = replies.iter().flatten().flat_map(|outcome| &outcome.faces).filter_map(Face::person);
+    ) -> Result<BTreeMap<PersonId, Acquaintance>> {
+        let named = replies.iter().flatten().flat_map(|outcome| &outcome.faces).flat_map(Face::people);
         let people: BTreeSet<PersonId> = named.chain(roster).cloned().collect();
         let people: Vec<PersonId> = people.into_iter().collect();
-        let names = self.store.names(scope, people.clone()).await?;
-        Ok(people.into_iter().zip(names).filter_map(|(person, name)| Some((person, name?))).collect())
+        let known = self.store.acquaintances(scope, people.clone(), self.clock.now()).await?;
+        Ok(people.into_iter().zip(known).filter_map(|(person, known)| Some((person, known?))).collect())
     }
 }
 

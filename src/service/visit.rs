@@ -30,6 +30,11 @@ impl Visit {
         &self.settings
     }
 
+    /// The same, for what has to say later by which it went.
+    pub(super) fn shared_settings(&self) -> Arc<TenantSettings> {
+        Arc::clone(&self.settings)
+    }
+
     /// When it began.
     pub fn at(&self) -> Timestamp {
         self.at

@@ -1,7 +1,7 @@
 //! Attendance records. Session and person are the key that makes a mark unique. Small index records find it by its id
 //! and by its person.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -15,15 +15,15 @@ use super::{
     keys,
     register::{Register, put, records, remove, remove_beside_the_sheet},
     rosters::{belonging, member, members},
-    sessions, sheets, strangers,
+    sessions, sheets, strangers, tenants,
     transaction::Transaction,
 };
 use crate::{
     domain::{
         AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Likeness, LivenessVerdict, Mark, ModelId,
         Occurrence, Person, PersonId, PhotoId, Pseudonym, RecordId, SessionState, Sighting, TenantId, TenantScope,
-        TimeTrust,
-        attendance::{Appeal, Correction},
+        TenantSettings, TimeTrust,
+        attendance::{Appeal, Correction, LivenessPolicy},
         rules::judge::Verdict,
         session::Step,
         stranger::UnknownFaces,
@@ -96,6 +96,10 @@ pub struct PhotoMarks {
     pub seen: Vec<Seen>,
     /// The faces that nobody was named for, where they are to be kept.
     pub unknown: Option<UnknownFaces<Candidate>>,
+    /// What was set for the tenant when the people were named.
+    pub named_under: Arc<TenantSettings>,
+    /// How strictly their liveness was judged.
+    pub liveness: LivenessPolicy,
 }
 
 /// A person who was named in a photo.
@@ -126,11 +130,16 @@ impl Store {
     /// recognised, or has no longer the consent that their tenant asks for, is not marked, and keeps nobody else from
     /// being marked. Faces that nobody was named for are kept in the same transaction.
     ///
-    /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`. None is marked then.
+    /// Errors: `NotFound` `group_not_found`; `Conflict` `session_closed` or `session_cancelled`; `Overloaded`
+    /// `rules_changed` where they were named by others than hold now. None is marked then.
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
-            let PhotoMarks { session: found, at, time, source, seen, unknown } = &photo;
+            let PhotoMarks { session: found, at, time, source, seen, unknown, named_under, liveness } = &photo;
+            if !seen.is_empty() {
+                let rules = |settings: &TenantSettings| (settings.matching, settings.liveness);
+                tenants::require_same(transaction, &tenant, named_under, rules)?;
+            }
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
             let mut session = stored.clone().unwrap_or_else(|| found.clone()).after(Step::Open, *at)?;
             session.note_photo(*at, *time, source.as_deref());
@@ -138,6 +147,9 @@ impl Store {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
+            if !seen.is_empty() && *liveness < register.liveness() {
+                return Err(tenants::rules_changed());
+            }
             let marks = seen.iter().map(|seen| mark(transaction, &register, seen.clone())).collect::<Result<_>>()?;
             if let Some(unknown) = unknown {
                 strangers::keep(transaction, &tenant, &session, unknown)?;

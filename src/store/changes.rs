@@ -72,7 +72,7 @@ struct Tenants {
 struct Told {
     /// How many changes there were; they are numbered from 1.
     last: u64,
-    /// The last one of the tenant itself or its settings.
+    /// The last one of the tenant itself or its settings, as [`Feed::last_of_tenants`] counts them.
     last_of_tenant: u64,
     /// The last of them.
     kept: VecDeque<Change>,
@@ -102,8 +102,8 @@ impl Feed {
             match change {
                 Change::Event(number) => told.ring(number),
                 Change::Tenant => {
-                    told.last_of_tenant = told.last;
                     self.tenants_changed.send_modify(|count| *count += 1);
+                    told.last_of_tenant = self.last_of_tenants();
                 }
                 Change::Person(_) | Change::Face(..) | Change::Negative(..) => {}
             }
@@ -113,7 +113,12 @@ impl Feed {
         }
     }
 
-    /// The number of the last change of the tenant itself or its settings; 0 where there was none.
+    /// How many changes of tenants and their settings were told.
+    pub(super) fn last_of_tenants(&self) -> u64 {
+        *self.tenants_changed.borrow()
+    }
+
+    /// The number of the last one of this tenant among them; 0 where there was none.
     pub(super) fn last_of_tenant(&self, tenant: &TenantId) -> u64 {
         self.tenants().told.get(tenant).map_or(0, |told| told.last_of_tenant)
     }
@@ -242,6 +247,7 @@ mod tests {
         assert_eq!(feed.since(&tenant("b"), 0, usize::MAX), Some(Changes { changes: vec![Change::Tenant], upto: 1 }));
         assert_eq!(feed.since(&tenant("a"), 0, 1), Some(Changes { changes: vec![Change::Event(1)], upto: 1 }));
         assert_eq!((feed.last_of_tenant(&tenant("a")), feed.last_of_tenant(&tenant("b"))), (0, 1));
+        assert_eq!(feed.last_of_tenants(), 1);
         feed.forget(&tenant("a"));
         assert_eq!(
             (feed.since(&tenant("a"), 2, usize::MAX).unwrap().upto, feed.since(&tenant("a"), 1, usize::MAX)),

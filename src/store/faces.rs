@@ -82,15 +82,17 @@ impl Store {
     ) -> Result<Vec<FaceInfo>> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
-        let NewFaces { samples: faces, photos } = faces.into();
+        let new: NewFaces = faces.into();
         self.write(scope.right(), move |transaction| {
+            new.require_rules(transaction, &tenant)?;
+            let NewFaces { samples: faces, photos, .. } = &new;
             let who = require_person(transaction, &tenant, &person)?;
             let mut all = infos(transaction, &tenant, who)?;
             let before = all.len();
             all.retain(|old| faces.iter().all(|new| new.id != old.id));
-            all.extend(put_all(transaction, &tenant, who, &person, &faces, all.len())?);
+            all.extend(put_all(transaction, &tenant, who, &person, faces, all.len())?);
             all.sort_by_key(|face| face.id);
-            photos::put(transaction, &tenant, &photos)?;
+            photos::put(transaction, &tenant, photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             let added = audit::faces(faces.iter().map(|face| face.id));
             audit::note(transaction, &author, "face.add", |it| it.person(&person).after(&added))?;
@@ -109,12 +111,14 @@ impl Store {
     ) -> Result<Vec<FaceInfo>> {
         let (author, tenant, person) = (scope.author(), scope.tenant().clone(), person.clone());
         let limits = self.inner.default_limits;
-        let NewFaces { samples: faces, photos } = faces.into();
+        let new: NewFaces = faces.into();
         self.write(scope.right(), move |transaction| {
+            new.require_rules(transaction, &tenant)?;
+            let NewFaces { samples: faces, photos, .. } = &new;
             let who = require_person(transaction, &tenant, &person)?;
             let before = remove_all(transaction, &tenant, who)?;
-            let all = put_all(transaction, &tenant, who, &person, &faces, 0)?;
-            photos::put(transaction, &tenant, &photos)?;
+            let all = put_all(transaction, &tenant, who, &person, faces, 0)?;
+            photos::put(transaction, &tenant, photos)?;
             grow(transaction, &tenant, limits, of_samples(before, all.len()))?;
             let (was, is) = (json!({ "faces": before }), audit::faces(all.iter().map(|face| face.id)));
             audit::note(transaction, &author, "face.replace", |it| it.person(&person).before(&was).after(&is))?;

@@ -100,6 +100,7 @@ impl Store {
     ) -> Result<RowReport> {
         let (author, tenant, limits) = (scope.author(), scope.tenant().clone(), self.inner.default_limits);
         self.write(scope.right(), move |transaction| {
+            import.samples.added.require_rules(transaction, &tenant)?;
             let plan = plan(transaction, &tenant, limits, &import)?;
             let report = plan.told_in(report.clone());
             carry_out(transaction, &tenant, limits, &plan, &import)?;

@@ -148,7 +148,7 @@ pub use self::{
     look::{Caller, Look, SessionSought},
     open::{ReadObserver, StoreOptions},
     origin::{carried, under_request},
-    people::{PersonChange, PersonRecord},
+    people::{Acquaintance, PersonChange, PersonRecord},
     photos::{NewFaces, PersonPhotos},
     present::{Alias, ChangedPerson, ChangedState},
     rewrite::Rewritten,

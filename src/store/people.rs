@@ -22,7 +22,7 @@ use super::{
     photos::{self, NewFaces},
     pseudonyms::{enter, find, find_all, person_entry, pseudonym, require_person},
     rosters::{all_groups_of, forget, groups_of, join, leave},
-    search,
+    search, tenants,
     transaction::Transaction,
     usage::{Growth, grow},
 };
@@ -65,6 +65,15 @@ pub struct PersonRecord {
     pub faces: Vec<FaceInfo>,
 }
 
+/// What answers go by that name somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acquaintance {
+    /// Their name.
+    pub name: String,
+    /// Whether they have the consent that their tenant asks for.
+    pub may_be_recognised: bool,
+}
+
 /// What to change of a person; what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PersonChange {
@@ -84,7 +93,8 @@ impl Store {
     /// Enrols a person: the person, their places on rosters, their samples and photos, or nothing.
     ///
     /// Errors: `Conflict` `person_exists`, `too_many_faces` or `limit_reached`; `NotFound` `tenant_not_found` or
-    /// `group_not_found`; `Unprocessable` `consent_required`; `Internal` for a sample of another person.
+    /// `group_not_found`; `Unprocessable` `consent_required`; `Overloaded` `rules_changed`; `Internal` for a sample of
+    /// another person.
     pub async fn create_person(
         &self,
         scope: &TenantScope,
@@ -92,7 +102,7 @@ impl Store {
         groups: &[GroupId],
         faces: impl Into<NewFaces>,
     ) -> Result<PersonRecord> {
-        let NewFaces { samples, photos } = faces.into();
+        let faces: NewFaces = faces.into();
         let (author, tenant, groups) = (scope.author(), scope.tenant().clone(), groups.to_vec());
         let limits = self.inner.default_limits;
         self.write(scope.right(), move |transaction| {
@@ -101,11 +111,13 @@ impl Store {
                     Error::new(ErrorKind::Conflict, "there is a person of this id already").with_code("person_exists")
                 );
             }
+            faces.require_rules(transaction, &tenant)?;
+            let NewFaces { samples, photos, .. } = &faces;
             let who = enter(transaction, &tenant, &person.id)?;
             search::put_person(transaction, &tenant, who, &person)?;
             let groups = set_groups(transaction, &tenant, (who, &person.id), &groups, person.created_at)?;
-            let faces = faces::put_all(transaction, &tenant, who, &person.id, &samples, 0)?;
-            photos::put(transaction, &tenant, &photos)?;
+            let faces = faces::put_all(transaction, &tenant, who, &person.id, samples, 0)?;
+            photos::put(transaction, &tenant, photos)?;
             grow(transaction, &tenant, limits, Growth { people: 1, samples: faces.len() as i64, groups: 0 })?;
             audit::note(transaction, &author, "person.create", |it| {
                 it.person(&person.id)
@@ -152,6 +164,25 @@ impl Store {
         self.read(move |view| {
             let found = find_all(view, &tenant, &people)?;
             Ok(found.into_iter().map(|found| found.map(|(_, person)| person.name)).collect())
+        })
+        .await
+    }
+
+    /// Who of `people` is there at `now`, in their order; `None` for those who do not exist.
+    pub async fn acquaintances(
+        &self,
+        scope: &TenantScope,
+        people: Vec<PersonId>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Acquaintance>>> {
+        let tenant = scope.tenant().clone();
+        self.read(move |view| {
+            let policy = tenants::settings(view, &tenant)?.enrolment.consent;
+            let acquaintance = |(_, person): (_, Person)| Acquaintance {
+                may_be_recognised: policy.require(person.consent.as_ref(), now).is_ok(),
+                name: person.name,
+            };
+            Ok(find_all(view, &tenant, &people)?.into_iter().map(|found| found.map(acquaintance)).collect())
         })
         .await
     }

@@ -1,14 +1,20 @@
 //! What is known of the photos that are kept of people. Their files are the vault's.
 
+use std::sync::Arc;
+
 use super::{
     Store, codec,
     engine::Read,
     keys,
     pseudonyms::{pseudonym, require_person},
+    tenants,
     transaction::Transaction,
 };
 use crate::{
-    domain::{FaceId, FaceSample, KeptPhoto, PersonId, PhotoKey, Pseudonym, TenantId, TenantScope},
+    domain::{
+        ConsentPolicy, EnrolmentPolicy, FaceId, FaceSample, KeptPhoto, PersonId, PhotoKey, Pseudonym, TenantId,
+        TenantScope, TenantSettings,
+    },
     error::Result,
 };
 
@@ -31,12 +37,31 @@ pub struct NewFaces {
     pub samples: Vec<FaceSample>,
     /// Their photos, where they are kept.
     pub photos: PersonPhotos,
+    /// What was set for the tenant when they were judged, where they were.
+    pub judged_under: Option<Arc<TenantSettings>>,
+}
+
+impl NewFaces {
+    /// Errors: `Overloaded` `rules_changed` where they were judged by other rules than hold now.
+    pub(super) fn require_rules(&self, read: &impl Read, tenant: &TenantId) -> Result<()> {
+        match &self.judged_under {
+            Some(settings) if !self.samples.is_empty() => {
+                // Consents are required by themselves.
+                let enrolment = |settings: &TenantSettings| EnrolmentPolicy {
+                    consent: ConsentPolicy::default(),
+                    ..settings.enrolment
+                };
+                tenants::require_same(read, tenant, settings, |settings| (enrolment(settings), settings.photos.policy))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Without photos.
 impl From<Vec<FaceSample>> for NewFaces {
     fn from(samples: Vec<FaceSample>) -> Self {
-        Self { samples, photos: PersonPhotos::default() }
+        Self { samples, photos: PersonPhotos::default(), judged_under: None }
     }
 }
 
@@ -127,7 +152,7 @@ pub(super) fn remove_key(transaction: &mut Transaction<'_>, tenant: &TenantId, w
 }
 
 /// Puts the photos of `moved`, which were made of those of `from`, in their places; one that was removed meanwhile is
-/// not brought back.
+/// not brought back. Errors: `Overloaded` `rules_changed` where the tenant does not keep them any more.
 pub(super) fn give(
     transaction: &mut Transaction<'_>,
     tenant: &TenantId,
@@ -137,6 +162,10 @@ pub(super) fn give(
     let old = of_person(transaction, tenant, from)?;
     let mut moved = photos.clone();
     moved.photos.retain(|photo| old.iter().any(|old| old.face == photo.face));
+    let (rules, now) = (tenants::settings(transaction, tenant)?.photos, transaction.origin().at);
+    if moved.photos.iter().any(|photo| rules.is_over(photo, now)) {
+        return Err(tenants::rules_changed());
+    }
     for photo in &moved.photos {
         remove(transaction, tenant, from, photo.face);
     }

@@ -57,7 +57,13 @@ impl Store {
         self.engine().feed().last(scope.tenant())
     }
 
-    /// The number of the last change of a tenant itself or its settings, likewise.
+    /// How many changes of tenants and their settings were acknowledged, or are about to be, since the store was opened.
+    /// Who asks first and then looks at settings has at least these.
+    pub fn changes_of_settings(&self) -> u64 {
+        self.engine().feed().last_of_tenants()
+    }
+
+    /// The number among them of the last one of a tenant; 0 where there was none.
     pub fn last_change_of_settings(&self, scope: &TenantScope) -> u64 {
         self.engine().feed().last_of_tenant(scope.tenant())
     }

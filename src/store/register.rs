@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, SessionState, TenantId,
-        attendance::Case,
+        attendance::{Case, LivenessPolicy},
         roster::{Member, Period},
         rules::judge::{Meeting, Tenure, Verdict},
     },
@@ -66,6 +66,11 @@ impl Register {
     /// Of which group.
     pub(super) fn group(&self) -> &GroupId {
         &self.group.id
+    }
+
+    /// How live a face must be to be marked in it.
+    pub(super) fn liveness(&self) -> LivenessPolicy {
+        self.group.rules.liveness
     }
 
     /// What somebody is judged by who has this place on the roster; without one nobody knows any more when they left.

@@ -175,6 +175,26 @@ pub(super) fn settings(read: &impl Read, tenant: &TenantId) -> Result<TenantSett
     Ok(read.get(&keys::settings(tenant))?.unwrap_or_default())
 }
 
+/// Errors where others of the tenant's `rules` hold by now than those of `settings`, by which something was judged:
+/// `Overloaded` `rules_changed`, for by those that hold now it may be judged again.
+pub(super) fn require_same<R: PartialEq>(
+    read: &impl Read,
+    tenant: &TenantId,
+    settings: &TenantSettings,
+    rules: impl Fn(&TenantSettings) -> R,
+) -> Result<()> {
+    if rules(&self::settings(read, tenant)?) == rules(settings) {
+        return Ok(());
+    }
+    Err(rules_changed())
+}
+
+/// See [`require_same`].
+pub(super) fn rules_changed() -> Error {
+    let message = "the rules that this goes by were changed while it was under way: send it again";
+    Error::new(ErrorKind::Overloaded, message).with_code("rules_changed")
+}
+
 /// A tenant's standing, by its key; `None` where there is no such tenant.
 pub(super) fn standing(read: &impl Read, at: &Key) -> Result<Option<Standing>> {
     Ok(read.get::<Tenant>(at)?.map(|tenant| tenant.standing))

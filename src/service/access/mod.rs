@@ -75,14 +75,14 @@ pub struct Entered {
     pub settings: Option<Arc<TenantSettings>>,
     /// When.
     pub at: Timestamp,
-    /// The change of the tenant's settings from which on these are its own.
-    settings_number: u64,
+    /// How many changes of settings, of all tenants, they are as of, at least.
+    settings_as_of: u64,
 }
 
 impl Entered {
     /// Somebody at the machine itself, who works with the server's own data.
     pub fn by_command(access: Access) -> Self {
-        Self { access, settings: None, at: Timestamp::now(), settings_number: 0 }
+        Self { access, settings: None, at: Timestamp::now(), settings_as_of: 0 }
     }
 }
 
@@ -162,13 +162,13 @@ impl Service {
     /// `Unauthenticated` for one that opens nothing (any more), `Overloaded` `too_many_attempts` where unknown keys
     /// came from this address too often or `too_many_requests` for the tenant, `Forbidden` `tenant_suspended`.
     pub async fn authenticate(&self, credential: &str, from: Option<IpAddr>) -> Result<Entered> {
-        let at = self.clock.now();
+        // Before the look: what is changed after it is found again when the body is there.
+        let (at, settings_as_of) = (self.clock.now(), self.store.changes_of_settings());
         let Caller { who: access, settings } = if credential.starts_with(KEY_PREFIX) {
             self.of_key(credential, from, at).await?
         } else {
             self.of_token(credential, at).await?
         };
-        let settings_number = access.tenant_scope().map_or(0, |scope| self.store.last_change_of_settings(&scope));
         let settings = match settings {
             // It is being deleted: its keys open as little as they will when they are gone.
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(unauthenticated()),
@@ -177,7 +177,7 @@ impl Service {
         if let (Realm::Tenant(tenant), Some(settings)) = (&access.grant().realm, &settings) {
             self.quotas.admit(tenant, settings)?;
         }
-        Ok(Entered { access, settings, at, settings_number })
+        Ok(Entered { access, settings, at, settings_as_of })
     }
 
     /// Somebody whose body has come by now, which may have taken long: the time and the settings are the present ones.
@@ -187,12 +187,12 @@ impl Service {
     pub async fn arrived(&self, entered: Entered) -> Result<Entered> {
         let entered = Entered { at: self.clock.now(), ..entered };
         let Ok(scope) = entered.access.tenant_scope() else { return Ok(entered) };
-        let settings_number = self.store.last_change_of_settings(&scope);
-        if settings_number == entered.settings_number {
+        if self.store.last_change_of_settings(&scope) <= entered.settings_as_of {
             return Ok(entered);
         }
+        let settings_as_of = self.store.changes_of_settings();
         let settings = Some(Arc::new(self.store.open_tenant(&scope).await?));
-        Ok(Entered { settings, settings_number, ..entered })
+        Ok(Entered { settings, settings_as_of, ..entered })
     }
 
     async fn of_key(&self, key: &str, from: Option<IpAddr>, now: Timestamp) -> Result<Caller<Access>> {
@@ -203,6 +203,7 @@ impl Service {
         if known.is_over(now) {
             return Err(unauthenticated());
         }
+        self.pipeline.tools().faults.hit_async("door.looked").await;
         // A store that takes no more writes still answers.
         if let Err(error) = self.store.note_use(&known, now).await {
             tracing::debug!(%error, "the use of a key was not noted");

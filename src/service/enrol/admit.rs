@@ -61,7 +61,8 @@ impl Service {
     /// twins that may be told of.
     ///
     /// # Errors
-    /// `Unprocessable` `duplicate_of` where the policy refuses twins; those of `write`. Nothing is kept then.
+    /// `Unprocessable` `duplicate_of` where the policy refuses twins; `Overloaded` `rules_changed`, and the others of
+    /// `write`. Nothing is kept then.
     pub(in crate::service) async fn admit<T, W: Future<Output = Result<T>>>(
         &self,
         admission: Admission<'_>,
@@ -75,7 +76,8 @@ impl Service {
         let needs_old = !new.is_empty() || leaving != Leaving::None;
         let old = if needs_old { self.photos_if_any(visit, person).await? } else { PersonPhotos::default() };
         let photos = self.write_photos(visit, person, old.clone(), new).await?;
-        let faces = NewFaces { samples: judged.samples.clone(), photos: photos.records() };
+        let judged_under = Some(visit.shared_settings());
+        let faces = NewFaces { samples: judged.samples.clone(), photos: photos.records(), judged_under };
         let written = photos.settled(write(faces, &twins).await)?;
         self.remove_files(visit, old.photos.into_iter().filter(|photo| leaving.has(photo)).collect()).await;
         Ok(Admitted { written, twins })

@@ -122,7 +122,7 @@ impl Service {
     }
 
     /// The photos of `from`, or the one behind the sample `only`, written anew with the key of `to`. One that cannot be
-    /// read any more is left behind. To be called under the locks of both.
+    /// read any more, or whose time is over, is left behind. To be called under the locks of both.
     ///
     /// # Errors
     /// `NotFound` `person_not_found`; `Storage` if they cannot be written.
@@ -133,11 +133,13 @@ impl Service {
         to: &PersonId,
         only: Option<FaceId>,
     ) -> Result<(Arriving, Vec<KeptPhoto>)> {
-        let PersonPhotos { key, mut photos } = self.store.photos(scope, from).await?;
-        photos.retain(|photo| only.is_none_or(|face| photo.face == face));
-        let (Some(key), false) = (key, photos.is_empty()) else { return Ok((Arriving::default(), photos)) };
+        let PersonPhotos { key, photos: mut old } = self.store.photos(scope, from).await?;
+        old.retain(|photo| only.is_none_or(|face| photo.face == face));
+        let (rules, now) = (self.store.tenant_settings(scope).await?.photos, self.clock.now());
+        let photos: Vec<KeptPhoto> = old.iter().filter(|photo| !rules.is_over(photo, now)).cloned().collect();
+        let (Some(key), false) = (key, photos.is_empty()) else { return Ok((Arriving::default(), old)) };
         let PersonPhotos { key: mut own, photos: theirs } = self.store.photos(scope, to).await?;
-        let (tenant, to, old) = (scope.tenant().clone(), to.clone(), photos.clone());
+        let (tenant, to) = (scope.tenant().clone(), to.clone());
         let arriving = self.in_vault(move |vault| {
             let mut arriving = Arriving::default();
             for photo in photos {

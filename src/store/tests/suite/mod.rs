@@ -25,9 +25,9 @@ use tempfile::TempDir;
 
 pub(in crate::store) use crate::{
     domain::{
-        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, ModelId, Permission, Person, PersonId,
-        PhotoId, Pseudonym, Quality, Right, Role, Rules, Sighting, Standing, Tenant, TenantScope, TimeTrust, Webhook,
-        WebhookId, timetable::day_session,
+        Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, GroupSession, ModelId, Permission,
+        Person, PersonId, PhotoId, Pseudonym, Quality, Right, Role, Rules, Sighting, Standing, Tenant, TenantScope,
+        TimeTrust, Webhook, WebhookId, attendance::LivenessPolicy, timetable::day_session,
     },
     error::Result,
     store::{
@@ -106,7 +106,21 @@ pub(in crate::store) fn photo(group: &str, day: i8, people: &[&str]) -> PhotoMar
     let session = day_session(&group.parse().unwrap(), "UTC", day).unwrap();
     let photo = PhotoId::generate();
     let seen = people.iter().enumerate().map(|(face, person)| seen(person, sighting(photo, face as u32, at)));
-    PhotoMarks { session, at, time: TimeTrust::Trusted, source: None, seen: seen.collect(), unknown: None }
+    photo_of(session, at, seen.collect())
+}
+
+/// A photo of a session, whose people were named by the rules of a tenant that has set none.
+pub(in crate::store) fn photo_of(session: GroupSession, at: Timestamp, seen: Vec<Seen>) -> PhotoMarks {
+    PhotoMarks {
+        session,
+        at,
+        time: TimeTrust::Trusted,
+        source: None,
+        seen,
+        unknown: None,
+        named_under: Arc::default(),
+        liveness: LivenessPolicy::Off,
+    }
 }
 
 pub(in crate::store) fn seen(person: &str, sighting: Sighting) -> Seen {

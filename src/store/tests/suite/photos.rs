@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey},
+    domain::{KeptPhoto, PhotoFile, PhotoForm, PhotoKey, PhotoPolicy},
     store::{
         NewFaces, PersonPhotos,
         keys::{self, Kind, Parsed},
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn with_photo(sample: &FaceSample, file: u8) -> NewFaces {
     let key = PhotoKey { person: sample.person.clone(), sealed: vec![file; 40] };
     let photos = vec![photo(sample.id, sample.person.as_str(), file)];
-    NewFaces { samples: vec![sample.clone()], photos: PersonPhotos { key: Some(key), photos } }
+    NewFaces { samples: vec![sample.clone()], photos: PersonPhotos { key: Some(key), photos }, judged_under: None }
 }
 
 fn photo(face: FaceId, person: &str, file: u8) -> KeptPhoto {
@@ -65,6 +65,9 @@ async fn moved_samples_take_the_photos_that_were_made_for_their_new_person() {
     fixture.enrol("q", &[], vec![sample("q", 0.5)]).await.unwrap();
     let key = PhotoKey { person: id("q"), sealed: vec![9; 40] };
     let moved = PersonPhotos { key: Some(key.clone()), photos: vec![photo(one.id, "q", 11)] };
+    let refused = fixture.move_face(&t, &id("p"), one.id, &id("q"), moved.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), "rules_changed", "photos are kept no more");
+    fixture.update_tenant(&t, |_, settings| settings.photos.policy = PhotoPolicy::Crops).await.unwrap();
     fixture.move_face(&t, &id("p"), one.id, &id("q"), moved).await.unwrap();
     assert_eq!((files(&fixture, "p").await, files(&fixture, "q").await), (vec![2, 3], vec![11]));
     // Removed while it was written anew, one does not come back; one that could not be read is left behind.

@@ -77,9 +77,7 @@ async fn single(fixture: &Fixture, expected: &[&str]) -> GroupSession {
 async fn see(fixture: &Fixture, session: &GroupSession, at: Timestamp, people: &[&str]) -> Result<Vec<Mark>> {
     let photo_id = PhotoId::generate();
     let seen = people.iter().map(|person| seen(person, sighting(photo_id, 0, at))).collect();
-    let photo =
-        PhotoMarks { session: session.clone(), at, time: TimeTrust::Trusted, source: None, seen, unknown: None };
-    fixture.mark_photo(&scope("t"), photo).await
+    fixture.mark_photo(&scope("t"), photo_of(session.clone(), at, seen)).await
 }
 
 /// What counts, by person.
@@ -271,14 +269,7 @@ async fn absence_waits_for_the_sources_that_a_session_expects() {
     let t = scope("t");
     fixture.enrol("p", &["a"], vec![]).await.unwrap();
     let session = single(&fixture, &["camera", "teacher"]).await;
-    let mut photo = PhotoMarks {
-        session: session.clone(),
-        at: session.starts_at,
-        time: TimeTrust::Trusted,
-        source: None,
-        seen: Vec::new(),
-        unknown: None,
-    };
+    let mut photo = photo_of(session.clone(), session.starts_at, Vec::new());
     for (source, missing) in [(None, 2), (Some("teacher"), 1), (Some("teacher"), 1)] {
         photo.source = source.map(str::to_owned);
         fixture.mark_photo(&t, photo.clone()).await.unwrap();
@@ -607,9 +598,7 @@ async fn see_strangers(fixture: &Fixture, session: &GroupSession, faces: u32) ->
         model: ModelId { name: "test".into(), dimension: 2, postprocessing: 1 },
         faces: (0..faces).map(face).collect(),
     };
-    let session = session.clone();
-    let (time, source, seen) = (TimeTrust::Trusted, None, Vec::new());
-    let photo = PhotoMarks { session, at, time, source, seen, unknown: Some(unknown) };
+    let photo = PhotoMarks { unknown: Some(unknown), ..photo_of(session.clone(), at, Vec::new()) };
     fixture.mark_photo(&scope("t"), photo.clone()).await.unwrap();
     photo
 }

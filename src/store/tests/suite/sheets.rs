@@ -74,14 +74,7 @@ async fn reports_say_what_the_records_of_closed_sessions_say() {
         .zip(0..)
         .map(|(name, face)| seen(name, sighting(PhotoId::from_bytes([7; 16]), face, one.starts_at)))
         .collect();
-    let photo = PhotoMarks {
-        session: one.clone(),
-        at: one.starts_at,
-        time: TimeTrust::Trusted,
-        source: None,
-        seen,
-        unknown: None,
-    };
+    let photo = photo_of(one.clone(), one.starts_at, seen);
     fixture.mark_photo(&t, photo).await.unwrap();
     assert_eq!(reported(&fixture, &one, 512).await, BTreeMap::new(), "not before it is closed");
     close(&fixture, &one).await;
