@@ -185,6 +185,26 @@ impl Api {
     }
 }
 
+/// What a courier has noted itself is no reason to try again at once; what changes the webhook is, whoever did it.
+#[tokio::test]
+async fn a_courier_that_waits_hears_of_changes_that_nobody_tells_it() {
+    let settings = [("webhooks.allow_private", "true"), ("webhooks.retry_first_ms", "600000")];
+    let (server, receiver) = (TestServer::with(&settings).await, Receiver::start());
+    let api = &server.api;
+    api.class().await;
+    api.group("h").await;
+    receiver.answer(&[500]);
+    let new = json!({ "url": receiver.at("/in"), "groups": ["g", "h"] });
+    let path = format!("{WEBHOOKS}/{}", api.post(WEBHOOKS, &new).await.expect(201)["id"].as_str().unwrap());
+    api.two_events().await;
+    eventually("it failed once", async || api.get(&path).await.expect(200)["delivery"]["attempts"] == 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(receiver.received().len(), 1);
+    // The webhook loses its group.
+    assert_eq!(api.delete("/api/v1/groups/h").await.status, 204);
+    takes(&receiver, &[1, 2]).await;
+}
+
 #[tokio::test]
 async fn receivers_that_never_answer_hold_up_their_own_tenant_alone() {
     let patient = ("webhooks.timeout_seconds", "600");

@@ -5,14 +5,14 @@
 
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 
-use std::{env, error::Error, fs, path::Path, time::Instant};
+use std::{env, error::Error, fs, path::Path, sync::Arc, time::Instant};
 
 use futures_util::{TryStreamExt, stream};
 use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
 use rollcall::{
     domain::{
         Group, GroupSession, ModelId, Person, PersonId, PhotoId, Rules, SessionOrigin, Sighting, TenantScope,
-        TimeTrust, timetable::blank,
+        TimeTrust, attendance::LivenessPolicy, timetable::blank,
     },
     service::access::first_start::first_start,
     store::{ClosingRules, PhotoMarks, Seen, Store, StoreOptions},
@@ -77,7 +77,16 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
             Ok(Seen { person: name(number).parse::<PersonId>()?, sighting: sighting(number), runner_up: None })
         })
         .collect::<Result<_, Box<dyn Error>>>()?;
-    Ok(PhotoMarks { session: session.clone(), at, time: TimeTrust::Trusted, source: None, seen, unknown: None })
+    Ok(PhotoMarks {
+        session: session.clone(),
+        at,
+        time: TimeTrust::Trusted,
+        source: None,
+        seen,
+        unknown: None,
+        named_under: Arc::default(),
+        liveness: LivenessPolicy::Off,
+    })
 }
 
 fn name(number: usize) -> String {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What marks, enrolments and photos cost two builds of the server, in CPU seconds of the process.
+"""What marks, enrolments and photos cost two builds of the server, in CPU seconds of the process, and how long one portrait
+takes where nobody else asks.
 
     costs.py BEFORE AFTER [PAIRS]     from the repository's root; both are release binaries, run in turn (10 pairs)
 
@@ -11,6 +12,7 @@ import shutil
 import statistics
 import sys
 import threading
+import time
 from pathlib import Path
 
 from soak import CLASS_PHOTOS, OUT, PORTRAITS, Client, Server
@@ -74,7 +76,13 @@ def measured(server: Server) -> dict[str, float]:
     def recognise(client: Client, at: int) -> None:
         client.form("/groups/class/recognize", [("mark", "false")], [photo])
 
+    def portrait_seconds() -> float:
+        begun = time.perf_counter()
+        first.form("/groups/class/recognize", [("mark", "false")], [portrait])
+        return time.perf_counter() - begun
+
     return {
+        "one portrait, p50 of the answer": 1000 * statistics.median(portrait_seconds() for _ in range(PHOTOS)),
         "marks": cost(server, MARKS, mark),
         "enrolments": cost(server, ENROLMENTS, enrol),
         "photos": cost(server, PHOTOS, recognise),
@@ -93,7 +101,7 @@ def main() -> None:
         ratios = [two[kind] / one[kind] for one, two in found]
         low, median, high = statistics.quantiles(ratios, n=4)
         ones, twos = (statistics.median(pair[side][kind] for pair in found) for side in (0, 1))
-        print(f"{kind}: {median:.3f} ({low:.3f}–{high:.3f}) of {pairs} pairs; {ones:.2f} and {twos:.2f} ms of CPU each")
+        print(f"{kind}: {median:.3f} ({low:.3f}–{high:.3f}) of {pairs} pairs; {ones:.2f} and {twos:.2f} ms each")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ use crate::{
     error::{ErrorKind, Result},
     gallery::{GalleryOptions, TenantGallery},
     runtime::spawn_blocking,
-    store::{Alias, Store},
+    store::{Alias, Matter, Store},
 };
 
 /// How often the galleries' sizes and ages are looked at where nothing is loaded.
@@ -136,12 +136,11 @@ impl Galleries {
     /// Keeps the galleries within `limits`, for ever: looks after each load and now and then, as they grow and rest, and
     /// lets go at once of those of tenants that are closed.
     pub async fn keep_within(self, limits: MemoryLimits) {
-        let mut tenants_changed = self.inner.store.tenants_changed();
+        let mut calls = self.inner.store.calls(&[Matter::Tenant]);
         loop {
             tokio::select! {
                 () = self.inner.loaded.notified() => {}
-                // Never closed: the store is there as long as its galleries.
-                _ = tenants_changed.changed() => {}
+                _ = calls.next() => {}
                 () = sleep(LOOK_EVERY.min(limits.idle)) => {}
             }
             self.follow_all().await;

@@ -27,7 +27,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::ShutdownSignal,
     service::Service,
-    store::under_request,
+    store::{Matter, under_request},
     telemetry::spans::job_span,
 };
 
@@ -138,6 +138,8 @@ impl Runner {
     /// Works until the stop; returns when the last worker has laid its job down.
     pub async fn run(mut self) {
         let desk = self.service.desk().clone();
+        // Where a tenant was suspended, its jobs were laid down.
+        let mut calls = self.service.store().calls(&[Matter::Tenant]);
         let mut sweeps = interval(SWEEP_EVERY);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -150,6 +152,7 @@ impl Runner {
                     }
                 }
                 tenants = desk.called() => tenants.into_iter().for_each(|tenant| self.look_at(tenant)),
+                called = calls.next() => called.into_iter().for_each(|(tenant, _)| self.look_at(tenant)),
                 Some(_) = self.workers.join_next() => {}
             }
         }

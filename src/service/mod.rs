@@ -45,7 +45,6 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
 
 pub use self::visit::Visit;
 use self::{
@@ -99,8 +98,6 @@ pub struct Service {
     /// The data folder, where keys have their files.
     data: Arc<Path>,
     vault: Vault,
-    /// Some tenant keeps other photos than before, or shorter.
-    retention_changed: Arc<Notify>,
 }
 
 /// What the use cases go by.
@@ -222,7 +219,7 @@ impl Service {
         let (tickets, couriers) = (Tickets::default(), Couriers::new(&webhooks)?);
         let gate = Gate::open(&data, lifetimes, clock.now())?;
         let desk = JobDesk::new(Spool::of(&data, jobs.room), jobs);
-        let (vault, retention_changed) = (Vault::of(&data), Arc::default());
+        let vault = Vault::of(&data);
         let (tenant_locks, people_locks) = (Locks::new(TENANT_LOCKS), Locks::new(PERSON_LOCKS));
         let workbooks = Turnstile::new(reports::WORKBOOKS_AT_ONCE);
         Ok(Self {
@@ -243,7 +240,6 @@ impl Service {
             workbooks,
             data: data.into(),
             vault,
-            retention_changed,
         })
     }
 

@@ -396,17 +396,8 @@ impl Service {
     /// [`Self::update_tenant`] for whoever may make this change.
     pub(super) async fn change_tenant(&self, scope: &TenantScope, patch: TenantPatch) -> Result<TenantView> {
         let patch = patch.checked()?;
-        let changes_retention =
-            patch.photos.is_some() || patch.photo_retention_days.is_some() || patch.unknown_faces_days.is_some();
         let record =
             self.store.update_tenant(scope, move |tenant, settings| patch.clone().apply(tenant, settings)).await?;
-        if changes_retention {
-            self.retention_changed.notify_one();
-        }
-        // Suspended, or no longer.
-        self.couriers.poke(scope);
-        // Where it was suspended, its jobs were laid down.
-        self.desk.call(scope.tenant());
         self.tenant_view(record)
     }
 
@@ -448,7 +439,6 @@ impl Service {
         self.desk.spool.remove_tenant(scope.tenant()).await?;
         let erasure = self.store.finish_deletion(scope, self.clock.now()).await?;
         self.quotas.forget(scope);
-        self.couriers.poke(scope);
         Ok(erasure)
     }
 

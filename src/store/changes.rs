@@ -16,6 +16,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    calls::{Callers, Calls, Matter},
     keys::{self, Key, Kind, Parsed, Server},
     transaction::Writes,
 };
@@ -37,6 +38,20 @@ pub(super) enum Change {
     Negative(Pseudonym, FaceId),
     /// An event that is new in the tenant's log.
     Event(u64),
+    /// A webhook.
+    Webhook,
+    /// How far a webhook has come.
+    Delivery,
+}
+
+impl Change {
+    /// Whether indexes are made of what it is about.
+    pub(super) fn is_followed(&self) -> bool {
+        match self {
+            Self::Tenant | Self::Person(_) | Self::Face(..) | Self::Negative(..) => true,
+            Self::Event(_) | Self::Webhook | Self::Delivery => false,
+        }
+    }
 }
 
 /// What has changed since some number.
@@ -55,8 +70,6 @@ pub(super) type Changed = Vec<(TenantId, Change)>;
 #[derive(Default)]
 pub(super) struct Feed {
     tenants: Mutex<Tenants>,
-    /// How many changes of tenants and their settings were told.
-    tenants_changed: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -65,6 +78,9 @@ struct Tenants {
     staged: Changed,
     told: HashMap<TenantId, Told>,
     num_kept: usize,
+    /// How many changes of tenants and their settings were told.
+    num_tenants_changed: u64,
+    callers: Callers,
 }
 
 /// What was told of a tenant.
@@ -95,27 +111,13 @@ impl Feed {
     pub(super) fn tell(&self, changed: Changed) {
         let mut tenants = self.tenants();
         for (tenant, change) in changed {
-            tenants.num_kept += 1;
-            let told = tenants.told.entry(tenant).or_default();
-            told.last += 1;
-            told.kept.push_back(change);
-            match change {
-                Change::Event(number) => told.ring(number),
-                Change::Tenant => {
-                    self.tenants_changed.send_modify(|count| *count += 1);
-                    told.last_of_tenant = self.last_of_tenants();
-                }
-                Change::Person(_) | Change::Face(..) | Change::Negative(..) => {}
-            }
-            if tenants.num_kept > MAX_KEPT {
-                tenants.make_room();
-            }
+            tenants.tell(tenant, change);
         }
     }
 
     /// How many changes of tenants and their settings were told.
     pub(super) fn last_of_tenants(&self) -> u64 {
-        *self.tenants_changed.borrow()
+        self.tenants().num_tenants_changed
     }
 
     /// The number of the last one of this tenant among them; 0 where there was none.
@@ -148,9 +150,9 @@ impl Feed {
         told.last_event.subscribe()
     }
 
-    /// Hears whenever some tenant or its settings have changed.
-    pub(super) fn tenants_changed(&self) -> watch::Receiver<u64> {
-        self.tenants_changed.subscribe()
+    /// Is called whenever one of these matters of some tenant has changed.
+    pub(super) fn calls(&self, matters: &'static [Matter]) -> Calls {
+        self.tenants().callers.answer(matters)
     }
 
     /// Nobody waits for changes of a tenant that is gone. Numbers go on where they were, should there be one of its id
@@ -177,6 +179,30 @@ impl Feed {
 }
 
 impl Tenants {
+    fn tell(&mut self, tenant: TenantId, change: Change) {
+        match change {
+            Change::Tenant => {
+                self.num_tenants_changed += 1;
+                self.callers.call(&tenant, Matter::Tenant);
+            }
+            Change::Webhook => self.callers.call(&tenant, Matter::Webhook),
+            Change::Delivery => self.callers.call(&tenant, Matter::Delivery),
+            Change::Person(_) | Change::Face(..) | Change::Negative(..) | Change::Event(_) => {}
+        }
+        self.num_kept += 1;
+        let told = self.told.entry(tenant).or_default();
+        told.last += 1;
+        told.kept.push_back(change);
+        match change {
+            Change::Event(number) => told.ring(number),
+            Change::Tenant => told.last_of_tenant = self.num_tenants_changed,
+            _ => {}
+        }
+        if self.num_kept > MAX_KEPT {
+            self.make_room();
+        }
+    }
+
     /// Forgets the older half of the changes of the tenant that has most.
     fn make_room(&mut self) {
         let Some(longest) = self.told.values_mut().max_by_key(|told| told.kept.len()) else { return };
@@ -216,6 +242,8 @@ fn change(key: &Key, is_put: bool) -> Option<(TenantId, Change)> {
                 Kind::Face(who, face) => Change::Face(who, face),
                 Kind::Negative(who, face) => Change::Negative(who, face),
                 Kind::Event(number) if is_put => Change::Event(number),
+                Kind::Webhook(_) => Change::Webhook,
+                Kind::Delivery(_) => Change::Delivery,
                 _ => return None,
             };
             Some((tenant, change))

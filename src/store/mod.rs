@@ -48,7 +48,7 @@
 //! | `photos` | what is known of the photos that are kept of people |
 //! | `negatives` | faces that are not a person's |
 //! | `export` | all of one person |
-//! | `changes`, `present` | what commits have changed, for those who derive something from it |
+//! | `changes`, `present`, `calls` | what commits have changed, for those who derive something from it |
 //! | `events` | what happened, for those who listen |
 //! | `webhooks` | where events are sent |
 //! | `search` | finding people by words of their names |
@@ -61,6 +61,7 @@ mod archive;
 mod attendance;
 mod audit;
 mod backup;
+mod calls;
 mod changes;
 mod check;
 mod closing;
@@ -131,6 +132,7 @@ pub use self::{
     attendance::{PhotoMarks, Seen, SessionRecord},
     audit::{About, AuditPage, AuditQuery},
     backup::{Backup, BackupStream, restore, verify_backup},
+    calls::{Calls, Matter},
     check::{CheckReport, Problem},
     closing::{Closing, ClosingRules},
     engine::{

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tokio::sync::watch;
-
 use super::{
     Store,
+    calls::{Calls, Matter},
     changes::{Change, Changes},
     engine::{Read, View},
     keys,
@@ -68,9 +67,9 @@ impl Store {
         self.engine().feed().last_of_tenant(scope.tenant())
     }
 
-    /// Hears whenever some tenant or its settings have changed.
-    pub fn tenants_changed(&self) -> watch::Receiver<u64> {
-        self.engine().feed().tenants_changed()
+    /// Is called whenever one of these matters of some tenant has changed.
+    pub fn calls(&self, matters: &'static [Matter]) -> Calls {
+        self.engine().feed().calls(matters)
     }
 
     /// What a tenant's next changes after the change `number` have come to, and the number of the last of them; `None`
@@ -84,8 +83,7 @@ impl Store {
         let Some(Changes { changes, upto }) = self.engine().feed().since(scope.tenant(), number, AT_ONCE) else {
             return Ok(None);
         };
-        let changes: BTreeSet<Change> =
-            changes.into_iter().filter(|change| !matches!(change, Change::Event(_))).collect();
+        let changes: BTreeSet<Change> = changes.into_iter().filter(Change::is_followed).collect();
         if changes.is_empty() {
             return Ok(Some((ChangedState::default(), upto)));
         }
@@ -104,7 +102,7 @@ fn present(view: &View<'_>, tenant: &TenantId, changes: &BTreeSet<Change>, wante
             Change::Person(who) => people.push(who),
             Change::Face(who, face) => faces.push((who, face)),
             Change::Negative(who, face) => negatives.push((who, face)),
-            Change::Event(_) => {}
+            Change::Event(_) | Change::Webhook | Change::Delivery => {}
         }
     }
     let keys: Vec<_> = people.iter().map(|&who| keys::person(tenant, who)).collect();

@@ -36,6 +36,14 @@ pub struct Errand {
     pub is_open: bool,
 }
 
+impl Errand {
+    /// Whether something else is to be done by now than what `before` said.
+    pub fn is_another_than(&self, before: &Self) -> bool {
+        let what = |errand: &Self| (errand.is_open, errand.delivery.replay);
+        self.webhook != before.webhook || what(self) != what(before)
+    }
+}
+
 impl Store {
     /// Adds a webhook, which is told of what happens from here on.
     /// Errors: `NotFound` `group_not_found` or `tenant_not_found`, `Conflict` `limit_reached`.

@@ -1,16 +1,16 @@
 //! Looking through what is kept for a time, strangers and photos: for those whose time is over, files that no record
 //! names, and photos that do not open.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     domain::{KeptPhoto, PhotoKey, PhotoRules, TenantId, TenantScope},
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     runtime::spawn_blocking,
     service::Service,
-    store::{Store, TenantRecord},
+    store::{Matter, Store, TenantRecord},
     vault::Vault,
 };
 
@@ -20,32 +20,48 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 const TENANTS_AT_ONCE: usize = 100;
 
 impl Service {
-    /// Removes what is to go at once, every hour, and when a tenant's rules change, for ever.
+    /// Removes what is to go at once, every hour, and of a tenant when it was changed, for ever.
     pub async fn keep_to_retention(self) {
+        let mut calls = self.store.calls(&[Matter::Tenant]);
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.retention_changed.notified() => {}
-            }
-            if let Err(error) = self.tidy().await {
+            let looked = tokio::select! {
+                _ = ticks.tick() => self.tidy_all().await,
+                called = calls.next() => self.tidy_called(called).await,
+            };
+            if let Err(error) = looked {
                 tracing::error!(%error, "what is kept cannot be looked through: this is tried again every hour");
             }
         }
     }
 
-    async fn tidy(&self) -> Result<()> {
+    async fn tidy_all(&self) -> Result<()> {
         for record in tenants(&self.store).await? {
-            let scope = TenantScope::granted(record.tenant.id);
-            if let Err(error) = self.store.forget_strangers(&scope, self.clock.now()).await {
-                tracing::error!(%error, "a tenant's unknown faces cannot be looked through: this is tried again every hour");
-            }
-            if let Err(error) = self.tidy_photos_of(&scope, record.settings.photos).await {
-                tracing::error!(%error, "a tenant's photos cannot be looked through: this is tried again every hour");
+            self.tidy(record).await;
+        }
+        Ok(())
+    }
+
+    async fn tidy_called(&self, called: BTreeSet<(TenantId, Matter)>) -> Result<()> {
+        for (tenant, _) in called {
+            match self.store.tenant_record(&TenantScope::granted(tenant)).await {
+                // Gone, and so is all that was kept.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                record => self.tidy(record?).await,
             }
         }
         Ok(())
+    }
+
+    async fn tidy(&self, record: TenantRecord) {
+        let scope = TenantScope::granted(record.tenant.id);
+        if let Err(error) = self.store.forget_strangers(&scope, self.clock.now()).await {
+            tracing::error!(%error, "a tenant's unknown faces cannot be looked through: this is tried again every hour");
+        }
+        if let Err(error) = self.tidy_photos_of(&scope, record.settings.photos).await {
+            tracing::error!(%error, "a tenant's photos cannot be looked through: this is tried again every hour");
+        }
     }
 
     async fn tidy_photos_of(&self, scope: &TenantScope, rules: PhotoRules) -> Result<()> {

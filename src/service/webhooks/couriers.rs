@@ -5,7 +5,8 @@
 //! those behind it wait, until it becomes a dead letter.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,7 +24,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::webhook::{Backoff, Failure, Letter, Post, Reach},
     service::{Service, events::EventView},
-    store::Errand,
+    store::{Calls, Errand, Matter},
 };
 
 /// Events looked at for one that is wanted.
@@ -51,20 +52,16 @@ struct Shared {
     /// Of them, those that may begin for one tenant.
     tenants_turns: usize,
     desk: Mutex<Desk>,
-    /// Rung for every tenant that is new on the desk.
-    news: Notify,
 }
 
 #[derive(Default)]
 struct Desk {
-    /// Whose webhooks may have changed.
-    tenants: BTreeSet<TenantId>,
     employed: HashMap<(TenantId, WebhookId), Arc<Contact>>,
 }
 
 /// How a courier is reached.
 struct Contact {
-    /// Something has changed that the log does not tell.
+    /// The webhook, what is noted of it, or its tenant has changed.
     poke: Notify,
     /// The time of the event that waits to be delivered.
     waiting_since: Mutex<Option<Timestamp>>,
@@ -86,7 +83,6 @@ impl Couriers {
                 turns: Semaphore::new(settings.max_deliveries),
                 tenants_turns: (settings.max_deliveries / TENANTS_PART).max(1),
                 desk: Mutex::default(),
-                news: Notify::new(),
             }),
         })
     }
@@ -94,18 +90,6 @@ impl Couriers {
     /// Where webhooks may point.
     pub(in crate::service) fn reach(&self) -> &Reach {
         &self.shared.reach
-    }
-
-    /// Has a tenant's webhooks looked at again.
-    pub(in crate::service) fn poke(&self, scope: &TenantScope) {
-        let mut desk = self.shared.desk();
-        desk.tenants.insert(scope.tenant().clone());
-        for ((tenant, _), contact) in &desk.employed {
-            if tenant == scope.tenant() {
-                contact.poke.notify_one();
-            }
-        }
-        self.shared.news.notify_one();
     }
 
     /// The age of the oldest event that waits to be delivered.
@@ -123,6 +107,11 @@ impl Shared {
 }
 
 impl Desk {
+    /// Has a tenant's couriers look at their webhooks again.
+    fn poke(&self, tenant: &TenantId) {
+        self.employed.iter().filter(|((of, _), _)| of == tenant).for_each(|(_, contact)| contact.poke.notify_one());
+    }
+
     /// A tenant's turns: those that its couriers have, or new ones.
     fn turns_of(&self, tenant: &TenantId, turns: usize) -> Arc<Semaphore> {
         let colleague = self.employed.iter().find(|((of, _), _)| of == tenant);
@@ -143,32 +132,35 @@ impl Contact {
 impl Service {
     /// Delivers events to webhooks until the future is dropped.
     pub async fn run_couriers(self) {
-        let mut at_work = JoinSet::new();
-        while let Err(error) = self.look_up_webhooks().await {
+        let mut calls = self.store.calls(&[Matter::Tenant, Matter::Webhook, Matter::Delivery]);
+        while let Err(error) = self.look_up_webhooks(&calls).await {
             tracing::error!(%error, "webhooks cannot be looked up");
             sleep(AFTER_A_FAULT).await;
         }
+        let mut at_work = JoinSet::new();
         loop {
-            let changed = std::mem::take(&mut self.couriers.shared.desk().tenants);
-            for tenant in changed {
+            let called = tokio::select! {
+                called = calls.next() => called,
+                // Those that ended are let go of.
+                Some(_) = at_work.join_next() => continue,
+            };
+            for (tenant, matter) in called {
+                self.couriers.shared.desk().poke(&tenant);
                 let scope = TenantScope::granted(tenant);
-                if let Err(error) = self.employ(&scope, &mut at_work).await {
+                if matter != Matter::Delivery
+                    && let Err(error) = self.employ(&scope, &mut at_work).await
+                {
                     tracing::error!(%error, "webhooks cannot be looked up");
                     sleep(AFTER_A_FAULT).await;
-                    self.couriers.poke(&scope);
+                    calls.again(scope.tenant(), matter);
                 }
-            }
-            tokio::select! {
-                () = self.couriers.shared.news.notified() => {}
-                // Those that ended are let go of.
-                Some(_) = at_work.join_next() => {}
             }
         }
     }
 
-    async fn look_up_webhooks(&self) -> Result<()> {
+    async fn look_up_webhooks(&self, calls: &Calls) -> Result<()> {
         for tenant in self.store.tenants_with_webhooks().await? {
-            self.couriers.poke(&TenantScope::granted(tenant));
+            calls.again(&tenant, Matter::Webhook);
         }
         Ok(())
     }
@@ -313,11 +305,18 @@ impl Courier {
             return self.service.store.give_up(&self.scope, self.id, letter).await;
         }
         self.count("failed");
-        tokio::select! {
-            () = sleep(shared.backoff.after(attempts)) => {}
-            () = self.contact.poke.notified() => {}
+        let mut pause = pin!(sleep(shared.backoff.after(attempts)));
+        loop {
+            tokio::select! {
+                () = &mut pause => return Ok(()),
+                () = self.contact.poke.notified() => {}
+            }
+            // What it has noted itself is no reason to try at once.
+            let now = self.service.store.errand(&self.scope, self.id).await?;
+            if now.is_none_or(|now| now.is_another_than(errand)) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// The next dead letter of a replay, tried once.

@@ -36,7 +36,6 @@ impl Service {
             created_at: self.clock.now(),
         };
         let record = self.store.create_webhook(scope, webhook).await?;
-        self.couriers.poke(scope);
         Ok(WebhookWithSecret { view: record.into(), secret })
     }
 
@@ -75,7 +74,6 @@ impl Service {
             webhook.active = active.unwrap_or(webhook.active);
         };
         let record = self.store.update_webhook(scope, id, change).await?;
-        self.couriers.poke(scope);
         Ok(record.into())
     }
 
@@ -84,9 +82,7 @@ impl Service {
     /// # Errors
     /// `NotFound` `webhook_not_found`.
     pub async fn delete_webhook(&self, scope: &TenantScope, id: WebhookId) -> Result<()> {
-        self.store.delete_webhook(scope, id).await?;
-        self.couriers.poke(scope);
-        Ok(())
+        self.store.delete_webhook(scope, id).await
     }
 
     /// A page of the events that a webhook could not be told of, after the event `after`.
@@ -117,9 +113,7 @@ impl Service {
     /// # Errors
     /// `NotFound` `webhook_not_found` or `dead_letter_not_found`.
     pub async fn replay(&self, scope: &TenantScope, id: WebhookId, wanted: ReplayWanted) -> Result<ReplayView> {
-        let replayed = self.store.replay(scope, id, wanted.event).await?;
-        self.couriers.poke(scope);
-        Ok(ReplayView { replayed })
+        Ok(ReplayView { replayed: self.store.replay(scope, id, wanted.event).await? })
     }
 
     fn checked_webhook_url(&self, url: &str) -> Result<String> {

@@ -209,7 +209,9 @@ fn apply_all(
     while let Some(first) = work.blocking_recv() {
         let mut members = vec![first];
         if let Err(failure) = apply(&**engine, &mut members, || work.try_recv().ok()) {
-            members.into_iter().for_each(|member| member.acknowledge(Some(&failure)));
+            for member in members {
+                member.acknowledge(Some(&failure));
+            }
         } else if applied.blocking_send(members).is_err() {
             return;
         }
