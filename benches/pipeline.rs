@@ -12,7 +12,7 @@ use image::{RgbImage, codecs::jpeg::JpegEncoder, imageops};
 use rollcall::{
     app::App,
     config::Settings,
-    domain::{TenantScope, attendance::LivenessPolicy},
+    domain::{TenantScope, recognition::liveness::LivenessPolicy},
     pipeline::{
         Pipeline,
         messages::EncodedImage,

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use rollcall::{
-    domain::audit::{Entry, Head},
+    domain::access::audit::{Entry, Head},
     service::audit::AuditView,
 };
 use serde_json::{Value, json};

@@ -8,8 +8,8 @@ use reqwest::Method;
 use rollcall::{
     domain::{
         FaceBox, GroupId, ModelId, PhotoId, TenantScope, TimeTrust,
-        attendance::LivenessPolicy,
-        stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
+        attendance::stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
+        recognition::liveness::LivenessPolicy,
     },
     store::{PhotoMarks, Store},
 };

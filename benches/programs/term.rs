@@ -12,7 +12,7 @@ use jiff::{Timestamp, ToSpan, civil::date, tz::TimeZone};
 use rollcall::{
     domain::{
         Group, GroupSession, ModelId, Person, PersonId, PhotoId, Rules, SessionOrigin, Sighting, TenantScope,
-        TimeTrust, attendance::LivenessPolicy, timetable::blank,
+        TimeTrust, attendance::timetable::blank, recognition::liveness::LivenessPolicy,
     },
     service::access::first_start::first_start,
     store::{ClosingRules, PhotoMarks, Seen, Store, StoreOptions},

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{Common, door::AuditDoor, say, scratch::ScratchArgs, user::RealmArgs};
 use crate::{
-    domain::audit::{Entry, Head},
+    domain::access::audit::{Entry, Head},
     error::{Error, Result},
 };
 

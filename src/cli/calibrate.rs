@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Common, TenantArgs, door::Door, files::table, say};
 use crate::{
-    domain::calibration::Evidence,
+    domain::recognition::calibration::Evidence,
     error::{Error, Result},
     service::{
         calibration::{CalibrationParams, CalibrationReport, RecommendedThreshold, ThresholdRates, percent},

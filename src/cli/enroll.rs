@@ -29,7 +29,9 @@ use super::{
 };
 use crate::{
     config::Limits,
-    domain::{GroupId, Leavers, LeaversIn, PersonId, RowGroups, roster::DayOrMoment, words::composed},
+    domain::{
+        GroupId, Leavers, LeaversIn, PersonId, RowGroups, attendance::roster::DayOrMoment, people::words::composed,
+    },
     error::{Error, Result},
     service::{people::PersonView, view::ProblemView},
 };

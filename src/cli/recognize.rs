@@ -21,7 +21,7 @@ use super::{
     files::listed,
 };
 use crate::{
-    domain::{GroupId, GroupSessionId, attendance::LivenessPolicy},
+    domain::{GroupId, GroupSessionId, recognition::liveness::LivenessPolicy},
     error::{Error, Result},
 };
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::words::composed;
+use crate::people::words::composed;
 use error::{Error, Result};
 
 /// The longest identifier a client may give, in bytes.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::tenant::TenantGallery;
-use domain::{Candidate, FaceId, Negative, PersonId, matching::is_disowned};
+use domain::{Candidate, FaceId, Negative, PersonId, recognition::matching::is_disowned};
 
 /// People whom one face is known not to be, at most: beyond that a rival may be missed.
 const MAX_DISOWNED: usize = 100;
@@ -79,7 +79,7 @@ impl TenantGallery {
         self.negatives().people().min(MAX_DISOWNED)
     }
 
-    /// Takes out the candidates whom a face is known not to be, see [`is_disowned`](domain::matching::is_disowned).
+    /// Takes out the candidates whom a face is known not to be, see [`is_disowned`](domain::recognition::matching::is_disowned).
     pub fn disown(&self, face: &[f32], candidates: &mut Vec<Candidate>) {
         let negatives = self.negatives();
         candidates.retain(|candidate| !negatives.disown(face, candidate));

@@ -8,7 +8,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
 use futures_util::{StreamExt, TryStreamExt, future, stream};
 
 use super::{planner, products::products, ranking::Hit, tenant::TenantGallery, view::View};
-use domain::{Candidate, calibration::Histogram};
+use domain::{Candidate, recognition::calibration::Histogram};
 use error::Result;
 use runtime::{ComputePool, JobSpec};
 

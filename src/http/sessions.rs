@@ -18,7 +18,7 @@ use super::{
     upload::Body,
 };
 use crate::{
-    domain::{GroupId, GroupSessionId, session::Step, wall},
+    domain::{GroupId, GroupSessionId, attendance::session::Step, wall},
     service::sessions::{CloseParams, ClosingView, NewSession, ReopenParams, SessionList, SessionPatch, SessionView},
 };
 

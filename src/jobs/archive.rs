@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime};
 use zip::{ExtraField, ZipArchive, read::ZipFile, result::ZipError};
 
 use crate::{
-    domain::{job::Fault, words::composed},
+    domain::{jobs::Fault, people::words::composed},
     error::{Error, ErrorKind, Result},
     runtime::spawn_blocking,
 };

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::PathBuf};
 use bytes::Bytes;
 
 use super::archive::{Archive, Entry};
-use crate::{domain::job::Fault, error::Result};
+use crate::{domain::jobs::Fault, error::Result};
 
 /// A photo that has not been read yet.
 #[derive(Clone)]

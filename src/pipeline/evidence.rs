@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         Attribution, Candidate, Decision, ModelId, PhotoId, Sighting, TimeTrust,
-        stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
+        attendance::stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
     },
     error::{Error, Result},
     store::Seen,

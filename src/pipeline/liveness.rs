@@ -7,7 +7,7 @@ use super::{
     tools::{PipelineOptions, Tools},
 };
 use crate::{
-    domain::{Detection, HeadPose, LivenessVerdict, attendance::LivenessPolicy},
+    domain::{Detection, HeadPose, LivenessVerdict, recognition::liveness::LivenessPolicy},
     error::Result,
     nn::Networks,
     runtime::{Stage, StageContext, StageSender},

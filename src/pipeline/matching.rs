@@ -12,8 +12,10 @@ use super::{
 use crate::{
     domain::{
         Candidate, NamingRules,
-        attendance::{LivenessPolicy, liveness_allows},
-        matching::{Sighting, candidates_wanted, name_faces},
+        recognition::{
+            liveness::{LivenessPolicy, liveness_allows},
+            matching::{Sighting, candidates_wanted, name_faces},
+        },
     },
     error::Result,
     gallery::{Effort, SearchResult, SharedRequest, TenantGallery},

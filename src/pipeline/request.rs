@@ -16,7 +16,7 @@ pub use crate::domain::FaceChoice;
 use crate::{
     domain::{
         GroupSession, NamingRules, PersonId, PhotoForm, PhotoId, TenantScope, TenantSettings, TimeTrust,
-        attendance::LivenessPolicy, stranger::Keeping,
+        attendance::stranger::Keeping, recognition::liveness::LivenessPolicy,
     },
     runtime::{InteractiveGuard, ServiceClass, Turn},
 };

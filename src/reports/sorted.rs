@@ -8,7 +8,7 @@ use std::{
 
 use super::lines::PersonLine;
 use crate::{
-    domain::words::by_name,
+    domain::people::words::by_name,
     error::{Error, Result},
     runtime::disk,
 };

@@ -8,7 +8,7 @@ use super::Service;
 use crate::{
     domain::{
         GroupId, GroupSessionId, LivenessVerdict, PersonId, RecordId, RecordState, Status, TenantScope,
-        attendance::Appeal, rules::judge::Verdict,
+        attendance::{record::Appeal, rules::judge::Verdict},
     },
     error::Result,
     store::SessionRecord,

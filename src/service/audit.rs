@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{
         Permission, Realm,
-        audit::{Act, Entry, Hash, Head},
+        access::audit::{Act, Entry, Hash, Head},
     },
     error::{Error, Result},
     store::{AuditPage, AuditQuery},

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         Group, GroupSession, PhotoReport, RecogniseOptions, TenantScope,
-        job::{SeenFace, TimeSource},
+        jobs::{SeenFace, TimeSource},
         moment::EARLIEST,
     },
     error::{Error, ErrorKind, Result},

@@ -14,7 +14,9 @@ use super::{
 use crate::{
     domain::{
         Candidate, TenantScope,
-        calibration::{Curves, EqualError, ErrorRate, Evidence, chance_of_false_name, comparisons, fmr_for_chance},
+        recognition::calibration::{
+            Curves, EqualError, ErrorRate, Evidence, chance_of_false_name, comparisons, fmr_for_chance,
+        },
     },
     error::{Error, Result},
     gallery::{PairLimits, Pairs, pairs},

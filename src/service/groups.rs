@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 
 use super::Service;
 use crate::{
-    domain::{Access, Group, GroupId, PersonId, Rules, TenantScope, group::checked_time_zone, ids::checked_name},
+    domain::{
+        Access, Group, GroupId, PersonId, Rules, TenantScope, attendance::group::checked_time_zone, ids::checked_name,
+    },
     error::{ErrorKind, Result},
     store::GroupChange,
 };

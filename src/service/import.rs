@@ -18,8 +18,8 @@ use crate::{
     domain::{
         FaceSample, GroupId, ImportOptions, Person, PersonId, RowOutcome, RowReport, TenantScope, TenantSettings,
         ids::checked_name,
-        job::{DoublePhoto, Fault, RefusedPhoto},
-        person::checked_email,
+        jobs::{DoublePhoto, Fault, RefusedPhoto},
+        people::person::checked_email,
     },
     error::{Error, Result},
     jobs::{PhotoFile, RosterRow},

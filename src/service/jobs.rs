@@ -17,8 +17,8 @@ pub use self::views::{
 use super::{RuleChanges, Service, recognise::require_window};
 use crate::{
     domain::{
-        Access, GroupId, ItemReport, Job, JobId, JobTask, PersonId, RecogniseOptions, TenantScope, job::permission,
-        moment::checked_at, session::Step,
+        Access, GroupId, ItemReport, Job, JobId, JobTask, PersonId, RecogniseOptions, TenantScope,
+        attendance::session::Step, jobs::permission, moment::checked_at,
     },
     error::{Error, Result},
     jobs::{Checked, CheckedPhotos, Incoming, ItemNames, JobDesk, ROSTER},

@@ -55,7 +55,9 @@ use self::{
 };
 use crate::{
     config,
-    domain::{MatchingSettings, NamingRules, Quotas, TenantScope, TenantSettings, attendance::LivenessPolicy},
+    domain::{
+        MatchingSettings, NamingRules, Quotas, TenantScope, TenantSettings, recognition::liveness::LivenessPolicy,
+    },
     error::{Error, ErrorKind, Result},
     events::{Hub, Tickets},
     galleries::Galleries,

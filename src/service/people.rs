@@ -8,7 +8,8 @@ use super::{Service, consent::ConsentView, fields::given, to_completion};
 use crate::{
     domain::{
         ConsentState, FaceId, FaceSample, GroupId, Metadata, MetadataPatch, PersonId, Pseudonym, Quality, TenantScope,
-        ids::checked_name, person::checked_email, words::words,
+        ids::checked_name,
+        people::{person::checked_email, words::words},
     },
     error::{Error, Result},
     store::{Erasure, FaceInfo, PeopleQuery, PersonChange, PersonRecord},

@@ -12,8 +12,9 @@ pub use self::{
 use super::{RuleChanges, Service, Visit, is_the_images_fault, view::ProblemView, wanted};
 use crate::{
     domain::{
-        Group, GroupId, GroupSession, PersonId, TenantScope, TimeTrust, moment::checked_at, session::Step,
-        stranger::Keeping,
+        Group, GroupId, GroupSession, PersonId, TenantScope, TimeTrust,
+        attendance::{session::Step, stranger::Keeping},
+        moment::checked_at,
     },
     error::{Error, Result},
     pipeline::{

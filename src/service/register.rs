@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         GroupSessionId, PersonId, Pseudonym, RecordState, Status, TenantScope,
-        attendance::{Correction, Said, checked_note},
+        attendance::record::{Correction, Said, checked_note},
     },
     error::{Error, Result},
     store::SessionRecord,

@@ -8,8 +8,8 @@ use super::Service;
 use crate::{
     domain::{
         GroupId, PersonId, TenantScope,
-        roster::{DayOrMoment, Member, Period},
-        words::by_name,
+        attendance::roster::{DayOrMoment, Member, Period},
+        people::words::by_name,
     },
     error::Result,
 };

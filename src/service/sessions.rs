@@ -11,10 +11,12 @@ use super::Service;
 use crate::{
     domain::{
         Group, GroupId, GroupSession, GroupSessionId, SessionOrigin, SessionState, Status, TenantScope,
-        attendance::checked_note,
+        attendance::{
+            record::checked_note,
+            session::{Reopening, Step, is_closed},
+            timetable::{blank, checked_sources, instants},
+        },
         ids::checked_name,
-        session::{Reopening, Step, is_closed},
-        timetable::{blank, checked_sources, instants},
         wall,
     },
     error::{Error, Result},

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         FaceBox, GroupSessionId, Likeness, LivenessVerdict, PersonId, PhotoId, Pseudonym, Stranger, StrangerId,
-        TenantScope, stranger::Glimpse,
+        TenantScope, attendance::stranger::Glimpse,
     },
     error::Result,
 };

@@ -19,8 +19,11 @@ use super::{
 use crate::{
     domain::{
         Amounts, ConsentPolicy, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, Grant, MatchingSettings, PhotoPolicy,
-        QualityGate, Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings, attendance::LivenessPolicy,
-        group::checked_time_zone, ids::checked_name, kept_photo::check_retention, stranger::check_days,
+        QualityGate, Quotas, Standing, Tenant, TenantId, TenantScope, TenantSettings,
+        attendance::{group::checked_time_zone, stranger::check_days},
+        ids::checked_name,
+        people::kept_photo::check_retention,
+        recognition::liveness::LivenessPolicy,
     },
     error::{Error, Result},
     runtime::spawn_blocking,

@@ -8,8 +8,8 @@ use super::Service;
 use crate::{
     domain::{
         GroupId, TenantScope, Timetable,
+        attendance::timetable::{Entry, Holiday, Weekday, checked_holidays},
         ids::fresh_tag,
-        timetable::{Entry, Holiday, Weekday, checked_holidays},
         wall,
     },
     error::Result,

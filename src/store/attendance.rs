@@ -23,10 +23,13 @@ use crate::{
         AttendanceRecord, Candidate, GroupId, GroupSession, GroupSessionId, Likeness, LivenessVerdict, Mark, ModelId,
         Occurrence, Person, PersonId, PhotoId, Pseudonym, RecordId, SessionState, Sighting, TenantId, TenantScope,
         TenantSettings, TimeTrust,
-        attendance::{Appeal, Correction, LivenessPolicy},
-        rules::judge::Verdict,
-        session::Step,
-        stranger::UnknownFaces,
+        attendance::{
+            record::{Appeal, Correction},
+            rules::judge::Verdict,
+            session::Step,
+            stranger::UnknownFaces,
+        },
+        recognition::liveness::LivenessPolicy,
     },
     error::{Error, Result},
 };
@@ -242,7 +245,7 @@ impl Store {
             let place: Place = transaction.get(&keys::mark(&tenant, &group, record))?.ok_or_else(missing)?;
             let session = sessions::require(transaction, &tenant, place.session)?;
             if session.state == SessionState::Closed {
-                return Err(crate::domain::session::is_closed());
+                return Err(crate::domain::attendance::session::is_closed());
             }
             let undone: AttendanceRecord =
                 transaction.get(&keys::attendance(&tenant, place.session, place.person))?.ok_or_else(missing)?;

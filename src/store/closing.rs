@@ -15,7 +15,8 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, GroupId, GroupSession, GroupSessionId, Occurrence, Pseudonym, RecordState, SessionState,
-        Status, TenantId, TenantScope, roster::Member, rules::judge::Tenure, session::Step,
+        Status, TenantId, TenantScope,
+        attendance::{roster::Member, rules::judge::Tenure, session::Step},
     },
     error::Result,
 };

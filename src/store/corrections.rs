@@ -18,9 +18,11 @@ use crate::{
     domain::{
         AttendanceRecord, Author, GroupSession, GroupSessionId, Occurrence, PersonId, Pseudonym, SessionState,
         StrangerId, TenantId, TenantScope,
-        attendance::{Appeal, AppealState, Case, Correction, Said},
-        session::Step,
-        stranger::Settled,
+        attendance::{
+            record::{Appeal, AppealState, Case, Correction, Said},
+            session::Step,
+            stranger::Settled,
+        },
     },
     error::{Error, ErrorKind, Result},
 };

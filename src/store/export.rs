@@ -5,7 +5,7 @@ use super::{
     person_not_found, photos, pseudonyms::find, rosters::places_of,
 };
 use crate::{
-    domain::{Event, FaceSample, GroupId, KeptPhoto, Negative, PersonId, TenantScope, roster::Member},
+    domain::{Event, FaceSample, GroupId, KeptPhoto, Negative, PersonId, TenantScope, attendance::roster::Member},
     error::Result,
 };
 

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     domain::{
-        FaceId, FaceSample, ModelId, PersonId, Pseudonym, Quality, TenantId, TenantScope, person::MAX_FACES_A_PERSON,
+        FaceId, FaceSample, ModelId, PersonId, Pseudonym, Quality, TenantId, TenantScope,
+        people::person::MAX_FACES_A_PERSON,
     },
     error::{Error, ErrorKind, Result},
 };

@@ -19,7 +19,7 @@ use crate::{
 pub struct GroupChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
-    /// A new time zone, checked by [`checked_time_zone`](crate::domain::group::checked_time_zone).
+    /// A new time zone, checked by [`checked_time_zone`](crate::domain::attendance::group::checked_time_zone).
     pub time_zone: Option<String>,
     /// New rules, [checked](Rules::checked). Sessions are judged by the rules of the moment; closed ones stay as they
     /// are.

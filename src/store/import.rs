@@ -18,9 +18,9 @@ use super::{
 use crate::{
     domain::{
         Amounts, Author, Consent, FaceId, Group, GroupId, ItemReport, MetadataPatch, Person, PersonId, Pseudonym,
-        RowGroups, RowOutcome, RowReport, Rules, TenantId, TenantScope, metadata,
-        person::MAX_FACES_A_PERSON,
-        roster::{DayOrMoment, Member},
+        RowGroups, RowOutcome, RowReport, Rules, TenantId, TenantScope,
+        attendance::roster::{DayOrMoment, Member},
+        people::{metadata, person::MAX_FACES_A_PERSON},
     },
     error::{Error, ErrorKind, Result},
 };
@@ -32,7 +32,7 @@ pub struct PersonImport {
     pub person: PersonId,
     /// Checked by [`checked_name`](crate::domain::ids::checked_name). A new person needs one.
     pub name: Option<String>,
-    /// Checked by [`checked_email`](crate::domain::person::checked_email).
+    /// Checked by [`checked_email`](crate::domain::people::person::checked_email).
     pub email: Option<String>,
     /// [Checked](Consent::checked).
     pub consent: Option<Consent>,

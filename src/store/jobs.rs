@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ItemReport, Job, JobId, JobState, PersonId, Pseudonym, Standing, Tenant, TenantId, TenantScope, job::Fault,
+        ItemReport, Job, JobId, JobState, PersonId, Pseudonym, Standing, Tenant, TenantId, TenantScope, jobs::Fault,
     },
     error::{Error, ErrorKind, Result},
 };

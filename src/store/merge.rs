@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope, metadata,
-        roster::Member,
+        Consent, FaceId, FaceSample, MetadataPatch, Person, PersonId, Pseudonym, TenantId, TenantScope,
+        attendance::roster::Member, people::metadata,
     },
     error::{Error, Result},
 };

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         FaceId, FaceSample, Negative, PersonId, Pseudonym, TenantId, TenantScope,
-        negative::{MAX_NEGATIVES_A_PERSON, merged},
+        people::negative::{MAX_NEGATIVES_A_PERSON, merged},
     },
     error::{Error, ErrorKind, Result},
 };

@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Consent, GroupId, Metadata, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope, metadata,
+        Consent, GroupId, Metadata, MetadataPatch, Person, PersonId, Pseudonym, Realm, TenantId, TenantScope,
+        people::metadata,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -79,7 +80,7 @@ pub struct Acquaintance {
 pub struct PersonChange {
     /// A new name, checked by [`checked_name`](crate::domain::ids::checked_name).
     pub name: Option<String>,
-    /// A new address, checked by [`checked_email`](crate::domain::person::checked_email), or none.
+    /// A new address, checked by [`checked_email`](crate::domain::people::person::checked_email), or none.
     pub email: Option<Option<String>>,
     /// Entries to set or to remove.
     pub metadata: MetadataPatch,

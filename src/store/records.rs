@@ -65,9 +65,9 @@ use crate::{
         GroupId, GroupSession, GroupSessionId, Job, JobId, KeptPhoto, KeyId, Negative, Person, PhotoKey, PhotosOfDay,
         Pseudonym, Realm, RecordId, SessionId, Stranger, StrangerId, Tenant, TenantId, TenantSettings, Timetable,
         UserId, Webhook, WebhookId,
-        audit::{Entry as AuditEntry, Head as AuditHead, Salt as AuditSalt},
+        access::audit::{Entry as AuditEntry, Head as AuditHead, Salt as AuditSalt},
+        attendance::roster::Member,
         ids::TimetableTag,
-        roster::Member,
     },
     error::Result,
 };

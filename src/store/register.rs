@@ -18,9 +18,15 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, PersonId, Pseudonym, SessionState, TenantId,
-        attendance::{Case, LivenessPolicy},
-        roster::{Member, Period},
-        rules::judge::{Meeting, Tenure, Verdict},
+        attendance::{
+            record::Case,
+            roster::{Member, Period},
+            rules::{
+                judge::{Tenure, Verdict},
+                meeting::Meeting,
+            },
+        },
+        recognition::liveness::LivenessPolicy,
     },
     error::Result,
     reports::Cell,

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         Group, GroupId, PersonId, Pseudonym, TenantId, TenantScope,
-        roster::{DayOrMoment, Member, Period, checked_since},
+        attendance::roster::{DayOrMoment, Member, Period, checked_since},
     },
     error::{Error, Result},
 };

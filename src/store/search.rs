@@ -22,8 +22,8 @@ use super::{
 use crate::{
     domain::{
         ConsentState, GroupId, Person, PersonId, Pseudonym, TenantId, TenantScope,
-        roster::Member,
-        words::{are_found, beginnings, longest_beginning, words_of},
+        attendance::roster::Member,
+        people::words::{are_found, beginnings, longest_beginning, words_of},
     },
     error::Result,
 };
@@ -38,7 +38,7 @@ const PASSED_A_PAGE: usize = 4096;
 /// Whom to find; everybody by default.
 #[derive(Debug, Clone, Default)]
 pub struct PeopleQuery {
-    /// Each is the beginning of a word of the name or the id, see [`words`](crate::domain::words::words).
+    /// Each is the beginning of a word of the name or the id, see [`words`](crate::domain::people::words::words).
     pub words: BTreeSet<String>,
     /// Only those on this group's roster.
     pub group: Option<GroupId>,

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     domain::{
         Group, GroupId, GroupSession, GroupSessionId, Occurrence, SessionOrigin, SessionState, TenantId, TenantScope,
-        ids::PlannedId, session::Reopening, timetable::day_session,
+        attendance::{session::Reopening, timetable::day_session},
+        ids::PlannedId,
     },
     error::{Error, ErrorKind, Result},
 };

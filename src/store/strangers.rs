@@ -17,7 +17,7 @@ use crate::{
     domain::{
         Candidate, GroupSession, GroupSessionId, Likeness, ModelId, Occurrence, Pseudonym, Stranger, StrangerId,
         TenantId, TenantScope,
-        stranger::{Glimpse, Intake, MAX_STRANGERS, Settled, UnknownFace, UnknownFaces, take_in},
+        attendance::stranger::{Glimpse, Intake, MAX_STRANGERS, Settled, UnknownFace, UnknownFaces, take_in},
     },
     error::{Error, Result},
 };

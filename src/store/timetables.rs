@@ -7,8 +7,8 @@ use super::{Store, audit, engine::Read, groups::require_group, keys, transaction
 use crate::{
     domain::{
         GroupId, TenantId, TenantScope, Timetable,
+        attendance::timetable::{Entry, Holiday},
         ids::TimetableTag,
-        timetable::{Entry, Holiday},
     },
     error::{Error, Result},
 };
@@ -75,7 +75,7 @@ impl Store {
         self.read(move |view| holidays(view, &tenant)).await
     }
 
-    /// Puts [checked](crate::domain::timetable::checked_holidays) holidays in the place of those that the tenant had.
+    /// Puts [checked](crate::domain::attendance::timetable::checked_holidays) holidays in the place of those that the tenant had.
     pub async fn put_holidays(&self, scope: &TenantScope, holidays: Vec<Holiday>) -> Result<()> {
         let (author, tenant) = (scope.author(), scope.tenant().clone());
         self.write(scope.right(), move |transaction| {

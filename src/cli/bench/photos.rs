@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{super::Common, DetectArgs, Parts, PhotoFiles, read_file, report, round, with_parts};
 use crate::{
-    domain::{TenantScope, attendance::LivenessPolicy},
+    domain::{TenantScope, recognition::liveness::LivenessPolicy},
     error::{Error, Result},
     pipeline::{
         full,

@@ -24,7 +24,7 @@ use super::TenantArgs;
 use crate::{
     app,
     config::Settings,
-    domain::{GroupId, GroupSessionId, JobState, PersonId, attendance::LivenessPolicy},
+    domain::{GroupId, GroupSessionId, JobState, PersonId, recognition::liveness::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     jobs::row_names,
     service::{

@@ -9,8 +9,10 @@ use crate::{
     cli::door::Door,
     domain::{
         PersonId,
-        readable_id::{is_one_name, readable_id},
-        words::{composed, decomposed},
+        people::{
+            readable_id::{is_one_name, readable_id},
+            words::{composed, decomposed},
+        },
     },
     error::{Error, ErrorKind, Result},
 };

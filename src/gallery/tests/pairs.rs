@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize};
 use super::*;
 use domain::{
     Candidate,
-    calibration::{Curves, Histogram},
+    recognition::calibration::{Curves, Histogram},
 };
 use runtime::{CancelToken, ComputeOptions, ComputePool, JobSpec, Lingers, NoObserver, Rest, ServiceClass, Turn};
 

@@ -4,7 +4,7 @@ use csv::StringRecord;
 
 use super::{RosterConsent, RosterRow, invalid};
 use crate::{
-    domain::words::{bare, words},
+    domain::people::words::{bare, words},
     error::Result,
 };
 

@@ -23,7 +23,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord, Terminator};
 
 use self::{columns::Columns, quotes::Quotes, text::Text};
 use crate::{
-    domain::job::Fault,
+    domain::jobs::Fault,
     error::{Error, Result},
 };
 

@@ -8,7 +8,7 @@ use plotters::{
 };
 
 use super::{CalibrationParams, CalibrationReport, CurvePoint};
-use crate::domain::calibration::Evidence;
+use crate::domain::recognition::calibration::Evidence;
 
 /// Pixels, where the viewer does not scale it.
 const SIZE: (u32, u32) = (900, 620);

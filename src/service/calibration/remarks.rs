@@ -1,7 +1,7 @@
 //! What is to be known before a report's figures are relied on, in plain words.
 
 use super::{CalibrationReport, RecommendedThreshold, Remark};
-use crate::domain::calibration::Evidence;
+use crate::domain::recognition::calibration::Evidence;
 
 /// With fewer pairs than this a curve is coarse.
 const FEW_PAIRS: u64 = 300;

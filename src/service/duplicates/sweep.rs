@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::gallery_job;
 use crate::{
-    domain::{Candidate, FaceId, FaceSample, PersonId, TenantScope, enrolment::cosine},
+    domain::{Candidate, FaceId, FaceSample, PersonId, TenantScope, recognition::vector::cosine},
     error::{Error, Result},
     gallery::{SearchRequest, TenantGallery},
     runtime::ServiceClass,

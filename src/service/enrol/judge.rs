@@ -6,8 +6,8 @@ use super::views::{AcceptedImage, Measured, RejectedImage};
 use crate::{
     domain::{
         EnrolmentPolicy, FaceId, FaceSample, PersonId, PhotoForm, Quality, QualityGate,
-        attendance::liveness_allows,
-        enrolment::{Flaw, agreeing},
+        people::enrolment::{Flaw, agreeing},
+        recognition::liveness::liveness_allows,
     },
     error::{Error, ErrorKind, Result},
     gallery::check_vector,

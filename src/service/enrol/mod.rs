@@ -11,7 +11,11 @@ pub(super) use self::{
 };
 use super::{Service, Visit, to_completion};
 use crate::{
-    domain::{FaceSample, Metadata, Person, PersonId, QualityGate, ids::checked_name, metadata, person::checked_email},
+    domain::{
+        FaceSample, Metadata, Person, PersonId, QualityGate,
+        ids::checked_name,
+        people::{metadata, person::checked_email},
+    },
     error::Result,
     pipeline::{messages::EncodedImage, request::FaceChoice},
     runtime::ServiceClass,

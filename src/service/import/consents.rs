@@ -8,7 +8,7 @@ use jiff::{
 use serde_json::Value;
 
 use crate::{
-    domain::{Consent, LegalBasis, Person, roster::DayOrMoment},
+    domain::{Consent, LegalBasis, Person, attendance::roster::DayOrMoment},
     error::{Error, Result},
     jobs::RosterConsent,
 };

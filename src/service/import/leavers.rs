@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    domain::{GroupId, ImportOptions, Leavers, LeaversIn, PersonId, RowOutcome, RowReport, TenantScope, job::Fault},
+    domain::{GroupId, ImportOptions, Leavers, LeaversIn, PersonId, RowOutcome, RowReport, TenantScope, jobs::Fault},
     error::{Error, ErrorKind, Result},
     jobs::Named,
     service::Service,

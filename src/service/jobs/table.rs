@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{DoublePhotoView, ItemView, RecognisedPhotoView, RefusedPhotoView, RowView};
 use crate::{
-    domain::{GroupId, JobTask, Mark, job::Fault},
+    domain::{GroupId, JobTask, Mark, jobs::Fault},
     error::Result,
     reports::{csv::Csv, lines::Value},
 };

@@ -10,9 +10,9 @@ use crate::{
     domain::{
         FaceBox, FaceChoice, GroupId, GroupSessionId, ImportOptions, Job, JobId, JobState, JobTask, Mark, PersonId,
         PhotoId, PhotoReport, QualityGate, RecogniseOptions, RowOutcome, RowReport,
-        attendance::LivenessPolicy,
-        job::{DoublePhoto, Fault, Leavers, LeaversIn, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
-        roster::DayOrMoment,
+        attendance::roster::DayOrMoment,
+        jobs::{DoublePhoto, Fault, Leavers, LeaversIn, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
+        recognition::liveness::LivenessPolicy,
     },
     jobs::RowNames,
     service::{fields::strict_bool, recognise::advice},

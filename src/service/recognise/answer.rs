@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use crate::{
     domain::{
-        GroupSession, GroupSessionId, HeadPose, Hint, Mark, PersonId, PhotoId, QualityGate, UnknownReason, hint::Glance,
+        GroupSession, GroupSessionId, HeadPose, Hint, Mark, PersonId, PhotoId, QualityGate, UnknownReason,
+        recognition::hint::Glance,
     },
     gallery::Effort,
     pipeline::messages::{EncodedImage, Face, PhotoOutcome, PhotoReply, number},

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    domain::{GroupSessionId, attendance::LivenessPolicy},
+    domain::{GroupSessionId, recognition::liveness::LivenessPolicy},
     error::{Error, ErrorKind, Result},
     runtime::ServiceClass,
     service::fields::strict_bool,

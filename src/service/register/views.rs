@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     domain::{
         LivenessVerdict, PersonId, PhotoId, Pseudonym, Sighting, Status, TimeTrust,
-        attendance::{AppealState, Said},
+        attendance::record::{AppealState, Said},
     },
     service::{
         attendance::RecordView,

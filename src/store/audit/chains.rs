@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     domain::{
         Realm,
-        audit::{Entry, Head},
+        access::audit::{Entry, Head},
     },
     error::Result,
     store::{engine::Read, keys},

@@ -7,8 +7,8 @@ use crate::{
     domain::{
         AttendanceRecord, Consent, FaceId, Group, GroupId, GroupSession, Negative, Person, Tenant, TenantSettings,
         Timetable, Webhook,
-        audit::Salt,
-        roster::{Member, Period},
+        access::audit::Salt,
+        attendance::roster::{Member, Period},
     },
     store::{ApiKey, User},
 };

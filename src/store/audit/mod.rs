@@ -38,7 +38,7 @@ use crate::{
     domain::{
         Author, FaceId, GroupId, GroupSessionId, KeyId, PersonId, Realm, RecordId, Right, StrangerId, TenantId, UserId,
         WebhookId,
-        audit::{Act, Entry, Head, Salt},
+        access::audit::{Act, Entry, Head, Salt},
     },
     error::{Error, Result},
 };

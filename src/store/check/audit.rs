@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{
         Realm,
-        audit::{Entry, Head, Salt},
+        access::audit::{Entry, Head, Salt},
     },
     error::Result,
 };

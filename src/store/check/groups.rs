@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         AttendanceRecord, Group, GroupId, GroupSession, GroupSessionId, Pseudonym, RecordId, SessionState, Stranger,
-        StrangerId, Timetable, ids::TimetableTag, roster::Member,
+        StrangerId, Timetable, attendance::roster::Member, ids::TimetableTag,
     },
     error::Result,
 };

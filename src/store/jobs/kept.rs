@@ -10,7 +10,7 @@ use super::older::Report2;
 use crate::{
     domain::{
         GroupId, ItemReport, Person, PersonId, PhotoReport, Pseudonym, RowOutcome, RowReport, TenantId,
-        job::{DoublePhoto, Fault, RefusedPhoto},
+        jobs::{DoublePhoto, Fault, RefusedPhoto},
     },
     error::Result,
     store::{

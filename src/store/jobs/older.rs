@@ -9,7 +9,7 @@ use super::kept::{KeptReport, KeptRow, Whose};
 use crate::domain::{
     Actor, FaceChoice, ImportOptions, Job, JobId, JobState, JobTask, PhotoId, PhotoReport, QualityGate,
     RecogniseOptions, RowOutcome,
-    job::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
+    jobs::{DoublePhoto, Fault, RefusedPhoto, SeenFace, TimeSource},
 };
 
 /// A [`Job`] before rosters told what their columns are.

@@ -1,4 +1,4 @@
-//! 5 to 6: people are found by more words of their names (see [`crate::domain::words`]), whose keys are added.
+//! 5 to 6: people are found by more words of their names (see [`crate::domain::people::words`]), whose keys are added.
 //!
 //! Nothing that was there is changed, so it is done in place. Who cannot be read is passed over: `check` tells of them.
 

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::domain::{
     Realm,
-    audit::{Entry, Head},
+    access::audit::{Entry, Head},
 };
 
 impl Store {

@@ -6,7 +6,7 @@ use super::{on_sled::*, rewrite::is_on_disk};
 use crate::{
     domain::{
         FaceChoice, ImportOptions, ItemReport, Job, JobId, JobState, JobTask, RowOutcome, RowReport,
-        job::{DoublePhoto, RefusedPhoto},
+        jobs::{DoublePhoto, RefusedPhoto},
     },
     store::{
         ItemPlace,

@@ -46,7 +46,7 @@ async fn all_of_a_sound_store_is_read() {
             fixture.reopen();
         }
     }
-    let holiday = crate::domain::timetable::Holiday { from: date(2026, 1, 1), until: None, name: long };
+    let holiday = crate::domain::attendance::timetable::Holiday { from: date(2026, 1, 1), until: None, name: long };
     fixture.put_holidays(&scope("t"), vec![holiday; 3]).await.unwrap();
     let before = content(&fixture);
     fixture.store = None;

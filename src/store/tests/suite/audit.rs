@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::{
         Consent, LegalBasis, Realm,
-        audit::{Entry, Head},
+        access::audit::{Entry, Head},
     },
     store::{AuditQuery, PersonChange, PersonPhotos, audit, keys},
 };

@@ -3,7 +3,8 @@
 use super::*;
 use crate::{
     domain::{
-        DeadLetter, Negative, Realm, RecordId, Role, SessionId, Stranger, StrangerId, UserId, WebhookId, audit::Entry,
+        DeadLetter, Negative, Realm, RecordId, Role, SessionId, Stranger, StrangerId, UserId, WebhookId,
+        access::audit::Entry,
     },
     store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
 };

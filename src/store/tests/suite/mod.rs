@@ -27,7 +27,7 @@ pub(in crate::store) use crate::{
     domain::{
         Actor, AttendanceRecord, EventFilter, FaceId, FaceSample, Grant, Group, GroupSession, ModelId, Permission,
         Person, PersonId, PhotoId, Pseudonym, Quality, Right, Role, Rules, Sighting, Standing, Tenant, TenantScope,
-        TimeTrust, Webhook, WebhookId, attendance::LivenessPolicy, timetable::day_session,
+        TimeTrust, Webhook, WebhookId, attendance::timetable::day_session, recognition::liveness::LivenessPolicy,
     },
     error::Result,
     store::{

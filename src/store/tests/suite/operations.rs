@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     domain::{
         Amounts, DuplicatePolicy, EnrolmentPolicy, GalleryPlan, GroupId, Mark, Negative, Tenant, TenantId,
-        TenantSettings, person::MAX_FACES_A_PERSON,
+        TenantSettings, people::person::MAX_FACES_A_PERSON,
     },
     error::ErrorKind,
     store::{ClosingRules, GroupChange, PersonChange, codec::Record, keys},

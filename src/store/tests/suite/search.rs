@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    domain::words::words,
+    domain::people::words::words,
     store::{PeopleQuery, PersonChange},
 };
 

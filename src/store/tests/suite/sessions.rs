@@ -11,11 +11,13 @@ use super::*;
 use crate::{
     domain::{
         FaceBox, GroupId, GroupSession, GroupSessionId, Mark, RecordState, SessionOrigin, SessionState, Status,
-        attendance::{AppealState, Correction, Said},
-        roster::DayOrMoment,
-        session::Step,
-        stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
-        timetable::{Entry, Holiday, Weekday, blank, instants},
+        attendance::{
+            record::{AppealState, Correction, Said},
+            roster::DayOrMoment,
+            session::Step,
+            stranger::{Glimpse, Keeping, UnknownFace, UnknownFaces},
+            timetable::{Entry, Holiday, Weekday, blank, instants},
+        },
     },
     store::{ClosingRules, GroupChange, NewEntry, PersonPhotos, SessionRecord},
 };

@@ -9,8 +9,10 @@ use super::*;
 use crate::{
     domain::{
         GroupId, GroupSession, SessionOrigin, Status,
-        attendance::{Correction, Said},
-        timetable::{blank, instants},
+        attendance::{
+            record::{Correction, Said},
+            timetable::{blank, instants},
+        },
     },
     reports::Cell,
     store::{ClosingRules, PersonPhotos, SessionRecord, register},

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::{
     domain::{
         Amounts, JobId, Person, Pseudonym, Realm, Standing, Tenant, TenantId,
-        audit::{Entry, Salt},
+        access::audit::{Entry, Salt},
     },
     error::Result,
     store::{

@@ -1,0 +1,4 @@
+//! What happened, and who is told.
+
+pub mod event;
+pub mod webhook;
