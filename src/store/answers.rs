@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Store,
+    access::erased::{Erased, Traces},
     engine::{Read, View},
-    erased::{Erased, Traces},
     keys::{self, Key},
     transaction::Transaction,
 };

@@ -3,9 +3,9 @@
 #![allow(clippy::expect_used, clippy::missing_panics_doc, reason = "to panic is how it says no")]
 
 use super::{
-    archive::{self, Reader, Writer},
     codec::{self, Record, is_intact, sealed},
     keys::{self, Parsed, parse},
+    operations::archive::{self, Reader, Writer},
     records::{self, EachType},
 };
 use crate::domain::FaceSample;

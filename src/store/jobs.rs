@@ -10,11 +10,11 @@ pub(super) use self::kept::KeptReport;
 
 use super::{
     Store,
+    access::tenants,
     codec::{Older, OlderBody},
     engine::{Read, View},
     keys::{self, Kind, Parsed},
     origin::current_request,
-    tenants,
     transaction::Transaction,
 };
 use crate::{

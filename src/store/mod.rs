@@ -14,102 +14,41 @@
 //! | module | holds |
 //! |---|---|
 //! | `engine` | what keeps the records, group commit, the embedded engine |
-//! | `failures` | what is wrong with a store as a whole, and what to do |
 //! | `codec` | records as bytes; names bincode |
 //! | `records` | every kind of record: its key, its type, how it is audited and checked |
 //! | `keys` | keys made and read |
 //! | `transaction` | what operations read and write |
-//! | `look` | what is looked at before work begins |
-//! | `open` | opening, and the version |
-//! | `migrations` | from each version of the layout to the next |
-//! | `backup`, `archive` | copies of the whole store as files, and a list of them |
-//! | `rewrite` | a store without the bytes of what was removed |
-//! | `erased` | whom answers in the making must not show |
-//! | `erasures` | what was removed and may still lie on the disk |
-//! | `sweep` | reading many records by several threads |
-//! | `check` | whether every record can be read and every reference resolves |
-//! | `rights` | whether what was granted at the door still holds |
-//! | `usage` | what each tenant has, and its limits |
-//! | `deletion` | removing a tenant with all that it has |
-//! | `tenants`, `api_keys`, `users`, `groups`, `people`, `faces`, `attendance` | the operations on one kind of record each |
-//! | `rosters` | who is in a group, and who was |
-//! | `sessions`, `timetables` | when groups meet |
-//! | `register`, `closing`, `corrections` | the records of one session: judged, declared, corrected |
-//! | `strangers` | faces of a session that nobody was named for |
-//! | `sheets` | what the register of a closed session says, in blocks of people |
-//! | `reports` | what the register says of many people in many sessions |
-//! | `audit` | the log of changes, and that none is made without an entry |
-//! | `origin` | which request a task works for |
-//! | `answers` | what requests that must not be done twice were answered |
-//! | `jobs` | jobs, the reports of their items, and whom those speak of |
-//! | `import` | a roster's row: whatever is new of a person, and its report |
-//! | `merge` | two people into one, samples from one to another |
-//! | `pseudonyms` | who is who: keys say nothing of people |
-//! | `photos` | what is known of the photos that are kept of people |
-//! | `negatives` | faces that are not a person's |
-//! | `export` | all of one person |
+//! | `origin`, `answers` | which request an operation works for, and what it was answered if it must not be done twice |
 //! | `changes`, `present`, `calls` | what commits have changed, for those who derive something from it |
-//! | `events` | what happened, for those who listen |
-//! | `webhooks` | where events are sent |
-//! | `search` | finding people by words of their names |
-//! | `consent` | the consents of people |
-//! | `snapshots` | a gallery's index, which can be made anew |
+//! | `failures` | what is wrong with a store as a whole, and what to do |
+//! | `access` | tenants, keys and users, rights and limits, the audit log, erasure |
+//! | `people` | persons with their samples, photos, negatives and consents; who is who behind a pseudonym |
+//! | `recognition` | what a recognition goes by, and the gallery's index, which can be made anew |
+//! | `attendance` | groups, rosters, sessions and their registers |
+//! | `events` | what happened, and where it is sent |
+//! | `jobs` | jobs, the reports of their items, and whom those speak of |
+//! | `operations` | opening, migrations, backups, the check, rewriting |
 
+mod access;
 mod answers;
-mod api_keys;
-mod archive;
 mod attendance;
-mod audit;
-mod backup;
 mod calls;
 mod changes;
-mod check;
-mod closing;
 mod codec;
-mod consent;
-mod corrections;
-mod deletion;
 mod engine;
-mod erased;
-mod erasures;
 mod events;
-mod export;
-mod faces;
 mod failures;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod groups;
-mod import;
 mod jobs;
 mod keys;
-mod look;
-mod merge;
-mod migrations;
-mod negatives;
-mod open;
+mod operations;
 mod origin;
 mod people;
-mod photos;
 mod present;
-mod pseudonyms;
+mod recognition;
 mod records;
-mod register;
-mod reports;
-mod rewrite;
-mod rights;
-mod rosters;
-mod search;
-mod sessions;
-mod sheets;
-mod snapshots;
-mod strangers;
-mod sweep;
-mod tenants;
-mod timetables;
 mod transaction;
-mod usage;
-mod users;
-mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -119,47 +58,58 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use self::{
+    access::erased::Erasures,
+    access::{audit, rights, tenants},
     answers::current_claim,
     engine::{Engine, View, committer::Committer},
-    erased::Erasures,
-    events::EventLog,
+    events::log::EventLog,
     origin::{Origin, current_request},
     transaction::Transaction,
 };
 pub use self::{
+    access::{
+        api_keys::ApiKey,
+        audit::{About, AuditPage, AuditQuery},
+        erased::Erasing,
+        erasures::{Erasure, Uploads},
+        tenants::TenantRecord,
+        usage::Growth,
+        users::{Session, SessionRefresh, User, UserChange, wrong_password},
+    },
     answers::{Claim, KeptAnswer, under_claim},
-    api_keys::ApiKey,
-    attendance::{PhotoMarks, Seen, SessionRecord},
-    audit::{About, AuditPage, AuditQuery},
-    backup::{Backup, BackupStream, restore, verify_backup},
+    attendance::{
+        closing::{Closing, ClosingRules},
+        groups::GroupChange,
+        record::{PhotoMarks, Seen, SessionRecord},
+        timetables::NewEntry,
+    },
     calls::{Calls, Matter},
-    check::{CheckReport, Problem},
-    closing::{Closing, ClosingRules},
     engine::{
         committer::FlushObserver,
         sled::{Inspection, Salvaged, copy_closed, inspect, salvage},
     },
-    erased::Erasing,
-    erasures::{Erasure, Uploads},
-    events::{EventObserver, EventPage},
-    export::PersonFile,
-    faces::{FaceInfo, FacePage},
-    groups::GroupChange,
-    import::{PersonImport, RosterGroups, Samples},
+    events::{
+        log::{EventObserver, EventPage},
+        webhooks::{Errand, WebhookRecord},
+    },
     jobs::{ItemPage, ItemPlace, job_not_found, too_many_jobs},
-    look::{Caller, Look, SessionSought},
-    open::{ReadObserver, StoreOptions},
+    operations::{
+        backup::{Backup, BackupStream, restore, verify_backup},
+        check::{CheckReport, Problem},
+        open::{ReadObserver, StoreOptions},
+        rewrite::Rewritten,
+    },
     origin::{carried, under_request},
-    people::{Acquaintance, PersonChange, PersonRecord},
-    photos::{NewFaces, PersonPhotos},
+    people::{
+        export::PersonFile,
+        faces::{FaceInfo, FacePage},
+        import::{PersonImport, RosterGroups, Samples},
+        person::{Acquaintance, PersonChange, PersonRecord},
+        photos::{NewFaces, PersonPhotos},
+        search::{PeoplePage, PeopleQuery},
+    },
     present::{Alias, ChangedPerson, ChangedState},
-    rewrite::Rewritten,
-    search::{PeoplePage, PeopleQuery},
-    tenants::TenantRecord,
-    timetables::NewEntry,
-    usage::Growth,
-    users::{Session, SessionRefresh, User, UserChange, wrong_password},
-    webhooks::{Errand, WebhookRecord},
+    recognition::look::{Caller, Look, SessionSought},
 };
 use crate::{
     domain::{Amounts, Right},

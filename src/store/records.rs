@@ -40,24 +40,26 @@ use jiff::civil::Date;
 
 use super::{
     Backup, Erasure, KeptAnswer,
-    api_keys::{ApiKey, KeyPlace},
-    attendance::Place,
-    audit::Change,
-    check::{Entry, Finding, Found, OfRealm, access, audit as log, events, groups, jobs, people, server},
+    access::{
+        api_keys::{ApiKey, KeyPlace},
+        audit::Change,
+        erasures::Pending,
+        users::{Session, User},
+    },
+    attendance::{record::Place, sheets::Block, timetables::Holidays},
     codec::{Older, OlderBody, Record},
-    erasures::Pending,
-    events::{Mention, Numbers},
+    events::log::{Mention, Numbers},
     jobs::KeptReport,
     keys::{
         self, ACCESS, DATA, Key, PersonDigest, WordDigest,
         parts::{KeyPart, Part, Parts},
     },
-    open::Format,
-    pseudonyms::Salt,
-    sheets::Block,
-    snapshots::{Chunk, Head as SnapshotHead},
-    timetables::Holidays,
-    users::{Session, User},
+    operations::{
+        check::{Entry, Finding, Found, OfRealm, access, audit as log, events, groups, jobs, people, server},
+        open::Format,
+    },
+    people::pseudonyms::Salt,
+    recognition::snapshots::{Chunk, Head as SnapshotHead},
 };
 use crate::{
     domain::{

@@ -22,7 +22,7 @@ use crate::{
         codec,
         failures::outrun,
         keys::{self, Key},
-        open::{FORMAT_VERSION, Format},
+        operations::open::{FORMAT_VERSION, Format},
         transaction::Writes,
     },
 };

@@ -17,7 +17,7 @@ use crate::{
         codec::{Older, OlderBody},
         engine::Read,
         keys::{self, PersonDigest},
-        pseudonyms::{pseudonym, salt},
+        people::pseudonyms::{pseudonym, salt},
         transaction::Transaction,
     },
 };

@@ -16,7 +16,7 @@ use crate::domain::{ErasureId, GroupSessionId, Pseudonym, Realm, TenantId};
 
 /// A key, or the prefix of several.
 pub(super) type Key = Vec<u8>;
-/// Stands for a person's id, see [`pseudonyms`](super::pseudonyms).
+/// Stands for a person's id, see [`pseudonyms`](super::people::pseudonyms).
 pub(super) type PersonDigest = [u8; 32];
 /// Stands for the beginning of a word of a person, likewise.
 pub(super) type WordDigest = [u8; 8];

@@ -13,7 +13,7 @@ use super::on_sled::*;
 use crate::{
     domain::GroupId,
     error::ErrorKind,
-    store::{BackupStream, PersonChange, archive, restore, verify_backup},
+    store::{BackupStream, PersonChange, operations::archive, restore, verify_backup},
 };
 
 async fn bytes_of(mut stream: BackupStream) -> Vec<u8> {
@@ -232,7 +232,7 @@ async fn cut_flipped_and_later_backups_are_refused() {
         let code = attempt(n + 100, &flipped).unwrap_err();
         assert!(["not_a_backup", "truncated_backup", "damaged_backup"].contains(&code), "{code}");
     }
-    let (writer, header) = archive::Writer::new(crate::store::open::FORMAT_VERSION + 1);
+    let (writer, header) = archive::Writer::new(crate::store::operations::open::FORMAT_VERSION + 1);
     assert_eq!(attempt(200, &[&header[..], &writer.finish()].concat()), Err("newer_store"));
     assert_eq!(attempt(201, b"PK\x03\x04 something else altogether"), Err("not_a_backup"));
     assert_eq!(attempt(202, &backup), Ok(content(&fixture).len() as u64 + 1));

@@ -12,7 +12,7 @@ use super::on_sled::{
     *,
 };
 use crate::store::{
-    deletion::Removal,
+    access::deletion::Removal,
     keys::{self, Parsed, Server},
 };
 

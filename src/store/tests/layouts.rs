@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::store::{
     codec::{self, Record},
-    open::FORMAT_VERSION,
+    operations::open::FORMAT_VERSION,
     records::{self, EachType},
 };
 

@@ -4,7 +4,7 @@ use super::on_sled::{
     search::{named, query, walked},
     *,
 };
-use crate::{domain::Amounts, store::open::Format};
+use crate::{domain::Amounts, store::operations::open::Format};
 
 #[tokio::test]
 async fn a_tenant_of_an_earlier_version_is_counted_once() {

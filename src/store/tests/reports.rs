@@ -15,7 +15,7 @@ use crate::{
             KeptReport,
             older::{Job1, Options1, Photo2, Report2, Row2, Task1},
         },
-        open::Format,
+        operations::open::Format,
     },
 };
 

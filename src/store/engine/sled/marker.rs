@@ -7,7 +7,7 @@
 //!
 //! Its limit: a bit that flips in the middle of the log can cost sled the one page it belongs to without a word.
 //! Records that are read are checked (see [`crate::store::codec`]); that one is missing shows when all are counted and held
-//! against their sum (see [`super::pieces`]), as [`crate::store::check`] does.
+//! against their sum (see [`super::pieces`]), as [`crate::store::operations::check`] does.
 
 use std::{
     fs::{self, File},

@@ -43,7 +43,7 @@ use crate::{
     store::{
         changes::{Changed, Feed},
         keys::Key,
-        migrations,
+        operations::migrations,
         transaction::Writes,
     },
 };

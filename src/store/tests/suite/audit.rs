@@ -6,7 +6,7 @@ use crate::{
         Consent, LegalBasis, Realm,
         access::audit::{Entry, Head},
     },
-    store::{AuditQuery, PersonChange, PersonPhotos, audit, keys},
+    store::{AuditQuery, PersonChange, PersonPhotos, access::audit, keys},
 };
 
 /// The chain of a tenant, followed from page to page.

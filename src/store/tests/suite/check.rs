@@ -6,7 +6,7 @@ use crate::{
         DeadLetter, Negative, Realm, RecordId, Role, SessionId, Stranger, StrangerId, UserId, WebhookId,
         access::audit::Entry,
     },
-    store::{CheckReport, NewEntry, Session, User, keys, pseudonyms::Salt, transaction::Transaction},
+    store::{CheckReport, NewEntry, Session, User, keys, people::pseudonyms::Salt, transaction::Transaction},
 };
 
 /// With two people in `t`, one of whom is marked in `a`.
@@ -121,11 +121,11 @@ async fn each_kind_of_damage_has_its_name() {
         }),
         ("no_photo_key", |it| it.remove(keys::photo_key(tenant_id(), pseudonym(it, "q")))),
         ("no_face", |it| {
-            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            let photo = crate::store::people::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
             it.remove(keys::face(tenant_id(), pseudonym(it, "q"), photo.face));
         }),
         ("misplaced", |it| {
-            let photo = crate::store::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
+            let photo = crate::store::people::photos::of_person(it, tenant_id(), pseudonym(it, "q")).unwrap().remove(0);
             it.put(keys::kept_photo(tenant_id(), pseudonym(it, "q"), FaceId::generate()), &photo).unwrap();
         }),
         ("no_group", |it| it.remove(keys::group(tenant_id(), &gid()))),

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     domain::Realm,
     store::{
-        deletion::Removal,
+        access::deletion::Removal,
         keys::{self, Access, Parsed, Server},
     },
 };
@@ -16,7 +16,7 @@ pub(in crate::store) async fn fill(store: &Store, records: usize) {
             let person = person(&format!("filler-{n}"));
             transaction.put(keys::person(scope("t").tenant(), Pseudonym::generate()), &person)
         })?;
-        let counted = crate::store::usage::counted(transaction, scope("t").tenant())?;
+        let counted = crate::store::access::usage::counted(transaction, scope("t").tenant())?;
         transaction.put(keys::usage(scope("t").tenant()), &counted)
     };
     tamper(store, add).await.unwrap();

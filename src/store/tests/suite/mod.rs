@@ -225,7 +225,7 @@ pub(in crate::store) async fn everybody(store: &Store, tenant: &str) -> Result<V
 
 /// Of a person of the tenant `t`.
 pub(in crate::store) fn pseudonym(read: &impl Read, person: &str) -> Pseudonym {
-    crate::store::pseudonyms::require_person(read, scope("t").tenant(), &id(person)).unwrap()
+    crate::store::people::pseudonyms::require_person(read, scope("t").tenant(), &id(person)).unwrap()
 }
 
 pub(in crate::store) fn ids(people: &[PersonRecord]) -> Vec<&str> {

@@ -510,7 +510,7 @@ async fn who_comes_back_keeps_the_absences_of_a_time_that_nobody_kept() {
     // As an older release forgot who left.
     let forget = |transaction: &mut Transaction<'_>| {
         let who = pseudonym(transaction, "p");
-        crate::store::rosters::forget(transaction, scope("t").tenant(), &gid(), who);
+        crate::store::attendance::rosters::forget(transaction, scope("t").tenant(), &gid(), who);
         Ok(())
     };
     tamper(&fixture, forget).await.unwrap();
@@ -545,7 +545,7 @@ async fn a_place_on_a_roster_of_an_older_store_goes_on_as_it_was() {
     let old = |transaction: &mut Transaction<'_>| {
         let who = pseudonym(transaction, "p");
         transaction.put(keys::member(scope("t").tenant(), &gid(), who), &Old(id("p"), now()))?;
-        transaction.put(keys::format(), &crate::store::open::Format { version: 3 })
+        transaction.put(keys::format(), &crate::store::operations::open::Format { version: 3 })
     };
     tamper(&fixture, old).await.unwrap();
     fixture.reopen();

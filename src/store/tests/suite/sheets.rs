@@ -15,7 +15,7 @@ use crate::{
         },
     },
     reports::Cell,
-    store::{ClosingRules, PersonPhotos, SessionRecord, register},
+    store::{ClosingRules, PersonPhotos, SessionRecord, attendance::register},
 };
 
 /// More than the people of one block.

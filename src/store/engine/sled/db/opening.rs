@@ -30,7 +30,7 @@ use crate::{
         },
         failures::{DAMAGED, LOCKED, damaged, io_error},
         keys,
-        open::Format,
+        operations::open::Format,
     },
 };
 

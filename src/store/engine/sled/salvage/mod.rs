@@ -30,11 +30,13 @@ use super::{
 use crate::{
     error::Result,
     store::{
-        check::{CheckReport, check_database},
         failures::damaged,
         keys::{self, Key},
-        migrations,
-        open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, Format},
+        operations::{
+            check::{CheckReport, check_database},
+            migrations,
+            open::{DEFAULT_CACHE_BYTES, FORMAT_VERSION, Format},
+        },
         transaction::Writes,
     },
 };

@@ -16,8 +16,8 @@ use crate::{
     },
     error::Result,
     store::{
-        attendance::Place,
-        audit::person_subject,
+        access::audit::person_subject,
+        attendance::record::Place,
         codec,
         engine::{Read, Readable, View, sled::Db},
         keys::{self, Access, Kind, Parsed, Server},
