@@ -16,29 +16,33 @@
 //! The use cases of clients are in [`crate::service::jobs`].
 
 mod archive;
+mod desk;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod import;
 mod names;
 mod photos;
 mod places;
+mod plan;
 mod reading;
 mod recognise;
 mod room;
 mod roster;
 mod runner;
 mod spool;
+mod upload;
 mod work;
 
 pub use self::{
     archive::{Archive, FileTime},
-    import::{Checked, Named, Plan, PlannedRow, columns},
+    desk::{JobDesk, JobOptions},
     names::{ItemNames, RowNames, photo_names, row_names},
     photos::{PhotoFile, PhotoPlace},
+    plan::{Checked, Named, Plan, PlannedRow, columns},
     reading::Readers,
-    recognise::CheckedPhotos,
     room::RoomRules,
     roster::{Roster, RosterConsent, RosterRow},
-    runner::{JobDesk, JobOptions, Runner},
+    runner::Runner,
     spool::{Incoming, PHOTOS, ROSTER, Spool, SpoolFile, image},
+    upload::CheckedPhotos,
 };

@@ -5,10 +5,10 @@ use std::{collections::HashMap, ops::RangeInclusive, path::Path};
 
 use super::{
     archive::Archive,
-    import::{Plan, zip},
-    recognise::zipped,
+    plan::{Plan, zip},
     roster::Roster,
     spool::{PHOTOS, ROSTER},
+    upload::zipped,
 };
 use crate::{domain::JobTask, error::Result};
 

@@ -22,7 +22,7 @@ use crate::{
         people::person::checked_email,
     },
     error::{Error, Result},
-    jobs::{PhotoFile, RosterRow},
+    jobs::{PhotoFile, PlannedRow, RosterRow},
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::ServiceClass,
     store::{ItemPlace, PersonImport, RosterGroups, Samples},
@@ -83,26 +83,28 @@ impl Service {
     pub async fn import_row(
         &self,
         scope: &TenantScope,
-        row: RosterRow,
-        photos: Vec<PhotoFile>,
+        planned: &PlannedRow,
         rules: RowRules,
         place: Option<ItemPlace>,
     ) -> Result<RowReport> {
-        let options = rules.options;
+        let (row, photos, options) = (&planned.row, planned.photos.clone(), rules.options);
+        if planned.is_repeated {
+            return Err(Error::invalid("an earlier row has the same id").with_code("repeated_id"));
+        }
         if let Some(Fault { message, .. }) = &row.fault {
             return Err(Error::invalid(message.clone()).with_code("invalid_row"));
         }
         let person: PersonId = row.id.parse()?;
         let visit = self.visit(scope).await?;
         let (known, stored) = self.store.person_with_samples(scope, &person).await?.unzip();
-        let mut import = self.checked(&row, person, known.as_ref(), options, visit.settings())?;
+        let mut import = self.checked(row, person, known.as_ref(), options, visit.settings())?;
         if photos.len() > MAX_PHOTOS {
             let message = format!("a person has at most {MAX_PHOTOS} photos in a roster");
             return Err(Error::invalid(message).with_code("too_many_photos"));
         }
         let stored = stored.unwrap_or_default();
         // Checked before photos are worked on.
-        self.store.preview_import(scope, import.clone(), empty_report(&row)).await?;
+        self.store.preview_import(scope, import.clone(), empty_report(row)).await?;
         let unmade = || Person::new(import.person.clone(), String::new(), import.at);
         let person = known.unwrap_or_else(unmade);
         let person = Person { consent: import.consent.clone().or(person.consent), ..person };
@@ -125,7 +127,7 @@ impl Service {
         let samples_added = samples.len() as u32;
         // What is new goes with the photos; that there is some is what the preview goes by.
         import.samples = Samples { added: samples.clone().into(), removed };
-        let report = RowReport { samples_added, refused, ..empty_report(&row) };
+        let report = RowReport { samples_added, refused, ..empty_report(row) };
         let judged = JudgedRow { import, judged: Judged { samples, photos, accepted, rejected: Vec::new() }, report };
         let service = self.clone();
         to_completion(async move { service.take_in(&visit, judged, options.dry_run, place).await }).await

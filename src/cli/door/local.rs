@@ -21,7 +21,7 @@ use crate::{
         enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
         gallery::{GalleryCheckPage, GalleryCheckParams},
         groups::NewGroup,
-        import::RowRules,
+        import::{RowRules, failed_row},
         jobs::{ImportParams, RowView},
         people::PersonView,
         recognise::{IdentifyParams, Recognition, RecognizeParams, RequestClass},
@@ -108,12 +108,12 @@ impl Local {
         let rules = RowRules { options: params.clone().into(), image_bytes: options.image_bytes };
         let rows = plan.map(|row| async move {
             let row = row?;
-            let taken = patiently(async || row.take(self.service(), &self.scope, rules, None).await).await;
+            let taken = patiently(async || self.service().import_row(&self.scope, &row, rules, None).await).await;
             let report = match taken {
                 Err(error) if [ErrorKind::Storage, ErrorKind::Unavailable].contains(&error.kind()) => {
                     return Err(error);
                 }
-                Err(error) => row.failed(&error),
+                Err(error) => failed_row(&row.row, &error),
                 Ok(report) => report,
             };
             Ok(RowView::new(row.number, report).named(&row.names()))
