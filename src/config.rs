@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Result},
     nn::Precision,
     runtime::BudgetLimits,
-    service::{access::Lifetimes, backup::Schedule},
+    service::{access::Lifetimes, operations::backup::Schedule},
 };
 
 /// The defaults, with every key commented; also the documentation of the keys.

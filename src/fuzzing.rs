@@ -3,7 +3,7 @@
 
 pub use crate::{
     http::fuzzing::{addresses, frames, ids, json, multipart},
-    jobs::fuzzing::{archive, roster, taken},
+    intake::fuzzing::{archive, roster, taken},
     service::access::fuzzing::tokens,
     store::fuzzing::{backup, keys, records},
 };

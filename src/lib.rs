@@ -17,7 +17,7 @@ pub mod events;
 pub mod fuzzing;
 pub mod galleries;
 pub mod http;
-pub mod jobs;
+pub mod intake;
 pub mod pipeline;
 pub mod reports;
 pub mod service;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use rollcall::{
     domain::access::audit::{Entry, Head},
-    service::audit::AuditView,
+    service::access::audit::AuditView,
 };
 use serde_json::{Value, json};
 

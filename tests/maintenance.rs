@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use reqwest::Method;
-use rollcall::service::backup::restore;
+use rollcall::service::operations::backup::restore;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use rollcall::{
     domain::{KeptPhoto, PhotoForm, TenantScope},
-    service::backup,
+    service::operations::backup,
     store::{NewFaces, PersonPhotos, Store},
 };
 use serde_json::{Value, json};

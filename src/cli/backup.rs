@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Common, OperatorArgs, door::OperatorDoor, files::table, say, scratch::ScratchArgs};
 use crate::{
     error::Result,
-    service::backup::{BackupView, Saved, require_new, save},
+    service::operations::backup::{BackupView, Saved, require_new, save},
 };
 
 #[derive(Debug, Args)]

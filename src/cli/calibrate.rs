@@ -10,8 +10,10 @@ use crate::{
     domain::recognition::calibration::Evidence,
     error::{Error, Result},
     service::{
-        calibration::{CalibrationParams, CalibrationReport, RecommendedThreshold, ThresholdRates, percent},
-        duplicates::DuplicatePair,
+        people::duplicates::DuplicatePair,
+        recognition::calibration::{
+            CalibrationParams, CalibrationReport, RecommendedThreshold, ThresholdRates, percent,
+        },
     },
 };
 

@@ -7,7 +7,7 @@ use super::{Common, OperatorArgs, door::OperatorDoor, files::table, say, scratch
 use crate::{
     config::Settings,
     error::{Error, Result},
-    service::salvage::inspect,
+    service::operations::salvage::inspect,
     store::{CheckReport, Inspection},
     vault::Vault,
 };

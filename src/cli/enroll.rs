@@ -33,7 +33,7 @@ use crate::{
         GroupId, Leavers, LeaversIn, PersonId, RowGroups, attendance::roster::DayOrMoment, people::words::composed,
     },
     error::{Error, Result},
-    service::{people::PersonView, view::ProblemView},
+    service::{people::person::PersonView, view::ProblemView},
 };
 
 /// People under way at once: enough to keep every thread busy, few enough to hold little memory.

@@ -9,7 +9,7 @@ use super::{Common, TenantArgs, door::Door, files::table, say};
 use crate::{
     error::{Error, ErrorKind, Result},
     gallery::{Plan, falls_short},
-    service::gallery::{GalleryCheckPage, GalleryCheckParams, LostSample, WayView},
+    service::recognition::gallery::{GalleryCheckPage, GalleryCheckParams, LostSample, WayView},
 };
 
 /// Lost samples that are told one by one.

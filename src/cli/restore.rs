@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{Common, say};
-use crate::{error::Result, service::backup::restore};
+use crate::{error::Result, service::operations::backup::restore};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

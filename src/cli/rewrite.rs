@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Common, OperatorArgs, door::OperatorDoor, say};
-use crate::{error::Result, service::erasures::RewriteView};
+use crate::{error::Result, service::access::erasures::RewriteView};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

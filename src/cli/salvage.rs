@@ -9,7 +9,7 @@ use super::{
     check::{problems, records, say_what_is_missing},
     say,
 };
-use crate::{error::Result, service::salvage::salvage};
+use crate::{error::Result, service::operations::salvage::salvage};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::{
     config::Settings,
     error::{Error, Result},
-    service::backup::store_path,
+    service::operations::backup::store_path,
     store::copy_closed,
 };
 

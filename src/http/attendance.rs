@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{GroupId, RecordId, wall},
-    service::attendance::AttendanceView,
+    service::attendance::record::AttendanceView,
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

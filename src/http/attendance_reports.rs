@@ -19,7 +19,7 @@ use crate::{
     domain::{Access, GroupId, wall},
     error::Result,
     reports::{By, Period, heatmap::HeatCell, json::ReportView, svg, writer::Format},
-    service::reports::{Report, ReportParams},
+    service::attendance::reports::{Report, ReportParams},
 };
 
 /// Who attends less than this is at risk, unless the request says otherwise.

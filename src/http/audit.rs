@@ -13,7 +13,7 @@ use super::{
     groups::checked_limit,
     resource,
 };
-use crate::{domain::PersonId, service::audit::AuditView, store::AuditQuery};
+use crate::{domain::PersonId, service::access::audit::AuditView, store::AuditQuery};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/audit").route(get_or_head().to(list)));

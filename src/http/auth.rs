@@ -25,8 +25,7 @@ use crate::{
     error::{Error, Result},
     service::{
         Visit,
-        access::{Entered, OperatorScope, RealmScope, Scope},
-        audit::AuditScope,
+        access::{Entered, OperatorScope, RealmScope, Scope, audit::AuditScope},
     },
 };
 

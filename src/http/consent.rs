@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::PersonId,
-    service::consent::{ConsentView, NewConsent},
+    service::people::consent::{ConsentView, NewConsent},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -13,7 +13,7 @@ use super::{
     groups::Page,
     resource,
 };
-use crate::{service::erasures::ErasurePage, store::Erasure};
+use crate::{service::access::erasures::ErasurePage, store::Erasure};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/erasures").route(get_or_head().to(list)));

@@ -3,7 +3,7 @@
 use actix_web::web::{self, Data, Json, ServiceConfig};
 
 use super::{ApiState, auth::MaintainGallery, error::ApiError, resource, upload::Body};
-use crate::service::gallery::{GalleryCheckPage, GalleryCheckParams};
+use crate::service::recognition::gallery::{GalleryCheckPage, GalleryCheckParams};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/gallery/check").route(web::post().to(check)));

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::GroupId,
     error::{Error, Result},
-    service::groups::{GroupPage, GroupPatch, GroupView, GroupWithRoster, NewGroup},
+    service::attendance::groups::{GroupPage, GroupPatch, GroupView, GroupWithRoster, NewGroup},
 };
 
 /// The most entries of a page.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::BackupId,
-    service::{backup::BackupPage, erasures::RewriteView},
+    service::{access::erasures::RewriteView, operations::backup::BackupPage},
     store::CheckReport,
 };
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::{FaceId, PersonId},
-    service::negatives::{NegativeView, NegativesView, NewNegative},
+    service::people::negatives::{NegativeView, NegativesView, NewNegative},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -25,11 +25,13 @@ use super::{
 use crate::{
     domain::{ConsentState, ErasureId, PersonId},
     service::{
-        analyse::{Verification, VerifyParams},
-        enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
-        export::PersonExport,
-        merge::{MergeParams, MoveParams},
-        people::{FacesShown, PeopleFilter, PersonPage, PersonPatch, PersonView},
+        people::{
+            enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+            export::PersonExport,
+            merge::{MergeParams, MoveParams},
+            person::{FacesShown, PeopleFilter, PersonPage, PersonPatch, PersonView},
+        },
+        recognition::analyse::{Verification, VerifyParams},
     },
 };
 

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     domain::GroupId,
-    service::{
+    service::recognition::{
         analyse::{CompareParams, Comparison, Detections, Embeddings, NoParams},
-        recognise::{IdentifyParams, Recognition, RecognizeParams},
+        recognize::{IdentifyParams, Recognition, RecognizeParams},
     },
 };
 

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     domain::{GroupSessionId, PersonId},
-    service::{
-        attendance::RecordView,
+    service::attendance::{
+        record::RecordView,
         register::{AppealParams, AppealPatch, ConfirmParams, RecordPage, Review, SettledView},
     },
 };

@@ -19,8 +19,8 @@ use crate::{
     domain::PersonId,
     error::Error,
     service::{
-        calibration::{CalibrationParams, CalibrationReport},
-        duplicates::DuplicatesPage,
+        people::duplicates::DuplicatesPage,
+        recognition::calibration::{CalibrationParams, CalibrationReport},
     },
 };
 

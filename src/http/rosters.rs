@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     domain::{GroupId, PersonId},
-    service::rosters::RosterView,
+    service::attendance::rosters::RosterView,
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

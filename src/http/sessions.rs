@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{
     domain::{GroupId, GroupSessionId, attendance::session::Step, wall},
-    service::sessions::{CloseParams, ClosingView, NewSession, ReopenParams, SessionList, SessionPatch, SessionView},
+    service::attendance::sessions::{
+        CloseParams, ClosingView, NewSession, ReopenParams, SessionList, SessionPatch, SessionView,
+    },
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -9,7 +9,7 @@ use super::{
     get_or_head, resource,
     upload::Body,
 };
-use crate::service::tenants::{SettingsPatch, TenantView};
+use crate::service::access::tenants::{SettingsPatch, TenantView};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(resource("/settings").route(get_or_head().to(show)).route(web::patch().to(update)));

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{GroupSessionId, StrangerId},
-    service::{attendance::RecordView, strangers::NameParams},
+    service::attendance::{record::RecordView, strangers::NameParams},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

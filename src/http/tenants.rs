@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     domain::{ErasureId, TenantId},
-    service::tenants::{TenantPage, TenantPatch, TenantView},
+    service::access::tenants::{TenantPage, TenantPatch, TenantView},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::GroupId,
-    service::timetables::{HolidaysView, TimetableView},
+    service::attendance::timetables::{HolidaysView, TimetableView},
 };
 
 pub(super) fn routes(config: &mut ServiceConfig) {

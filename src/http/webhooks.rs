@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::WebhookId,
     error::Error,
-    service::webhooks::{
+    service::events::webhooks::{
         DeadLetterPage, NewWebhook, ReplayView, ReplayWanted, WebhookList, WebhookPatch, WebhookView, WebhookWithSecret,
     },
 };

@@ -2,42 +2,16 @@
 //! command line) calls these, and their answers serialise to what every door shows.
 
 pub mod access;
-pub mod analyse;
 pub mod attendance;
-pub mod audit;
-pub mod backup;
-pub mod bulk;
-pub mod calibration;
-pub mod check;
-pub mod consent;
-pub mod duplicates;
-pub mod enrol;
-pub mod erasures;
 pub mod events;
-pub mod export;
 mod fields;
-pub mod gallery;
-pub mod groups;
-pub mod import;
 pub mod jobs;
 mod locks;
-pub mod merge;
-pub mod negatives;
+pub mod operations;
 pub mod people;
-pub mod photos;
-mod quotas;
-pub mod recognise;
-pub mod register;
-pub mod reports;
-pub mod rosters;
-pub mod salvage;
-pub mod sessions;
-pub mod strangers;
-pub mod tenants;
-pub mod timetables;
+pub mod recognition;
 pub mod view;
 mod visit;
-pub mod webhooks;
 
 use std::{
     path::{Path, PathBuf},
@@ -48,10 +22,10 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::visit::Visit;
 use self::{
-    access::{Gate, Lifetimes},
+    access::{Gate, Lifetimes, quotas::QuotaKeeper},
+    events::webhooks::Couriers,
+    jobs::{JobDesk, JobOptions},
     locks::Locks,
-    quotas::QuotaKeeper,
-    webhooks::Couriers,
 };
 use crate::{
     config,
@@ -61,7 +35,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     events::{Hub, Tickets},
     galleries::Galleries,
-    jobs::{JobDesk, JobOptions, Spool},
+    intake::Spool,
     pipeline::{
         Pipeline,
         messages::{EncodedImage, PhotoReply},
@@ -223,7 +197,7 @@ impl Service {
         let desk = JobDesk::new(Spool::of(&data, jobs.room), jobs);
         let vault = Vault::of(&data);
         let (tenant_locks, people_locks) = (Locks::new(TENANT_LOCKS), Locks::new(PERSON_LOCKS));
-        let workbooks = Turnstile::new(reports::WORKBOOKS_AT_ONCE);
+        let workbooks = Turnstile::new(attendance::reports::WORKBOOKS_AT_ONCE);
         Ok(Self {
             store,
             galleries,

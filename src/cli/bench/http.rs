@@ -24,7 +24,7 @@ use super::{
 use crate::{
     domain::GroupId,
     error::{Error, Result},
-    service::recognise::{RecognizeParams, RequestClass},
+    service::recognition::recognize::{RecognizeParams, RequestClass},
 };
 
 /// How long a client that was told to come back waits: as long as the server's `Retry-After` says.

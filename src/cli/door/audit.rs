@@ -6,7 +6,7 @@ use crate::{
     config::Settings,
     domain::Realm,
     error::Result,
-    service::audit::AuditView,
+    service::access::audit::AuditView,
     store::{AuditQuery, Store},
 };
 

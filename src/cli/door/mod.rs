@@ -26,16 +26,20 @@ use crate::{
     config::Settings,
     domain::{GroupId, GroupSessionId, JobState, PersonId, recognition::liveness::LivenessPolicy},
     error::{Error, ErrorKind, Result},
-    jobs::row_names,
+    intake::row_names,
     service::{
-        calibration::{CalibrationParams, CalibrationReport},
-        duplicates::Twin,
-        enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
-        gallery::{GalleryCheckPage, GalleryCheckParams},
-        groups::NewGroup,
+        attendance::groups::NewGroup,
         jobs::{ImportParams, ItemView, RowView},
-        people::PersonView,
-        recognise::Recognition,
+        people::{
+            duplicates::Twin,
+            enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
+            person::PersonView,
+        },
+        recognition::{
+            calibration::{CalibrationParams, CalibrationReport},
+            gallery::{GalleryCheckPage, GalleryCheckParams},
+            recognize::Recognition,
+        },
         view::ProblemView,
     },
 };

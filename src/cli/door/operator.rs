@@ -9,12 +9,14 @@ use crate::{
     config::Settings,
     domain::Right,
     error::{Error, Result},
-    jobs::{RoomRules, Spool},
+    intake::{RoomRules, Spool},
     pipeline::NetworkSlot,
     service::{
-        backup::{BackupPage, BackupView, backup, store_path},
-        check::check,
-        erasures::{RewriteView, rewrite},
+        access::erasures::{RewriteView, rewrite},
+        operations::{
+            backup::{BackupPage, BackupView, backup, store_path},
+            check::check,
+        },
     },
     store::{BackupStream, CheckReport, Store, StoreOptions},
     vault::Vault,

@@ -31,13 +31,17 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::LocalSocket,
     service::{
-        calibration::{CalibrationParams, CalibrationReport},
-        enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
-        gallery::{GalleryCheckPage, GalleryCheckParams},
-        groups::NewGroup,
+        attendance::groups::NewGroup,
         jobs::{ItemView, JobResults, JobView},
-        people::PersonView,
-        recognise::{IdentifyParams, Recognition, RecognizeParams},
+        people::{
+            enrol::{Enrolled, FacesAdded, MoreFaces, NewPerson},
+            person::PersonView,
+        },
+        recognition::{
+            calibration::{CalibrationParams, CalibrationReport},
+            gallery::{GalleryCheckPage, GalleryCheckParams},
+            recognize::{IdentifyParams, Recognition, RecognizeParams},
+        },
     },
 };
 

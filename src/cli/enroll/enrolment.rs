@@ -19,8 +19,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     pipeline::request::FaceChoice,
     service::{
-        duplicates::Twin,
-        enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
+        people::{
+            duplicates::Twin,
+            enrol::{Enrolled, FacesAdded, NewPerson, RejectedImage},
+        },
         view::ProblemView,
     },
 };

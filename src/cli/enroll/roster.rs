@@ -22,7 +22,7 @@ use crate::{
     },
     domain::{GroupId, RowOutcome},
     error::{Error, Result},
-    jobs::{Roster, columns},
+    intake::{Roster, columns},
     service::jobs::{ImportParams, RowView},
 };
 

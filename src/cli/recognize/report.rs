@@ -10,7 +10,7 @@ use crate::{
     domain::{Mark, PersonId},
     error::{Error, Result},
     service::{
-        recognise::{NotSeen, Present, Recognition, RecognizedFace},
+        recognition::recognize::{NotSeen, Present, Recognition, RecognizedFace},
         view::ProblemView,
     },
 };
@@ -236,7 +236,7 @@ fn word(variant: impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{recognise::Reason, view::TimingsView};
+    use crate::service::{recognition::recognize::Reason, view::TimingsView};
 
     fn recognition(present: &[(&str, f32, Mark)], not_seen: &[&str]) -> Recognition {
         let id = |text: &str| text.parse::<PersonId>().unwrap();

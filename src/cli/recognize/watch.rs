@@ -10,7 +10,7 @@ use crate::{
     cli::{Common, door::Server, jobs::progress, say},
     domain::{JobState, PersonId},
     error::{Error, Result},
-    jobs::photo_names,
+    intake::photo_names,
     service::jobs::{ItemView, JobView, RecogniseJobParams, RecognisedPhotoView},
 };
 

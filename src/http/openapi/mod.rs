@@ -24,11 +24,15 @@ use super::{
     timetables, users, webhooks,
 };
 use crate::service::{
-    analyse::{CompareParams, VerifyParams},
-    enrol::{MoreFaces, NewPerson},
     jobs::{ImportParams, RecogniseJobParams},
-    negatives::NewNegative,
-    recognise::{IdentifyParams, RecognizeParams},
+    people::{
+        enrol::{MoreFaces, NewPerson},
+        negatives::NewNegative,
+    },
+    recognition::{
+        analyse::{CompareParams, VerifyParams},
+        recognize::{IdentifyParams, RecognizeParams},
+    },
 };
 
 /// The description.

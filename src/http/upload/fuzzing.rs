@@ -25,7 +25,7 @@ use crate::{
     error::{ErrorKind, Result},
     pipeline::messages::EncodedImage,
     runtime::{BudgetLimits, ByteBudget, ServiceClass, Turn},
-    service::recognise::RecognizeParams,
+    service::recognition::recognize::RecognizeParams,
 };
 
 /// Small, so that short inputs cross them.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::TenantScope,
     error::{Error, ErrorKind, Result},
-    jobs::{Incoming, PHOTOS, ROSTER, image},
+    intake::{Incoming, PHOTOS, ROSTER, image},
     service::jobs::{ImportParams, RecogniseJobParams},
 };
 

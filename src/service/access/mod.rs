@@ -1,13 +1,17 @@
 //! Who may come in, and what that opens: keys for programs, passwords and tokens for people.
 
+pub mod audit;
+pub mod erasures;
 pub mod first_start;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod keys;
 mod passwords;
+pub(in crate::service) mod quotas;
 mod refresh;
 mod refusals;
 pub mod sessions;
+pub mod tenants;
 mod throttle;
 mod tokens;
 pub mod users;

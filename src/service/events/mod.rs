@@ -2,6 +2,7 @@
 
 mod feed;
 mod view;
+pub mod webhooks;
 
 use std::time::Duration;
 

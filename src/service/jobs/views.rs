@@ -14,8 +14,8 @@ use crate::{
         jobs::{DoublePhoto, Fault, Leavers, LeaversIn, RefusedPhoto, RosterColumn, RowGroups, SeenFace, TimeSource},
         recognition::liveness::LivenessPolicy,
     },
-    jobs::RowNames,
-    service::{fields::strict_bool, recognise::advice},
+    intake::RowNames,
+    service::{fields::strict_bool, recognition::recognize::advice},
 };
 
 /// How a roster is taken in.
