@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use serde::Deserialize;
 
-use super::{ApiState, address::client_address, error::ApiError, patience::Known};
+use super::{address::client_address, error::ApiError, patience::Known, state::ApiState};
 use crate::{
     domain::{Access, GroupId, Permission, TenantScope, unauthenticated},
     error::{Error, Result},

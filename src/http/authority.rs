@@ -6,7 +6,11 @@ use actix_web::{
     web::{Data, ServiceConfig},
 };
 
-use super::{ApiState, error::ApiError, get_or_head, resource};
+use super::{
+    error::ApiError,
+    route::{get_or_head, resource},
+    state::ApiState,
+};
 use crate::error::Error;
 
 /// Where it is.

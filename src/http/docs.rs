@@ -16,7 +16,12 @@ use bytes::Bytes;
 use serde_json::json;
 use utoipa_swagger_ui::{Config, serve};
 
-use super::{ApiState, error::ApiError, get_or_head, openapi, resource};
+use super::{
+    api::openapi,
+    error::ApiError,
+    route::{get_or_head, resource},
+    state::ApiState,
+};
 use crate::{config::Prefix, error::Error};
 
 /// The page is made of our own files alone; its default would show the API's address to a validator on the internet.

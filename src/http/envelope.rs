@@ -24,14 +24,14 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    ApiState, authority,
+    api::{THAT_ONLY_TELL, openapi},
+    authority,
     error::ApiError,
     hardening::{harden, harden_headers},
     leaving::Leaving,
     listeners::{Answer, Conversation},
-    openapi,
-    recognition::THAT_ONLY_TELL,
     shares,
+    state::ApiState,
 };
 use crate::{
     error::{Error as CrateError, ErrorKind},

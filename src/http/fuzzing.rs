@@ -10,10 +10,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     address::{client_address, is_trusted},
-    groups::Page,
+    page::Page,
 };
 pub use super::{
-    events::fuzzing::frames,
+    api::fuzzing::frames,
     upload::fuzzing::{json, multipart},
 };
 use crate::{

@@ -10,7 +10,7 @@ use actix_web::{
     middleware::Condition,
 };
 
-use super::{envelope::REQUEST_ID, events::LAST_EVENT_ID, idempotency};
+use super::{api::LAST_EVENT_ID, envelope::REQUEST_ID, idempotency};
 
 /// Answers are data: nothing in them is to be run or shown in a frame.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");

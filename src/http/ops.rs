@@ -8,7 +8,12 @@ use actix_web::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{ApiState, auth, error::ApiError, get_or_head, resource};
+use super::{
+    auth,
+    error::ApiError,
+    route::{get_or_head, resource},
+    state::ApiState,
+};
 use crate::{domain::Permission, telemetry::Metrics};
 
 pub(super) fn routes(config: &mut ServiceConfig) {

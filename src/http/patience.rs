@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{ApiState, error::ApiError, events, listeners::Conversation};
+use super::{api::SOCKET, error::ApiError, listeners::Conversation, state::ApiState};
 use crate::{
     config::Limits,
     error::{Error as CrateError, ErrorKind},
@@ -41,7 +41,7 @@ pub async fn patience(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let given_up = Rc::new(Cell::new(false));
-    let is_socket = request.path() == events::SOCKET && request.method() == Method::GET;
+    let is_socket = request.path() == SOCKET && request.method() == Method::GET;
     let limits = request.app_data::<Data<ApiState>>().map(|state| state.limits.clone());
     let conversation = request.conn_data::<Rc<Conversation>>().cloned();
     match (request.take_payload(), limits, conversation) {

@@ -28,9 +28,9 @@ use sha2::{Digest, Sha256};
 pub use self::register::Register;
 use self::{digest::BodyDigest, register::Owner};
 use super::{
-    ApiState,
     auth::{self, Permit},
     error::ApiError,
+    state::ApiState,
 };
 use crate::{
     domain::{Realm, Right},

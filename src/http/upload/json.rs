@@ -15,12 +15,13 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, V
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    super::ApiState, IMAGES, MAX_SETTINGS_BYTES, MAX_TEXT_BYTES, check_count, check_image, field_too_large,
-    gathering::whole, meter::Meter, takes_no_file,
+    IMAGES, MAX_SETTINGS_BYTES, MAX_TEXT_BYTES, check_count, check_image, field_too_large, gathering::whole,
+    meter::Meter, takes_no_file,
 };
 use crate::{
     config::Limits,
     error::{Error, Result},
+    http::state::ApiState,
     pipeline::{full, messages::EncodedImage},
     runtime::{ByteBudget, CancelToken, JobSpec, Reservation, Turn},
 };

@@ -21,10 +21,10 @@ pub(super) use self::{
     spooled::Spooled,
 };
 use super::{
-    ApiState,
     auth::{self, Permit},
     error::ApiError,
     shares,
+    state::ApiState,
 };
 use crate::{
     config::Limits,

@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 
 use super::{
     super::{
-        ApiState,
         auth::{self, Permit},
         error::ApiError,
     },
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     domain::TenantScope,
     error::{Error, ErrorKind, Result},
+    http::state::ApiState,
     intake::{Incoming, PHOTOS, ROSTER, image},
     service::jobs::{ImportParams, RecogniseJobParams},
 };
