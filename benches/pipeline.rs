@@ -80,7 +80,7 @@ fn photos(criterion: &mut Criterion) {
     let settings = Settings::load(None, &changes).expect("the default settings");
     let system = actix::System::new();
     let app = system.block_on(App::build(settings, Faults::default())).expect("the server's parts");
-    let pipeline = app.service().pipeline();
+    let pipeline = app.services().pipeline();
     let at_once = pipeline.tools().options.threads.get() * PHOTOS_PER_THREAD;
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(10).throughput(Throughput::Elements(at_once as u64));

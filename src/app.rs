@@ -42,7 +42,7 @@ use crate::{
         RestartCause, RestartPolicy, ShutdownSignal, Supervisor, SupervisorOptions, SystemClock,
     },
     service::{
-        Naming, Service, ServiceOptions,
+        Naming, ServiceOptions, Services,
         access::first_start,
         jobs::{JobOptions, Runner},
         operations::backup,
@@ -72,7 +72,7 @@ const LINGERS: Lingers = Lingers { request: Duration::from_millis(50), step: Dur
 /// Everything but the listening side: what the command line works with when no server runs.
 pub struct App {
     settings: Settings,
-    service: Service,
+    services: Services,
     supervisor: Arc<Supervisor>,
     health: Health,
     metrics: Metrics,
@@ -133,20 +133,20 @@ impl App {
         let (events, webhooks) = (settings.events.clone(), settings.webhooks.clone());
         let jobs = JobOptions::new(&settings);
         let options = ServiceOptions { naming, quotas, data, lifetimes, events, webhooks, jobs };
-        let service = Service::new(Pipeline::start(tools, &supervisor), clock, options)?;
+        let services = Services::new(Pipeline::start(tools, &supervisor), clock, options)?;
         let keepers = vec![
             gallery_keeper,
-            actix::spawn(service.store().clone().keep_reserve()),
-            actix::spawn(service.keep_quotas()),
-            actix::spawn(service.clone().finish_deletions()),
-            actix::spawn(service.clone().keep_to_retention()),
+            actix::spawn(services.store().clone().keep_reserve()),
+            actix::spawn(services.access.keep_quotas()),
+            actix::spawn(services.access.clone().finish_deletions()),
+            actix::spawn(services.people.clone().keep_to_retention()),
         ];
-        Ok(Self { settings, service, supervisor, health, metrics, pool, keepers })
+        Ok(Self { settings, services, supervisor, health, metrics, pool, keepers })
     }
 
     /// The use cases.
-    pub fn service(&self) -> &Service {
-        &self.service
+    pub fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Ends the stages and the compute threads; what was acknowledged is in the store already.
@@ -177,13 +177,13 @@ impl App {
             Error::storage(message).with_source(error)
         })?;
         let state = self.state();
-        let runner = actix::spawn(Runner::new(self.service.clone(), shutdown.clone()).await?.run());
+        let runner = actix::spawn(Runner::new(self.services.jobs.clone(), shutdown.clone()).await?.run());
         let mut keepers = vec![
-            actix::spawn(state.idempotency.clone().sweep(self.service.clone())),
-            actix::spawn(self.service.clone().keep_erasing(self.settings.store.rewrite_after())),
-            actix::spawn(self.service.clone().keep_events()),
-            actix::spawn(self.service.clone().keep_backups(self.settings.backup.schedule())),
-            actix::spawn(self.service.clone().run_couriers()),
+            actix::spawn(state.idempotency.clone().sweep(self.services.clone())),
+            actix::spawn(self.services.access.clone().keep_erasing(self.settings.store.rewrite_after())),
+            actix::spawn(self.services.events.clone().keep_events()),
+            actix::spawn(self.services.operations.clone().keep_backups(self.settings.backup.schedule())),
+            actix::spawn(self.services.events.clone().run_couriers()),
         ];
         keepers.extend(certificate.map(|certificate| actix::spawn(certificate.keep_renewed())));
         let leaving = Leaving::default();
@@ -193,13 +193,13 @@ impl App {
         tracing::info!(%address, threads = self.pool.num_threads(), "ready");
         ready(address);
         let handle = server.handle();
-        let (health, service) = (self.health.clone(), self.service.clone());
+        let (health, services) = (self.health.clone(), self.services.clone());
         let drain = Duration::from_secs(self.settings.server.drain_seconds);
         let stopper = actix::spawn(async move {
             shutdown.wait().await;
             tracing::info!("stopping: requests under way are finished first");
             health.set_unready("server", "stopping");
-            service.close_streams();
+            services.events.close_streams();
             // The HTTP server's own stop drops connections and requests that it has not looked at yet.
             leaving.begin(drain);
             leaving.quiet(LAST_CALL).await;
@@ -217,8 +217,8 @@ impl App {
         if timeout(LAST_ANSWERS, runner).await.is_err() {
             tracing::warn!("a job was cut off by the stop: the next start takes it up again");
         }
-        self.service.pipeline().drain(LAST_ANSWERS).await;
-        self.service.write_quotas().await;
+        self.services.pipeline().drain(LAST_ANSWERS).await;
+        self.services.access.write_quotas().await;
         self.stop();
         tracing::info!("stopped");
         served
@@ -273,7 +273,7 @@ impl App {
 
     fn state(&self) -> ApiState {
         ApiState {
-            service: self.service.clone(),
+            services: self.services.clone(),
             limits: self.settings.limits.clone(),
             health: self.health.clone(),
             supervisor: Arc::clone(&self.supervisor),

@@ -21,11 +21,11 @@ pub use self::{
     prefix::Prefix,
 };
 use crate::{
-    domain::{Amounts, GalleryPlan, Quotas},
+    domain::{Amounts, GalleryPlan, Quotas, access::lifetimes::Lifetimes},
     error::{Error, Result},
     nn::Precision,
     runtime::BudgetLimits,
-    service::{access::Lifetimes, operations::backup::Schedule},
+    service::operations::backup::Schedule,
 };
 
 /// The defaults, with every key commented; also the documentation of the keys.

@@ -127,9 +127,9 @@ impl DemoServer {
             actix::System::new().block_on(async move {
                 let app = App::build(settings, Faults::default()).await?;
                 // Nobody waits for it where the demo has been stopped.
-                app.serve(listener, asked, move |address| {
+                Box::pin(app.serve(listener, asked, move |address| {
                     let _ = started.send(address);
-                })
+                }))
                 .await
             })
         });

@@ -56,7 +56,7 @@ pub(super) fn run(common: &Common, args: &ServeArgs) -> Result<()> {
         tracing::info!("starting");
         let app = App::build(settings, Faults::default()).await?;
         signals.serving();
-        app.serve(listener, asked, announce).await
+        Box::pin(app.serve(listener, asked, announce)).await
     })
 }
 

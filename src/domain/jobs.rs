@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    access::{actor::Actor, roles::Permission},
+    access::{
+        actor::Actor,
+        roles::{Access, Permission},
+    },
     attendance::{record::Mark, roster::DayOrMoment},
     ids::{GroupId, GroupSessionId, JobId, PersonId, PhotoId},
     people::enrolment::{FaceChoice, QualityGate},
@@ -72,6 +75,11 @@ impl JobTask {
 /// What it takes to do anything with a job of this group, or with one of a roster where there is none.
 pub const fn permission(group: Option<&GroupId>) -> Permission {
     if group.is_some() { Permission::RecogniseMany } else { Permission::ManagePeople }
+}
+
+/// Whether a job is one that the caller could have started: one of that group, or of a roster where there is none.
+pub fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
+    access.require(permission(group), group).is_ok()
 }
 
 /// How a group is recognised in many photos.

@@ -109,10 +109,10 @@ pub(super) async fn permitted<P: Permit>(request: &HttpRequest) -> Result<Entere
     if let Some(session) = session {
         access.require_role(P::PERMISSION)?;
         let state = state(request)?;
-        group = Some(state.service.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
+        group = Some(state.services.attendance.group_of_session(&access.tenant_scope()?, session.parse()?).await?);
     }
     entered.access = entered.access.permitted(P::PERMISSION, group)?;
-    state(request)?.service.pipeline().tools().faults.hit_async(PERMITTED).await;
+    state(request)?.services.pipeline().tools().faults.hit_async(PERMITTED).await;
     Ok(entered)
 }
 
@@ -128,7 +128,7 @@ async fn entered(request: &HttpRequest) -> Result<Entered> {
     }
     let state = state(request)?;
     let from = client_address(request, &state.trusted_proxies);
-    let entered = state.service.authenticate(&credential(request)?, from).await?;
+    let entered = state.services.access.authenticate(&credential(request)?, from).await?;
     Known::note(request);
     request.extensions_mut().insert(entered.clone());
     Ok(entered)
@@ -149,7 +149,7 @@ pub(super) async fn while_let_in<S: Stream<Item = Result<Bytes>>>(
         }
         let (state, access) = (state.clone(), access.clone());
         async move {
-            if is_due && !state.service.store().still_grants(&access).await? {
+            if is_due && !state.services.store().still_grants(&access).await? {
                 return Err(unauthenticated());
             }
             Ok(part)

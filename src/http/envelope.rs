@@ -162,7 +162,7 @@ fn held_until_written(response: ServiceResponse<BoxBody>) -> (ServiceResponse<Bo
     let Some((turn, state)) = shares::of_caller(request).zip(state) else { return (response, None) };
     let only_tells = request.method().is_safe()
         || request.match_pattern().is_some_and(|route| THAT_ONLY_TELL.contains(&route.as_str()));
-    match state.service.pipeline().tools().budget.reserve_past_line(&turn, bytes) {
+    match state.services.pipeline().tools().budget.reserve_past_line(&turn, bytes) {
         Ok(held) => (response, Some(held)),
         Err(exhausted) if only_tells => (response.error_response(ApiError(full(exhausted))), None),
         Err(_) => (response, None),

@@ -35,7 +35,7 @@ async fn live() -> HttpResponse {
 /// Photos can be served: no stage was given up, the store writes, nobody asked to stop.
 async fn ready(state: Data<ApiState>) -> HttpResponse {
     let report = state.health.report();
-    let (is_healthy, has_room) = (state.service.store().is_healthy(), state.service.store().has_room());
+    let (is_healthy, has_room) = (state.services.store().is_healthy(), state.services.store().has_room());
     let is_ready = report.ready && is_healthy;
     let body = json!({
         "status": if is_ready { "ready" } else { "unready" },
@@ -66,7 +66,7 @@ async fn metrics(
     let access = auth::authenticated(&request).await?;
     let asked = if wanted.tenants { Permission::ReadTenantsMetrics } else { Permission::ReadMetrics };
     access.require(asked, None)?;
-    let tools = state.service.pipeline().tools();
+    let tools = state.services.pipeline().tools();
     state.metrics.budget_bytes.set(tools.budget.used() as i64);
     let galleries: Vec<(String, usize, usize)> = tools
         .galleries
@@ -76,12 +76,12 @@ async fn metrics(
         .collect();
     state.metrics.gallery_bytes.set(galleries.iter().map(|&(_, bytes, _)| bytes as i64).sum());
     state.metrics.gallery_faces.set(galleries.iter().map(|&(.., faces)| faces as i64).sum());
-    state.metrics.webhook_behind_seconds.set(state.service.webhooks_behind().as_secs());
+    state.metrics.webhook_behind_seconds.set(state.services.events.webhooks_behind().as_secs());
     for stage in state.supervisor.snapshot() {
         let inside = (stage.queued + stage.working) as i64;
         state.metrics.stage_in_flight.with_label_values(&[stage.name]).set(inside);
     }
-    state.service.count_pending_erasures().await?;
+    state.services.access.count_pending_erasures().await?;
     let mut text = state.metrics.render()?;
     if wanted.tenants {
         text += &Metrics::render_tenants(&galleries)?;

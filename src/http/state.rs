@@ -9,7 +9,7 @@ use super::{docs::Description, idempotency::Register};
 use crate::{
     config::Limits,
     runtime::{Health, Supervisor},
-    service::Service,
+    service::Services,
     telemetry::Metrics,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone)]
 pub struct ApiState {
     /// The use cases.
-    pub service: Service,
+    pub services: Services,
     /// What a client may send.
     pub limits: Limits,
     /// Whether the server can work.

@@ -4,13 +4,12 @@ use std::{ops::Deref, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{
-    Service,
-    access::{Entered, Scope},
-};
+use super::access::{Entered, Scope};
 use crate::{
     domain::{Access, Role, TenantScope, TenantSettings},
     error::{Error, Result},
+    runtime::Clock,
+    store::Store,
 };
 
 /// A request's visit to a tenant, or that of work which goes on for one: by which right, under which settings and since
@@ -63,13 +62,13 @@ impl Scope for Visit {
     }
 }
 
-impl Service {
+impl Visit {
     /// The visit of work in a tenant that nobody has come through the door for, or came long ago.
     ///
     /// # Errors
     /// `NotFound` `tenant_not_found`, `Forbidden` `tenant_suspended`.
-    pub async fn visit(&self, scope: &TenantScope) -> Result<Visit> {
-        let (settings, at) = (self.store.open_tenant(scope).await?, self.clock.now());
-        Ok(Visit { scope: scope.clone(), access: None, settings: Arc::new(settings), at })
+    pub async fn of_work(store: &Store, clock: &Arc<dyn Clock>, scope: &TenantScope) -> Result<Self> {
+        let (settings, at) = (store.open_tenant(scope).await?, clock.now());
+        Ok(Self { scope: scope.clone(), access: None, settings: Arc::new(settings), at })
     }
 }

@@ -98,7 +98,7 @@ impl TestServer {
             move || {
                 actix::System::new().block_on(async move {
                     let app = build(settings, faults).await;
-                    built.send(app.service().pipeline().tools().budget.clone()).unwrap();
+                    built.send(app.services().pipeline().tools().budget.clone()).unwrap();
                     app.serve(listener, signal, |_| ()).await.unwrap();
                 });
             }

@@ -96,7 +96,7 @@ impl Parts {
     }
 
     fn tools(&self) -> &Tools {
-        self.app.service().pipeline().tools()
+        self.app.services().pipeline().tools()
     }
 }
 

@@ -118,7 +118,7 @@ impl Drive<'_> {
 
     /// One photo, read anew each time; returns the number of its faces.
     async fn photo(&self, file: &Path) -> Result<usize> {
-        let pipeline = self.parts.app.service().pipeline();
+        let pipeline = self.parts.app.services().pipeline();
         let bytes = read_file(file)?;
         let turn = turn_of(self.wanted.class, &self.wanted.scope);
         let held = pipeline.tools().budget.reserve_within(&turn, bytes.len() as u64, PATIENCE).await;

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::{Faults, ServiceClass},
     service::{
-        Service, Visit,
+        Services, Visit,
         attendance::groups::NewGroup,
         jobs::{ImportParams, RowView},
         people::{
@@ -47,21 +47,21 @@ impl Local {
         let data = settings.server.data.clone();
         let app = App::build(settings, Faults::default()).await.map_err(|error| in_use(&data, error))?;
         let opened = Self { app, scope: TenantScope::granted(tenant.clone()) };
-        opened.service().store().open_tenant(&opened.scope).await?;
+        opened.services().store().open_tenant(&opened.scope).await?;
         Ok(opened)
     }
 
-    pub(super) fn service(&self) -> &Service {
-        self.app.service()
+    pub(super) fn services(&self) -> &Services {
+        self.app.services()
     }
 
     async fn visit(&self) -> Result<Visit> {
-        self.service().visit(&self.scope).await
+        self.services().visit(&self.scope).await
     }
 
     /// Takes memory for the images from the pipeline's budget, waiting for room.
     async fn hold(&self, images: &[Bytes]) -> Result<Vec<EncodedImage>> {
-        let budget = &self.service().pipeline().tools().budget;
+        let budget = &self.services().pipeline().tools().budget;
         let turn = turn_of(ServiceClass::Interactive, &self.scope);
         let mut held = Vec::with_capacity(images.len());
         for bytes in images {
@@ -73,30 +73,30 @@ impl Local {
     }
 
     pub(super) async fn create_group(&self, new: NewGroup) -> Result<()> {
-        self.service().create_group(&self.scope, new).await.map(drop)
+        self.services().attendance.create_group(&self.scope, new).await.map(drop)
     }
 
     pub(super) async fn person(&self, id: &PersonId) -> Result<PersonView> {
-        self.service().person(&self.scope, id).await
+        self.services().people.person(&self.scope, id).await
     }
 
     pub(super) async fn enrol(&self, new: NewPerson, images: &[Bytes]) -> Result<Enrolled> {
         let images = self.hold(images).await?;
-        self.service().enrol(&self.visit().await?, new, images).await
+        self.services().people.enrol(&self.visit().await?, new, images).await
     }
 
     pub(super) async fn replace_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<Enrolled> {
         let images = self.hold(images).await?;
-        self.service().replace_faces(&self.visit().await?, person, MoreFaces::default(), images).await
+        self.services().people.replace_faces(&self.visit().await?, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_faces(&self, person: &PersonId, images: &[Bytes]) -> Result<FacesAdded> {
         let images = self.hold(images).await?;
-        self.service().add_faces(&self.visit().await?, person, MoreFaces::default(), images).await
+        self.services().people.add_faces(&self.visit().await?, person, MoreFaces::default(), images).await
     }
 
     pub(super) async fn add_member(&self, group: &GroupId, person: &PersonId) -> Result<()> {
-        self.service().add_member(&self.scope, group, person, None).await
+        self.services().attendance.add_member(&self.scope, group, person, None).await
     }
 
     pub(super) async fn import(
@@ -106,13 +106,14 @@ impl Local {
         params: &ImportParams,
         bar: &ProgressBar,
     ) -> Result<Vec<RowView>> {
-        let options = &self.service().desk().options;
+        let options = &self.services().jobs.desk().options;
         let plan = Plan::new(csv, photos, options.max_entries)?;
         bar.set_length(plan.rows);
         let rules = RowRules { options: params.clone().into(), image_bytes: options.image_bytes };
         let rows = plan.map(|row| async move {
             let row = row?;
-            let taken = patiently(async || self.service().import_row(&self.scope, &row, rules, None).await).await;
+            let taken =
+                patiently(async || self.services().people.import_row(&self.scope, &row, rules, None).await).await;
             let report = match taken {
                 Err(error) if [ErrorKind::Storage, ErrorKind::Unavailable].contains(&error.kind()) => {
                     return Err(error);
@@ -138,21 +139,22 @@ impl Local {
     /// The leavers of a roster whose rows came to `rows`.
     async fn see_off_all(&self, csv: &Path, options: ImportOptions, rows: &[RowView]) -> Result<Vec<RowView>> {
         let have_rows_failed = rows.iter().any(|row| row.outcome == RowOutcome::Failed);
-        let leavers = self.service().leavers(&self.scope, &Named::in_roster(csv)?, options.leavers_in).await?;
+        let leavers = self.services().people.leavers(&self.scope, &Named::in_roster(csv)?, options.leavers_in).await?;
         let mut seen_off = Vec::with_capacity(leavers.len());
         for (number, leaver) in (rows.len() as u64..).zip(leavers) {
-            let (report, _) = self.service().see_off(&self.scope, &leaver, options, have_rows_failed, None).await?;
+            let (report, _) =
+                self.services().people.see_off(&self.scope, &leaver, options, have_rows_failed, None).await?;
             seen_off.push(RowView::new(number, report));
         }
         Ok(seen_off)
     }
 
     pub(super) async fn check_gallery(&self, params: &GalleryCheckParams) -> Result<GalleryCheckPage> {
-        self.service().check_gallery(&self.scope, params.clone()).await
+        self.services().recognition.check_gallery(&self.scope, params.clone()).await
     }
 
     pub(super) async fn calibrate(&self, params: &CalibrationParams) -> Result<CalibrationReport> {
-        self.service().calibration(&self.scope, *params).await
+        self.services().recognition.calibration(&self.scope, *params).await
     }
 
     pub(super) async fn recognize(&self, wanted: &Recognize, photo: &Bytes) -> Result<Recognition> {
@@ -160,9 +162,11 @@ impl Local {
         match &wanted.group {
             Some(group) => {
                 let params = RecognizeParams::from(wanted);
-                self.service().recognize(&self.visit().await?, group, images, &params).await
+                self.services().recognition.recognize(&self.visit().await?, group, images, &params).await
             }
-            None => self.service().identify(&self.visit().await?, images, &IdentifyParams::from(wanted)).await,
+            None => {
+                self.services().recognition.identify(&self.visit().await?, images, &IdentifyParams::from(wanted)).await
+            }
         }
     }
 }

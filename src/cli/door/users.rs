@@ -44,7 +44,7 @@ impl UserDoor {
     pub(in crate::cli) async fn create_user(&self, new: NewUser) -> Result<UserView> {
         match self {
             Self::Server(server) => server.post(&["users"], &new).await,
-            Self::Local(local, access) => local.service().create_user(&realm(access)?, new).await,
+            Self::Local(local, access) => local.services().access.create_user(&realm(access)?, new).await,
         }
     }
 
@@ -53,7 +53,7 @@ impl UserDoor {
         let patch = UserPatch { password: Some(password), ..UserPatch::default() };
         match self {
             Self::Server(server) => server.patch(&["users", user.as_str()], &patch).await,
-            Self::Local(local, access) => local.service().update_user(&realm(access)?, user, patch).await,
+            Self::Local(local, access) => local.services().access.update_user(&realm(access)?, user, patch).await,
         }
     }
 
@@ -63,7 +63,9 @@ impl UserDoor {
         loop {
             let page: UserPage = match self {
                 Self::Server(server) => server.page(&["users"], after.as_ref(), PAGE).await?,
-                Self::Local(local, access) => local.service().users(&realm(access)?, after.as_ref(), PAGE).await?,
+                Self::Local(local, access) => {
+                    local.services().access.users(&realm(access)?, after.as_ref(), PAGE).await?
+                }
             };
             users.extend(page.users);
             after = page.next;
@@ -78,7 +80,7 @@ impl UserDoor {
         match self {
             Self::Server(server) => server.post(&["auth", "rotate"], &()).await,
             Self::Local(local, access) => {
-                local.service().rotate_token_key(&OperatorScope::of(Entered::by_command(access.clone()))?).await
+                local.services().access.rotate_token_key(&OperatorScope::of(Entered::by_command(access.clone()))?).await
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod audit;
+pub mod lifetimes;
 pub mod right;
 pub mod roles;
 pub mod tenant;

@@ -51,7 +51,7 @@ pub(in crate::http) async fn backup(
     query: Query<BackupQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let BackupQuery { name } = query.into_inner();
-    let pieces = while_let_in(&request, state.service.backup(&operator.0, name).await?).await?;
+    let pieces = while_let_in(&request, state.services.operations.backup(&operator.0, name).await?).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(pieces))
 }
 
@@ -62,7 +62,7 @@ pub(in crate::http) async fn check(
     state: Data<ApiState>,
     operator: Granted<Operate>,
 ) -> Result<Json<CheckReport>, ApiError> {
-    Ok(Json(state.service.check(&operator.0).await?))
+    Ok(Json(state.services.operations.check(&operator.0).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/backups", tag = "maintenance", params(Page),
@@ -74,7 +74,7 @@ pub(in crate::http) async fn backups(
     page: Query<Page>,
 ) -> Result<Json<BackupPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.backups(&operator.0, after, limit).await?))
+    Ok(Json(state.services.operations.backups(&operator.0, after, limit).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/backups/{backup}", tag = "maintenance",
@@ -85,7 +85,7 @@ pub(in crate::http) async fn strike(
     operator: Granted<Operate>,
     backup: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.strike_backup(&operator.0, backup.parse()?).await?;
+    state.services.operations.strike_backup(&operator.0, backup.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -98,5 +98,5 @@ pub(in crate::http) async fn rewrite(
     state: Data<ApiState>,
     operator: Granted<Operate>,
 ) -> Result<Json<RewriteView>, ApiError> {
-    Ok(Json(state.service.rewrite_store(&operator.0).await?))
+    Ok(Json(state.services.access.rewrite_store(&operator.0).await?))
 }

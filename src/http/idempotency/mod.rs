@@ -80,7 +80,7 @@ async fn once<P: Permit>(
         Ok(attempt) => attempt,
         Err(error) => return Ok(request.error_response(ApiError(error))),
     };
-    match attempt.state.service.store().answer(&attempt.claim).await {
+    match attempt.state.services.store().answer(&attempt.claim).await {
         Ok(Some(kept)) if !attempt.is_expired(&kept) => Ok(match attempt.replay(kept, payload).await {
             Ok(answer) => request.into_response(answer),
             Err(error) => request.error_response(ApiError(error)),
@@ -122,7 +122,7 @@ impl Attempt {
         }
         let body = Arc::new(Mutex::new(BodyDigest::new(request.headers())));
         let note = {
-            let (body, at) = (Arc::clone(&body), state.service.now());
+            let (body, at) = (Arc::clone(&body), state.services.now());
             move || KeptAnswer { body: digest_of(&body), at, answer: None }
         };
         let claim = Arc::new(Claim::new(owner.tenant.as_ref(), &id.finalize().into(), note));
@@ -131,7 +131,7 @@ impl Attempt {
     }
 
     fn is_expired(&self, kept: &KeptAnswer) -> bool {
-        kept.at < self.state.idempotency.kept_since(self.state.service.now())
+        kept.at < self.state.idempotency.kept_since(self.state.services.now())
     }
 
     /// The payload, digested as it is read.
@@ -143,7 +143,7 @@ impl Attempt {
     /// The kept answer, where this body is the first one's.
     async fn replay(&self, kept: KeptAnswer, mut payload: Payload) -> Result<HttpResponse> {
         // What was too large for the first request is refused by its limit.
-        let mut left = self.state.limits.body_bytes.max(self.state.service.desk().options.max_upload_bytes);
+        let mut left = self.state.limits.body_bytes.max(self.state.services.jobs.desk().options.max_upload_bytes);
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| CrateError::invalid("the body cannot be read").with_source(error))?;
             left = left.checked_sub(chunk.len() as u64).ok_or_else(|| {
@@ -155,7 +155,7 @@ impl Attempt {
             return Err(conflict("idempotency_key_reused", "this key was used for a request with another body"));
         }
         // Its body may have come slowly.
-        self.state.service.store().require_right(&self.right).await?;
+        self.state.services.store().require_right(&self.right).await?;
         let Some((status, body)) = kept.answer else {
             return Err(conflict(
                 "idempotency_answer_gone",
@@ -175,12 +175,12 @@ impl Attempt {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<BoxBody>, Error> {
-        if let Err(error) = self.state.idempotency.require_room(&self.owner, self.state.service.now()) {
+        if let Err(error) = self.state.idempotency.require_room(&self.owner, self.state.services.now()) {
             return Ok(request.error_response(ApiError(error)));
         }
         let answer = under_claim(Some(Arc::clone(&self.claim)), next.call(request)).await?;
         let (request, answer) = answer.map_into_boxed_body().into_parts();
-        let store = self.state.service.store();
+        let store = self.state.services.store();
         if !answer.status().is_success() {
             store.forget_answer(&self.claim).await.map_err(ApiError)?;
             return Ok(ServiceResponse::new(request, answer));
@@ -197,7 +197,7 @@ impl Attempt {
         if let Err(error) = store.keep_answer(&self.claim, kept).await {
             tracing::warn!(%error, "an answer could not be kept for its idempotency key");
         }
-        self.state.idempotency.count(&self.owner, self.state.service.now());
+        self.state.idempotency.count(&self.owner, self.state.services.now());
         Ok(ServiceResponse::new(request, head.set_body(body)))
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     config,
     domain::{Actor, TenantId},
     error::{Error, ErrorKind, Result},
-    service::Service,
+    service::Services,
 };
 
 /// How often old answers are looked for, at the least.
@@ -91,10 +91,10 @@ impl Register {
     }
 
     /// Removes old answers now and again, until the future is dropped.
-    pub async fn sweep(self, service: Service) {
+    pub async fn sweep(self, services: Services) {
         loop {
-            let end = self.kept_since(service.now());
-            match service.store().sweep_answers(end).await {
+            let end = self.kept_since(services.now());
+            match services.store().sweep_answers(end).await {
                 Ok(left) => {
                     let mut shared = self.shared();
                     shared.kept = left.into_iter().collect();

@@ -72,7 +72,7 @@ async fn read<P: DeserializeOwned>(request: &HttpRequest, payload: Payload, turn
             .with_code("unsupported_content_type"));
     }
     let state = auth::state(request)?;
-    let budget = &state.service.pipeline().tools().budget;
+    let budget = &state.services.pipeline().tools().budget;
     let meter = Meter::admit(request.headers(), budget, turn, limit)?;
     let (text, held) = whole(meter.stream(payload), &meter).await?;
     request.extensions_mut().insert(held);

@@ -42,11 +42,11 @@ pub(super) async fn read<P: DeserializeOwned>(
     turn: Turn,
 ) -> Result<(Vec<EncodedImage>, P)> {
     let (text, held) = whole(chunks, meter).await?;
-    let budget = state.service.pipeline().tools().budget.clone();
+    let budget = state.services.pipeline().tools().budget.clone();
     let body = Body::new(text, held, budget, turn.clone(), &state.limits);
     // A large body takes long enough to stall whoever shares the HTTP thread.
     let job = JobSpec { turn, stage: "upload", stage_rank: 0, cancel: CancelToken::default() };
-    let pool = &state.service.pipeline().tools().pool;
+    let pool = &state.services.pipeline().tools().pool;
     let (images, settings) = pool.run(job, move || body.take_apart()).await?.value?;
     let params = serde_json::from_value(Value::Object(settings)).map_err(|error| unreadable(&error))?;
     Ok((images, params))

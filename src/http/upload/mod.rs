@@ -64,7 +64,7 @@ async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Pa
     // Only tenants have images.
     entered.access.tenant_scope()?;
     let turn = shares::of(&entered.access);
-    let budget = &state.service.pipeline().tools().budget;
+    let budget = &state.services.pipeline().tools().budget;
     let meter = Meter::admit(request.headers(), budget, &turn, state.limits.body_bytes)?;
     let chunks = meter.stream(payload);
     let outcome = match request.content_type().to_ascii_lowercase().as_str() {
@@ -75,7 +75,7 @@ async fn read<P: DeserializeOwned, N: Permit>(request: &HttpRequest, payload: Pa
     };
     // What stopped the stream says more than what its reader made of the end.
     let (images, params) = outcome.map_err(|error| meter.refusal().unwrap_or(error))?;
-    Ok(Upload { scope: N::Scope::of(state.service.arrived(entered).await?)?, images, params })
+    Ok(Upload { scope: N::Scope::of(state.services.access.arrived(entered).await?)?, images, params })
 }
 
 fn check_count(images: usize, limits: &Limits) -> Result<()> {

@@ -63,12 +63,12 @@ async fn read<P: WithFiles, N: Permit>(request: &HttpRequest, payload: Payload) 
             Error::new(ErrorKind::Unsupported, "send multipart/form-data").with_code("unsupported_content_type")
         );
     }
-    let mut room = Room(state.service.desk().options.max_upload_bytes);
+    let mut room = Room(state.services.jobs.desk().options.max_upload_bytes);
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > room.0) {
         return Err(too_large());
     }
-    let files = state.service.begin_upload(&scope).await?;
+    let files = state.services.jobs.begin_upload(&scope).await?;
     if let Some(bytes) = announced {
         files.require_room(bytes)?;
     }
@@ -81,7 +81,7 @@ async fn read<P: WithFiles, N: Permit>(request: &HttpRequest, payload: Payload) 
                 add_text(&mut texts, name, &mut field, P::FILES).await?;
                 continue;
             }
-            IMAGES if images == state.service.desk().options.max_entries => {
+            IMAGES if images == state.services.jobs.desk().options.max_entries => {
                 return Err(Error::new(ErrorKind::TooLarge, "too many photos").with_code("too_many_entries"));
             }
             IMAGES => {

@@ -12,7 +12,7 @@ use crate::{
         access::audit::{Act, Entry, Hash, Head},
     },
     error::{Error, Result},
-    service::Service,
+    service::access::Service,
     store::{AuditPage, AuditQuery},
 };
 

@@ -12,7 +12,7 @@ use crate::{
     domain::{Author, ErasureId, Right},
     error::Result,
     intake::Spool,
-    service::{Service, operations::backup::BackupView, to_completion},
+    service::{access::Service, operations::backup::BackupView, telling_time, to_completion},
     store::{About, Backup, Erasure, Rewritten, Store, Uploads},
 };
 
@@ -115,7 +115,7 @@ impl Service {
     pub async fn rewrite_store(&self, operator: &OperatorScope) -> Result<RewriteView> {
         let (service, right) = (self.clone(), operator.right().clone());
         to_completion(async move {
-            let rewritten = rewrite(&service.store, &service.desk.spool, &right, service.telling_time()).await?;
+            let rewritten = rewrite(&service.store, &service.desk.spool, &right, telling_time(&service.clock)).await?;
             Ok(service.rewritten(rewritten))
         })
         .await
@@ -139,7 +139,7 @@ impl Service {
 
     async fn rewrite_if_due(&self, patience: SignedDuration) -> Result<Option<Rewritten>> {
         let uploads = uploads(&self.store, &self.desk.spool, self.clock.now()).await?;
-        let rewritten = self.store.rewrite_if_due(patience, uploads, self.telling_time()).await?;
+        let rewritten = self.store.rewrite_if_due(patience, uploads, telling_time(&self.clock)).await?;
         if rewritten.is_some()
             && let Err(error) =
                 self.store.note_act(&Author::on_server(&Right::of_machine()), "store.rewrite", About::Nothing).await

@@ -11,7 +11,7 @@ use super::{RealmScope, random};
 use crate::{
     domain::{Grant, GroupId, KeyId, Role, ids::checked_name},
     error::{Error, Result},
-    service::Service,
+    service::access::Service,
     store::ApiKey,
 };
 

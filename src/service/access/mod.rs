@@ -16,12 +16,13 @@ mod throttle;
 mod tokens;
 pub mod users;
 
-use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 
 use self::{
     keys::{KEY_PREFIX, sha256},
+    quotas::QuotaKeeper,
     refresh::RefreshSecret,
     refusals::Refusals,
     throttle::Throttle,
@@ -30,20 +31,31 @@ pub use self::{
     passwords::{Password, Passwords, Queue},
     tokens::Tokens,
 };
-use super::Service;
 use crate::{
-    domain::{Access, Actor, Author, Permission, Realm, Right, Shown, TenantScope, TenantSettings, unauthenticated},
+    domain::{
+        Access, Actor, Author, Permission, Realm, Right, Shown, TenantScope, TenantSettings,
+        access::lifetimes::Lifetimes, unauthenticated,
+    },
     error::{Error, ErrorKind, Result},
-    store::Caller,
+    pipeline::Pipeline,
+    runtime::Clock,
+    service::jobs::JobDesk,
+    store::{Caller, Store},
+    vault::Vault,
 };
 
-/// How long tokens and logins last.
-#[derive(Debug, Clone, Copy)]
-pub struct Lifetimes {
-    /// An access token.
-    pub token: Duration,
-    /// A login that nobody refreshes.
-    pub session: Duration,
+/// Who may come in; cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    pub(super) store: Store,
+    pub(super) pipeline: Pipeline,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) quotas: QuotaKeeper,
+    pub(super) desk: JobDesk,
+    /// The data folder, where keys have their files.
+    pub(super) data: Arc<Path>,
+    pub(super) vault: Vault,
 }
 
 /// What checking who comes in needs.
@@ -160,6 +172,16 @@ impl Scope for RealmScope {
 }
 
 impl Service {
+    /// Keeps the counts that tenants' quotas go by, for ever.
+    pub fn keep_quotas(&self) -> impl Future<Output = ()> + use<> {
+        self.quotas.clone().keep()
+    }
+
+    /// Writes the counts that tenants' quotas go by: before a stop.
+    pub async fn write_quotas(&self) {
+        self.quotas.write().await;
+    }
+
     /// What a key or an access token opens; `from` is the address that shows it.
     ///
     /// # Errors

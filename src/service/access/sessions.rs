@@ -13,7 +13,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     runtime::spawn_blocking,
-    service::Service,
+    service::access::Service,
     store::{About, Session, SessionRefresh, User, UserChange, wrong_password},
 };
 

@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     runtime::spawn_blocking,
-    service::{RuleChanges, Service, fields::given, to_completion},
+    service::{RuleChanges, access::Service, fields::given, to_completion},
     store::{Erasure, TenantRecord},
 };
 

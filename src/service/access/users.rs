@@ -8,7 +8,7 @@ use super::{Password, Queue, RealmScope};
 use crate::{
     domain::{Grant, GroupId, Role, UserId},
     error::Result,
-    service::Service,
+    service::access::Service,
     store::{User, UserChange},
 };
 

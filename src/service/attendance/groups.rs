@@ -9,7 +9,7 @@ use crate::{
         Access, Group, GroupId, PersonId, Rules, TenantScope, attendance::group::checked_time_zone, ids::checked_name,
     },
     error::{ErrorKind, Result},
-    service::Service,
+    service::attendance::Service,
     store::GroupChange,
 };
 

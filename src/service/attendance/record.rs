@@ -10,7 +10,7 @@ use crate::{
         attendance::{record::Appeal, rules::judge::Verdict},
     },
     error::Result,
-    service::Service,
+    service::attendance::Service,
     store::SessionRecord,
 };
 

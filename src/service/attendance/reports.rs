@@ -19,7 +19,7 @@ use crate::{
         writer::{Format, Rest, Wanted, Writer},
     },
     runtime::{ServiceClass, Turn, disk, spawn_blocking},
-    service::Service,
+    service::attendance::Service,
     store::{About, Store},
 };
 

@@ -11,7 +11,7 @@ use crate::{
         people::words::by_name,
     },
     error::Result,
-    service::Service,
+    service::attendance::Service,
 };
 
 /// The people of a group.
@@ -78,7 +78,7 @@ impl Service {
     /// `NotFound` `group_not_found`, `person_not_found` or `photo_not_found`; `Storage` `damaged_photo`.
     pub async fn photo_of_member(&self, scope: &TenantScope, group: &GroupId, person: &PersonId) -> Result<Vec<u8>> {
         self.store.require_member(scope, group, person).await?;
-        self.photo(scope, person, None).await
+        self.people.photo(scope, person, None).await
     }
 
     /// Puts a person on the roster since `since`, or since the beginning of the present day where the group is; doing it

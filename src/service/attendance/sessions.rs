@@ -19,7 +19,7 @@ use crate::{
         wall,
     },
     error::{Error, Result},
-    service::Service,
+    service::attendance::Service,
     store::{Closing, ClosingRules},
 };
 

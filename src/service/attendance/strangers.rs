@@ -16,7 +16,7 @@ use crate::{
         TenantScope, attendance::stranger::Glimpse,
     },
     error::Result,
-    service::{Service, view::NamedCandidate},
+    service::{attendance::Service, view::NamedCandidate},
 };
 
 /// Somebody in a session for whom nobody was named.

@@ -12,7 +12,7 @@ use crate::{
         wall,
     },
     error::Result,
-    service::Service,
+    service::attendance::Service,
     store::NewEntry,
 };
 

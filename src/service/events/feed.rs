@@ -10,10 +10,10 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{EventView, admits, is_gap};
 use crate::{
-    domain::{Access, EventFilter, EventKind, JobProgress, TenantScope},
+    domain::{Access, EventFilter, EventKind, JobProgress, TenantScope, jobs::may_see},
     error::Result,
     events::{Heard, Place},
-    service::{Service, jobs::may_see},
+    service::events::Service,
 };
 
 /// Events read at once.

@@ -4,21 +4,25 @@ mod feed;
 mod view;
 pub mod webhooks;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::webhooks::Couriers;
 pub use self::{
     feed::{Feed, Told},
     view::{EventView, What},
 };
-use super::Service;
 use crate::{
+    config,
     domain::{Access, Event, EventFilter, EventKind, GroupId, JobProgress, Permission, TenantScope, unauthenticated},
     error::Result,
-    events::{Place, TICKET_LIFETIME, Transport},
+    events::{Hub, Place, TICKET_LIFETIME, Tickets, Transport},
+    runtime::Clock,
+    store::Store,
+    telemetry::Metrics,
 };
 
 /// How often old events are removed.
@@ -57,7 +61,36 @@ pub struct TicketView {
     pub expires_in: u64,
 }
 
+/// What happens, and who is told; cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    hub: Hub,
+    tickets: Tickets,
+    couriers: Couriers,
+    event_settings: config::Events,
+}
+
 impl Service {
+    /// Errors: `Internal` if there can be no HTTP client.
+    pub(super) fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        (events, webhooks): (config::Events, &config::Webhooks),
+    ) -> Result<Self> {
+        let hub = Hub::new(events.max_streams, metrics.event_streams.clone());
+        let couriers = Couriers::new(webhooks)?;
+        Ok(Self { store, clock, metrics, hub, tickets: Tickets::default(), couriers, event_settings: events })
+    }
+
+    /// How long the oldest event has waited that a webhook is to be told of.
+    pub fn webhooks_behind(&self) -> SignedDuration {
+        self.couriers.behind(self.clock.now())
+    }
+
     /// At most `limit` events of the caller's after `wanted.after`, or from the first that is kept.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
     let items = plan.filter(is_left).map(|row| async move {
         let row = row?;
         let place = ItemPlace { job: work.job, number: row.number };
-        let taken = work.patiently(|| work.service.import_row(&work.scope, &row, rules, Some(place))).await;
+        let taken = work.patiently(|| work.service.people.import_row(&work.scope, &row, rules, Some(place))).await;
         let (report, is_noted) = match taken {
             // It was written with the row's effect.
             Ok(report) => (report, !options.dry_run),
@@ -41,7 +41,7 @@ pub(super) async fn run(work: &Work, options: ImportOptions) -> Result<()> {
         };
         let outcome = report.outcome.name();
         if !is_noted {
-            work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await?;
+            work.service.store.note_item(&work.scope, place, ItemReport::Row(report)).await?;
         }
         work.count_item(outcome);
         Ok(())
@@ -57,14 +57,14 @@ async fn see_off_all(work: &Work, options: ImportOptions, rows: u64) -> Result<(
         .await
         .map_err(|lost| Error::internal("a roster was not read").with_source(lost))??;
     let SeenOff { numbers, people, in_vain: seen_off_in_vain } = SeenOff::of(work, rows).await?;
-    let mut leavers = work.service.leavers(&work.scope, &named, options.leavers_in).await?;
+    let mut leavers = work.service.people.leavers(&work.scope, &named, options.leavers_in).await?;
     leavers.retain(|leaver| !people.contains(&leaver.person));
     let total = rows + (numbers.len() + leavers.len()) as u64;
-    let job = work.service.store().set_job_total(&work.scope, work.job, total).await?;
+    let job = work.service.store.set_job_total(&work.scope, work.job, total).await?;
     let have_rows_failed = job.failed.values().sum::<u64>() > seen_off_in_vain;
     let items = (rows..).filter(|number| !numbers.contains(number)).zip(leavers).map(|(number, leaver)| async move {
         let place = ItemPlace { job: work.job, number };
-        let see_off = || work.service.see_off(&work.scope, &leaver, options, have_rows_failed, Some(place));
+        let see_off = || work.service.people.see_off(&work.scope, &leaver, options, have_rows_failed, Some(place));
         let (report, is_noted) = match work.patiently(see_off).await {
             Ok(seen_off) => seen_off,
             Err(error) if work.ends_with(&error) => return Err(error),
@@ -72,7 +72,7 @@ async fn see_off_all(work: &Work, options: ImportOptions, rows: u64) -> Result<(
         };
         let outcome = report.outcome.name();
         if !is_noted {
-            work.service.store().note_item(&work.scope, place, ItemReport::Row(report)).await?;
+            work.service.store.note_item(&work.scope, place, ItemReport::Row(report)).await?;
         }
         work.count_item(outcome);
         Ok(())
@@ -96,7 +96,7 @@ impl SeenOff {
     async fn of(work: &Work, rows: u64) -> Result<Self> {
         let (mut seen_off, mut after) = (Self::default(), rows.checked_sub(1));
         loop {
-            let page = work.service.store().items(&work.scope, work.job, after, READ_AT_ONCE).await?;
+            let page = work.service.store.items(&work.scope, work.job, after, READ_AT_ONCE).await?;
             for (number, report) in page.items {
                 seen_off.numbers.insert(number);
                 if let ItemReport::Row(row) = report {

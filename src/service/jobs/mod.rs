@@ -10,7 +10,10 @@ mod table;
 mod views;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -25,19 +28,34 @@ pub use self::{
         RecognisedPhotoView, RefusedPhotoView, RowView, SeenFaceView,
     },
 };
-use super::{RuleChanges, Service, recognition::recognize::require_window};
+use super::{
+    events, people,
+    recognition::{self, RuleChanges, recognize::require_window},
+};
 use crate::{
     domain::{
         Access, GroupId, ItemReport, Job, JobId, JobTask, PersonId, RecogniseOptions, TenantScope,
-        attendance::session::Step, jobs::permission, moment::checked_at,
+        attendance::session::Step, jobs::may_see, moment::checked_at,
     },
     error::{Error, Result},
     intake::{Checked, CheckedPhotos, Incoming, ItemNames, ROSTER},
-    store::{About, ItemPage, job_not_found, too_many_jobs},
+    runtime::Clock,
+    store::{About, ItemPage, Store, job_not_found, too_many_jobs},
 };
 
 /// Reports read at once for a download.
 const DOWNLOADED_AT_ONCE: usize = 500;
+
+/// Jobs; cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) desk: JobDesk,
+    pub(super) people: people::Service,
+    pub(super) recognition: recognition::Service,
+    pub(super) events: events::Service,
+}
 
 impl Service {
     /// Where jobs are handed in.
@@ -88,7 +106,7 @@ impl Service {
         let mark = mark.unwrap_or(true);
         // Says at once what each photo would say.
         let apply = if mark { RuleChanges::tighten } else { RuleChanges::apply };
-        apply(RuleChanges { threshold, margin }, self.naming(scope).await?.roster)?;
+        apply(RuleChanges { threshold, margin }, self.recognition.naming(scope).await?.roster)?;
         at.map(|at| checked_at(at, self.clock.now())).transpose()?;
         if let Some(meeting) = meeting.transpose()?.filter(|_| mark) {
             at.map_or(Ok(()), |at| require_window(&group, &meeting, at))?;
@@ -146,7 +164,7 @@ impl Service {
         let (scope, before) = self.visible_job(access, job).await?;
         let cancelled = self.store.cancel_job(&scope, job, self.clock.now()).await?;
         if before.state.is_open() {
-            self.tell_progress(&scope, cancelled.progress());
+            self.events.tell_progress(&scope, cancelled.progress());
         }
         // Whoever works on it removes its files; where nobody does, they go here.
         if cancelled.started_at.is_none() {
@@ -226,11 +244,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// Whether a job is one that the caller could have started: one of that group, or of a roster where there is none.
-pub(in crate::service) fn may_see(access: &Access, group: Option<&GroupId>) -> bool {
-    access.require(permission(group), group).is_ok()
 }
 
 /// Those whose names are shown with a report.

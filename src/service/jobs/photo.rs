@@ -17,7 +17,9 @@ use crate::{
     intake::{FileTime, PhotoFile},
     runtime::spawn_blocking,
     service::{
-        RuleChanges, Service, is_the_images_fault,
+        RuleChanges, Visit,
+        jobs::Service,
+        recognition::is_the_images_fault,
         recognition::recognize::{RecognizeParams, RecognizedFace, RecognizedPhoto, RequestClass},
     },
     vision::taken,
@@ -47,7 +49,7 @@ impl Service {
         options: &RecogniseOptions,
         photo: &JobPhoto,
     ) -> Result<PhotoReport> {
-        let visit = self.visit(scope).await?;
+        let visit = Visit::of_work(&self.store, &self.clock, scope).await?;
         let (group, session) = self.store.group_with_session(scope, &options.group, options.session).await?;
         let bytes = match photo.file.read(photo.max_bytes).await? {
             Ok(bytes) => bytes,
@@ -61,8 +63,11 @@ impl Service {
         let report = PhotoReport { at: Some(at), time_from: Some(source), ..empty_report() };
         let changes = RuleChanges { threshold: options.threshold, margin: options.margin };
         // The job was accepted by the rules of its time.
-        let changes =
-            if options.mark { changes.no_laxer_than(self.naming_under(visit.settings()).roster) } else { changes };
+        let changes = if options.mark {
+            changes.no_laxer_than(self.recognition.naming_under(visit.settings()).roster)
+        } else {
+            changes
+        };
         let params = RecognizeParams {
             mark: Some(options.mark),
             at: Some(at),
@@ -74,8 +79,8 @@ impl Service {
             source: options.source.clone(),
             ..RecognizeParams::default()
         };
-        let image = self.hold(scope, bytes).await?;
-        let found = match self.recognize(&visit, &options.group, vec![image], &params).await {
+        let image = self.people.hold(scope, bytes).await?;
+        let found = match self.recognition.recognize(&visit, &options.group, vec![image], &params).await {
             Ok(found) => found,
             Err(error) if is_the_photos_fault(&error) => {
                 return Ok(PhotoReport { error: Some((&error).into()), ..report });

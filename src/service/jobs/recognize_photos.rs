@@ -26,7 +26,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
     let photos = spawn_blocking(move || numbered_photos(&folder, max_entries))
         .await
         .map_err(|lost| Error::internal("the photos of a job were not looked at").with_source(lost))??;
-    let handed_in = work.service.store().job(&work.scope, work.job).await?.created_at;
+    let handed_in = work.service.store.job(&work.scope, work.job).await?.created_at;
     let done: HashSet<u64> = work.done().await?;
     let left = photos.into_iter().filter(|(number, ..)| !done.contains(number));
     let items = left.map(|(number, file, modified)| async move {
@@ -37,7 +37,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
             Err(error) if work.ends_with(&error) => return Err(error),
             Err(error) => failed_photo(&error),
         };
-        work.service.pipeline().tools().faults.hit_async(REPORT_FAULT).await;
+        work.service.recognition.pipeline.tools().faults.hit_async(REPORT_FAULT).await;
         note(work, number, report).await?;
         if let PhotoPlace::File(path) = &photo.file.place {
             // What cannot be removed now goes with the folder.
@@ -51,7 +51,7 @@ pub(super) async fn run(work: &Work, options: &RecogniseOptions) -> Result<()> {
 async fn note(work: &Work, number: u64, report: PhotoReport) -> Result<()> {
     let place = ItemPlace { job: work.job, number };
     let outcome = report.outcome();
-    work.service.store().note_item(&work.scope, place, ItemReport::Photo(report)).await?;
+    work.service.store.note_item(&work.scope, place, ItemReport::Photo(report)).await?;
     work.count_item(outcome);
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::{
     domain::{Job, JobId, JobState, Right, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
     runtime::ShutdownSignal,
-    service::Service,
+    service::jobs::Service,
     store::{Matter, under_request},
     telemetry::spans::job_span,
 };
@@ -47,22 +47,22 @@ pub struct Runner {
 impl Runner {
     /// Removes files that belong to no job. To be called before any comes in.
     pub async fn new(service: Service, stop: ShutdownSignal) -> Result<Self> {
-        let jobs = service.store().all_jobs().await?;
+        let jobs = service.store.all_jobs().await?;
         let open = jobs.into_iter().filter(|(_, job)| job.state.is_open());
         let open: HashMap<JobId, TenantId> = open.map(|(tenant, job)| (job.id, tenant)).collect();
         for tenant in open.values() {
-            service.desk().call(tenant);
+            service.desk.call(tenant);
         }
-        service.desk().spool.keep_only(open).await?;
+        service.desk.spool.keep_only(open).await?;
         let (places, busy) = (Places::new(JOBS_AT_ONCE, TURN), Arc::default());
         Ok(Self { service, stop, places, busy, workers: JoinSet::new() })
     }
 
     /// Works until the stop; returns when the last worker has laid its job down.
     pub async fn run(mut self) {
-        let desk = self.service.desk().clone();
+        let desk = self.service.desk.clone();
         // Where a tenant was suspended, its jobs were laid down.
-        let mut calls = self.service.store().calls(&[Matter::Tenant]);
+        let mut calls = self.service.store.calls(&[Matter::Tenant]);
         let mut sweeps = interval(SWEEP_EVERY);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -99,9 +99,9 @@ impl Runner {
             let is_called = busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&tenant).unwrap_or_default();
             match worked {
                 // There may be more, behind those of other tenants.
-                Ok(true) => service.desk().call(&tenant),
+                Ok(true) => service.desk.call(&tenant),
                 // Laid down while it was called: it may have been opened again just now.
-                Ok(false) if is_called => service.desk().call(&tenant),
+                Ok(false) if is_called => service.desk.call(&tenant),
                 Ok(false) => {}
                 Err(error) => {
                     tracing::error!(parent: &span, %error, "a job was laid down: the next start takes it up again");
@@ -126,10 +126,10 @@ async fn work_on_next(
             if timeout(wait, stop.wait()).await.is_ok() {
                 return Ok(false);
             }
-            match service.store().job(scope, job).await {
+            match service.store.job(scope, job).await {
                 Ok(job) if job.state.is_open() => {}
                 // Called off meanwhile: nobody else knows that its files are not needed.
-                Ok(_) => service.desk().spool.remove(job).await?,
+                Ok(_) => service.desk.spool.remove(job).await?,
                 // Gone with its tenant.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
@@ -166,7 +166,7 @@ async fn take_turn(
     place: Place,
     span: &mut Span,
 ) -> Result<TurnEnd> {
-    let Some(job) = service.store().open_jobs(scope).await?.into_iter().next() else {
+    let Some(job) = service.store.open_jobs(scope).await?.into_iter().next() else {
         return Ok(TurnEnd::NoJob);
     };
     *span = job_span(job.id, job.request_id.as_deref());
@@ -182,7 +182,7 @@ async fn go_on_with(
     place: Place,
 ) -> Result<TurnEnd> {
     let Job { id, task, by, request_id, created_at, .. } = job;
-    let metrics = &service.pipeline().tools().metrics;
+    let metrics = &service.recognition.pipeline.tools().metrics;
     let group = task.group().cloned();
     let right = Right::of_work(by, scope.tenant().clone(), task.permission(), group, created_at);
     let work = Work {
@@ -191,8 +191,8 @@ async fn go_on_with(
         job: id,
         items_done: metrics.job_items.clone(),
         kind: task.name(),
-        folder: service.desk().spool.folder(id),
-        options: Arc::clone(&service.desk().options),
+        folder: service.desk.spool.folder(id),
+        options: Arc::clone(&service.desk.options),
         stop: stop.clone(),
         place,
     };
@@ -214,7 +214,7 @@ async fn go_on_with(
         }
         Ok(()) => work.end(JobState::Done, None).await?,
     }
-    service.desk().spool.remove(id).await?;
+    service.desk.spool.remove(id).await?;
     Ok(TurnEnd::Over)
 }
 

@@ -21,7 +21,7 @@ use crate::{
     domain::{JobId, JobState, JobTask, TenantScope},
     error::{Error, ErrorKind, Result},
     runtime::ShutdownSignal,
-    service::Service,
+    service::jobs::Service,
 };
 
 /// Between two tries of an item for which there is no room.
@@ -50,8 +50,8 @@ pub(super) struct Work {
 impl Work {
     /// Works off what is left of it.
     pub(super) async fn run(&self, task: JobTask) -> Result<()> {
-        let begun = self.service.store().begin_job(&self.scope, self.job, self.service.now()).await?;
-        self.service.tell_progress(&self.scope, begun.progress());
+        let begun = self.service.store.begin_job(&self.scope, self.job, self.service.clock.now()).await?;
+        self.service.events.tell_progress(&self.scope, begun.progress());
         match task {
             JobTask::Import(options) => import_rows::run(self, options).await,
             JobTask::Recognise(options) => recognize_photos::run(self, &options).await,
@@ -61,12 +61,13 @@ impl Work {
     /// It is over. By the machine: it ends as well where whoever started it may do nothing any more.
     pub(super) async fn end(&self, state: JobState, error: Option<&Error>) -> Result<()> {
         let scope = TenantScope::granted(self.scope.tenant().clone());
-        let ended = self.service.store().end_job(&scope, self.job, state, error.map(Into::into), self.service.now());
+        let ended =
+            self.service.store.end_job(&scope, self.job, state, error.map(Into::into), self.service.clock.now());
         match ended.await {
             // Called off at the last moment, or gone with its tenant.
             Err(error) if ["job_over", "job_not_found", "tenant_not_found"].contains(&error.code()) => Ok(()),
             ended => {
-                self.service.tell_progress(&self.scope, ended?.progress());
+                self.service.events.tell_progress(&self.scope, ended?.progress());
                 Ok(())
             }
         }
@@ -79,12 +80,12 @@ impl Work {
 
     /// The numbers of the items that have a report.
     pub(super) async fn done(&self) -> Result<HashSet<u64>> {
-        Ok(self.service.store().done_items(&self.scope, self.job).await?.into_iter().collect())
+        Ok(self.service.store.done_items(&self.scope, self.job).await?.into_iter().collect())
     }
 
     /// Counts something that is no item's.
     pub(super) async fn count(&self, name: &'static str, number: u64) -> Result<()> {
-        self.service.store().set_job_count(&self.scope, self.job, name, number).await.map(drop)
+        self.service.store.set_job_count(&self.scope, self.job, name, number).await.map(drop)
     }
 
     /// Does items, several at once, until all are done, one fails, the turn is over or the server stops.
@@ -113,8 +114,8 @@ impl Work {
                 None => return Ok(()),
             }
             if told_at.elapsed() >= TELL_EVERY {
-                let job = self.service.store().job(&self.scope, self.job).await?;
-                self.service.tell_progress(&self.scope, job.progress());
+                let job = self.service.store.job(&self.scope, self.job).await?;
+                self.service.events.tell_progress(&self.scope, job.progress());
                 told_at = Instant::now();
             }
         }
@@ -164,7 +165,7 @@ impl Work {
 
     /// Errors: `Conflict` `job_over` where it was called off.
     async fn require_open(&self) -> Result<()> {
-        let job = self.service.store().job(&self.scope, self.job).await?;
+        let job = self.service.store.job(&self.scope, self.job).await?;
         if job.state.is_open() {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use crate::{
     domain::{FaceSample, ModelId},
     error::Result,
     gallery::check_vector,
-    service::{Service, access::OperatorScope, people::photos::unreadable_photos},
+    service::{access::OperatorScope, operations::Service, people::photos::unreadable_photos},
     store::{CheckReport, Store},
     vault::Vault,
 };

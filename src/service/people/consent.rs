@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     domain::{Consent, LegalBasis, PersonId, TenantScope},
     error::{Error, Result},
-    service::Service,
+    service::people::Service,
 };
 
 /// A consent as it is given.

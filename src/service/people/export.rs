@@ -13,12 +13,12 @@ use crate::{
     domain::{FaceSample, GroupId, PersonId, TenantScope},
     error::Result,
     service::{
-        Service,
         attendance::{
             record::{RecordView, view},
             rosters::PeriodView,
         },
         events::EventView,
+        people::Service,
     },
     store::{About, PersonFile, SessionRecord},
 };

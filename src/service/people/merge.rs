@@ -7,7 +7,7 @@ use super::person::PersonView;
 use crate::{
     domain::{FaceId, PersonId, TenantScope},
     error::Result,
-    service::{Service, to_completion},
+    service::{people::Service, to_completion},
 };
 
 /// Who is to be merged.

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     gallery::check_vector,
     pipeline::{messages::EncodedImage, request::FaceChoice},
-    service::{Service, Visit, recognition::analyse::vector},
+    service::{Visit, people::Service, recognition::analyse::vector},
 };
 
 /// Which face is not the person's: the one of the image, or a sample of somebody else.
@@ -84,7 +84,7 @@ impl Service {
         faces: FaceChoice,
         images: Vec<EncodedImage>,
     ) -> Result<Negative> {
-        let found = self.single_faces(visit, faces, images).await?;
+        let found = self.recognition.single_faces(visit, faces, images).await?;
         let (face, _) = found.first().ok_or_else(|| Error::internal("an image came back without its face"))?;
         let (model, vector) =
             (self.pipeline.tools().networks.get().embedder.model_id().clone(), vector(face)?.to_vec());

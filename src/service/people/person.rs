@@ -12,7 +12,7 @@ use crate::{
         people::{person::checked_email, words::words},
     },
     error::{Error, Result},
-    service::{Service, fields::given, to_completion},
+    service::{fields::given, people::Service, to_completion},
     store::{Erasure, FaceInfo, PeopleQuery, PersonChange, PersonRecord},
 };
 

@@ -13,10 +13,11 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     service::{
-        Service, Visit,
+        Visit,
         people::enrol::quality,
+        recognition::Service,
+        recognition::wanted,
         view::{FaceView, ProblemView, TimingsView},
-        wanted,
     },
 };
 

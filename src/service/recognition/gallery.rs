@@ -7,7 +7,7 @@ use crate::{
     domain::{FaceId, FaceSample, PersonId, TenantScope},
     error::{Error, Result},
     gallery::{Checked, TenantGallery, WayChecked, check},
-    service::Service,
+    service::recognition::Service,
     store::FacePage,
 };
 

@@ -38,7 +38,7 @@ pub(in crate::http) async fn log_in(
     OpenBody(login): OpenBody<Login>,
 ) -> Result<Json<TokenPair>, ApiError> {
     let from = client_address(&request, &state.trusted_proxies);
-    Ok(Json(state.service.log_in(login, from).await?))
+    Ok(Json(state.services.access.log_in(login, from).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh, security(()),
@@ -50,7 +50,7 @@ pub(in crate::http) async fn refresh(
     state: Data<ApiState>,
     OpenBody(refresh): OpenBody<Refresh>,
 ) -> Result<Json<TokenPair>, ApiError> {
-    Ok(Json(state.service.refresh(&refresh.refresh_token).await?))
+    Ok(Json(state.services.access.refresh(&refresh.refresh_token).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth",
@@ -60,7 +60,7 @@ pub(in crate::http) async fn log_out(
     state: Data<ApiState>,
     caller: Granted<OwnAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.log_out(&caller.0).await?;
+    state.services.access.log_out(&caller.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -79,7 +79,7 @@ pub(in crate::http) async fn change_password(
     state: Data<ApiState>,
     Body { scope, params: change }: Body<NewPassword, OwnAccount>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.change_password(&scope, change).await?;
+    state.services.access.change_password(&scope, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -90,6 +90,6 @@ pub(in crate::http) async fn rotate(
     state: Data<ApiState>,
     operator: Granted<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.rotate_token_key(&operator.0).await?;
+    state.services.access.rotate_token_key(&operator.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

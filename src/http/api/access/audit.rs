@@ -58,5 +58,5 @@ pub(in crate::http) async fn list(
     let AuditParams { after, limit, action, actor, person, from, to } = params.into_inner();
     let person: Option<PersonId> = person.as_deref().map(str::parse).transpose()?;
     let query = AuditQuery { action, actor, person, from, to };
-    Ok(Json(state.service.audit(&caller.0, query, after.unwrap_or(0), checked_limit(limit)?).await?))
+    Ok(Json(state.services.access.audit(&caller.0, query, after.unwrap_or(0), checked_limit(limit)?).await?))
 }

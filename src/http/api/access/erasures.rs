@@ -31,7 +31,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<ErasurePage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.erasures(&caller.0, after, limit).await?))
+    Ok(Json(state.services.access.erasures(&caller.0, after, limit).await?))
 }
 
 /// The answer to a deletion, with the id of its erasure.

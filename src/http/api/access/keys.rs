@@ -38,7 +38,7 @@ pub(in crate::http) async fn create(
     state: Data<ApiState>,
     Body { scope, params: new }: Body<NewKey, ManageAccess>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_key(&scope, new).await?))
+    Ok(HttpResponse::Created().json(state.services.access.create_key(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(Page),
@@ -50,7 +50,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<KeyPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.keys(&caller.0, after, limit).await?))
+    Ok(Json(state.services.access.keys(&caller.0, after, limit).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/keys/{key}", tag = "keys", params(("key" = KeyId, Path)),
@@ -61,7 +61,7 @@ pub(in crate::http) async fn revoke(
     caller: Granted<ManageAccess>,
     key: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.revoke_key(&caller.0, key.parse()?).await?;
+    state.services.access.revoke_key(&caller.0, key.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -74,5 +74,5 @@ pub(in crate::http) async fn rotate(
     caller: Granted<ManageAccess>,
     key: Path<String>,
 ) -> Result<Json<KeyWithSecret>, ApiError> {
-    Ok(Json(state.service.rotate_key(&caller.0, key.parse()?).await?))
+    Ok(Json(state.services.access.rotate_key(&caller.0, key.parse()?).await?))
 }

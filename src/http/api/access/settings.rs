@@ -23,7 +23,7 @@ pub(in crate::http) async fn show(
     state: Data<ApiState>,
     caller: Granted<ManageSettings>,
 ) -> Result<Json<TenantView>, ApiError> {
-    Ok(Json(state.service.settings(&caller.0).await?))
+    Ok(Json(state.services.access.settings(&caller.0).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/settings", tag = "settings", request_body = SettingsPatch,
@@ -34,5 +34,5 @@ pub(in crate::http) async fn update(
     state: Data<ApiState>,
     Body { scope, params: patch }: Body<SettingsPatch, ManageSettings>,
 ) -> Result<Json<TenantView>, ApiError> {
-    Ok(Json(state.service.update_settings(&scope, patch).await?))
+    Ok(Json(state.services.access.update_settings(&scope, patch).await?))
 }

@@ -70,7 +70,7 @@ pub(in crate::http) async fn create(
     Body { scope, params: new }: Body<NewTenant, Operate>,
 ) -> Result<HttpResponse, ApiError> {
     let NewTenant { id, name } = new;
-    let (tenant, key) = state.service.create_tenant(&scope, id, &name).await?;
+    let (tenant, key) = state.services.access.create_tenant(&scope, id, &name).await?;
     Ok(HttpResponse::Created().json(TenantWithKey {
         id: tenant.id,
         name: tenant.name,
@@ -88,7 +88,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<TenantPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.tenants(&operator.0, after.as_ref(), limit).await?))
+    Ok(Json(state.services.access.tenants(&operator.0, after.as_ref(), limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
@@ -99,7 +99,7 @@ pub(in crate::http) async fn show(
     operator: Granted<Operate>,
     tenant: Path<String>,
 ) -> Result<Json<TenantView>, ApiError> {
-    Ok(Json(state.service.tenant(&operator.0, &tenant.parse()?).await?))
+    Ok(Json(state.services.access.tenant(&operator.0, &tenant.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
@@ -111,7 +111,7 @@ pub(in crate::http) async fn update(
     tenant: Path<String>,
     Body { scope, params: patch }: Body<TenantPatch, Operate>,
 ) -> Result<Json<TenantView>, ApiError> {
-    Ok(Json(state.service.update_tenant(&scope, &tenant.parse()?, patch).await?))
+    Ok(Json(state.services.access.update_tenant(&scope, &tenant.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/tenants/{tenant}", tag = "tenants", params(("tenant" = TenantId, Path)),
@@ -123,6 +123,6 @@ pub(in crate::http) async fn delete(
     operator: Granted<Operate>,
     tenant: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let erasure = state.service.delete_tenant(&operator.0, &tenant.parse()?).await?;
+    let erasure = state.services.access.delete_tenant(&operator.0, &tenant.parse()?).await?;
     Ok(erased(erasure.as_ref()))
 }

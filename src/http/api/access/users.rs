@@ -40,7 +40,7 @@ pub(in crate::http) async fn create(
     state: Data<ApiState>,
     Body { scope, params: new }: Body<NewUser, ManageAccess>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_user(&scope, new).await?))
+    Ok(HttpResponse::Created().json(state.services.access.create_user(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/users", tag = "users", params(Page),
@@ -52,7 +52,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<UserPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.users(&caller.0, after.as_ref(), limit).await?))
+    Ok(Json(state.services.access.users(&caller.0, after.as_ref(), limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
@@ -63,7 +63,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ManageAccess>,
     user: Path<String>,
 ) -> Result<Json<UserView>, ApiError> {
-    Ok(Json(state.service.user(&caller.0, &user.parse()?).await?))
+    Ok(Json(state.services.access.user(&caller.0, &user.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
@@ -75,7 +75,7 @@ pub(in crate::http) async fn update(
     user: Path<String>,
     Body { scope, params: patch }: Body<UserPatch, ManageAccess>,
 ) -> Result<Json<UserView>, ApiError> {
-    Ok(Json(state.service.update_user(&scope, &user.parse()?, patch).await?))
+    Ok(Json(state.services.access.update_user(&scope, &user.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/users/{user}", tag = "users", params(("user" = UserId, Path)),
@@ -86,6 +86,6 @@ pub(in crate::http) async fn delete(
     caller: Granted<ManageAccess>,
     user: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_user(&caller.0, &user.parse()?).await?;
+    state.services.access.delete_user(&caller.0, &user.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -41,7 +41,7 @@ pub(in crate::http) async fn create(
     state: Data<ApiState>,
     Body { scope, params: new }: Body<NewGroup, ManageGroups>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_group(&scope, new).await?))
+    Ok(HttpResponse::Created().json(state.services.attendance.create_group(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/groups", tag = "groups", params(Page),
@@ -53,7 +53,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<GroupPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.groups_for(&caller.0, after.as_ref(), limit).await?))
+    Ok(Json(state.services.attendance.groups_for(&caller.0, after.as_ref(), limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
@@ -64,7 +64,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ReadGroup>,
     group: Path<String>,
 ) -> Result<Json<GroupWithRoster>, ApiError> {
-    Ok(Json(state.service.group(&caller.0, &group.parse()?).await?))
+    Ok(Json(state.services.attendance.group(&caller.0, &group.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
@@ -75,7 +75,7 @@ pub(in crate::http) async fn update(
     group: Path<String>,
     Body { scope, params: patch }: Body<GroupPatch, ManageGroups>,
 ) -> Result<Json<GroupView>, ApiError> {
-    Ok(Json(state.service.update_group(&scope, &group.parse()?, patch).await?))
+    Ok(Json(state.services.attendance.update_group(&scope, &group.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}", tag = "groups", params(("group" = GroupId, Path)),
@@ -86,6 +86,6 @@ pub(in crate::http) async fn delete(
     caller: Granted<ManageGroups>,
     group: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_group(&caller.0, &group.parse()?).await?;
+    state.services.attendance.delete_group(&caller.0, &group.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -46,7 +46,7 @@ pub(in crate::http) async fn list(
     group: Path<String>,
     day: Query<Day>,
 ) -> Result<Json<AttendanceView>, ApiError> {
-    Ok(Json(state.service.attendance(&caller.0, &group.parse()?, day.date).await?))
+    Ok(Json(state.services.attendance.attendance(&caller.0, &group.parse()?, day.date).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/groups/{group}/attendance/{record}", tag = "attendance",
@@ -58,6 +58,6 @@ pub(in crate::http) async fn undo(
     caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.undo_mark(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
+    state.services.attendance.undo_mark(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -48,7 +48,7 @@ pub(in crate::http) async fn review(
     page: Query<Page>,
 ) -> Result<Json<Review>, ApiError> {
     let (_, limit) = page.parse::<PersonId>()?;
-    Ok(Json(state.service.review(&caller.0, session.parse()?, limit).await?))
+    Ok(Json(state.services.attendance.review(&caller.0, session.parse()?, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/sessions/{session}/records", tag = "attendance",
@@ -62,7 +62,7 @@ pub(in crate::http) async fn records(
     page: Query<Page>,
 ) -> Result<Json<RecordPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.session_records(&caller.0, session.parse()?, after, limit).await?))
+    Ok(Json(state.services.attendance.session_records(&caller.0, session.parse()?, after, limit).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/confirm", tag = "attendance",
@@ -77,7 +77,7 @@ pub(in crate::http) async fn confirm(
     session: Path<String>,
     Body { scope, params }: Body<ConfirmParams, CorrectAttendance>,
 ) -> Result<Json<SettledView>, ApiError> {
-    Ok(Json(state.service.confirm(&scope, session.parse()?, params).await?))
+    Ok(Json(state.services.attendance.confirm(&scope, session.parse()?, params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/records/{person}/undo", tag = "attendance",
@@ -89,7 +89,7 @@ pub(in crate::http) async fn undo_correction(
     caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.undo_correction(&caller.0, path.0.parse()?, &path.1.parse()?).await?))
+    Ok(Json(state.services.attendance.undo_correction(&caller.0, path.0.parse()?, &path.1.parse()?).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
@@ -102,7 +102,7 @@ pub(in crate::http) async fn appeal(
     path: Path<(String, String)>,
     Body { scope, params }: Body<AppealParams, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.appeal(&scope, path.0.parse()?, &path.1.parse()?, &params).await?))
+    Ok(Json(state.services.attendance.appeal(&scope, path.0.parse()?, &path.1.parse()?, &params).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/sessions/{session}/records/{person}/appeal", tag = "attendance",
@@ -115,5 +115,5 @@ pub(in crate::http) async fn settle(
     path: Path<(String, String)>,
     Body { scope, params: patch }: Body<AppealPatch, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.settle_appeal(&scope, path.0.parse()?, &path.1.parse()?, &patch).await?))
+    Ok(Json(state.services.attendance.settle_appeal(&scope, path.0.parse()?, &path.1.parse()?, &patch).await?))
 }

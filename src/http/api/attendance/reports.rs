@@ -151,7 +151,8 @@ pub(in crate::http) async fn heat_map(
     query: Query<HeatMapQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let HeatMapQuery { group, from, until, format } = query.into_inner();
-    let (cells, caption) = state.service.attendance_heatmap(&caller.0, params(group.as_deref(), from, until)?).await?;
+    let (cells, caption) =
+        state.services.attendance.attendance_heatmap(&caller.0, params(group.as_deref(), from, until)?).await?;
     Ok(match format {
         None | Some(HeatMapFormat::Json) => HttpResponse::Ok().json(HeatMapView { cells }),
         Some(HeatMapFormat::Svg) => {
@@ -176,7 +177,7 @@ async fn report(
 ) -> Result<HttpResponse, ApiError> {
     let state = auth::state(request)?;
     let Report { period: Period { from, until }, parts } =
-        state.service.attendance_report(caller, params, by, format, below).await?;
+        state.services.attendance.attendance_report(caller, params, by, format, below).await?;
     let parts = auth::while_let_in(request, parts).await?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(media_type(format));

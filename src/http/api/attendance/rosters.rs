@@ -69,7 +69,7 @@ pub(in crate::http) async fn members(
     group: Path<String>,
     whom: Query<Whom>,
 ) -> Result<Json<RosterView>, ApiError> {
-    Ok(Json(state.service.roster(&caller.0, &group.parse()?, whom.former).await?))
+    Ok(Json(state.services.attendance.roster(&caller.0, &group.parse()?, whom.former).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/groups/{group}/people/{person}", tag = "groups",
@@ -84,7 +84,7 @@ pub(in crate::http) async fn add_member(
     joining: Query<Joining>,
 ) -> Result<HttpResponse, ApiError> {
     let since = joining.since.as_deref().map(str::parse).transpose()?;
-    state.service.add_member(&caller.0, &path.0.parse()?, &path.1.parse()?, since).await?;
+    state.services.attendance.add_member(&caller.0, &path.0.parse()?, &path.1.parse()?, since).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -99,7 +99,7 @@ pub(in crate::http) async fn remove_member(
     leaving: Query<Leaving>,
 ) -> Result<HttpResponse, ApiError> {
     let until = leaving.until.as_deref().map(str::parse).transpose()?;
-    state.service.remove_member(&caller.0, &path.0.parse()?, &path.1.parse()?, until).await?;
+    state.services.attendance.remove_member(&caller.0, &path.0.parse()?, &path.1.parse()?, until).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -113,6 +113,6 @@ pub(in crate::http) async fn member_photo(
     caller: Granted<ReadGroup>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let jpeg = state.service.photo_of_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
+    let jpeg = state.services.attendance.photo_of_member(&caller.0, &path.0.parse()?, &path.1.parse()?).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::jpeg()).body(jpeg))
 }

@@ -78,7 +78,7 @@ pub(in crate::http) async fn create(
     group: Path<String>,
     Body { scope, params: new }: Body<NewSession, CorrectAttendance>,
 ) -> Result<HttpResponse, ApiError> {
-    let made = state.service.create_session(&scope, &group.parse()?, new).await?;
+    let made = state.services.attendance.create_session(&scope, &group.parse()?, new).await?;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -92,7 +92,7 @@ pub(in crate::http) async fn list(
     group: Path<String>,
     dates: Query<Dates>,
 ) -> Result<Json<SessionList>, ApiError> {
-    Ok(Json(state.service.sessions(&caller.0, &group.parse()?, dates.from, dates.until).await?))
+    Ok(Json(state.services.attendance.sessions(&caller.0, &group.parse()?, dates.from, dates.until).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/groups/{group}/sessions/current", tag = "sessions",
@@ -106,7 +106,7 @@ pub(in crate::http) async fn current(
     group: Path<String>,
     when: Query<When>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.current_session(&caller.0, &group.parse()?, when.at).await?))
+    Ok(Json(state.services.attendance.current_session(&caller.0, &group.parse()?, when.at).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/sessions/{session}", tag = "sessions", params(("session" = GroupSessionId, Path)),
@@ -117,7 +117,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ReadAttendance>,
     session: Path<String>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.session(&caller.0, session.parse()?).await?))
+    Ok(Json(state.services.attendance.session(&caller.0, session.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/sessions/{session}", tag = "sessions",
@@ -130,7 +130,7 @@ pub(in crate::http) async fn update(
     session: Path<String>,
     Body { scope, params: patch }: Body<SessionPatch, CorrectAttendance>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.update_session(&scope, session.parse()?, patch).await?))
+    Ok(Json(state.services.attendance.update_session(&scope, session.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/sessions/{session}", tag = "sessions",
@@ -142,7 +142,7 @@ pub(in crate::http) async fn cancel(
     caller: Granted<CorrectAttendance>,
     session: Path<String>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Cancel).await?))
+    Ok(Json(state.services.attendance.step_session(&caller.0, session.parse()?, Step::Cancel).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/restore", tag = "sessions",
@@ -154,7 +154,7 @@ pub(in crate::http) async fn restore(
     caller: Granted<CorrectAttendance>,
     session: Path<String>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Restore).await?))
+    Ok(Json(state.services.attendance.step_session(&caller.0, session.parse()?, Step::Restore).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/open", tag = "sessions",
@@ -166,7 +166,7 @@ pub(in crate::http) async fn open(
     caller: Granted<CorrectAttendance>,
     session: Path<String>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.step_session(&caller.0, session.parse()?, Step::Open).await?))
+    Ok(Json(state.services.attendance.step_session(&caller.0, session.parse()?, Step::Open).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/close", tag = "sessions",
@@ -180,7 +180,7 @@ pub(in crate::http) async fn close(
     session: Path<String>,
     Body { scope, params }: Body<CloseParams, CorrectAttendance>,
 ) -> Result<Json<ClosingView>, ApiError> {
-    Ok(Json(state.service.close_session(&scope, session.parse()?, &params).await?))
+    Ok(Json(state.services.attendance.close_session(&scope, session.parse()?, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/sessions/{session}/reopen", tag = "sessions",
@@ -193,5 +193,5 @@ pub(in crate::http) async fn reopen(
     session: Path<String>,
     Body { scope, params }: Body<ReopenParams, CorrectAttendance>,
 ) -> Result<Json<SessionView>, ApiError> {
-    Ok(Json(state.service.reopen_session(&scope, session.parse()?, &params).await?))
+    Ok(Json(state.services.attendance.reopen_session(&scope, session.parse()?, &params).await?))
 }

@@ -32,7 +32,7 @@ pub(in crate::http) async fn dismiss(
     caller: Granted<CorrectAttendance>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.dismiss_stranger(&caller.0, path.0.parse()?, path.1.parse()?).await?;
+    state.services.attendance.dismiss_stranger(&caller.0, path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -46,5 +46,5 @@ pub(in crate::http) async fn name(
     path: Path<(String, String)>,
     Body { scope, params }: Body<NameParams, CorrectAttendance>,
 ) -> Result<Json<RecordView>, ApiError> {
-    Ok(Json(state.service.name_stranger(&scope, path.0.parse()?, path.1.parse()?, &params).await?))
+    Ok(Json(state.services.attendance.name_stranger(&scope, path.0.parse()?, path.1.parse()?, &params).await?))
 }

@@ -28,7 +28,7 @@ pub(in crate::http) async fn timetable(
     caller: Granted<ReadGroup>,
     group: Path<String>,
 ) -> Result<Json<TimetableView>, ApiError> {
-    Ok(Json(state.service.timetable(&caller.0, &group.parse()?).await?))
+    Ok(Json(state.services.attendance.timetable(&caller.0, &group.parse()?).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/groups/{group}/timetable", tag = "sessions", params(("group" = GroupId, Path)),
@@ -40,7 +40,7 @@ pub(in crate::http) async fn replace(
     group: Path<String>,
     Body { scope, params: new }: Body<TimetableView, ManageGroups>,
 ) -> Result<Json<TimetableView>, ApiError> {
-    Ok(Json(state.service.put_timetable(&scope, &group.parse()?, new).await?))
+    Ok(Json(state.services.attendance.put_timetable(&scope, &group.parse()?, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/holidays", tag = "sessions", responses((status = 200, body = HolidaysView)))]
@@ -49,7 +49,7 @@ pub(in crate::http) async fn holidays(
     state: Data<ApiState>,
     caller: Granted<ListGroups>,
 ) -> Result<Json<HolidaysView>, ApiError> {
-    Ok(Json(state.service.holidays(&caller.0.tenant_scope()?).await?))
+    Ok(Json(state.services.attendance.holidays(&caller.0.tenant_scope()?).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/holidays", tag = "sessions", request_body = HolidaysView,
@@ -59,5 +59,5 @@ pub(in crate::http) async fn replace_holidays(
     state: Data<ApiState>,
     Body { scope, params: new }: Body<HolidaysView, ManageGroups>,
 ) -> Result<Json<HolidaysView>, ApiError> {
-    Ok(Json(state.service.put_holidays(&scope, new).await?))
+    Ok(Json(state.services.attendance.put_holidays(&scope, new).await?))
 }

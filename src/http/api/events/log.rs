@@ -90,7 +90,7 @@ impl FromRequest for Listener {
             let Some(ticket) = wanted.and_then(|wanted| wanted.into_inner().ticket) else {
                 return Ok(Self(auth::permitted::<ReadEvents>(&request).await?.access));
             };
-            let access = auth::state(&request)?.service.redeem(&ticket).await?;
+            let access = auth::state(&request)?.services.events.redeem(&ticket).await?;
             access.require(Permission::ReadEvents, None)?;
             Ok(Self(access))
         })
@@ -119,12 +119,12 @@ pub(in crate::http) async fn list(
     if request.method() == Method::GET && accepts.contains("text/event-stream") {
         let resumed = request.headers().get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
         wanted.after = resumed.or(wanted.after);
-        return Ok(sse::stream(state.service.listen(caller.0, wanted, Transport::Sse).await?));
+        return Ok(sse::stream(state.services.events.listen(caller.0, wanted, Transport::Sse).await?));
     }
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit").into());
     }
-    Ok(HttpResponse::Ok().json(state.service.events(&caller.0, wanted, limit).await?))
+    Ok(HttpResponse::Ok().json(state.services.events.events(&caller.0, wanted, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/events/ws", tag = "events", params(Wanted),
@@ -145,7 +145,7 @@ pub(in crate::http) async fn open(
     let (answer, session, messages) = actix_ws::handle(&request, payload).map_err(|_| {
         Error::invalid("this route speaks WebSocket: ask for an upgrade").with_code("websocket_required")
     })?;
-    let feed = state.service.listen(caller.0, wanted, Transport::WebSocket).await?;
+    let feed = state.services.events.listen(caller.0, wanted, Transport::WebSocket).await?;
     actix_web::rt::spawn(socket::converse(feed, session, messages).in_current_span());
     Ok(answer)
 }
@@ -157,5 +157,5 @@ pub(in crate::http) async fn ticket(
     state: Data<ApiState>,
     caller: Granted<ReadEvents>,
 ) -> Result<Json<TicketView>, ApiError> {
-    Ok(Json(state.service.event_ticket(caller.0)?))
+    Ok(Json(state.services.events.event_ticket(caller.0)?))
 }

@@ -63,7 +63,7 @@ pub(in crate::http) async fn create(
     state: Data<ApiState>,
     Body { scope, params: new }: Body<NewWebhook, ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    Ok(HttpResponse::Created().json(state.service.create_webhook(&scope, new).await?))
+    Ok(HttpResponse::Created().json(state.services.events.create_webhook(&scope, new).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks",
@@ -73,7 +73,7 @@ pub(in crate::http) async fn list(
     state: Data<ApiState>,
     caller: Granted<ManageWebhooks>,
 ) -> Result<Json<WebhookList>, ApiError> {
-    Ok(Json(state.service.webhooks(&caller.0).await?))
+    Ok(Json(state.services.events.webhooks(&caller.0).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/webhooks/{webhook}", tag = "webhooks", params(("webhook" = WebhookId, Path)),
@@ -84,7 +84,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ManageWebhooks>,
     webhook: Path<String>,
 ) -> Result<Json<WebhookView>, ApiError> {
-    Ok(Json(state.service.webhook(&caller.0, webhook.parse()?).await?))
+    Ok(Json(state.services.events.webhook(&caller.0, webhook.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/webhooks/{webhook}", tag = "webhooks", params(("webhook" = WebhookId, Path)),
@@ -98,7 +98,7 @@ pub(in crate::http) async fn update(
     webhook: Path<String>,
     Body { scope, params: patch }: Body<WebhookPatch, ManageWebhooks>,
 ) -> Result<Json<WebhookView>, ApiError> {
-    Ok(Json(state.service.update_webhook(&scope, webhook.parse()?, patch).await?))
+    Ok(Json(state.services.events.update_webhook(&scope, webhook.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/webhooks/{webhook}", tag = "webhooks", params(("webhook" = WebhookId, Path)),
@@ -109,7 +109,7 @@ pub(in crate::http) async fn delete(
     caller: Granted<ManageWebhooks>,
     webhook: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_webhook(&caller.0, webhook.parse()?).await?;
+    state.services.events.delete_webhook(&caller.0, webhook.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -126,7 +126,7 @@ pub(in crate::http) async fn dead(
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Error::invalid(format!("limit is 1 to {MAX_PAGE}")).with_code("invalid_limit").into());
     }
-    Ok(Json(state.service.dead_letters(&caller.0, webhook.parse()?, page.after, limit).await?))
+    Ok(Json(state.services.events.dead_letters(&caller.0, webhook.parse()?, page.after, limit).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/webhooks/{webhook}/replay", tag = "webhooks",
@@ -138,5 +138,5 @@ pub(in crate::http) async fn replay(
     webhook: Path<String>,
     Body { scope, params: wanted }: Body<ReplayWanted, ManageWebhooks>,
 ) -> Result<Json<ReplayView>, ApiError> {
-    Ok(Json(state.service.replay(&scope, webhook.parse()?, wanted).await?))
+    Ok(Json(state.services.events.replay(&scope, webhook.parse()?, wanted).await?))
 }

@@ -29,8 +29,8 @@ struct Told {
 
 /// The stream of a job. Errors: `NotFound` `job_not_found`; `Overloaded` `too_many_streams`.
 pub(super) async fn answer(state: Data<ApiState>, access: Access, job: JobId) -> Result<HttpResponse> {
-    state.service.job(&access, job).await?;
-    let place = state.service.follow(&access)?;
+    state.services.jobs.job(&access, job).await?;
+    let place = state.services.events.follow(&access)?;
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -46,9 +46,9 @@ fn progress(state: Data<ApiState>, access: Access, job: JobId, place: Place) -> 
             return Ok(None);
         }
         loop {
-            let now = state.service.job(&access, job).await?;
+            let now = state.services.jobs.job(&access, job).await?;
             // Asked after the look: what becomes of the job once the right has ended is not told.
-            if !state.service.store().still_grants(&access).await? {
+            if !state.services.store().still_grants(&access).await? {
                 return Ok(None);
             }
             if told.job.as_ref() != Some(&now) {

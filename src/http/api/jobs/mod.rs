@@ -77,7 +77,7 @@ pub(in crate::http) async fn import(
     upload: Spooled<ImportParams, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let Spooled { scope, files, params, .. } = upload;
-    Ok(HttpResponse::Accepted().json(state.service.start_import(&scope, files, params).await?))
+    Ok(HttpResponse::Accepted().json(state.services.jobs.start_import(&scope, files, params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/groups/{group}/jobs/recognize", tag = "jobs",
@@ -95,7 +95,7 @@ pub(in crate::http) async fn recognize(
     upload: Spooled<RecogniseJobParams, RecogniseMany>,
 ) -> Result<HttpResponse, ApiError> {
     let Spooled { scope, files, params, .. } = upload;
-    let started = state.service.start_recognition(&scope, &group.parse()?, files, params).await?;
+    let started = state.services.jobs.start_recognition(&scope, &group.parse()?, files, params).await?;
     Ok(HttpResponse::Accepted().json(started))
 }
 
@@ -122,7 +122,7 @@ pub(in crate::http) async fn list(
     page: Query<Page>,
 ) -> Result<Json<JobPage>, ApiError> {
     let (after, limit) = page.parse()?;
-    Ok(Json(state.service.jobs(&caller.0, after, limit).await?))
+    Ok(Json(state.services.jobs.jobs(&caller.0, after, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs/{job}", tag = "jobs", params(("job" = JobId, Path)),
@@ -133,7 +133,7 @@ pub(in crate::http) async fn show(
     caller: Granted<SeeJobs>,
     job: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(state.service.job(&caller.0, job.parse()?).await?))
+    Ok(Json(state.services.jobs.job(&caller.0, job.parse()?).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/jobs/{job}/cancel", tag = "jobs", params(("job" = JobId, Path)),
@@ -144,7 +144,7 @@ pub(in crate::http) async fn cancel(
     caller: Granted<SeeJobs>,
     job: Path<String>,
 ) -> Result<Json<JobView>, ApiError> {
-    Ok(Json(state.service.cancel_job(&caller.0, job.parse()?).await?))
+    Ok(Json(state.services.jobs.cancel_job(&caller.0, job.parse()?).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/jobs/{job}/results", tag = "jobs", params(("job" = JobId, Path), ResultParams),
@@ -161,9 +161,11 @@ pub(in crate::http) async fn results(
     let ResultParams { after, limit, format } = wanted.into_inner();
     let limit = checked_limit(limit)?;
     Ok(match format {
-        ResultFormat::Json => HttpResponse::Ok().json(state.service.job_results(&caller.0, job, after, limit).await?),
+        ResultFormat::Json => {
+            HttpResponse::Ok().json(state.services.jobs.job_results(&caller.0, job, after, limit).await?)
+        }
         ResultFormat::Csv => {
-            let lines = while_let_in(&request, state.service.download_results(&caller.0, job).await?).await?;
+            let lines = while_let_in(&request, state.services.jobs.download_results(&caller.0, job).await?).await?;
             let name = format!("attachment; filename=\"{job}.csv\"");
             HttpResponse::Ok()
                 .content_type("text/csv; charset=utf-8")

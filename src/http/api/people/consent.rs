@@ -34,7 +34,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ReadPeople>,
     person: Path<String>,
 ) -> Result<Json<ConsentView>, ApiError> {
-    Ok(Json(state.service.consent(&caller.0, &person.parse()?).await?))
+    Ok(Json(state.services.people.consent(&caller.0, &person.parse()?).await?))
 }
 
 #[utoipa::path(put, path = "/api/v1/people/{person}/consent", tag = "consent", params(("person" = PersonId, Path)),
@@ -45,7 +45,7 @@ pub(in crate::http) async fn give(
     person: Path<String>,
     Body { scope, params: consent }: Body<NewConsent, ManagePeople>,
 ) -> Result<Json<ConsentView>, ApiError> {
-    Ok(Json(state.service.give_consent(&scope, &person.parse()?, consent).await?))
+    Ok(Json(state.services.people.give_consent(&scope, &person.parse()?, consent).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}/consent", tag = "consent", params(("person" = PersonId, Path)),
@@ -56,6 +56,6 @@ pub(in crate::http) async fn withdraw(
     caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.withdraw_consent(&caller.0, &person.parse()?).await?;
+    state.services.people.withdraw_consent(&caller.0, &person.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

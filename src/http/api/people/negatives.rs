@@ -43,7 +43,7 @@ pub(in crate::http) async fn add(
     upload: Upload<NewNegative, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
-    let made = state.service.add_negative(&scope, &person.parse()?, params, images).await?;
+    let made = state.services.people.add_negative(&scope, &person.parse()?, params, images).await?;
     Ok(HttpResponse::Created().json(made))
 }
 
@@ -55,7 +55,7 @@ pub(in crate::http) async fn list(
     caller: Granted<ReadPeople>,
     person: Path<String>,
 ) -> Result<Json<NegativesView>, ApiError> {
-    Ok(Json(state.service.negatives(&caller.0, &person.parse()?).await?))
+    Ok(Json(state.services.people.negatives(&caller.0, &person.parse()?).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}/negatives/{negative}", tag = "negatives",
@@ -67,6 +67,6 @@ pub(in crate::http) async fn delete(
     caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_negative(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
+    state.services.people.delete_negative(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -95,7 +95,7 @@ pub(in crate::http) async fn enrol(
     upload: Upload<NewPerson, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(HttpResponse::Created().json(state.service.enrol(&scope, params, images).await?))
+    Ok(HttpResponse::Created().json(state.services.people.enrol(&scope, params, images).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/people", tag = "people", params(PeopleParams),
@@ -112,7 +112,7 @@ pub(in crate::http) async fn list(
     let (after, limit) = Page { after, limit }.parse()?;
     let group = group.as_deref().map(str::parse).transpose()?;
     let filter = PeopleFilter { query, group, consent, faces };
-    Ok(Json(state.service.people(&caller.0, filter, after, limit).await?))
+    Ok(Json(state.services.people.people(&caller.0, filter, after, limit).await?))
 }
 
 #[utoipa::path(get, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -123,7 +123,7 @@ pub(in crate::http) async fn show(
     caller: Granted<ReadPeople>,
     person: Path<String>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.person(&caller.0, &person.parse()?).await?))
+    Ok(Json(state.services.people.person(&caller.0, &person.parse()?).await?))
 }
 
 #[utoipa::path(patch, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -135,7 +135,7 @@ pub(in crate::http) async fn update(
     person: Path<String>,
     Body { scope, params: patch }: Body<PersonPatch, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.update_person(&scope, &person.parse()?, patch).await?))
+    Ok(Json(state.services.people.update_person(&scope, &person.parse()?, patch).await?))
 }
 
 #[utoipa::path(delete, path = "/api/v1/people/{person}", tag = "people", params(("person" = PersonId, Path)),
@@ -147,7 +147,7 @@ pub(in crate::http) async fn delete(
     caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let erasure = state.service.delete_person(&caller.0, &person.parse()?).await?;
+    let erasure = state.services.people.delete_person(&caller.0, &person.parse()?).await?;
     Ok(erased(Some(&erasure)))
 }
 
@@ -163,7 +163,7 @@ pub(in crate::http) async fn replace_faces(
     upload: Upload<MoreFaces, ManagePeople>,
 ) -> Result<Json<Enrolled>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.replace_faces(&scope, &person.parse()?, params, images).await?))
+    Ok(Json(state.services.people.replace_faces(&scope, &person.parse()?, params, images).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/faces", tag = "people", params(("person" = PersonId, Path)),
@@ -178,7 +178,7 @@ pub(in crate::http) async fn add_faces(
     upload: Upload<MoreFaces, ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let Upload { scope, images, params } = upload;
-    let added = state.service.add_faces(&scope, &person.parse()?, params, images).await?;
+    let added = state.services.people.add_faces(&scope, &person.parse()?, params, images).await?;
     Ok(HttpResponse::Created().json(added))
 }
 
@@ -191,7 +191,7 @@ pub(in crate::http) async fn delete_face(
     caller: Granted<ManagePeople>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    state.service.delete_face(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
+    state.services.people.delete_face(&caller.0, &path.0.parse()?, path.1.parse()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -206,7 +206,7 @@ pub(in crate::http) async fn move_face(
     path: Path<(String, String)>,
     Body { scope, params }: Body<MoveParams, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.move_face(&scope, &path.0.parse()?, path.1.parse()?, &params.to).await?))
+    Ok(Json(state.services.people.move_face(&scope, &path.0.parse()?, path.1.parse()?, &params.to).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/merge", tag = "people", params(("person" = PersonId, Path)),
@@ -219,7 +219,7 @@ pub(in crate::http) async fn merge(
     person: Path<String>,
     Body { scope, params }: Body<MergeParams, ManagePeople>,
 ) -> Result<Json<PersonView>, ApiError> {
-    Ok(Json(state.service.merge_people(&scope, &person.parse()?, &params.from).await?))
+    Ok(Json(state.services.people.merge_people(&scope, &person.parse()?, &params.from).await?))
 }
 
 /// Which photo of a person.
@@ -243,7 +243,7 @@ pub(in crate::http) async fn photo(
     wanted: Query<PhotoParams>,
 ) -> Result<HttpResponse, ApiError> {
     let face = wanted.into_inner().face.as_deref().map(str::parse).transpose()?;
-    let jpeg = state.service.photo(&caller.0, &person.parse()?, face).await?;
+    let jpeg = state.services.people.photo(&caller.0, &person.parse()?, face).await?;
     Ok(HttpResponse::Ok().content_type(ContentType::jpeg()).body(jpeg))
 }
 
@@ -256,7 +256,7 @@ pub(in crate::http) async fn export(
     caller: Granted<ManagePeople>,
     person: Path<String>,
 ) -> Result<Json<PersonExport>, ApiError> {
-    Ok(Json(state.service.export_person(&caller.0, &person.parse()?).await?))
+    Ok(Json(state.services.people.export_person(&caller.0, &person.parse()?).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/people/{person}/verify", tag = "people", params(("person" = PersonId, Path)),
@@ -270,5 +270,5 @@ pub(in crate::http) async fn verify(
     upload: Upload<VerifyParams, Identify>,
 ) -> Result<Json<Verification>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.verify(&scope, &person.parse()?, &params, images).await?))
+    Ok(Json(state.services.recognition.verify(&scope, &person.parse()?, &params, images).await?))
 }

@@ -18,5 +18,5 @@ pub(in crate::http) async fn check(
     state: Data<ApiState>,
     Body { scope, params }: Body<GalleryCheckParams, MaintainGallery>,
 ) -> Result<Json<GalleryCheckPage>, ApiError> {
-    Ok(Json(state.service.check_gallery(&scope, params).await?))
+    Ok(Json(state.services.recognition.check_gallery(&scope, params).await?))
 }

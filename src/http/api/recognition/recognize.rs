@@ -45,7 +45,7 @@ pub(in crate::http) async fn recognize(
     upload: Upload<RecognizeParams, Recognise>,
 ) -> Result<Json<Recognition>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.recognize_as(&scope, &group.parse()?, images, &params).await?))
+    Ok(Json(state.services.recognition.recognize_as(&scope, &group.parse()?, images, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/identify", tag = "recognition",
@@ -57,7 +57,7 @@ pub(in crate::http) async fn identify(
     upload: Upload<IdentifyParams, Identify>,
 ) -> Result<Json<Recognition>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.identify(&scope, images, &params).await?))
+    Ok(Json(state.services.recognition.identify(&scope, images, &params).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/compare", tag = "faces",
@@ -70,7 +70,7 @@ pub(in crate::http) async fn compare(
     upload: Upload<CompareParams, Identify>,
 ) -> Result<Json<Comparison>, ApiError> {
     let Upload { scope, images, params } = upload;
-    Ok(Json(state.service.compare(&scope, params.faces, images).await?))
+    Ok(Json(state.services.recognition.compare(&scope, params.faces, images).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/detect", tag = "faces",
@@ -81,7 +81,7 @@ pub(in crate::http) async fn detect(
     state: Data<ApiState>,
     upload: Upload<NoParams, Identify>,
 ) -> Result<Json<Detections>, ApiError> {
-    Ok(Json(state.service.detect(&upload.scope, upload.images).await?))
+    Ok(Json(state.services.recognition.detect(&upload.scope, upload.images).await?))
 }
 
 #[utoipa::path(post, path = "/api/v1/embeddings", tag = "faces",
@@ -92,5 +92,5 @@ pub(in crate::http) async fn embeddings(
     state: Data<ApiState>,
     upload: Upload<NoParams, Identify>,
 ) -> Result<Json<Embeddings>, ApiError> {
-    Ok(Json(state.service.embeddings(&upload.scope, upload.images).await?))
+    Ok(Json(state.services.recognition.embeddings(&upload.scope, upload.images).await?))
 }

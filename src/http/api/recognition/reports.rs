@@ -61,7 +61,7 @@ pub(in crate::http) async fn duplicates(
     }
     let after: Option<PersonId> =
         after.as_deref().map(|after| after.parse().map_err(|_| foreign_cursor())).transpose()?;
-    Ok(Json(state.service.duplicates(&caller.0, threshold, after.as_ref(), limit).await?))
+    Ok(Json(state.services.people.duplicates(&caller.0, threshold, after.as_ref(), limit).await?))
 }
 
 /// What a threshold is wanted for, and how it is to be told.
@@ -107,7 +107,7 @@ pub(in crate::http) async fn calibration(
         faces: faces.unwrap_or(usual.faces),
         false_names: false_names.unwrap_or(usual.false_names),
     };
-    let report = state.service.calibration(&caller.0, params).await?;
+    let report = state.services.recognition.calibration(&caller.0, params).await?;
     Ok(match format.unwrap_or_default() {
         ReportFormat::Json => HttpResponse::Ok().json(report),
         ReportFormat::Svg => HttpResponse::Ok().content_type("image/svg+xml").body(report.svg()?),

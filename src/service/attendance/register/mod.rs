@@ -20,7 +20,7 @@ use crate::{
         attendance::record::{Correction, Said, checked_note},
     },
     error::{Error, Result},
-    service::Service,
+    service::attendance::Service,
     store::SessionRecord,
 };
 

@@ -23,7 +23,7 @@ use crate::{
     domain::{DeadLetter, Event, Replay, TenantId, TenantScope, WebhookId},
     error::{Error, ErrorKind, Result},
     events::webhook::{Backoff, Failure, Letter, Post, Reach},
-    service::{Service, events::EventView},
+    service::{events::EventView, events::Service},
     store::{Calls, Errand, Matter},
 };
 
@@ -370,7 +370,7 @@ impl Courier {
     }
 
     fn count(&self, outcome: &str) {
-        self.service.pipeline.tools().metrics.webhook_deliveries.with_label_values(&[outcome]).inc();
+        self.service.metrics.webhook_deliveries.with_label_values(&[outcome]).inc();
     }
 }
 

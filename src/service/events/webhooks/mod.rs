@@ -12,7 +12,7 @@ use crate::{
     domain::{EventFilter, EventKind, GroupId, TenantScope, Webhook, WebhookId},
     error::{Error, Result},
     events::webhook::new_secret,
-    service::Service,
+    service::events::Service,
 };
 
 /// The most groups of a webhook.

@@ -21,8 +21,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     runtime::{disk, spawn_blocking},
     service::{
-        Service,
         access::{OperatorScope, first_start},
+        operations::Service,
+        telling_time,
     },
     store::{self, About, Backup, BackupStream, Store, StoreOptions},
     vault,
@@ -68,7 +69,7 @@ impl Service {
                 format!("the name of a backup has 1 to {NAME_CHARS} characters, none of them a control character");
             return Err(Error::invalid(message).with_code("invalid_name"));
         }
-        backup(&self.store, operator.right(), name, self.telling_time()).await
+        backup(&self.store, operator.right(), name, telling_time(&self.clock)).await
     }
 
     /// A page of the whole backups that were given after `after` and may still exist.

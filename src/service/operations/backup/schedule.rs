@@ -15,7 +15,7 @@ use super::{PARTIAL, STORE_FILE, Saved, backup, cannot_write, in_background, rem
 use crate::{
     domain::Right,
     error::{Error, ErrorKind, Result},
-    service::Service,
+    service::{operations::Service, telling_time},
     vault,
 };
 
@@ -110,7 +110,8 @@ impl Service {
         let made = aside.clone();
         in_background(move || make_own(&made)).await?;
         let outcome = async {
-            let pieces = backup(&self.store, &Right::of_machine(), Some(name.to_owned()), self.telling_time()).await?;
+            let pieces =
+                backup(&self.store, &Right::of_machine(), Some(name.to_owned()), telling_time(&self.clock)).await?;
             let saved = save(pieces, &aside.join(STORE_FILE)).await?;
             // After the store, whose photos were all there before it named them.
             let (data, aside, folder) = (self.data.to_path_buf(), aside.clone(), folder.to_owned());

@@ -13,7 +13,7 @@ use crate::{
     gallery::SearchRequest,
     pipeline::{Station, request::turn_of},
     runtime::{CancelToken, JobSpec, ServiceClass},
-    service::{Service, Visit, locks::Held},
+    service::{Visit, people::Service, people::locks::Held},
 };
 
 /// Another person who looks like the one on an image.
@@ -64,7 +64,7 @@ impl Service {
         let search = move || gallery.search(&SearchRequest { queries: &queries, top: 2, roster: None });
         let job = gallery_job(class, visit);
         let found = self.pipeline.tools().pool.run(job, search).await?.value?;
-        let threshold = self.naming_under(visit.settings()).gallery.threshold;
+        let threshold = self.recognition.naming_under(visit.settings()).gallery.threshold;
         let twins: Vec<Twin> = found
             .per_query
             .into_iter()

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     gallery::{SearchRequest, TenantGallery},
     runtime::ServiceClass,
-    service::Service,
+    service::people::Service,
 };
 
 /// Samples of a batch: with [`BLOCK_PEOPLE`] of a sample or two each, a task takes a few milliseconds.
@@ -95,7 +95,7 @@ impl Service {
     ) -> Result<DuplicatesPage> {
         let threshold = match threshold {
             Some(threshold) => threshold,
-            None => self.naming(scope).await?.gallery.threshold,
+            None => self.recognition.naming(scope).await?.gallery.threshold,
         };
         if !(-1.0..=1.0).contains(&threshold) {
             return Err(Error::invalid("threshold is a cosine between -1 and 1").with_code("invalid_threshold"));

@@ -5,7 +5,8 @@ use crate::{
     error::{ErrorKind, Result},
     runtime::ServiceClass,
     service::{
-        Service, Visit,
+        Visit,
+        people::Service,
         people::{duplicates::Twin, photos::NewPhoto},
     },
     store::{NewFaces, PersonPhotos},

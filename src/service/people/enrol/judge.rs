@@ -16,7 +16,10 @@ use crate::{
         request::{FaceChoice, Wanted},
     },
     runtime::{ServiceClass, spawn_blocking},
-    service::{Service, Visit, is_the_images_fault, people::photos::NewPhoto, view::ProblemView, wanted},
+    service::{
+        Visit, people::Service, people::photos::NewPhoto, recognition::is_the_images_fault, recognition::wanted,
+        view::ProblemView,
+    },
 };
 
 /// Whose images come in, and by which rules.
@@ -104,7 +107,7 @@ impl Service {
         let (images, digests): (Vec<_>, Vec<_>) = shots.into_iter().map(|shot| (shot.image, shot.digest)).unzip();
         let (mut taken, mut rejected) = (Vec::new(), Vec::new());
         for (image, (reply, digest)) in
-            self.run(entrance.visit, images, wanted).await?.into_iter().zip(digests).enumerate()
+            self.recognition.run(entrance.visit, images, wanted).await?.into_iter().zip(digests).enumerate()
         {
             match reply {
                 Ok(outcome) => {

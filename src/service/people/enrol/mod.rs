@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     pipeline::{messages::EncodedImage, request::FaceChoice},
     runtime::ServiceClass,
-    service::{Service, Visit, to_completion},
+    service::{Visit, people::Service, to_completion},
 };
 
 impl Service {
@@ -120,7 +120,7 @@ impl Service {
         stored: Vec<FaceSample>,
     ) -> Result<Entrance<'a>> {
         let own = visit.settings();
-        let (policy, threshold) = (own.enrolment, self.naming_under(own).roster.threshold);
+        let (policy, threshold) = (own.enrolment, self.recognition.naming_under(own).roster.threshold);
         let gate = quality.map_or(policy.quality, |gate| gate.max(policy.quality));
         policy.consent.require(person.consent.as_ref(), visit.at())?;
         let (class, keeps) = (ServiceClass::Interactive, own.photos.policy.form());

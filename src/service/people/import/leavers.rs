@@ -6,7 +6,7 @@ use crate::{
     domain::{GroupId, ImportOptions, Leavers, LeaversIn, PersonId, RowOutcome, RowReport, TenantScope, jobs::Fault},
     error::{Error, ErrorKind, Result},
     intake::Named,
-    service::Service,
+    service::people::Service,
     store::ItemPlace,
 };
 

@@ -23,7 +23,7 @@ use crate::{
     intake::{PhotoFile, PlannedRow, RosterRow},
     pipeline::{full, messages::EncodedImage, request::turn_of},
     runtime::ServiceClass,
-    service::{Service, Visit, to_completion},
+    service::{Visit, people::Service, to_completion},
     store::{ItemPlace, PersonImport, RosterGroups, Samples},
 };
 
@@ -94,7 +94,7 @@ impl Service {
             return Err(Error::invalid(message.clone()).with_code("invalid_row"));
         }
         let person: PersonId = row.id.parse()?;
-        let visit = self.visit(scope).await?;
+        let visit = Visit::of_work(&self.store, &self.clock, scope).await?;
         let (known, stored) = self.store.person_with_samples(scope, &person).await?.unzip();
         let mut import = self.checked(row, person, known.as_ref(), options, visit.settings())?;
         if photos.len() > MAX_PHOTOS {

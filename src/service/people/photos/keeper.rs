@@ -9,7 +9,7 @@ use crate::{
     domain::{KeptPhoto, PhotoKey, PhotoRules, TenantId, TenantScope},
     error::{Error, ErrorKind, Result},
     runtime::spawn_blocking,
-    service::Service,
+    service::people::Service,
     store::{Matter, Store, TenantRecord},
     vault::Vault,
 };

@@ -11,7 +11,7 @@ use crate::{
     domain::{FaceId, KeptPhoto, PersonId, PhotoForm, TenantScope},
     error::{Error, ErrorKind, Result},
     runtime::spawn_blocking,
-    service::{Service, locks::Held},
+    service::{people::Service, people::locks::Held},
     store::PersonPhotos,
     vault::{ArrivingFile, Stored, Vault},
 };

@@ -18,8 +18,8 @@ use crate::{
     gallery::{PairLimits, Pairs, pairs},
     runtime::ServiceClass,
     service::{
-        Service,
         people::duplicates::{DuplicatePair, gallery_job},
+        recognition::Service,
     },
 };
 

@@ -20,7 +20,10 @@ use crate::{
         messages::{EncodedImage, Face, PhotoFailure, PhotoReply},
         request::{FaceChoice, Marking, Search, Wanted},
     },
-    service::{RuleChanges, Service, Visit, is_the_images_fault, view::ProblemView, wanted},
+    service::{
+        RuleChanges, Visit, recognition::Service, recognition::is_the_images_fault, recognition::wanted,
+        view::ProblemView,
+    },
     store::{Acquaintance, Look, SessionSought},
 };
 
