@@ -3,6 +3,7 @@
 mod lists;
 mod prefix;
 mod rules;
+mod schedule;
 
 use std::{
     net::SocketAddr,
@@ -25,7 +26,6 @@ use crate::{
     error::{Error, Result},
     nn::Precision,
     runtime::BudgetLimits,
-    service::operations::backup::Schedule,
 };
 
 /// The defaults, with every key commented; also the documentation of the keys.
@@ -263,15 +263,6 @@ impl Store {
     /// How long an erasure may be pending.
     pub fn rewrite_after(&self) -> SignedDuration {
         SignedDuration::from_hours(self.rewrite_hours.into())
-    }
-}
-
-impl Backup {
-    /// As the use cases take it; nothing where no backups are to be taken.
-    pub fn schedule(&self) -> Option<Schedule> {
-        let (every, keep) = (SignedDuration::from_hours(self.every_hours.into()), self.keep);
-        let folder = Some(self.folder.clone()).filter(|folder| !folder.as_os_str().is_empty())?;
-        Some(Schedule { folder, every, keep })
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn serve_here(settings: Settings, faults: Faults) {
     actix::System::new().block_on(async move {
         let app = App::build(settings, faults).await.unwrap();
         signals.serving();
-        app.serve(listener, asked, |_| ()).await.unwrap();
+        Box::pin(app.serve(listener, asked, |_| ())).await.unwrap();
     });
 }
 

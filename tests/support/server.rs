@@ -99,7 +99,7 @@ impl TestServer {
                 actix::System::new().block_on(async move {
                     let app = build(settings, faults).await;
                     built.send(app.services().pipeline().tools().budget.clone()).unwrap();
-                    app.serve(listener, signal, |_| ()).await.unwrap();
+                    Box::pin(app.serve(listener, signal, |_| ())).await.unwrap();
                 });
             }
         });

@@ -29,8 +29,6 @@ use crate::{
     vault,
 };
 
-pub use self::schedule::Schedule;
-
 /// In a backup that is a folder, the file with the store; the kept photos lie beside it as they do in a data folder.
 const STORE_FILE: &str = "store.backup";
 

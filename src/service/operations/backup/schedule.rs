@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{PARTIAL, STORE_FILE, Saved, backup, cannot_write, in_background, remove, save, sync};
 use crate::{
+    config::Schedule,
     domain::Right,
     error::{Error, ErrorKind, Result},
     service::{operations::Service, telling_time},
@@ -25,17 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const NAME: &str = "rollcall-%Y%m%dT%H%M%SZ";
 /// The file that whose the folder is holds locked.
 const LOCK: &str = ".rollcall.lock";
-
-/// When backups are taken, where they are put, and how many stay there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// Where they are; it must exist.
-    pub folder: PathBuf,
-    /// From one to the next.
-    pub every: SignedDuration,
-    /// The newest so many stay.
-    pub keep: usize,
-}
 
 impl Service {
     /// Takes backups by `schedule`, for ever; none where there is none.
