@@ -83,12 +83,12 @@ pub struct JobDesk {
     pub options: Arc<JobOptions>,
     /// Who looks into the files.
     pub readers: Readers,
-    calls: Arc<Calls>,
+    handed_in: Arc<HandedIn>,
 }
 
-/// Tenants whose jobs are to be looked at.
+/// Tenants of which jobs were handed in, or are to be gone on with.
 #[derive(Debug, Default)]
-struct Calls {
+struct HandedIn {
     tenants: Mutex<BTreeSet<TenantId>>,
     called: Notify,
 }
@@ -96,18 +96,18 @@ struct Calls {
 impl JobDesk {
     /// A desk over a spool.
     pub fn new(spool: Spool, options: JobOptions) -> Self {
-        Self { spool, options: options.into(), readers: Readers::default(), calls: Arc::default() }
+        Self { spool, options: options.into(), readers: Readers::default(), handed_in: Arc::default() }
     }
 
     /// Has the runner look at a tenant's jobs.
     pub fn call(&self, tenant: &TenantId) {
-        self.calls.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
-        self.calls.called.notify_one();
+        self.handed_in.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
+        self.handed_in.called.notify_one();
     }
 
     async fn called(&self) -> BTreeSet<TenantId> {
-        self.calls.called.notified().await;
-        std::mem::take(&mut *self.calls.tenants.lock().unwrap_or_else(PoisonError::into_inner))
+        self.handed_in.called.notified().await;
+        std::mem::take(&mut *self.handed_in.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -139,7 +139,7 @@ impl Runner {
     pub async fn run(mut self) {
         let desk = self.service.desk().clone();
         // Where a tenant was suspended, its jobs were laid down.
-        let mut calls = self.service.store().calls(&[Matter::Tenant]);
+        let mut calls = self.service.store().calls(|matter| matter == Matter::Tenant);
         let mut sweeps = interval(SWEEP_EVERY);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
