@@ -20,6 +20,7 @@ use serde::Deserialize;
 pub use self::{
     lists::{Networks, Origins, Ports},
     prefix::Prefix,
+    schedule::Schedule,
 };
 use crate::{
     domain::{Amounts, GalleryPlan, Quotas, access::lifetimes::Lifetimes},

@@ -153,6 +153,46 @@ async fn who_goes_while_a_photo_is_looked_at_is_not_in_its_answer() {
     }
 }
 
+/// The same of two who look like one, whose face is the first's.
+#[tokio::test]
+async fn of_two_who_look_like_one_the_one_who_goes_is_not_in_the_answer() {
+    let server = TestServer::start().await;
+    let (api, photo) = (&server.api, portrait("obama2"));
+    for (round, (goes, stays, reason, mark)) in
+        [("a", "b", "below_margin", "not_marked"), ("b", "a", "enrolled_twice", "to_confirm")].into_iter().enumerate()
+    {
+        let [group, goes, stays] = [format!("g{round}"), format!("zz-{goes}{round}"), format!("zz-{stays}{round}")];
+        api.group(&group).await;
+        api.enrol(&goes, &[&group], "obama").await;
+        api.enrol(&stays, &[&group], "obama").await;
+        let sent = async { api.recognize(&group, &[], &[&photo]).await };
+        let erased = async { assert_eq!(api.delete(&format!("/api/v1/people/{goes}")).await.status, 204) };
+        let answer = held(&server, "attendance.done", sent, erased).await.expect(200);
+        let face = &answer["photos"][0]["faces"][0];
+        assert_eq!((&face["reason"], &face["attendance"]), (&json!(reason), &json!(mark)), "{answer}");
+        let candidates: Vec<&Value> = face["candidates"].as_array().unwrap().iter().map(|one| &one["person"]).collect();
+        assert_eq!(candidates, [&json!(stays)], "{answer}");
+        assert!(!answer.to_string().contains(&goes), "{answer}");
+        api.delete(&format!("/api/v1/people/{stays}")).await;
+    }
+}
+
+/// Whom somebody new looks like, and who goes before the new one is stored.
+#[tokio::test]
+async fn who_goes_while_somebody_is_enrolled_is_no_duplicate_of_theirs() {
+    let server = TestServer::start().await;
+    let api = &server.api;
+    server.operator().send(Method::PATCH, "/api/v1/tenants/default", &json!({ "photos": "crops" })).await.expect(200);
+    api.enrol("zz-goes", &[], "obama").await;
+    let sent = async {
+        let fields = [("id", "new"), ("name", "New")];
+        api.post_form("/api/v1/people", form(&fields, &[&portrait("obama2")])).await
+    };
+    let erased = async { assert_eq!(api.delete("/api/v1/people/zz-goes").await.status, 204) };
+    let answer = held(&server, "photos.written", sent, erased).await.expect(201);
+    assert_eq!(answer["duplicates"], json!([]), "{answer}");
+}
+
 #[tokio::test]
 async fn an_erased_person_is_gone_at_once_and_from_the_disk_when_the_store_was_rewritten() {
     let server = TestServer::start().await;

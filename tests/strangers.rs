@@ -187,7 +187,7 @@ async fn keep_old(store: &Store, axis: usize, days: i64) {
         source: None,
         seen: Vec::new(),
         unknown: Some(unknown),
-        named_under: Arc::default(),
+        judged_under: Arc::default(),
         liveness: LivenessPolicy::Off,
     };
     store.mark_photo(&scope, photo.clone()).await.unwrap();

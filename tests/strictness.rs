@@ -191,14 +191,20 @@ async fn patched(server: &TestServer, settings: Value) {
     server.operator().send(Method::PATCH, "/api/v1/tenants/default", &settings).await.expect(200);
 }
 
-/// Settings, and stricter ones, by which photos are judged that are under way.
-const RULES: [(&str, &str); 6] = [
-    (r#"{"matching":{"roster_threshold":0.3}}"#, r#"{"matching":{"roster_threshold":0.99}}"#),
-    (r#"{"liveness":"off"}"#, r#"{"liveness":"strict"}"#),
-    (r#"{"enrolment":{"duplicates":"off"}}"#, r#"{"enrolment":{"duplicates":"refuse"}}"#),
-    (r#"{"enrolment":{"quality":"off"}}"#, r#"{"enrolment":{"quality":"strict"}}"#),
-    (r#"{"enrolment":{"liveness":"off"}}"#, r#"{"enrolment":{"liveness":"strict"}}"#),
-    (r#"{"photos":"originals"}"#, r#"{"photos":"off"}"#),
+/// What stores something of a photo.
+const MARKING: &[&str] = &["recognize"];
+const ENROLLING: &[&str] = &["enrol", "add", "replace"];
+const BOTH: &[&str] = &["recognize", "enrol", "add", "replace"];
+
+/// Settings, and stricter ones, by which photos are judged that are under way, and for what.
+const RULES: [(&str, &str, &[&str]); 7] = [
+    (r#"{"matching":{"roster_threshold":0.3}}"#, r#"{"matching":{"roster_threshold":0.99}}"#, BOTH),
+    (r#"{"matching":{"gallery_threshold":0.9}}"#, r#"{"matching":{"gallery_threshold":0.3}}"#, ENROLLING),
+    (r#"{"liveness":"off"}"#, r#"{"liveness":"strict"}"#, MARKING),
+    (r#"{"enrolment":{"duplicates":"off"}}"#, r#"{"enrolment":{"duplicates":"refuse"}}"#, ENROLLING),
+    (r#"{"enrolment":{"quality":"off"}}"#, r#"{"enrolment":{"quality":"strict"}}"#, ENROLLING),
+    (r#"{"enrolment":{"liveness":"off"}}"#, r#"{"enrolment":{"liveness":"strict"}}"#, ENROLLING),
+    (r#"{"photos":"originals"}"#, r#"{"photos":"off"}"#, ENROLLING),
 ];
 
 /// A photo may be under way for long as well: no rule that was acknowledged is passed by what was judged before it.
@@ -210,9 +216,7 @@ async fn nothing_is_stored_by_rules_that_became_stricter_while_photos_were_under
     api.enrol("obama", &["g"], "obama").await;
     let photo = portrait("obama2");
     let settings = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    for (lax, strict) in RULES {
-        let is_of_marks = strict.contains("matching") || strict.starts_with(r#"{"liveness"#);
-        let requests = if is_of_marks { &["recognize"][..] } else { &["enrol", "add", "replace"] };
+    for (lax, strict, requests) in RULES {
         for &request in requests {
             patched(&server, settings(lax)).await;
             let sent = async {

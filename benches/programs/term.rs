@@ -84,7 +84,7 @@ fn photo(session: &GroupSession, numbers: std::ops::Range<usize>, day: usize) ->
         source: None,
         seen,
         unknown: None,
-        named_under: Arc::default(),
+        judged_under: Arc::default(),
         liveness: LivenessPolicy::Off,
     })
 }

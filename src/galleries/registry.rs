@@ -136,7 +136,7 @@ impl Galleries {
     /// Keeps the galleries within `limits`, for ever: looks after each load and now and then, as they grow and rest, and
     /// lets go at once of those of tenants that are closed.
     pub async fn keep_within(self, limits: MemoryLimits) {
-        let mut calls = self.inner.store.calls(&[Matter::Tenant]);
+        let mut calls = self.inner.store.calls(|matter| matter == Matter::Tenant);
         loop {
             tokio::select! {
                 () = self.inner.loaded.notified() => {}

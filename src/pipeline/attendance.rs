@@ -60,11 +60,11 @@ impl Attendance {
         let Some(marking) = &request.wanted().mark else { return Ok(()) };
         let started = Instant::now();
         if !evidence.is_empty() || marking.session.origin != SessionOrigin::Day {
-            let Marking { session, at, time, source, settings: named_under, .. } = marking.clone();
+            let Marking { session, at, time, source, judged_under, .. } = marking.clone();
             let Evidence { seen, unknown } = evidence;
             let (places, seen): (Vec<usize>, Vec<Seen>) = seen.into_iter().unzip();
             let liveness = request.wanted().liveness;
-            let marks = PhotoMarks { session, at, time, source, seen, unknown, named_under, liveness };
+            let marks = PhotoMarks { session, at, time, source, seen, unknown, judged_under, liveness };
             let marked = self.tools.store.mark_photo(&request.wanted().scope, marks).await?;
             for (place, mark) in places.into_iter().zip(marked) {
                 faces[place].mark = mark;

@@ -231,16 +231,13 @@ impl Face {
         self.decision.iter().flat_map(Decision::people)
     }
 
-    /// Forgets those of whom `is_gone` holds; whether it spoke of any.
-    fn forget(&mut self, is_gone: impl Fn(&PersonId) -> bool) -> bool {
-        if !self.people().any(&is_gone) {
-            return false;
-        }
-        if self.person().is_some_and(&is_gone) {
+    /// Forgets those of whom `is_gone` holds.
+    fn forget(&mut self, is_gone: impl Fn(&PersonId) -> bool) {
+        let attributed = self.decision.as_ref().and_then(Decision::attribution);
+        if attributed.is_some_and(|attribution| is_gone(attribution.person)) {
             (self.mark, self.refused_as_not_live) = (Mark::NotMarked, false);
         }
         self.decision = self.decision.take().map(|decision| decision.without(is_gone));
-        true
     }
 }
 
@@ -292,12 +289,12 @@ impl PhotoOutcome {
     }
 
     /// Forgets those of whom `is_gone` holds, who were there when the photo was looked at: neither the faces speak of them,
-    /// nor is there an annotated copy any more where one did.
+    /// nor is there an annotated copy any more that names one.
     pub fn forget(&mut self, is_gone: impl Fn(&PersonId) -> bool) {
-        let forgotten = self.faces.iter_mut().filter_map(|face| face.forget(&is_gone).then_some(())).count();
-        if forgotten > 0 {
+        if self.faces.iter().filter_map(Face::person).any(&is_gone) {
             self.annotated = None;
         }
+        self.faces.iter_mut().for_each(|face| face.forget(&is_gone));
     }
 }
 

@@ -77,7 +77,7 @@ pub struct Marking {
     /// How the faces that nobody is named for are kept, if they are.
     pub unknown: Option<Keeping>,
     /// What was set for the tenant when this was asked for.
-    pub settings: Arc<TenantSettings>,
+    pub judged_under: Arc<TenantSettings>,
 }
 
 /// When it is the turn of work of `class` in the tenant of `scope`, and whose share of the tenant's memory it takes.

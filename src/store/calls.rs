@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::domain::TenantId;
+use crate::domain::{TenantId, WebhookId};
 
 /// What somebody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,18 +15,17 @@ pub enum Matter {
     /// The tenant or what was set for it: it was made, suspended, opened, changed or removed.
     Tenant,
     /// A webhook.
-    Webhook,
+    Webhook(WebhookId),
     /// How far a webhook has come, or what it is to do again.
-    Delivery,
+    Delivery(WebhookId),
 }
 
 /// Calls to look at a tenant: whoever takes one finds there what was acknowledged before. However often a tenant is
 /// called before somebody comes, it is called once.
 pub struct Calls(Arc<Waiting>);
 
-#[derive(Default)]
 struct Waiting {
-    matters: &'static [Matter],
+    wants: fn(Matter) -> bool,
     called: Mutex<BTreeSet<(TenantId, Matter)>>,
     news: Notify,
 }
@@ -43,8 +42,8 @@ impl Calls {
         }
     }
 
-    /// Calls a tenant again, of which something could not be done now.
-    pub fn again(&self, tenant: &TenantId, matter: Matter) {
+    /// Calls a tenant by hand: at first, or again where something could not be done.
+    pub fn call(&self, tenant: &TenantId, matter: Matter) {
         self.0.call(tenant, matter);
     }
 }
@@ -65,17 +64,17 @@ impl Waiting {
 pub(super) struct Callers(Vec<Weak<Waiting>>);
 
 impl Callers {
-    /// Calls for `matters` from here on, until they are dropped.
-    pub(super) fn answer(&mut self, matters: &'static [Matter]) -> Calls {
+    /// Calls for what is wanted from here on, until they are dropped.
+    pub(super) fn answer(&mut self, wants: fn(Matter) -> bool) -> Calls {
         self.0.retain(|waiting| waiting.strong_count() > 0);
-        let waiting = Arc::new(Waiting { matters, ..Waiting::default() });
+        let waiting = Arc::new(Waiting { wants, called: Mutex::default(), news: Notify::new() });
         self.0.push(Arc::downgrade(&waiting));
         Calls(waiting)
     }
 
     /// Calls everybody who waits for this.
     pub(super) fn call(&self, tenant: &TenantId, matter: Matter) {
-        for waiting in self.0.iter().filter_map(Weak::upgrade).filter(|waiting| waiting.matters.contains(&matter)) {
+        for waiting in self.0.iter().filter_map(Weak::upgrade).filter(|waiting| (waiting.wants)(matter)) {
             waiting.call(tenant, matter);
         }
     }
@@ -90,23 +89,29 @@ mod tests {
     #[tokio::test]
     async fn who_waits_is_called_once_for_what_they_wait_for() {
         let (a, b): (TenantId, TenantId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let (one_hook, other_hook) = (WebhookId::from_bytes([1; 16]), WebhookId::from_bytes([2; 16]));
         let mut callers = Callers::default();
         callers.call(&a, Matter::Tenant);
-        let mut both = callers.answer(&[Matter::Tenant, Matter::Webhook]);
-        let mut one = callers.answer(&[Matter::Tenant]);
+        let mut both = callers.answer(|matter| !matches!(matter, Matter::Delivery(_)));
+        let mut one = callers.answer(|matter| matter == Matter::Tenant);
         assert!(both.next().now_or_never().is_none(), "called before anybody waited");
         for _ in 0..3 {
-            callers.call(&b, Matter::Webhook);
-            callers.call(&b, Matter::Delivery);
+            callers.call(&b, Matter::Webhook(one_hook));
+            callers.call(&b, Matter::Delivery(other_hook));
         }
-        assert_eq!(both.next().await, [(b.clone(), Matter::Webhook)].into());
+        assert_eq!(both.next().await, [(b.clone(), Matter::Webhook(one_hook))].into());
         assert!(both.next().now_or_never().is_none() && one.next().now_or_never().is_none());
         callers.call(&a, Matter::Tenant);
-        both.again(&b, Matter::Webhook);
-        assert_eq!(both.next().await, [(a.clone(), Matter::Tenant), (b, Matter::Webhook)].into());
-        assert_eq!(one.next().await, [(a, Matter::Tenant)].into());
+        both.call(&b, Matter::Webhook(other_hook));
+        assert_eq!(both.next().await, [(a.clone(), Matter::Tenant), (b, Matter::Webhook(other_hook))].into());
+        assert_eq!(one.next().await, [(a.clone(), Matter::Tenant)].into());
+        // Who sleeps is woken.
+        let asleep = tokio::spawn(async move { one.next().await });
+        tokio::task::yield_now().await;
+        callers.call(&a, Matter::Tenant);
+        assert_eq!(asleep.await.unwrap(), [(a, Matter::Tenant)].into());
         drop(both);
-        drop(callers.answer(&[]));
-        assert_eq!(callers.0.len(), 2, "who waits no more is forgotten");
+        drop(callers.answer(|_| false));
+        assert_eq!(callers.0.len(), 1, "who waits no more is forgotten");
     }
 }

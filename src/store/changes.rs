@@ -1,9 +1,10 @@
 //! The change feed: what commits have changed that somebody derives something from, numbered for each tenant.
 //!
-//! A commit's changes are its keys, without what lies under them; people are pseudonyms in it, and it is kept in memory
-//! alone. It is told when the commit is durable and before it is acknowledged, so who looks at the feed first and then
-//! at what they have derived misses nothing that was acknowledged before. A change says where to look, not what is there:
-//! what was changed again since is found as it is now, and a change that is followed twice changes nothing more.
+//! A commit's changes are its keys, without what lies under them; people are pseudonyms in it. Those of which indexes are
+//! made are kept, in memory alone; others are told to who waits for them. The feed is told when the commit is durable and
+//! before it is acknowledged, so who looks at it first and then at what they have derived misses nothing that was
+//! acknowledged before. A change says where to look, not what is there: what was changed again since is found as it is
+//! now, and a change that is followed twice changes nothing more.
 //!
 //! Changes are kept for a while, all tenants' together no more than [`MAX_KEPT`]; the tenant that has most gives way.
 //! Whoever has fallen behind what is kept begins anew.
@@ -20,7 +21,7 @@ use super::{
     keys::{self, Key, Kind, Parsed, Server},
     transaction::Writes,
 };
-use crate::domain::{FaceId, Pseudonym, TenantId};
+use crate::domain::{FaceId, Pseudonym, TenantId, WebhookId};
 
 /// Changes that are kept, some 10 MB of them.
 const MAX_KEPT: usize = 1 << 18;
@@ -39,9 +40,9 @@ pub(super) enum Change {
     /// An event that is new in the tenant's log.
     Event(u64),
     /// A webhook.
-    Webhook,
+    Webhook(WebhookId),
     /// How far a webhook has come.
-    Delivery,
+    Delivery(WebhookId),
 }
 
 impl Change {
@@ -49,7 +50,7 @@ impl Change {
     pub(super) fn is_followed(&self) -> bool {
         match self {
             Self::Tenant | Self::Person(_) | Self::Face(..) | Self::Negative(..) => true,
-            Self::Event(_) | Self::Webhook | Self::Delivery => false,
+            Self::Event(_) | Self::Webhook(_) | Self::Delivery(_) => false,
         }
     }
 }
@@ -150,9 +151,9 @@ impl Feed {
         told.last_event.subscribe()
     }
 
-    /// Is called whenever one of these matters of some tenant has changed.
-    pub(super) fn calls(&self, matters: &'static [Matter]) -> Calls {
-        self.tenants().callers.answer(matters)
+    /// Is called whenever a matter of some tenant has changed that is wanted.
+    pub(super) fn calls(&self, wants: fn(Matter) -> bool) -> Calls {
+        self.tenants().callers.answer(wants)
     }
 
     /// Nobody waits for changes of a tenant that is gone. Numbers go on where they were, should there be one of its id
@@ -185,21 +186,23 @@ impl Tenants {
                 self.num_tenants_changed += 1;
                 self.callers.call(&tenant, Matter::Tenant);
             }
-            Change::Webhook => self.callers.call(&tenant, Matter::Webhook),
-            Change::Delivery => self.callers.call(&tenant, Matter::Delivery),
+            Change::Webhook(id) => self.callers.call(&tenant, Matter::Webhook(id)),
+            Change::Delivery(id) => self.callers.call(&tenant, Matter::Delivery(id)),
             Change::Person(_) | Change::Face(..) | Change::Negative(..) | Change::Event(_) => {}
         }
-        self.num_kept += 1;
         let told = self.told.entry(tenant).or_default();
-        told.last += 1;
-        told.kept.push_back(change);
         match change {
             Change::Event(number) => told.ring(number),
             Change::Tenant => told.last_of_tenant = self.num_tenants_changed,
             _ => {}
         }
-        if self.num_kept > MAX_KEPT {
-            self.make_room();
+        if change.is_followed() {
+            told.last += 1;
+            told.kept.push_back(change);
+            self.num_kept += 1;
+            if self.num_kept > MAX_KEPT {
+                self.make_room();
+            }
         }
     }
 
@@ -242,8 +245,8 @@ fn change(key: &Key, is_put: bool) -> Option<(TenantId, Change)> {
                 Kind::Face(who, face) => Change::Face(who, face),
                 Kind::Negative(who, face) => Change::Negative(who, face),
                 Kind::Event(number) if is_put => Change::Event(number),
-                Kind::Webhook(_) => Change::Webhook,
-                Kind::Delivery(_) => Change::Delivery,
+                Kind::Webhook(id) => Change::Webhook(id),
+                Kind::Delivery(id) => Change::Delivery(id),
                 _ => return None,
             };
             Some((tenant, change))
@@ -260,20 +263,25 @@ mod tests {
         id.parse().unwrap()
     }
 
+    fn person(number: u8) -> Change {
+        Change::Person(Pseudonym::from_bytes([number; 16]))
+    }
+
     #[test]
     fn changes_are_told_in_order_and_kept_for_a_while() {
         let feed = Feed::default();
+        let [first, second] = [person(1), person(2)];
         assert_eq!(feed.since(&tenant("a"), 0, usize::MAX).unwrap().changes, []);
-        feed.stage(vec![(tenant("a"), Change::Event(1)), (tenant("b"), Change::Tenant)]);
+        feed.stage(vec![(tenant("a"), first), (tenant("b"), Change::Tenant), (tenant("a"), Change::Event(1))]);
         assert_eq!(feed.last(&tenant("a")), 0, "not durable");
         let staged = feed.take_staged();
-        feed.stage(vec![(tenant("a"), Change::Event(2))]);
+        feed.stage(vec![(tenant("a"), second)]);
         feed.tell(staged);
-        assert_eq!(feed.since(&tenant("a"), 0, usize::MAX), Some(Changes { changes: vec![Change::Event(1)], upto: 1 }));
+        assert_eq!(feed.since(&tenant("a"), 0, usize::MAX), Some(Changes { changes: vec![first], upto: 1 }));
         feed.tell(feed.take_staged());
-        assert_eq!(feed.since(&tenant("a"), 1, usize::MAX), Some(Changes { changes: vec![Change::Event(2)], upto: 2 }));
+        assert_eq!(feed.since(&tenant("a"), 1, usize::MAX), Some(Changes { changes: vec![second], upto: 2 }));
         assert_eq!(feed.since(&tenant("b"), 0, usize::MAX), Some(Changes { changes: vec![Change::Tenant], upto: 1 }));
-        assert_eq!(feed.since(&tenant("a"), 0, 1), Some(Changes { changes: vec![Change::Event(1)], upto: 1 }));
+        assert_eq!(feed.since(&tenant("a"), 0, 1), Some(Changes { changes: vec![first], upto: 1 }));
         assert_eq!((feed.last_of_tenant(&tenant("a")), feed.last_of_tenant(&tenant("b"))), (0, 1));
         assert_eq!(feed.last_of_tenants(), 1);
         feed.forget(&tenant("a"));
@@ -288,7 +296,7 @@ mod tests {
         let feed = Feed::default();
         feed.tell(vec![(tenant("quiet"), Change::Tenant); 3]);
         for _ in 0..3 {
-            feed.tell(vec![(tenant("loud"), Change::Event(1)); MAX_KEPT]);
+            feed.tell(vec![(tenant("loud"), person(1)); MAX_KEPT]);
         }
         assert_eq!(feed.since(&tenant("quiet"), 0, usize::MAX).unwrap().changes.len(), 3);
         assert_eq!(feed.since(&tenant("loud"), 0, usize::MAX), None, "it begins anew");

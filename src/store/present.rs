@@ -67,9 +67,9 @@ impl Store {
         self.engine().feed().last_of_tenant(scope.tenant())
     }
 
-    /// Is called whenever one of these matters of some tenant has changed.
-    pub fn calls(&self, matters: &'static [Matter]) -> Calls {
-        self.engine().feed().calls(matters)
+    /// Is called whenever a matter of some tenant has changed that is wanted.
+    pub fn calls(&self, wants: fn(Matter) -> bool) -> Calls {
+        self.engine().feed().calls(wants)
     }
 
     /// What a tenant's next changes after the change `number` have come to, and the number of the last of them; `None`
@@ -83,7 +83,7 @@ impl Store {
         let Some(Changes { changes, upto }) = self.engine().feed().since(scope.tenant(), number, AT_ONCE) else {
             return Ok(None);
         };
-        let changes: BTreeSet<Change> = changes.into_iter().filter(Change::is_followed).collect();
+        let changes: BTreeSet<Change> = changes.into_iter().collect();
         if changes.is_empty() {
             return Ok(Some((ChangedState::default(), upto)));
         }
@@ -102,7 +102,7 @@ fn present(view: &View<'_>, tenant: &TenantId, changes: &BTreeSet<Change>, wante
             Change::Person(who) => people.push(who),
             Change::Face(who, face) => faces.push((who, face)),
             Change::Negative(who, face) => negatives.push((who, face)),
-            Change::Event(_) | Change::Webhook | Change::Delivery => {}
+            Change::Event(_) | Change::Webhook(_) | Change::Delivery(_) => {}
         }
     }
     let keys: Vec<_> = people.iter().map(|&who| keys::person(tenant, who)).collect();

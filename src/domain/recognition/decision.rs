@@ -44,6 +44,7 @@ impl Decision {
         if !self.people().any(&is_gone) {
             return self;
         }
+        let is_nobodys = self.attribution().is_none_or(|attribution| is_gone(attribution.person));
         let Self { verdict, similarity, margin, runner_up, mut candidates } = self;
         candidates.retain(|candidate| !is_gone(&candidate.person));
         let runner_up = runner_up.filter(|next| !is_gone(&next.person));
@@ -53,8 +54,11 @@ impl Decision {
                 let margin = margin.filter(|_| runner_up.is_some());
                 return Self { verdict: Ok(person), similarity, margin, runner_up, candidates };
             }
-            Ok(_) => UnknownReason::BelowThreshold,
-            Err(UnknownReason::EnrolledTwice) => UnknownReason::BelowMargin,
+            // Whoever is left is similar enough for the next photo, perhaps.
+            Ok(_) if candidates.is_empty() => UnknownReason::BelowThreshold,
+            Ok(_) => UnknownReason::BelowMargin,
+            // The one whose it is counts as in doubt as before.
+            Err(UnknownReason::EnrolledTwice) if is_nobodys => UnknownReason::BelowMargin,
             Err(reason) => reason,
         };
         let similarity = candidates.first().map(|candidate| candidate.similarity);
@@ -109,11 +113,14 @@ mod tests {
         use UnknownReason::{BelowMargin, BelowThreshold, EnrolledTwice, TooSmall};
         for (before, after) in [
             // The named one, and the next.
-            (decision(Ok("x"), &["x", "b"], Some("b")), decision(Err(BelowThreshold), &["b"], Some("b"))),
+            (decision(Ok("x"), &["x"], None), decision(Err(BelowThreshold), &[], None)),
+            (decision(Ok("x"), &["x", "b"], Some("b")), decision(Err(BelowMargin), &["b"], Some("b"))),
             (decision(Ok("a"), &["a", "x"], Some("x")), decision(Ok("a"), &["a"], None)),
             (decision(Ok("a"), &["a", "b"], Some("b")), decision(Ok("a"), &["a", "b"], Some("b"))),
-            // Of two who look like one the other may be somebody by now: whoever asks again is told.
-            (decision(Err(EnrolledTwice), &["x", "b"], Some("b")), decision(Err(BelowMargin), &["b"], Some("b"))),
+            // Of two who look like one, the one whose the face is, which is the first by id, the other, and a third.
+            (decision(Err(EnrolledTwice), &["x", "y"], None), decision(Err(BelowMargin), &["y"], None)),
+            (decision(Err(EnrolledTwice), &["b", "x"], None), decision(Err(EnrolledTwice), &["b"], None)),
+            (decision(Err(EnrolledTwice), &["a", "b"], Some("x")), decision(Err(EnrolledTwice), &["a", "b"], None)),
             (decision(Err(TooSmall), &["x"], None), decision(Err(TooSmall), &[], None)),
         ] {
             let found = before.clone().without(|person| person.as_str() == "x");

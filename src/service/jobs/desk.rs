@@ -58,12 +58,12 @@ pub struct JobDesk {
     pub options: Arc<JobOptions>,
     /// Who looks into the files.
     pub readers: Readers,
-    calls: Arc<Calls>,
+    handed_in: Arc<HandedIn>,
 }
 
-/// Tenants whose jobs are to be looked at.
+/// Tenants of which jobs were handed in, or are to be gone on with.
 #[derive(Debug, Default)]
-struct Calls {
+struct HandedIn {
     tenants: Mutex<BTreeSet<TenantId>>,
     called: Notify,
 }
@@ -71,18 +71,18 @@ struct Calls {
 impl JobDesk {
     /// A desk over a spool.
     pub fn new(spool: Spool, options: JobOptions) -> Self {
-        Self { spool, options: options.into(), readers: Readers::default(), calls: Arc::default() }
+        Self { spool, options: options.into(), readers: Readers::default(), handed_in: Arc::default() }
     }
 
     /// Has the runner look at a tenant's jobs.
     pub fn call(&self, tenant: &TenantId) {
-        self.calls.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
-        self.calls.called.notify_one();
+        self.handed_in.tenants.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
+        self.handed_in.called.notify_one();
     }
 
     /// Waits for calls.
     pub(super) async fn called(&self) -> BTreeSet<TenantId> {
-        self.calls.called.notified().await;
-        std::mem::take(&mut *self.calls.tenants.lock().unwrap_or_else(PoisonError::into_inner))
+        self.handed_in.called.notified().await;
+        std::mem::take(&mut *self.handed_in.tenants.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

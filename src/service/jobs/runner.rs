@@ -62,7 +62,7 @@ impl Runner {
     pub async fn run(mut self) {
         let desk = self.service.desk.clone();
         // Where a tenant was suspended, its jobs were laid down.
-        let mut calls = self.service.store.calls(&[Matter::Tenant]);
+        let mut calls = self.service.store.calls(|matter| matter == Matter::Tenant);
         let mut sweeps = interval(SWEEP_EVERY);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

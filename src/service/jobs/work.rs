@@ -24,7 +24,7 @@ use crate::{
     service::jobs::Service,
 };
 
-/// Between two tries of an item for which there is no room.
+/// Between two tries of an item that is to be tried again: there was no room, or rules have changed.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The least time between two reports of how far a job has come.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Work {
         is_closed || ["tenant_not_found", "tenant_suspended"].contains(&error.code()) || self.stop.requested()
     }
 
-    /// Does an item, again and again while there is no room for it. A day's quota is waited for as well, elsewhere as soon
+    /// Does an item, again and again while there is no room for it, or it went by rules that were changed meanwhile. A day's quota is waited for as well, elsewhere as soon
     /// as somebody wants the place.
     pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(&self, attempt: impl Fn() -> F) -> Result<T> {
         loop {

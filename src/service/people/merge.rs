@@ -31,7 +31,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` `person_not_found`; `Invalid` `same_person` or `invalid_metadata`; `Conflict` `too_many_faces` or
-    /// `too_many_negatives`.
+    /// `too_many_negatives`; `Overloaded` `rules_changed` where photos are kept no more since.
     pub async fn merge_people(&self, scope: &TenantScope, person: &PersonId, from: &PersonId) -> Result<PersonView> {
         let (service, scope, person, from) = (self.clone(), scope.clone(), person.clone(), from.clone());
         to_completion(async move {
@@ -49,7 +49,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` `person_not_found` or `face_not_found`; `Invalid` `same_person`; `Conflict` `too_many_faces`;
-    /// `Unprocessable` `consent_required`, which the other has to have where one is needed.
+    /// `Unprocessable` `consent_required`, which the other has to have where one is needed; `Overloaded` `rules_changed`.
     pub async fn move_face(
         &self,
         scope: &TenantScope,

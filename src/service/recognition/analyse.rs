@@ -194,8 +194,12 @@ impl Service {
         let request = SearchRequest { queries: vector(&outcome)?, top: 1, roster: Some(&roster) };
         let gallery = self.galleries.tenant(visit).await?;
         let mut best = gallery.search(&request)?.per_query.into_iter().next().unwrap_or_default();
-        let none = || Error::invalid("this person has no face sample").with_code("no_samples");
-        let similarity = best.first().ok_or_else(none)?.similarity;
+        let Some(similarity) = best.first().map(|best| best.similarity) else {
+            // They may have gone meanwhile, or their consent.
+            let known = self.store.person(visit, person).await?.person;
+            visit.settings().enrolment.consent.require(known.consent.as_ref(), self.clock.now())?;
+            return Err(Error::invalid("this person has no face sample").with_code("no_samples"));
+        };
         gallery.disown(request.queries, &mut best);
         let verified = similarity >= threshold && !best.is_empty();
         Ok(Verification { person: person.clone(), similarity, threshold, verified, face })

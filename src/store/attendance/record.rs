@@ -103,7 +103,7 @@ pub struct PhotoMarks {
     /// The faces that nobody was named for, where they are to be kept.
     pub unknown: Option<UnknownFaces<Candidate>>,
     /// What was set for the tenant when the people were named.
-    pub named_under: Arc<TenantSettings>,
+    pub judged_under: Arc<TenantSettings>,
     /// How strictly their liveness was judged.
     pub liveness: LivenessPolicy,
 }
@@ -141,11 +141,7 @@ impl Store {
     pub async fn mark_photo(&self, scope: &TenantScope, photo: PhotoMarks) -> Result<Vec<Mark>> {
         let tenant = scope.tenant().clone();
         self.write(scope.right(), move |transaction| {
-            let PhotoMarks { session: found, at, time, source, seen, unknown, named_under, liveness } = &photo;
-            if !seen.is_empty() {
-                let rules = |settings: &TenantSettings| (settings.matching, settings.liveness);
-                tenants::require_same(transaction, &tenant, named_under, rules)?;
-            }
+            let PhotoMarks { session: found, at, time, source, seen, unknown, judged_under, liveness } = &photo;
             let stored: Option<GroupSession> = transaction.get(&keys::group_session(&tenant, found.id))?;
             let mut session = stored.clone().unwrap_or_else(|| found.clone()).after(Step::Open, *at)?;
             session.note_photo(*at, *time, source.as_deref());
@@ -153,8 +149,11 @@ impl Store {
                 sessions::put(transaction, &tenant, stored.as_ref(), &session)?;
             }
             let register = Register::of(transaction, &tenant, &session)?;
-            if !seen.is_empty() && *liveness < register.liveness() {
-                return Err(tenants::rules_changed());
+            if !seen.is_empty() {
+                tenants::require_same(transaction, &tenant, judged_under, |settings| settings.matching)?;
+                if *liveness < tenants::settings(transaction, &tenant)?.liveness.max(register.liveness()) {
+                    return Err(tenants::rules_changed());
+                }
             }
             let marks = seen.iter().map(|seen| mark(transaction, &register, seen.clone())).collect::<Result<_>>()?;
             if let Some(unknown) = unknown {

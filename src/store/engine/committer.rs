@@ -1,7 +1,7 @@
 //! Group commit: threads that apply operations in the order they came, and another that flushes for all that wait.
 //!
 //! ```text
-//! callers ─▶ lane (256) ─▶ apply thread ─▶ groups (64) ─▶ flush thread ─▶ every caller of the groups
+//! callers ─▶ lane (256) ─▶ apply thread ─▶ groups (256) ─▶ flush thread ─▶ every caller of the groups
 //! ```
 //!
 //! An engine on which commits go on side by side has a lane for each. Operations by the rights of one realm all take the
@@ -9,8 +9,9 @@
 //!
 //! The operations that wait in a lane are applied as one [`Group`], and run again, all of them, where the engine asks for
 //! it; one flush is for all of it. While that runs, those that arrive are applied and gather for the next: many callers
-//! share one fsync, and none waits for more than two. An operation that wrote nothing is acknowledged after what was applied before it, for what it
-//! read may not have been durable yet. An operation once sent happens, whether or not its caller still waits.
+//! share one fsync, and none waits for more than two while no more groups wait than there is room for. An operation that
+//! wrote nothing is acknowledged after what was applied before it, for what it read may not have been durable yet. An
+//! operation once sent happens, whether or not its caller still waits.
 //!
 //! A thread that dies, which only what is called from outside can bring about, fails the store: nothing is acknowledged
 //! any more, and what was under way is answered as unknown, never as not written.
@@ -38,7 +39,7 @@ use crate::{
 /// Operations of a lane waiting to be applied.
 const APPLY_CAPACITY: usize = 256;
 /// Groups waiting for a flush: the most that share one.
-const FLUSH_CAPACITY: usize = 64;
+const FLUSH_CAPACITY: usize = 256;
 /// Bytes over which a group of operations takes no more.
 const GROUP_BYTES: usize = 1 << 20;
 /// How often a group is run before its callers are told to come again.

@@ -45,7 +45,9 @@ impl NewFaces {
                     consent: ConsentPolicy::default(),
                     ..settings.enrolment
                 };
-                tenants::require_same(read, tenant, settings, |settings| (enrolment(settings), settings.photos.policy))
+                let rules =
+                    |settings: &TenantSettings| (enrolment(settings), settings.matching, settings.photos.policy);
+                tenants::require_same(read, tenant, settings, rules)
             }
             _ => Ok(()),
         }

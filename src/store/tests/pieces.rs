@@ -17,7 +17,8 @@ fn lengths() -> impl Strategy<Value = usize> {
 
 /// Batches of changes of few keys, so that most are changed again; the last key of the alphabet as well.
 fn batches() -> impl Strategy<Value = Vec<Vec<Change>>> {
-    let value = prop::option::weighted(0.8, (any::<u8>(), lengths()).prop_map(|(byte, length)| vec![byte; length]));
+    // A record begins with the version of its layout, which is never 0xff.
+    let value = prop::option::weighted(0.8, (0..u8::MAX, lengths()).prop_map(|(byte, length)| vec![byte; length]));
     let change = ("[a-cz]{1,2}".prop_map(String::into_bytes), value);
     prop::collection::vec(prop::collection::vec(change, 1..12), 1..12)
 }

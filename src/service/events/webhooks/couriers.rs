@@ -107,9 +107,19 @@ impl Shared {
 }
 
 impl Desk {
-    /// Has a tenant's couriers look at their webhooks again.
-    fn poke(&self, tenant: &TenantId) {
-        self.employed.iter().filter(|((of, _), _)| of == tenant).for_each(|(_, contact)| contact.poke.notify_one());
+    /// Has couriers look at their webhooks again: the one of a webhook, or all of a tenant.
+    fn poke(&self, tenant: &TenantId, matter: Matter) {
+        match matter {
+            Matter::Tenant => {
+                let own = self.employed.iter().filter(|((of, _), _)| of == tenant);
+                own.for_each(|(_, contact)| contact.poke.notify_one());
+            }
+            Matter::Webhook(id) | Matter::Delivery(id) => {
+                if let Some(contact) = self.employed.get(&(tenant.clone(), id)) {
+                    contact.poke.notify_one();
+                }
+            }
+        }
     }
 
     /// A tenant's turns: those that its couriers have, or new ones.
@@ -132,7 +142,7 @@ impl Contact {
 impl Service {
     /// Delivers events to webhooks until the future is dropped.
     pub async fn run_couriers(self) {
-        let mut calls = self.store.calls(&[Matter::Tenant, Matter::Webhook, Matter::Delivery]);
+        let mut calls = self.store.calls(|_| true);
         while let Err(error) = self.look_up_webhooks(&calls).await {
             tracing::error!(%error, "webhooks cannot be looked up");
             sleep(AFTER_A_FAULT).await;
@@ -144,15 +154,27 @@ impl Service {
                 // Those that ended are let go of.
                 Some(_) = at_work.join_next() => continue,
             };
+            let mut in_vain = Vec::new();
             for (tenant, matter) in called {
-                self.couriers.shared.desk().poke(&tenant);
+                self.couriers.shared.desk().poke(&tenant, matter);
+                if matches!(matter, Matter::Delivery(_)) {
+                    continue;
+                }
                 let scope = TenantScope::granted(tenant);
-                if matter != Matter::Delivery
-                    && let Err(error) = self.employ(&scope, &mut at_work).await
-                {
-                    tracing::error!(%error, "webhooks cannot be looked up");
-                    sleep(AFTER_A_FAULT).await;
-                    calls.again(scope.tenant(), matter);
+                match self.employ(&scope, &mut at_work).await {
+                    // It is being deleted.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => {
+                        tracing::error!(%error, "webhooks cannot be looked up");
+                        in_vain.push((scope, matter));
+                    }
+                    Ok(()) => {}
+                }
+            }
+            if !in_vain.is_empty() {
+                sleep(AFTER_A_FAULT).await;
+                for (scope, matter) in &in_vain {
+                    calls.call(scope.tenant(), *matter);
                 }
             }
         }
@@ -160,7 +182,7 @@ impl Service {
 
     async fn look_up_webhooks(&self, calls: &Calls) -> Result<()> {
         for tenant in self.store.tenants_with_webhooks().await? {
-            calls.again(&tenant, Matter::Webhook);
+            calls.call(&tenant, Matter::Tenant);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{PARTIAL, STORE_FILE, Saved, backup, cannot_write, in_background, remove, save, sync};

@@ -75,11 +75,23 @@ impl Service {
                 (twin.similarity >= threshold).then_some(twin)
             })
             .collect();
+        let twins = self.still_there(visit, twins).await?;
         if policy == DuplicatePolicy::Refuse && !twins.is_empty() {
             return Err(Error::new(ErrorKind::Unprocessable, "this face is already someone else's")
                 .with_code("duplicate_of")
                 .with_details(serde_json::json!({ "duplicates": twins })));
         }
+        Ok(twins)
+    }
+
+    /// Without those who went meanwhile, or took their consent back.
+    pub(super) async fn still_there(&self, scope: &TenantScope, mut twins: Vec<Twin>) -> Result<Vec<Twin>> {
+        if twins.is_empty() {
+            return Ok(twins);
+        }
+        let people = twins.iter().map(|twin| twin.person.clone()).collect();
+        let mut known = self.store.acquaintances(scope, people, self.clock.now()).await?.into_iter();
+        twins.retain(|_| known.next().flatten().is_some_and(|known| known.may_be_recognised));
         Ok(twins)
     }
 }

@@ -83,6 +83,7 @@ impl Service {
         let judged_under = Some(visit.shared_settings());
         let faces = NewFaces { samples: judged.samples.clone(), photos: photos.records(), judged_under };
         let written = photos.settled(write(faces, &twins).await)?;
+        let twins = self.still_there(visit, twins).await?;
         self.remove_files(visit, old.photos.into_iter().filter(|photo| leaving.has(photo)).collect()).await;
         Ok(Admitted { written, twins })
     }

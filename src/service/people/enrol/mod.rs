@@ -27,7 +27,8 @@ impl Service {
     /// # Errors
     /// `Conflict` if the id is taken, or `limit_reached`; `NotFound` for an unknown group; `Unprocessable` with the code
     /// `no_usable_image` and every reason in the details if no photo could be used, or `duplicate_of` where the tenant or
-    /// the request refuses faces that are someone else's, or `consent_required`: then no person is made.
+    /// the request refuses faces that are someone else's, or `consent_required`; `Overloaded` `rules_changed`: then no
+    /// person is made.
     pub async fn enrol(&self, visit: &Visit, new: NewPerson, images: Vec<EncodedImage>) -> Result<Enrolled> {
         let NewPerson { id, name, email, metadata, consent, groups, faces, quality, duplicates: asked } = new;
         let now = visit.at();

@@ -1,7 +1,7 @@
 //! Looking through what is kept for a time, strangers and photos: for those whose time is over, files that no record
 //! names, and photos that do not open.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,39 +19,66 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// Tenants read at once.
 const TENANTS_AT_ONCE: usize = 100;
 
+/// What a tenant keeps, and for how long.
+#[derive(Clone, Copy, PartialEq)]
+struct Retention {
+    photos: PhotoRules,
+    unknown_faces_days: u32,
+}
+
+impl Retention {
+    fn of(record: &TenantRecord) -> Self {
+        Self { photos: record.settings.photos, unknown_faces_days: record.settings.unknown_faces_days }
+    }
+}
+
 impl Service {
-    /// Removes what is to go at once, every hour, and of a tenant when it was changed, for ever.
+    /// Removes what is to go at once, every hour, and of a tenant when its rules were changed, for ever.
     pub async fn keep_to_retention(self) {
-        let mut calls = self.store.calls(&[Matter::Tenant]);
+        let mut calls = self.store.calls(|matter| matter == Matter::Tenant);
+        let mut known = HashMap::new();
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let looked = tokio::select! {
-                _ = ticks.tick() => self.tidy_all().await,
-                called = calls.next() => self.tidy_called(called).await,
-            };
-            if let Err(error) = looked {
-                tracing::error!(%error, "what is kept cannot be looked through: this is tried again every hour");
+            tokio::select! {
+                _ = ticks.tick() => self.tidy_all(&mut known).await,
+                called = calls.next() => for (tenant, _) in called {
+                    self.tidy_changed(tenant, &mut known).await;
+                },
             }
         }
     }
 
-    async fn tidy_all(&self) -> Result<()> {
-        for record in tenants(&self.store).await? {
-            self.tidy(record).await;
-        }
-        Ok(())
-    }
-
-    async fn tidy_called(&self, called: BTreeSet<(TenantId, Matter)>) -> Result<()> {
-        for (tenant, _) in called {
-            match self.store.tenant_record(&TenantScope::granted(tenant)).await {
-                // Gone, and so is all that was kept.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                record => self.tidy(record?).await,
+    async fn tidy_all(&self, known: &mut HashMap<TenantId, Retention>) {
+        match tenants(&self.store).await {
+            Ok(records) => {
+                *known = records.iter().map(|record| (record.tenant.id.clone(), Retention::of(record))).collect();
+                for record in records {
+                    self.tidy(record).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "tenants cannot be looked through: this is tried again every hour");
             }
         }
-        Ok(())
+    }
+
+    /// Only where what it keeps is another than at the last look.
+    async fn tidy_changed(&self, tenant: TenantId, known: &mut HashMap<TenantId, Retention>) {
+        match self.store.tenant_record(&TenantScope::granted(tenant.clone())).await {
+            Ok(record) => {
+                let retention = Retention::of(&record);
+                if known.insert(tenant, retention) != Some(retention) {
+                    self.tidy(record).await;
+                }
+            }
+            // Gone, and so is all that was kept.
+            Err(error) if error.kind() == ErrorKind::NotFound => drop(known.remove(&tenant)),
+            Err(error) => {
+                known.remove(&tenant);
+                tracing::error!(%error, "a tenant cannot be looked through: this is tried again every hour");
+            }
+        }
     }
 
     async fn tidy(&self, record: TenantRecord) {

@@ -110,7 +110,7 @@ pub struct RecognizedPhoto {
     pub faces: Vec<RecognizedFace>,
     /// What to do for a photo in which people can be named, in one sentence; null unless all its faces are too small.
     pub advice: Option<String>,
-    /// An annotated JPEG, base64, where it was asked.
+    /// An annotated JPEG, base64, where it was asked; null where it would name somebody who went meanwhile.
     pub annotated: Option<String>,
     /// The memory of that.
     #[serde(skip)]

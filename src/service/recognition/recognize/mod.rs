@@ -36,7 +36,8 @@ impl Service {
     /// # Errors
     /// `NotFound` for an unknown group or session, `Invalid` for settings out of range, and `laxer_than_tenant` for those
     /// that would mark people by laxer rules than the tenant's, `Conflict` for a time without a session or a session that
-    /// takes no marks, `Overloaded` when the door is full. A bad photo is an error of that photo only.
+    /// takes no marks, `Overloaded` when the door is full, or `rules_changed` for a photo that was judged by
+    /// rules that hold no more. A bad photo is an error of that photo only.
     pub async fn recognize(
         &self,
         visit: &Visit,
@@ -75,8 +76,8 @@ impl Service {
         let marking = session.transpose()?.map(|session| {
             require_markable(&found, &session, at)?;
             let time = teller.trust(&found, &session, params.at, now);
-            let (source, settings) = (params.source.clone(), visit.shared_settings());
-            Ok::<_, Error>(Marking { session, at, time, source, unknown, settings })
+            let (source, judged_under) = (params.source.clone(), visit.shared_settings());
+            Ok::<_, Error>(Marking { session, at, time, source, unknown, judged_under })
         });
         let marking = marking.transpose()?;
         let wanted = Wanted {

@@ -118,7 +118,7 @@ pub(in crate::store) fn photo_of(session: GroupSession, at: Timestamp, seen: Vec
         source: None,
         seen,
         unknown: None,
-        named_under: Arc::default(),
+        judged_under: Arc::default(),
         liveness: LivenessPolicy::Off,
     }
 }
